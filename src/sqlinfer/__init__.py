@@ -1,0 +1,1 @@
+"""Prediction as a nightly SQL job."""

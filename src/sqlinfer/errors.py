@@ -1,0 +1,205 @@
+"""Every exception that sqlinfer raises on purpose.
+
+SqlinferError
+├── UsageError            flags and arguments of the command line
+├── ProjectError          sqlinfer_project.yml, models, seeds, macros, yml files
+│   └── ProfileError      profiles.yml, targets
+├── CompileError          SQL and Jinja of one node
+│   ├── RenderError       Jinja
+│   ├── ParseError        SQL that does not parse
+│   ├── UnknownFunction
+│   ├── CallError         arguments of a predict() call
+│   ├── ColumnError       unknown or ambiguous columns
+│   └── UnsupportedQuery  positions that cannot be planned
+├── FunctionError         a declared function and its artifact do not fit
+│   └── ArtifactError     the artifact is missing, damaged or not allowed
+├── DeviceError           the asked-for execution provider does not load
+├── InferenceError        scoring as a whole failed (single bad rows do not raise)
+├── AdapterError          the warehouse said no
+│   └── DatabaseLocked    another process holds the database
+└── RunError              a node failed while running
+    ├── PublicationError  scored, not published
+    ├── DataTestError     a data test of severity error failed
+    └── StoreError        the store is damaged, too new, or held
+
+Anything else that escapes is a bug and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where in the user's files something stands. Lines and columns count from 1."""
+
+    path: Path | None = None
+    line: int | None = None
+    column: int | None = None
+    length: int = 1
+    text: str | None = None
+    """The whole source line, for the underlined span."""
+
+    def __str__(self) -> str:
+        parts = [str(self.path) if self.path else "<inline>"]
+        if self.line is not None:
+            parts.append(str(self.line))
+            if self.column is not None:
+                parts.append(str(self.column))
+        return ":".join(parts)
+
+    def excerpt(self) -> str:
+        """The source line with the span underlined, or an empty string."""
+        if self.text is None or self.column is None:
+            return ""
+        gutter = f"{self.line} | " if self.line is not None else "| "
+        width = max(1, min(self.length, len(self.text) - self.column + 1))
+        return f"{gutter}{self.text}\n{' ' * (len(gutter) + self.column - 1)}{'^' * width}"
+
+    @classmethod
+    def in_source(cls, source: str, start: int, end: int, path: Path | None = None) -> Location:
+        """The place of ``source[start:end]`` (end exclusive, cut at the end of its line)."""
+        start = max(0, min(start, len(source)))
+        begin = source.rfind("\n", 0, start) + 1
+        stop = source.find("\n", start)
+        stop = len(source) if stop < 0 else stop
+        return cls(
+            path=path,
+            line=source.count("\n", 0, start) + 1,
+            column=start - begin + 1,
+            length=max(1, min(end, stop) - start),
+            text=source[begin:stop],
+        )
+
+
+class SqlinferError(Exception):
+    """One message, the place, and a hint; what the command line prints."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, hint: str | None = None, location: Location | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.location = location
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        if self.location is not None:
+            lines.append(f"  --> {self.location}")
+            lines += [f"  {line}" for line in self.location.excerpt().splitlines()]
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+    def at(self, location: Location | None) -> SqlinferError:
+        """The same error, with a place if it had none."""
+        if self.location is None:
+            self.location = location
+        return self
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """A hint from known names, e.g. ``did you mean 'churn_score'?``, or None."""
+    names = sorted(set(known))
+    folded = {candidate.casefold(): candidate for candidate in names}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{folded[close[0]]}'?"
+    if names and len(names) <= 12:
+        return "known: " + ", ".join(names)
+    return None
+
+
+class UsageError(SqlinferError):
+    pass
+
+
+class ProjectError(SqlinferError):
+    pass
+
+
+class ProfileError(ProjectError):
+    pass
+
+
+class CompileError(SqlinferError):
+    pass
+
+
+class RenderError(CompileError):
+    pass
+
+
+class ParseError(CompileError):
+    pass
+
+
+class UnknownFunction(CompileError):
+    @classmethod
+    def for_call(cls, name: str, known: Iterable[str], location: Location | None = None) -> UnknownFunction:
+        names = tuple(known)
+        hint = did_you_mean(name, names) or "declare it in functions/*.yml"
+        return cls(f"unknown function '{name}'", hint=hint, location=location)
+
+
+class CallError(CompileError):
+    pass
+
+
+class ColumnError(CompileError):
+    @classmethod
+    def unknown(cls, name: str, known: Iterable[str], location: Location | None = None) -> ColumnError:
+        return cls(f"unknown column '{name}'", hint=did_you_mean(name, known), location=location)
+
+
+class UnsupportedQuery(CompileError):
+    pass
+
+
+class FunctionError(SqlinferError):
+    pass
+
+
+class ArtifactError(FunctionError):
+    pass
+
+
+class DeviceError(SqlinferError):
+    pass
+
+
+class InferenceError(SqlinferError):
+    exit_code = 1
+
+
+class AdapterError(SqlinferError):
+    exit_code = 1
+
+
+class DatabaseLocked(AdapterError):
+    """``holder`` names the process that holds the file, as far as it could be found."""
+
+    def __init__(self, message: str, *, holder: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.holder = holder
+
+
+class RunError(SqlinferError):
+    exit_code = 1
+
+
+class PublicationError(RunError):
+    pass
+
+
+class DataTestError(RunError):
+    pass
+
+
+class StoreError(RunError):
+    pass

@@ -1,0 +1,1 @@
+"""The small vocabulary that the layers share: frozen values, no behaviour worth mocking."""

@@ -1,0 +1,138 @@
+"""What SQL and the sessions know of a function: its contract and its prepared artifact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+OnNull = Literal["null", "error", "nan", "default"]
+OnCastError = Literal["error", "null"]
+OnInvalid = Literal["null", "error", "allow"]
+Reuse = Literal["auto", "true", "false"]
+Strategy = Literal["store", "stream"]
+Layout = Literal["vector", "column", "packed", "array", "tokens", "image"]
+"""How arguments become an ONNX input: vector [N], column [N,1], packed [N,F] (F numeric arguments),
+array [N,K] (one list argument), tokens [N,T] (from the tokenizer), image [N,C,H,W] or [N,H,W,C]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    name: str
+    data_type: str
+    """Canonical DuckDB spelling (``types.canonical``), e.g. ``DOUBLE``, ``TEXT``, ``REAL[4]``."""
+    on_null: OnNull = "null"
+    default: float | int | str | bool | None = None
+    """The value for ``on_null: {default: v}``."""
+    on_cast_error: OnCastError = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One column that scoring produces. A scalar function has exactly one, named ``value``."""
+
+    name: str
+    data_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionContract:
+    """All that compiling needs to know of a function; read from a cache without loading a session."""
+
+    name: str
+    digest: str
+    """64 hex digits over everything that can change a result (design section 2)."""
+    arguments: tuple[Argument, ...]
+    outputs: tuple[Output, ...]
+    is_struct: bool = False
+    """True where the call returns ``STRUCT(fields…)``; then ``outputs`` are its fields."""
+    strategy: Strategy = "store"
+    strategy_reason: str = ""
+    cost_per_row: float = 0.0
+    """Static estimate of the graph's work for one row, in floating-point operations."""
+    on_invalid: OnInvalid = "null"
+    row_wise: bool = True
+    """False where the graph mixes rows and ``row_wise: force`` makes us score one row at a time."""
+    device: str = "auto"
+    batch_size: int | None = None
+    """None: measured."""
+    max_error_rate: float | None = None
+    description: str = ""
+    tags: tuple[str, ...] = ()
+
+    @property
+    def return_type(self) -> str:
+        """The SQL type of the call, in DuckDB's spelling."""
+        if not self.is_struct:
+            return self.outputs[0].data_type
+        fields = ", ".join(f'"{o.name}" {o.data_type}' for o in self.outputs)
+        return f"STRUCT({fields})"
+
+    @property
+    def short_digest(self) -> str:
+        return self.digest[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class InputBinding:
+    """One ONNX input and the arguments that feed it."""
+
+    name: str
+    layout: Layout
+    element_type: str
+    """ONNX Runtime's name without the wrapper: ``float``, ``int64``, ``string``, …"""
+    arguments: tuple[str, ...]
+    width: int | None = None
+    """F or K where it is fixed."""
+    token_field: str | None = None
+    """``input_ids`` | ``attention_mask`` | ``token_type_ids`` for layout ``tokens``."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputBinding:
+    """Where the value of one ``Output`` comes from in the prepared graph.
+
+    ``name`` is an output of shape [N] (scalar) or [N,K] (vector), unless the graph could not express the selection:
+    then ``index`` picks a column of [N,K], ``key`` picks a map entry of a ZipMap sequence, and ``labels`` maps an
+    integer to a string, all done by the session.
+    """
+
+    field: str
+    name: str
+    index: int | None = None
+    key: str | int | None = None
+    labels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerSpec:
+    path: Path
+    argument: str
+    max_length: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    argument: str
+    size: tuple[int, int]
+    """Height and width in pixels."""
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    layout: Literal["nchw", "nhwc"] = "nchw"
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedFunction:
+    """A contract plus the artifact that a session loads. Everything lies under ``folder``, named by digest."""
+
+    contract: FunctionContract
+    folder: Path
+    graph: Path
+    """The prepared ONNX file, post-processing fused in where the graph can express it."""
+    inputs: tuple[InputBinding, ...]
+    outputs: tuple[OutputBinding, ...]
+    tokenizer: TokenizerSpec | None = None
+    image: ImageSpec | None = None
+    precision: str = "fp32"
+    source: str = "onnx"
+    warnings: tuple[str, ...] = field(default=())

@@ -1,0 +1,123 @@
+"""The plan of one node: data that ``compile`` prints, ``preview`` runs with a limit and ``run`` runs.
+
+A node without predict() has no stages; its ``result`` is its own SQL. Otherwise the steps run in order:
+
+``Stage``   materialises a relation once, so that the input of the run is pinned. Its SQL reads the warehouse, earlier
+            stages and earlier scored relations. Each of its ``calls`` is then scored, which makes the relation
+            ``scored``: every column of the stage in ``columns`` plus one column ``Call.output`` for each call.
+            A stage without calls is a pinned, predict-free part of the query.
+``Result``  the rest of the query. It reads stages and scored relations only, never the warehouse.
+
+The convention between a stage and a session: **a row with a NULL in any of a call's argument columns is not scored and
+its output is NULL.** Guards, ``on_null`` and ``on_cast_error`` are compiled into the argument columns and ``status``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlinfer.relation import Relation
+from sqlinfer.spec.function import Strategy
+
+SKIPPED = "skipped"
+"""Status: SQL would not have evaluated the call for this row (a guard is false)."""
+NULL_INPUT = "null_input"
+"""Status: an argument is NULL and its policy is ``null``."""
+CAST_ERROR = "cast_error"
+"""Status prefix, ``cast_error:<argument>``: the value does not fit the declared type. An error row."""
+NULL_ERROR = "null_error"
+"""Status prefix, ``null_error:<argument>``: NULL where the policy is ``error``. An error row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One distinct predict() call of a stage."""
+
+    function: str
+    digest: str
+    strategy: Strategy
+    arguments: tuple[str, ...]
+    """Columns of the stage with the cast arguments, in the contract's order (they may be passthrough columns too)."""
+    output: str
+    """The column that holds the result in the scored relation: a scalar, or a struct where the contract says so."""
+    key: str | None
+    """Column of the stage with the input key (UHUGEINT), NULL where not to be scored. None for streams."""
+    status: str | None
+    """Column of the stage (VARCHAR), NULL where the row is to be scored, else a status above. None: derive it, every
+    row with a NULL argument is ``null_input``."""
+    sql: str
+    """The call as it reads in the query, for explain."""
+    guards: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    name: str
+    relation: Relation
+    scored: Relation | None
+    """None where there are no calls."""
+    sql: str
+    columns: tuple[str, ...]
+    """Columns that the rest of the query needs; the scored relation has these and the outputs."""
+    calls: tuple[Call, ...] = ()
+    pushed: tuple[str, ...] = ()
+    """What was applied below the model, one readable line each."""
+    reproducible: bool = False
+    """Whether reading the SQL twice from unchanged native tables is sure to give the same rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    sql: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    node: str
+    dialect: str
+    sql: str
+    """The rendered query that was planned."""
+    stages: tuple[Stage, ...]
+    result: Result
+    rules: tuple[str, ...] = ()
+    """Names of the rewrite rules that changed the query, in order."""
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        return tuple(call for stage in self.stages for call in stage.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Reconciles for each node: ``inputs = scored + reused + null_inputs + errors`` (skipped rows are not inputs)."""
+
+    inputs: int = 0
+    scored: int = 0
+    """Distinct inputs that went through the session and got a valid result (stream: rows)."""
+    reused: int = 0
+    null_inputs: int = 0
+    errors: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.inputs + other.inputs,
+            self.scored + other.scored,
+            self.reused + other.reused,
+            self.null_inputs + other.null_inputs,
+            self.errors + other.errors,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRecord:
+    """One row of ``sqlinfer_errors``; the message never holds values."""
+
+    node: str
+    function: str
+    digest: str
+    input_key: int | None
+    stage: str
+    error_class: str
+    message: str
+    run_id: str

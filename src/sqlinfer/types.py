@@ -1,0 +1,104 @@
+"""The one table SQL type ↔ Arrow type ↔ ONNX element type. Canonical SQL spelling is DuckDB's."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from sqlinfer.errors import ProjectError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_FLOATS = {"REAL": "float32", "FLOAT": "float32", "DOUBLE": "float64"}
+_SIGNED = {"TINYINT": "int8", "SMALLINT": "int16", "INT": "int32", "INTEGER": "int32", "BIGINT": "int64"}
+_UNSIGNED = {"UTINYINT": "uint8", "USMALLINT": "uint16", "UINTEGER": "uint32", "UBIGINT": "uint64"}
+_OTHER = {
+    "BOOLEAN": "bool_", "TEXT": "string", "VARCHAR": "string", "BLOB": "binary", "DATE": "date32",
+}  # fmt: skip
+_ARROW = _FLOATS | _SIGNED | _UNSIGNED | _OTHER
+
+ONNX_TO_SQL = {
+    "float": "REAL", "double": "DOUBLE", "float16": "REAL", "int8": "TINYINT", "int16": "SMALLINT", "int32": "INT",
+    "int64": "BIGINT", "uint8": "UTINYINT", "uint16": "USMALLINT", "uint32": "UINTEGER", "uint64": "UBIGINT",
+    "bool": "BOOLEAN", "string": "TEXT",
+}  # fmt: skip
+"""ONNX element type (ONNX Runtime's name inside ``tensor(…)``) → the SQL type that holds it."""
+
+
+@lru_cache(maxsize=1024)
+def canonical(text: str, dialect: str = "duckdb") -> str:
+    """A type as the user spelt it in ``dialect`` → DuckDB's spelling.
+
+    >>> canonical("double precision"), canonical("varchar(20)"), canonical("float[384]")
+    ('DOUBLE', 'TEXT', 'REAL[384]')
+    """
+    try:
+        parsed = exp.DataType.build(text, dialect=dialect)
+    except SqlglotError as error:
+        raise ProjectError(f"'{text}' is not a type that {dialect} knows") from error
+    if parsed.this in exp.DataType.TEXT_TYPES:
+        return "TEXT"
+    spelled = parsed.sql(dialect="duckdb")
+    return spelled.replace("FLOAT", "REAL") if "FLOAT" in spelled and "DOUBLE" not in spelled else spelled
+
+
+def is_array(data_type: str) -> bool:
+    return data_type.endswith("]")
+
+
+def element_type(data_type: str) -> str:
+    """``REAL[4]`` → ``REAL``; anything else unchanged."""
+    return data_type[: data_type.rindex("[")] if is_array(data_type) else data_type
+
+
+def array_width(data_type: str) -> int | None:
+    """``REAL[4]`` → 4, ``REAL[]`` → None."""
+    inside = data_type[data_type.rindex("[") + 1 : -1] if is_array(data_type) else ""
+    return int(inside) if inside else None
+
+
+def is_float(data_type: str) -> bool:
+    return data_type in _FLOATS
+
+
+def is_integer(data_type: str) -> bool:
+    return data_type in _SIGNED or data_type in _UNSIGNED or data_type in ("HUGEINT", "UHUGEINT", "INT128", "UINT128")
+
+
+def is_decimal(data_type: str) -> bool:
+    return data_type.startswith("DECIMAL")
+
+
+def is_numeric(data_type: str) -> bool:
+    """Numbers and booleans: what can stand in a packed [N,F] matrix."""
+    return is_float(data_type) or is_integer(data_type) or is_decimal(data_type) or data_type == "BOOLEAN"
+
+
+def is_text(data_type: str) -> bool:
+    return data_type in ("TEXT", "VARCHAR") or data_type.startswith(("ENUM", "VARCHAR("))
+
+
+def is_fixed_width(data_type: str) -> bool:
+    """Whether equal values have equal fixed-size bytes; the others are keyed by content."""
+    return data_type in _ARROW and data_type not in ("TEXT", "VARCHAR", "BLOB")
+
+
+def arrow_type(data_type: str) -> pa.DataType:
+    """The Arrow type of a canonical SQL type.
+
+    Raises:
+        ProjectError: the type cannot be an argument or an output.
+    """
+    import pyarrow as pa
+
+    if is_array(data_type):
+        inner, width = arrow_type(element_type(data_type)), array_width(data_type)
+        return pa.list_(inner, width) if width else pa.list_(inner)
+    name = _ARROW.get(data_type)
+    if name is None:
+        raise ProjectError(f"type {data_type} cannot be an argument or an output of a function")
+    return getattr(pa, name)()
