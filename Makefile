@@ -1,0 +1,56 @@
+# `make help` lists the targets. Everything runs in .venv, made on first use.
+SHELL := /bin/bash
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-test
+DEMO_STAMP := $(VENV)/.installed-demo
+# The plain python3 where it is new enough, else the newest that is there.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench chaos clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "sqlinfer needs Python 3.11 or newer; none found" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	@touch $(STAMP) $(DEMO_STAMP)
+
+# The demo needs no extra: neither torch nor scikit-learn.
+$(DEMO_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@touch $(DEMO_STAMP)
+
+demo: $(DEMO_STAMP)  ## the churn job of example_project: seed, run, first rows
+	@SQLINFER=$(abspath $(BIN))/sqlinfer example_project/demo.sh
+
+test: $(STAMP)  ## the whole test suite (PYTEST_ARGS="-n 2 -k store")
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP)  ## ruff, mypy, import-linter
+	$(BIN)/ruff check src tests example_project
+	$(BIN)/ruff format --check src tests example_project
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## let ruff rewrite the files
+	$(BIN)/ruff check --fix src tests example_project
+	$(BIN)/ruff format src tests example_project
+
+bench: $(STAMP)  ## the benchmarks of tests/benchmarks, each against its peers
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
+
+chaos: $(STAMP)  ## seeded kills of real runs (SQLINFER_KILLS=500)
+	SQLINFER_KILLS=$${SQLINFER_KILLS:-500} $(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)
+
+clean:  ## remove the virtual environment, caches and what the example wrote
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf example_project/target example_project/logs
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
