@@ -1,0 +1,74 @@
+"""The DuckDB adapter: settings plus ways to open workspaces. Holds no connection itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlinfer.adapters.duckdb.catalog import columns_of, list_relations, spelled
+from sqlinfer.adapters.duckdb.settings import DuckDBSettings
+from sqlinfer.adapters.duckdb.shadow import DuckDBShadow, open_shadow
+from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
+from sqlinfer.relation import Relation
+from sqlinfer.spec.catalog import Column, Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class DuckDBAdapter:
+    settings: DuckDBSettings
+    lock_wait: float = 10.0
+    """Seconds to wait for a writer to leave before the database is read."""
+    type: str = "duckdb"
+    dialect: str = "duckdb"
+
+    @classmethod
+    def from_settings(cls, raw: Mapping[str, object], root: Path) -> DuckDBAdapter:
+        return cls(DuckDBSettings.parse(raw, root))
+
+    @property
+    def default(self) -> Relation:
+        return Relation("", self.settings.schema, self.settings.catalog)
+
+    def list_relations(self) -> tuple[Table, ...]:
+        with self._reading() as work:
+            return list_relations(work, self.settings)
+
+    def columns(self, relations: Iterable[Relation]) -> Mapping[Relation, tuple[Column, ...]]:
+        with self._reading() as work:
+            return columns_of(work, self.settings, relations)
+
+    def describe(self, sql: str) -> tuple[Column, ...]:
+        with self._reading() as work:
+            return tuple(Column(column.name, spelled(column.data_type)) for column in work.describe(sql))
+
+    def query(self, sql: str) -> pa.Table:
+        with self._reading() as work, work.reader(sql) as reader:
+            return reader.read_all()
+
+    @contextmanager
+    def shadow(self) -> Iterator[DuckDBShadow]:
+        connection, shadow = open_shadow(self.settings)
+        try:
+            if self.settings.path.exists():
+                with self._reading() as work:
+                    shadow.copy_definitions(work)
+            yield shadow
+        finally:
+            connection.close()
+
+    def workspace(self, run_id: str) -> DuckDBWorkspace:
+        return DuckDBWorkspace(self.settings, run_id, lock_wait=self.lock_wait)
+
+    def scratch(self) -> DuckDBWorkspace:
+        return DuckDBWorkspace(self.settings, "scratch", persistent=False, lock_wait=self.lock_wait)
+
+    @contextmanager
+    def _reading(self) -> Iterator[DuckDBWorkspace]:
+        with self.scratch() as work, work.warehouse():
+            yield work

@@ -1,0 +1,68 @@
+"""The one place where the driver's exceptions become ours. The original stays chained."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from sqlinfer.errors import AdapterError, DatabaseLocked, Location
+
+_LOCK = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+_NOT_OURS = re.compile(r"Could not set lock on file")
+_PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<pad> *)\^")
+
+
+@contextmanager
+def translated(sql: str | None = None) -> Iterator[None]:
+    """Raise AdapterError or DatabaseLocked for anything the driver raises inside."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise adapter_error(error, sql) from error
+
+
+def adapter_error(error: duckdb.Error, sql: str | None = None) -> AdapterError:
+    text = str(error)
+    if _NOT_OURS.search(text):
+        return _locked(text)
+    if isinstance(error, duckdb.InterruptException):
+        return AdapterError("the statement was interrupted")
+    message = text.split("\n\nLINE ")[0].strip()
+    found = AdapterError(f"DuckDB: {message}")
+    if sql is not None:
+        found.at(_place(text, sql))
+    return found
+
+
+def _locked(text: str) -> DatabaseLocked:
+    match = _LOCK.search(text)
+    holder = f"process {match['pid']} ({match['program']})" if match else None
+    path = re.search(r'lock on file "(.*?)"', text)
+    return DatabaseLocked(
+        f"database {path[1] if path else ''} is held by {holder or 'another process'}",
+        holder=holder,
+        hint="close the program that has it open, or try again later",
+    )
+
+
+def _place(text: str, sql: str) -> Location | None:
+    """Where DuckDB points its caret, found again in our SQL (it abbreviates long lines with ``...``)."""
+    match = _PLACE.search("\n" + text)
+    if match is None:
+        return None
+    number, shown = int(match["line"]), match["text"]
+    lines = sql.splitlines()
+    if not 0 < number <= len(lines):
+        return None
+    line = lines[number - 1]
+    caret = len(match["pad"]) - len(f"LINE {number}: ")
+    if shown.startswith("..."):
+        piece = shown[3:].removesuffix("...")
+        caret += line.find(piece) - 3
+    if not 0 <= caret <= len(line):
+        return None
+    word = re.match(r'"[^"]*"|\w+', line[caret:])
+    return Location(line=number, column=caret + 1, length=len(word[0]) if word else 1, text=line)

@@ -1,0 +1,75 @@
+"""One run per target: a lock file beside the database, held with flock, so a dead holder's lock is free at once."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlinfer.errors import StoreError
+
+
+@dataclass(slots=True)
+class TargetLock:
+    """Held while a workspace is open. The file itself stays: removing it would let two runs lock two files."""
+
+    path: Path
+    run_id: str
+    _handle: int | None = None
+
+    def acquire(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = _describe(os.pread(handle, 4096, 0))
+            os.close(handle)
+            raise StoreError(
+                f"another run holds this target: {holder}",
+                hint="wait for it to end; its lock goes with its process",
+            ) from error
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, self._content(), 0)
+        self._handle = handle
+
+    def _content(self) -> bytes:
+        return json.dumps(
+            {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "run_id": self.run_id,
+                "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            }
+        ).encode()
+
+    def check(self) -> None:
+        """Fencing: the file on disk must still be the one that is locked, and name this run.
+
+        Raises:
+            StoreError: another run has taken over.
+        """
+        try:
+            current = json.loads(self.path.read_bytes())
+            same = self._handle is not None and os.fstat(self._handle).st_ino == self.path.stat().st_ino
+        except (OSError, ValueError):
+            current, same = {}, False
+        if not same or current.get("run_id") != self.run_id:
+            raise StoreError("this run lost its lock on the target; nothing was published", hint="start the run again")
+
+    def release(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def _describe(content: bytes) -> str:
+    try:
+        known = json.loads(content)
+        return f"process {known['pid']} on {known['host']}, run {known['run_id']}, started {known['started']}"
+    except (ValueError, KeyError, TypeError):
+        return "an unknown process"

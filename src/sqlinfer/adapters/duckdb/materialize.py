@@ -1,0 +1,164 @@
+"""Staged rows → published relation. Every statement runs inside the caller's one transaction.
+
+Merging touches changed rows only: rows that left or differ are deleted, rows whose key is then missing are inserted.
+Keys compare with IS NOT DISTINCT FROM, so a NULL key is a key like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from sqlinfer.adapters.base import LINEAGE, Materialization
+from sqlinfer.errors import PublicationError
+from sqlinfer.relation import Relation, quote
+from sqlinfer.spec.catalog import Column
+
+
+class Statements(Protocol):
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> None: ...
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]: ...
+
+    def describe(self, sql: str) -> tuple[Column, ...]: ...
+
+
+def materialize(work: Statements, how: Materialization, sql: str) -> int:
+    kind = existing_kind(work, how.target)
+    if how.kind == "view":
+        _drop(work, how.target, kind if kind != "view" else None)
+        work.execute(f"CREATE OR REPLACE VIEW {how.target.sql()} AS {sql}")
+        _comment(work, how, "VIEW")
+        return 0
+    rows = int(work.rows(f"SELECT count(*) FROM ({sql})")[0][0]) if _merges(how, kind) else -1
+    if how.unique_key:
+        refuse_duplicates(work, how, sql)
+    if _merges(how, kind):
+        _incremental(work, how, sql, rows)
+    else:
+        _drop(work, how.target, "view" if kind == "view" else None)
+        work.execute(f"CREATE OR REPLACE TABLE {how.target.sql()} AS {sql}")
+        rows = int(work.rows(f"SELECT count(*) FROM {how.target.sql()}")[0][0])
+    _comment(work, how, "TABLE")
+    return rows
+
+
+def existing_kind(work: Statements, target: Relation) -> str | None:
+    """``table``, ``view`` or None."""
+    found = work.rows(
+        "SELECT 'table' FROM duckdb_tables() WHERE lower(table_name) = lower(?) AND lower(schema_name) = lower(?) "
+        "AND lower(database_name) = lower(coalesce(?, current_database())) "
+        "UNION ALL SELECT 'view' FROM duckdb_views() WHERE lower(view_name) = lower(?) "
+        "AND lower(schema_name) = lower(?) AND lower(database_name) = lower(coalesce(?, current_database()))",
+        (target.name, target.schema or "main", target.catalog) * 2,
+    )
+    return str(found[0][0]) if found else None
+
+
+def refuse_duplicates(work: Statements, how: Materialization, sql: str) -> None:
+    keys = ", ".join(quote(key) for key in how.unique_key)
+    count = work.rows(f"SELECT count(*), sum(n) FROM (SELECT count(*) AS n FROM ({sql}) GROUP BY {keys} HAVING n > 1)")
+    if count[0][0]:
+        raise PublicationError(
+            f"unique_key ({', '.join(how.unique_key)}) is not unique: {count[0][0]} keys occur in {count[0][1]} rows",
+            hint="the published table is unchanged; make the query return one row for each key",
+        )
+
+
+def _merges(how: Materialization, kind: str | None) -> bool:
+    if how.kind != "incremental" or kind != "table" or how.full_refresh:
+        return False
+    return bool(how.unique_key) or how.is_slice or how.strategy == "append"
+
+
+def _drop(work: Statements, target: Relation, kind: str | None) -> None:
+    if kind is not None:
+        work.execute(f"DROP {kind.upper()} {target.sql()}")
+
+
+def _incremental(work: Statements, how: Materialization, sql: str, rows: int) -> None:
+    table = how.target.sql()
+    columns = _agree_on_columns(work, how, sql)
+    named = {column.name.casefold() for column in work.describe(sql)}
+    given = [column for column in columns if column.name.casefold() in named]
+    projection = ", ".join(f"CAST({quote(c.name)} AS {c.data_type}) AS {quote(c.name)}" for c in given)
+    names = ", ".join(quote(column.name) for column in given)
+    source = f"SELECT {projection} FROM ({sql})"
+    if how.strategy == "append" or not how.unique_key:
+        work.execute(f"INSERT INTO {table} ({names}) {source}")
+        return
+    work.execute(f"DELETE FROM {table} WHERE rowid IN ({_outdated(how, source, given)})")
+    work.execute(
+        f"INSERT INTO {table} ({names}) SELECT * FROM ({source}) AS n "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {table} AS t WHERE {_same_key(how)})"
+    )
+    if _is_full(how) and int(work.rows(f"SELECT count(*) FROM {table}")[0][0]) != rows:
+        # The published table held duplicate keys from elsewhere: take the desired state as it is.
+        work.execute(f"DELETE FROM {table}")
+        work.execute(f"INSERT INTO {table} ({names}) {source}")
+
+
+def _is_full(how: Materialization) -> bool:
+    return not how.is_slice and how.on_missing == "delete"
+
+
+def _same_key(how: Materialization) -> str:
+    return " AND ".join(f"t.{quote(key)} IS NOT DISTINCT FROM n.{quote(key)}" for key in how.unique_key)
+
+
+def _outdated(how: Materialization, source: str, given: Sequence[Column]) -> str:
+    """rowids of published rows that differ from their new version, or have none."""
+    skip = {name.casefold() for name in (*how.unique_key, *LINEAGE)}
+    compared = [quote(column.name) for column in given if column.name.casefold() not in skip]
+    differs = " OR ".join(f"t.{name} IS DISTINCT FROM n.{name}" for name in compared) or "FALSE"
+    join = "LEFT JOIN" if _is_full(how) else "JOIN"
+    gone = "n.__sqlinfer_here IS NULL OR " if _is_full(how) else ""
+    return (
+        f"SELECT t.rowid FROM {how.target.sql()} AS t {join} (SELECT *, TRUE AS __sqlinfer_here FROM ({source})) AS n "
+        f"ON {_same_key(how)} WHERE {gone}{differs}"
+    )
+
+
+def _agree_on_columns(work: Statements, how: Materialization, sql: str) -> tuple[Column, ...]:
+    """Columns of the published table after ``on_schema_change`` has been applied to it."""
+    new, old = work.describe(sql), work.describe(f"SELECT * FROM {how.target.sql()}")
+    new_types = {column.name.casefold(): column.data_type for column in new}
+    old_types = {column.name.casefold(): column.data_type for column in old}
+    if new_types == old_types or how.on_schema_change == "ignore":
+        return old
+    if how.on_schema_change == "fail":
+        raise PublicationError(
+            f"columns of {how.target} changed: {_changes(old_types, new_types)}",
+            hint="run once with --full-refresh, or set on_schema_change",
+        )
+    added = tuple(column for column in new if column.name.casefold() not in old_types)
+    kept = old
+    if how.on_schema_change == "sync_all_columns":
+        kept = tuple(Column(c.name, new_types[c.name.casefold()]) for c in old if c.name.casefold() in new_types)
+    parts = [f"CAST({quote(c.name)} AS {c.data_type}) AS {quote(c.name)}" for c in kept]
+    parts += [f"CAST(NULL AS {c.data_type}) AS {quote(c.name)}" for c in added]
+    # Rebuilt rather than altered: DuckDB refuses some writes to a table altered in the same transaction.
+    table = how.target.sql()
+    work.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT {', '.join(parts)} FROM {table}")
+    return kept + added
+
+
+def _changes(old: dict[str, str], new: dict[str, str]) -> str:
+    said = [f"new {name}" for name in new if name not in old] + [f"gone {name}" for name in old if name not in new]
+    said += [f"{name} {old[name]} → {new[name]}" for name in old if name in new and old[name] != new[name]]
+    return ", ".join(said)
+
+
+def _comment(work: Statements, how: Materialization, kind: str) -> None:
+    if how.description:
+        work.execute(f"COMMENT ON {kind} {how.target.sql()} IS {_text(how.description)}")
+    if not how.column_descriptions:
+        return
+    present = {column.name.casefold() for column in work.describe(f"SELECT * FROM {how.target.sql()}")}
+    for name, text in how.column_descriptions:
+        if name.casefold() in present and text:
+            work.execute(f"COMMENT ON COLUMN {how.target.sql()}.{quote(name)} IS {_text(text)}")
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

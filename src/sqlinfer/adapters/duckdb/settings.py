@@ -1,0 +1,139 @@
+"""profiles.yml output of ``type: duckdb`` → DuckDBSettings, and a fresh in-memory DuckDB configured by it.
+
+The working connection is always an in-memory database; the warehouse and the side file are attached to it, so that
+either can be closed while the other stays open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from sqlinfer.adapters.duckdb.errors import translated
+from sqlinfer.errors import ProfileError, did_you_mean
+from sqlinfer.relation import quote
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_KNOWN = ("type", "path", "schema", "database", "attach", "settings", "extensions", "threads", "memory_limit")
+DEFAULT_MEMORY = "512MiB"
+"""Enough for the row groups in flight; joins and sorts above it spill. Raised with ``settings: {memory_limit: …}``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    path: str
+    alias: str | None = None
+    type: str | None = None
+
+    def sql(self) -> str:
+        options = ["READ_ONLY"] + ([f"TYPE {self.type}"] if self.type else [])
+        alias = f" AS {quote(self.alias)}" if self.alias else ""
+        return f"ATTACH IF NOT EXISTS {literal(self.path)}{alias} ({', '.join(options)})"
+
+    @property
+    def catalog(self) -> str:
+        return self.alias or catalog_name(Path(self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class DuckDBSettings:
+    path: Path
+    schema: str = "main"
+    attach: tuple[Attached, ...] = ()
+    settings: Mapping[str, object] = field(default_factory=dict)
+    extensions: tuple[str, ...] = ()
+
+    @property
+    def catalog(self) -> str:
+        return catalog_name(self.path)
+
+    @property
+    def side(self) -> Path:
+        return self.path.with_suffix(".sqlinfer.duckdb")
+
+    @property
+    def lock(self) -> Path:
+        return self.path.with_suffix(".sqlinfer.lock")
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, object], root: Path) -> DuckDBSettings:
+        """Raises ProfileError for an unknown key or a missing path."""
+        for key in raw:
+            if key not in _KNOWN:
+                raise ProfileError(f"unknown key '{key}' in a duckdb profile", hint=did_you_mean(key, _KNOWN))
+        path = raw.get("path")
+        if not path or str(path) == ":memory:":
+            raise ProfileError("a duckdb profile needs a path to a database file", hint="path: warehouse.duckdb")
+        settings: dict[str, object] = dict(_mapping(raw.get("settings")))
+        for key in ("threads", "memory_limit"):
+            if key == "memory_limit" and raw.get(key) is not None:
+                settings.setdefault(key, raw[key])
+        return cls(
+            path=(root / str(path)).resolve(),
+            schema=str(raw.get("schema") or "main"),
+            attach=tuple(_attached(item, root) for item in _sequence(raw.get("attach"))),
+            settings=settings,
+            extensions=tuple(str(item) for item in _sequence(raw.get("extensions"))),
+        )
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _sequence(value: object) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def _attached(item: object, root: Path) -> Attached:
+    if isinstance(item, Mapping):
+        raw = dict(item)
+        kind = raw.get("type")
+        path = str(raw["path"])
+        alias = raw.get("alias")
+        return Attached(
+            path=path if kind or "://" in path or path == ":memory:" else str((root / path).resolve()),
+            alias=str(alias) if alias else None,
+            type=str(kind) if kind else None,
+        )
+    return Attached(path=str((root / str(item)).resolve()))
+
+
+def catalog_name(path: Path) -> str:
+    """The name that DuckDB itself gives to a database file: its base name up to the first dot."""
+    name = path.name.split(".")[0]
+    return f"{name}_db" if name in ("memory", "temp", "system") else name
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def open_memory(settings: DuckDBSettings) -> DuckDBPyConnection:
+    """A fresh in-memory DuckDB with the profile's settings and extensions."""
+    config: dict[str, Any] = {
+        "memory_limit": DEFAULT_MEMORY,
+        "temp_directory": str(settings.path.with_suffix(".sqlinfer.tmp")),
+        "arrow_lossless_conversion": "true",
+    }
+    config |= {key: _text(value) for key, value in settings.settings.items()}
+    with translated():
+        connection = duckdb.connect(":memory:", config=config)
+    try:
+        with translated():
+            for name in settings.extensions:
+                connection.execute(f"LOAD {quote(name)}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,92 @@
+"""An in-memory DuckDB of the same catalog name with empty tables: finds columns of relations that are not built yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from sqlinfer.adapters.duckdb.catalog import spelled
+from sqlinfer.adapters.duckdb.errors import translated
+from sqlinfer.adapters.duckdb.settings import DuckDBSettings, literal, open_memory
+from sqlinfer.errors import AdapterError
+from sqlinfer.relation import Relation, quote
+from sqlinfer.spec.catalog import Column
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_MACROS = """
+SELECT schema_name, function_name, parameters, macro_definition, function_type
+FROM duckdb_functions() WHERE NOT internal AND function_type IN ('macro', 'table_macro')
+AND database_name = current_database() ORDER BY function_oid
+"""
+_ENUMS = """
+SELECT schema_name, type_name, labels FROM duckdb_types()
+WHERE NOT internal AND logical_type = 'ENUM' AND database_name = current_database()
+"""
+
+
+class DuckDBShadow:
+    def __init__(self, connection: DuckDBPyConnection, settings: DuckDBSettings) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._schemas = {("main", settings.catalog)}
+        self._catalogs = {settings.catalog}
+
+    def add_table(self, relation: Relation, columns: Iterable[Column]) -> None:
+        full = self._place(relation)
+        listed = ", ".join(f"{quote(column.name)} {column.data_type}" for column in columns)
+        self._run(f"CREATE OR REPLACE TABLE {full.sql()} ({listed})")
+
+    def add_view_as(self, relation: Relation, sql: str) -> tuple[Column, ...]:
+        columns = self.describe(sql)
+        self.add_table(relation, columns)
+        return columns
+
+    def describe(self, sql: str) -> tuple[Column, ...]:
+        with translated(sql):
+            relation = self._connection.sql(sql)
+            named = zip(relation.columns, relation.types, strict=True)
+            return tuple(Column(name, spelled(str(data_type))) for name, data_type in named)
+
+    def copy_definitions(self, work: Any) -> None:
+        """Macros and enum types of the real database. One that cannot be copied fails where it is used."""
+        for schema, name, labels in work.rows(_ENUMS):
+            values = ", ".join(literal(label) for label in labels)
+            self._try(Relation(name, schema), f"CREATE TYPE {{}} AS ENUM ({values})")
+        for schema, name, parameters, definition, kind in work.rows(_MACROS):
+            body = f"TABLE {definition}" if kind == "table_macro" else f"({definition})"
+            listed = ", ".join(quote(parameter) for parameter in parameters)
+            self._try(Relation(name, schema), f"CREATE OR REPLACE MACRO {{}}({listed}) AS {body}")
+
+    def _try(self, relation: Relation, template: str) -> None:
+        with suppress(AdapterError):
+            self._run(template.replace("{}", self._place(relation).sql(), 1))
+
+    def _place(self, relation: Relation) -> Relation:
+        schema, catalog = relation.schema or self._settings.schema, relation.catalog or self._settings.catalog
+        if catalog not in self._catalogs:
+            self._run(f"ATTACH ':memory:' AS {quote(catalog)}")
+            self._catalogs.add(catalog)
+        if (schema, catalog) not in self._schemas:
+            self._run(f"CREATE SCHEMA IF NOT EXISTS {quote(catalog)}.{quote(schema)}")
+            self._schemas.add((schema, catalog))
+        return Relation(relation.name, schema, catalog)
+
+    def _run(self, sql: str) -> None:
+        with translated(sql):
+            self._connection.execute(sql)
+
+
+def open_shadow(settings: DuckDBSettings) -> tuple[DuckDBPyConnection, DuckDBShadow]:
+    connection = open_memory(settings)
+    try:
+        with translated():
+            connection.execute(f"ATTACH ':memory:' AS {quote(settings.catalog)}")
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(settings.catalog)}.{quote(settings.schema)}")
+            connection.execute(f"USE {quote(settings.catalog)}.{quote(settings.schema)}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection, DuckDBShadow(connection, settings)

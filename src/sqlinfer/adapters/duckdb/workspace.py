@@ -1,0 +1,258 @@
+"""The durable working place of one target: side file, lock, and short visits to the warehouse file (design 2.1)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlinfer.adapters.base import ERRORS, META, READ_ROWS, SIDE, STAGE, STORE, Materialization
+from sqlinfer.adapters.duckdb.errors import translated
+from sqlinfer.adapters.duckdb.lock import TargetLock
+from sqlinfer.adapters.duckdb.materialize import materialize
+from sqlinfer.adapters.duckdb.settings import DuckDBSettings, literal, open_memory
+from sqlinfer.errors import AdapterError, DatabaseLocked, RunError, StoreError
+from sqlinfer.relation import Relation, quote
+from sqlinfer.spec.catalog import Column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT_VERSION = 1
+_FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0
+
+
+class DuckDBWorkspace:
+    """A context manager. Not for several threads, except that readers may be drained in another thread."""
+
+    def __init__(self, settings: DuckDBSettings, run_id: str, *, persistent: bool = True, lock_wait: float = 10.0):
+        self.run_id = run_id
+        self.persistent = persistent
+        self.warnings: list[str] = []
+        self.cancel: threading.Event | None = None
+        self._settings = settings
+        self._lock_wait = lock_wait
+        self._lock = TargetLock(settings.lock, run_id)
+        self._depth = 0
+
+    def __enter__(self) -> DuckDBWorkspace:
+        if self.persistent:
+            self._lock.acquire()
+        try:
+            self._memory = open_memory(self._settings)
+            self._writer = self._memory.cursor()
+            self._attach_side()
+            self._prepare_side()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in ("_writer", "_memory"):
+            connection = getattr(self, name, None)
+            if connection is not None:
+                with suppress(Exception):
+                    connection.close()
+        self._lock.release()
+
+    # statements
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> None:
+        with translated(sql):
+            self._writer.execute(sql, list(parameters)) if parameters else self._writer.execute(sql)
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with translated(sql):
+            done = self._writer.execute(sql, list(parameters)) if parameters else self._writer.execute(sql)
+            return done.fetchall()
+
+    def insert(self, sql: str, chunk: pa.Table) -> None:
+        with translated(sql):
+            self._writer.register("chunk", chunk)
+            try:
+                self._writer.execute(sql)
+            finally:
+                self._writer.unregister("chunk")
+
+    @contextmanager
+    def reader(self, sql: str, rows: int = READ_ROWS) -> Iterator[pa.RecordBatchReader]:
+        cursor = self._memory.cursor()
+        reader = None
+        try:
+            with translated(sql):
+                if self._depth:
+                    cursor.execute(self._use())
+                reader = cursor.sql(sql).to_arrow_reader(rows)
+            yield reader
+        finally:
+            if reader is not None:
+                with suppress(Exception):
+                    reader.close()
+            del reader
+            cursor.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.execute("BEGIN")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            with suppress(AdapterError):
+                self.execute("ROLLBACK")
+            raise
+
+    def describe(self, sql: str) -> tuple[Column, ...]:
+        return tuple(Column(row[0], row[1]) for row in self.rows(f"DESCRIBE {sql}"))
+
+    def has(self, relation: Relation) -> bool:
+        found = self.rows(
+            "SELECT count(*) FROM duckdb_tables() WHERE table_name = ? AND schema_name = ? AND database_name = ?",
+            (relation.name, relation.schema or self._settings.schema, relation.catalog or self._settings.catalog),
+        )
+        return bool(found[0][0])
+
+    # the warehouse
+
+    @contextmanager
+    def warehouse(self) -> Iterator[None]:
+        self._depth += 1
+        try:
+            if self._depth == 1:
+                self._wait(self._attach_readonly, self._lock_wait)
+                self.execute(self._use())
+            yield
+        finally:
+            self._depth -= 1
+            if not self._depth:
+                self._detach()
+
+    @contextmanager
+    def publishing(self, timeout: float) -> Iterator[None]:
+        if self._depth:
+            raise RunError("publication asked for while the warehouse is being read")
+        self._depth = 1
+        try:
+            self._wait(lambda: self.execute(f"ATTACH {self._path()} AS {self._catalog()}"), timeout)
+            self.execute(f"CREATE SCHEMA IF NOT EXISTS {self._catalog()}.{quote(self._settings.schema)}")
+            self._attach_others()
+            self.execute(self._use())
+            with self.transaction():
+                if self.persistent:
+                    self._lock.check()
+                yield
+            self.execute(f"CHECKPOINT {self._catalog()}")
+        finally:
+            self._depth = 0
+            self._detach()
+
+    def materialize(self, how: Materialization, sql: str) -> int:
+        return materialize(self, how, sql)
+
+    def load_store(self, name: str) -> bool:
+        """Copied, not attached: a reader of the side file would keep the nightly run out."""
+        if self.persistent or not self._settings.side.exists():
+            return False
+        held = "sqlinfer_remembered"
+        with suppress(AdapterError):
+            self.execute(f"ATTACH {literal(str(self._settings.side))} AS {held} (READ_ONLY)")
+            try:
+                self.execute(f"CREATE TABLE {SIDE}.{STORE}.{quote(name)} AS FROM {held}.{STORE}.{quote(name)}")
+                return True
+            finally:
+                self.execute(f"DETACH {held}")
+        return False
+
+    # attaching
+
+    def _catalog(self) -> str:
+        return quote(self._settings.catalog)
+
+    def _path(self) -> str:
+        return literal(str(self._settings.path))
+
+    def _use(self) -> str:
+        """The profile's schema, or main where the schema is first made by a publication."""
+        known = self.rows(
+            "SELECT count(*) FROM duckdb_schemas() WHERE database_name = ? AND schema_name = ?",
+            (self._settings.catalog, self._settings.schema),
+        )
+        return f"USE {self._catalog()}.{quote(self._settings.schema if known[0][0] else 'main')}"
+
+    def _attach_readonly(self) -> None:
+        if self._settings.path.exists():
+            self.execute(f"ATTACH {self._path()} AS {self._catalog()} (READ_ONLY)")
+        else:
+            self.execute(f"ATTACH ':memory:' AS {self._catalog()}")
+        self._attach_others()
+
+    def _attach_others(self) -> None:
+        for other in self._settings.attach:
+            self.execute(other.sql())
+
+    def _detach(self) -> None:
+        with suppress(AdapterError):
+            self.execute("USE memory")
+        for name in (self._settings.catalog, *(other.catalog for other in self._settings.attach)):
+            with suppress(AdapterError):
+                self.execute(f"DETACH DATABASE IF EXISTS {quote(name)}")
+
+    def _wait(self, attach: Callable[[], None], timeout: float) -> None:
+        deadline, pause = time.monotonic() + timeout, _FIRST_WAIT
+        while True:
+            try:
+                attach()
+                return
+            except DatabaseLocked:
+                self._detach()
+                stopped = self.cancel is not None and self.cancel.is_set()
+                if stopped or time.monotonic() >= deadline:
+                    raise
+            time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+            pause = min(pause * 2, _LONGEST_WAIT)
+
+    # the side file
+
+    def _attach_side(self) -> None:
+        if not self.persistent:
+            self.execute(f"ATTACH ':memory:' AS {SIDE}")
+            return
+        side = self._settings.side
+        statement = f"ATTACH {literal(str(side))} AS {SIDE}"
+        try:
+            self.execute(statement)
+        except DatabaseLocked as error:
+            raise StoreError(f"the side file {side.name} is held by {error.holder or 'another process'}") from error
+        except AdapterError as error:
+            if "version number" in error.message or "newer version" in error.message:
+                raise StoreError(f"the side file {side.name} was written by a newer DuckDB: {error.message}") from error
+            self._set_aside(side, error)
+            self.execute(statement)
+
+    def _set_aside(self, side: Path, error: AdapterError) -> None:
+        moved = side.with_name(f"{side.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
+        side.rename(moved)
+        wal = side.with_name(side.name + ".wal")
+        if wal.exists():
+            wal.rename(moved.with_name(moved.name + ".wal"))
+        self.warnings.append(
+            f"the side file was damaged and is moved to {moved.name}; it is rebuilt by scoring again ({error.message})"
+        )
+
+    def _prepare_side(self) -> None:
+        for schema in (STAGE, STORE, ERRORS, META):
+            self.execute(f"CREATE SCHEMA IF NOT EXISTS {SIDE}.{schema}")
+        info = f"{SIDE}.{META}.info"
+        self.execute(f"CREATE TABLE IF NOT EXISTS {info} (format_version INTEGER, created_at TIMESTAMPTZ)")
+        found = self.rows(f"SELECT max(format_version) FROM {info}")[0][0]
+        if found is None:
+            self.execute(f"INSERT INTO {info} VALUES ({FORMAT_VERSION}, now())")
+        elif found > FORMAT_VERSION:
+            raise StoreError(
+                f"the store has format {found}, this version of sqlinfer writes format {FORMAT_VERSION}",
+                hint="upgrade sqlinfer, or move the side file away to score everything again",
+            )
