@@ -1,0 +1,89 @@
+"""A record batch and the names of its argument columns → a block that feeds the graph's inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from sqlinfer.errors import InferenceError
+from sqlinfer.inference.block import Block, Feeder, LazyRows, array_feeder, select
+from sqlinfer.inference.images import ImageRows
+from sqlinfer.inference.tensors import Array
+from sqlinfer.inference.text import TextEncoder, TextRows
+from sqlinfer.spec.function import InputBinding, PreparedFunction
+from sqlinfer.types import array_width
+
+
+class Assembler:
+    """Built once per session; used by several threads at a time."""
+
+    def __init__(self, prepared: PreparedFunction) -> None:
+        self._prepared = prepared
+        self._names = [argument.name for argument in prepared.contract.arguments]
+        self._widths = [self._width(name) for name in self._names]
+        self._encoder = TextEncoder(prepared.tokenizer) if prepared.tokenizer else None
+
+    @property
+    def has_text(self) -> bool:
+        return self._encoder is not None
+
+    @property
+    def has_images(self) -> bool:
+        return self._prepared.image is not None
+
+    def block(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> Block:
+        """``arguments`` are columns of the batch, in the contract's order."""
+        columns = [_column(batch, name) for name in arguments]
+        chosen = select(columns, self._widths)
+        rows = batch.num_rows if chosen.positions is None else len(chosen.positions)
+        positions, lazy = chosen.positions, None
+        if rows and self._encoder is not None:
+            positions, lazy = self._tokenise(columns, positions, self._encoder)
+        elif rows and self._prepared.image is not None:
+            image = self._dense(columns, positions, self._prepared.image.argument)
+            lazy = ImageRows(image, self._prepared.image, self._bindings("image"))
+        block = Block(batch.num_rows, rows, positions, (), chosen.rejected, chosen.null_inputs, lazy)
+        if rows:
+            block.feeders = tuple(self._feeders(columns, block))
+        return block
+
+    def _feeders(self, columns: Sequence[pa.Array], block: Block) -> Sequence[Feeder]:
+        feeders: list[Feeder] = []
+        for binding in self._prepared.inputs:
+            if binding.layout not in ("tokens", "image"):
+                dense = [self._dense(columns, block.positions, name) for name in binding.arguments]
+                feeders.append(array_feeder(binding, dense))
+        if block.lazy is not None:
+            feeders += block.lazy.feeders(block.failed)
+        return feeders
+
+    def _tokenise(
+        self, columns: Sequence[pa.Array], positions: Array | None, encoder: TextEncoder
+    ) -> tuple[Array, LazyRows]:
+        """Rows sorted by length, so that a run pads little; ``positions`` undoes it when results are put back."""
+        tokens = encoder.encode(self._dense(columns, positions, encoder.argument), self._bindings("tokens"))
+        order: Array = np.argsort(tokens.lengths, kind="stable")
+        return (order if positions is None else positions[order]), TextRows(tokens, order)
+
+    def _dense(self, columns: Sequence[pa.Array], positions: Array | None, argument: str) -> pa.Array:
+        column = columns[self._names.index(argument)]
+        return column if positions is None else column.take(pa.array(positions))
+
+    def _bindings(self, layout: str) -> tuple[InputBinding, ...]:
+        return tuple(binding for binding in self._prepared.inputs if binding.layout == layout)
+
+    def _width(self, argument: str) -> int | None:
+        for binding in self._prepared.inputs:
+            if binding.layout == "array" and argument in binding.arguments and binding.width:
+                return binding.width
+        kinds = {a.name: a.data_type for a in self._prepared.contract.arguments}
+        return array_width(kinds[argument])
+
+
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    position = batch.schema.get_field_index(name)
+    if position < 0:
+        raise InferenceError(f"the batch to score has no column '{name}' (or has it twice)")
+    return batch.column(position)

@@ -1,0 +1,148 @@
+"""One piece of a read batch, ready to be fed: rows that are not to be scored are out, the others feed in slices.
+
+Inputs are assembled slice by slice, so that a packed matrix is written and read inside the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from sqlinfer.errors import InferenceError
+from sqlinfer.inference.tensors import Array, column_values, dtype_of, is_list, list_lengths, list_null_rows, matrix
+from sqlinfer.spec.function import InputBinding
+
+Scratch = dict[str, Array]
+"""Buffers of one worker, reused from run to run."""
+
+
+class Feeder(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def feed(self, start: int, stop: int, scratch: Scratch) -> Array: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFeeder:
+    """Rows of one array, [N], [N,1] or [N,K]."""
+
+    name: str
+    values: Array
+
+    def feed(self, start: int, stop: int, scratch: Scratch) -> Array:
+        return self.values[start:stop]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedFeeder:
+    """[N,F] from F columns."""
+
+    name: str
+    columns: tuple[Array, ...]
+    dtype: type
+
+    def feed(self, start: int, stop: int, scratch: Scratch) -> Array:
+        rows, width = stop - start, len(self.columns)
+        buffer = scratch.get(self.name)
+        if buffer is None or len(buffer) < rows or buffer.shape[1] != width:
+            buffer = scratch[self.name] = np.empty((rows, width), dtype=self.dtype)
+        target = buffer[:rows]
+        for position, values in enumerate(self.columns):
+            target[:, position] = values[start:stop]
+        return target
+
+
+class LazyRows(Protocol):
+    """Text or images: inputs made per run, with rows that can fail while they are made."""
+
+    def feeders(self, failed: dict[int, str]) -> Sequence[Feeder]: ...
+
+    def splits(self, batch_size: int, token_budget: int | None) -> Iterator[tuple[int, int]]: ...
+
+
+@dataclass(slots=True)
+class Block:
+    """``rows`` rows to score. ``positions`` are their places in the batch (None: all of it, in order)."""
+
+    total: int
+    rows: int
+    positions: Array | None
+    feeders: tuple[Feeder, ...]
+    rejected: dict[int, str]
+    """Place in the batch → error, for rows that cannot be fed at all."""
+    null_inputs: int
+    lazy: LazyRows | None = None
+    failed: dict[int, str] = field(default_factory=dict)
+    """Row of the block → error, found while feeding or running."""
+
+    def feeds(self, start: int, stop: int, scratch: Scratch) -> dict[str, Array]:
+        return {feeder.name: feeder.feed(start, stop, scratch) for feeder in self.feeders}
+
+    def splits(self, batch_size: int, token_budget: int | None = None) -> Iterator[tuple[int, int]]:
+        if self.lazy is not None:
+            yield from self.lazy.splits(batch_size, token_budget)
+            return
+        for start in range(0, self.rows, batch_size):
+            yield start, min(start + batch_size, self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rows of a batch can be scored."""
+
+    positions: Array | None
+    rejected: dict[int, str]
+    null_inputs: int
+
+
+def select(columns: Sequence[pa.Array], widths: Sequence[int | None]) -> Selection:
+    """Rows without NULL arguments and with well-formed lists. ``widths`` is K for arguments of an [N,K] input."""
+    total = len(columns[0]) if columns else 0
+    nullable = [column for column in columns if column.null_count]
+    lists = [(column, width) for column, width in zip(columns, widths, strict=True) if is_list(column.type)]
+    if not nullable and not lists:
+        return Selection(None, {}, 0)
+    good = np.ones(total, dtype=bool)
+    for column in nullable:
+        good &= column.is_valid().to_numpy(zero_copy_only=False)
+    null_inputs = total - int(good.sum())
+    rejected: dict[int, str] = {}
+    for column, width in lists:
+        _reject_lists(column, width, good, rejected)
+    positions = None if good.all() else np.flatnonzero(good)
+    return Selection(positions, rejected, null_inputs)
+
+
+def _reject_lists(column: pa.Array, width: int | None, good: Array, rejected: dict[int, str]) -> None:
+    places = np.flatnonzero(good)
+    dense = column if len(places) == len(column) else column.take(pa.array(places))
+    if width is None and len(dense):
+        width = int(np.bincount(list_lengths(dense)).argmax())
+    wrong = list_lengths(dense) != width
+    nulls = list_null_rows(dense) & ~wrong
+    for rows, error in ((wrong, "array_length"), (nulls, "null_in_array")):
+        for place in places[rows]:
+            rejected[int(place)] = error
+            good[place] = False
+
+
+def array_feeder(binding: InputBinding, columns: Sequence[pa.Array]) -> Feeder:
+    """The feeder of one input from its dense argument columns."""
+    dtype = dtype_of(binding.element_type)
+    if binding.layout == "array":
+        column = columns[0]
+        width = binding.width or (int(list_lengths(column)[0]) if len(column) else 1)
+        values = matrix(column, width, binding.element_type)
+        return ColumnFeeder(binding.name, np.ascontiguousarray(values, dtype=dtype))
+    if binding.layout == "packed":
+        parts = tuple(column_values(column, binding.element_type) for column in columns)
+        return PackedFeeder(binding.name, parts, dtype)
+    if binding.layout in ("vector", "column"):
+        values = np.ascontiguousarray(column_values(columns[0], binding.element_type), dtype=dtype)
+        return ColumnFeeder(binding.name, values if binding.layout == "vector" else values.reshape(-1, 1))
+    raise InferenceError(f"input '{binding.name}' of layout {binding.layout} needs a tokenizer or an image")

@@ -1,0 +1,145 @@
+"""One block through the kernel: in runs of the found size, halved when memory runs out, bisected to find bad rows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from sqlinfer.errors import InferenceError
+from sqlinfer.inference.block import Block, Scratch
+from sqlinfer.inference.kernel import Kernel, KernelError, KernelOutOfMemory
+from sqlinfer.inference.outputs import Collector
+from sqlinfer.spec.function import Output, OutputBinding
+
+HOPELESS = 64
+"""Failures without one success, after which a function with a ``max_error_rate`` is given up."""
+ENOUGH = 1000
+"""Rows to have seen before an error rate means something."""
+
+
+class Cancelled(Exception):
+    """The consumer is gone; workers stop between two runs."""
+
+
+class Limits:
+    """The size of a run, shared by the workers and halved when memory runs out."""
+
+    def __init__(self, batch_size: int, token_budget: int | None = None) -> None:
+        self._lock = threading.Lock()
+        self.batch_size = batch_size
+        self.token_budget = token_budget
+        self.halved = False
+
+    def halve(self, failed_rows: int) -> None:
+        """After a run of ``failed_rows`` ran out of memory. Workers that failed with an older size halve nothing."""
+        with self._lock:
+            wanted = max(1, failed_rows // 2)
+            if wanted >= self.batch_size:
+                return
+            self.batch_size = wanted
+            self.token_budget = max(1, self.token_budget // 2) if self.token_budget else None
+            self.halved = True
+
+
+class ErrorBudget:
+    """Gives up on a function that fails as a whole. Without a rate it never does."""
+
+    def __init__(self, max_error_rate: float | None) -> None:
+        self._rate = max_error_rate
+        self._lock = threading.Lock()
+        self._rows = 0
+        self._errors = 0
+
+    def good(self, rows: int) -> None:
+        with self._lock:
+            self._rows += rows
+
+    def bad(self, message: str) -> None:
+        with self._lock:
+            self._rows += 1
+            self._errors += 1
+            rows, errors = self._rows, self._errors
+        if self._rate is None or self._rate >= 1:
+            return
+        hopeless = errors >= HOPELESS and errors == rows
+        if hopeless or (errors >= ENOUGH and errors > self._rate * rows):
+            raise InferenceError(
+                f"{errors} of the first {rows} rows failed, max_error_rate is {self._rate:g}; the last: {message}"
+            )
+
+
+@dataclass(slots=True)
+class Times:
+    """Seconds of one worker."""
+
+    assemble: float = 0.0
+    kernel: float = 0.0
+    runs: int = 0
+
+
+@dataclass(slots=True)
+class Scorer:
+    """What one worker needs to score a block."""
+
+    kernel: Kernel
+    outputs: Sequence[Output]
+    bindings: Sequence[OutputBinding]
+    limits: Limits
+    budget: ErrorBudget
+    cancelled: Callable[[], bool] = bool
+    scratch: Scratch = field(default_factory=dict)
+    times: Times = field(default_factory=Times)
+
+    def score(self, block: Block) -> Collector:
+        """The values of every row of the block; rows that failed stand in ``block.failed``."""
+        collector = Collector(block.rows, self.outputs, self.bindings)
+        done = 0
+        while done < block.rows:
+            size = self.limits.batch_size
+            for start, stop in block.splits(size, self.limits.token_budget):
+                if start < done:  # scored before the limits were halved
+                    if stop <= done:
+                        continue
+                    start = done
+                self._range(block, start, stop, collector)
+                done = stop
+                if self.limits.batch_size < size:
+                    break
+        return collector
+
+    def _range(self, block: Block, start: int, stop: int, collector: Collector) -> None:
+        if self.cancelled():
+            raise Cancelled
+        generation = self.kernel.generation
+        try:
+            self._run(block, start, stop, collector)
+        except KernelOutOfMemory as error:
+            self.limits.halve(stop - start)
+            self.kernel.rebuild(generation)
+            self._split(block, start, stop, collector, f"out_of_memory: {error}")
+        except KernelError as error:
+            self._split(block, start, stop, collector, f"runtime: {error}")
+
+    def _split(self, block: Block, start: int, stop: int, collector: Collector, message: str) -> None:
+        if stop - start == 1:
+            block.failed.setdefault(start, message)
+            self.budget.bad(message)
+            return
+        middle = (start + stop) // 2
+        self._range(block, start, middle, collector)
+        self._range(block, middle, stop, collector)
+
+    def _run(self, block: Block, start: int, stop: int, collector: Collector) -> None:
+        began = perf_counter()
+        feeds = block.feeds(start, stop, self.scratch)
+        fed = perf_counter()
+        self.times.assemble += fed - began
+        self.times.runs += 1
+        try:
+            raws = self.kernel.run(feeds)
+        finally:
+            self.times.kernel += perf_counter() - fed
+        collector.put(start, stop, raws)
+        self.budget.good(stop - start)

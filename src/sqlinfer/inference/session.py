@@ -1,0 +1,289 @@
+"""A prepared function on a device: record batches with argument columns → record batches with results."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+
+from sqlinfer.errors import InferenceError
+from sqlinfer.inference import measure, text
+from sqlinfer.inference.assembly import Assembler
+from sqlinfer.inference.block import Block
+from sqlinfer.inference.kernel import Kernel, KernelError
+from sqlinfer.inference.layout import Layout, core_count, read_layout, write_layout
+from sqlinfer.inference.outputs import Collector
+from sqlinfer.inference.providers import Device, resolve_device
+from sqlinfer.inference.reader import ScoredReader
+from sqlinfer.inference.scoring import ErrorBudget, Limits, Scorer
+from sqlinfer.spec.function import PreparedFunction
+from sqlinfer.types import arrow_type
+
+READ_ROWS = 122_880
+"""Most rows of one task: DuckDB's row group, the size at which assembling is fastest."""
+TASK_SECONDS = 0.1
+TEXT_ROWS = 256
+DEFAULT_BATCH = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What scoring made of one batch."""
+
+    arrays: tuple[pa.Array, ...]
+    """One per output of the contract."""
+    errors: pa.Array
+    """Text per row, NULL where nothing went wrong."""
+    missing: np.ndarray[tuple[int], np.dtype[np.bool_]] | None
+    """Rows without a result (NULL arguments or an error), None where there are none."""
+    rows: int
+    null_inputs: int
+    failed: int
+
+
+class Session:
+    """Use as a context manager. Several ``score`` passes may be under way at a time."""
+
+    def __init__(
+        self,
+        prepared: PreparedFunction,
+        kernels: Sequence[Kernel],
+        layout: Layout,
+        *,
+        device: Device | None = None,
+        cache_dir: Path | None = None,
+    ) -> None:
+        """``kernels`` has one entry per worker thread; the same one may stand there several times."""
+        self.prepared = prepared
+        self.contract = prepared.contract
+        self.device = device or Device("cpu")
+        self.layout = layout
+        self._kernels = tuple(kernels)
+        self._cache_dir = cache_dir
+        self._assembler = Assembler(prepared)
+        self._measuring = threading.Lock()
+        self._tried = layout.source in ("declared", "cached") or self._assembler.has_text or self._assembler.has_images
+        self._limits = Limits(layout.batch_size, layout.token_budget)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._limits.halved:
+            self._remember(
+                replace(self.layout, batch_size=self._limits.batch_size, token_budget=self._limits.token_budget)
+            )
+        for kernel in self._kernels:
+            kernel.close()
+
+    # scoring
+
+    def score(
+        self,
+        reader: pa.RecordBatchReader,
+        arguments: Sequence[str],
+        keep: Sequence[str],
+        *,
+        as_column: str | None = None,
+        error_column: str = "error",
+        max_error_rate: float | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> ScoredReader:
+        """Score a stream. Nothing is read before the result is iterated; the reader is closed with it.
+
+        Args:
+            arguments: columns of the stream, in the contract's order.
+            keep: columns handed on unchanged.
+            as_column: one result column of this name (a struct where the contract says so) instead of one per output.
+            max_error_rate: give up when more rows than this fail at runtime (design section 4).
+            on_progress: called by the consumer's thread with the rows done so far.
+        """
+        return ScoredReader(
+            self,
+            reader,
+            tuple(arguments),
+            tuple(keep),
+            as_column=as_column,
+            error_column=error_column,
+            max_error_rate=max_error_rate,
+            on_progress=on_progress,
+        )
+
+    def score_table(
+        self,
+        table: pa.Table,
+        arguments: Sequence[str] | None = None,
+        keep: Sequence[str] | None = None,
+        *,
+        as_column: str | None = None,
+        error_column: str = "error",
+    ) -> pa.Table:
+        """Score a table in memory. By default arguments are the columns of their names and all columns are kept."""
+        names = arguments or [argument.name for argument in self.contract.arguments]
+        kept = table.column_names if keep is None else keep
+        with self.score(table.to_reader(), names, kept, as_column=as_column, error_column=error_column) as scored:
+            return pa.Table.from_batches(scored, schema=scored.schema)
+
+    def run_batch(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
+        """Score one batch in this thread."""
+        return self.run_with(self.scorers(ErrorBudget(None), bool)[0], batch, arguments)
+
+    def scorers(self, budget: ErrorBudget, cancelled: Callable[[], bool]) -> list[Scorer]:
+        """One scorer per worker thread."""
+        outputs, bindings = self.contract.outputs, self.prepared.outputs
+        return [Scorer(k, outputs, bindings, self._limits, budget, cancelled) for k in self._kernels]
+
+    def run_with(self, scorer: Scorer, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
+        block = self._assembler.block(batch, arguments)
+        return self._finish(block, scorer.score(block))
+
+    def output_fields(self, as_column: str | None) -> list[pa.Field]:
+        fields = [pa.field(output.name, arrow_type(output.data_type)) for output in self.contract.outputs]
+        if as_column is None:
+            return fields
+        return [pa.field(as_column, pa.struct(fields) if self.contract.is_struct else fields[0].type)]
+
+    def _finish(self, block: Block, values: Collector) -> BatchResult:
+        failed = dict(block.failed)
+        if self.contract.on_invalid != "allow":
+            invalid = {row: error for row, error in values.invalid().items() if row not in failed}
+            if invalid and self.contract.on_invalid == "error":
+                raise InferenceError(
+                    f"function '{self.contract.name}' returned NaN or infinite values for {len(invalid)} of "
+                    f"{block.rows} rows of a batch",
+                    hint="on_invalid: null makes them NULL and records them as errors",
+                )
+            failed |= invalid
+        errors = dict(block.rejected)
+        for row, error in failed.items():
+            errors[row if block.positions is None else int(block.positions[row])] = error
+        missing = _missing(block, errors)
+        return BatchResult(
+            values.arrays(block.total, block.positions, missing),
+            _error_column(block.total, errors),
+            missing,
+            block.total,
+            block.null_inputs,
+            len(errors),
+        )
+
+    # the layout
+
+    def task_rows(self) -> int:
+        """Rows that one worker takes at a time: a tenth of a second, whole runs, at most a row group."""
+        size = self._limits.batch_size
+        if self._assembler.has_text:
+            return TEXT_ROWS if self.device.family == "cpu" else 64 * TEXT_ROWS
+        if self._assembler.has_images:
+            return size
+        rate = self.layout.rows_per_second
+        wanted = READ_ROWS if rate is None else int(rate / self.layout.sessions * TASK_SECONDS)
+        return min(max(wanted // size, 1) * size, max(READ_ROWS, size))
+
+    def settle_layout(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> None:
+        """Measure on the first rows, once, where nothing is declared or cached."""
+        with self._measuring:
+            if self._tried or batch.num_rows < measure.WORTH_IT:
+                return
+            self._tried = True
+            sizes = measure.CPU_SIZES if self.device.family == "cpu" else measure.GPU_SIZES
+            block = self._assembler.block(batch.slice(0, sizes[-1]), arguments)
+            found = self._measure(block, tuple(size for size in sizes if size <= block.rows))
+            if found is None:
+                return
+            self.layout = replace(
+                self.layout,
+                batch_size=found.batch_size,
+                rows_per_second=found.rows_per_second * self.layout.sessions,
+                source="measured",
+            )
+            if not self._limits.halved:
+                self._limits.batch_size = found.batch_size
+            self._remember(self.layout)
+
+    def _measure(self, block: Block, sizes: tuple[int, ...]) -> measure.Measured | None:
+        kernel, scratch = self._kernels[0], {}  # type: ignore[var-annotated]
+        try:
+            return measure.measure(lambda size: void(kernel.run(block.feeds(0, size, scratch))), sizes)
+        except KernelError:
+            return None
+
+    def _remember(self, layout: Layout) -> None:
+        if self._cache_dir is not None:
+            write_layout(self._cache_dir, self.contract.digest, self.device.family, layout)
+
+
+def void(_: object) -> None:
+    return None
+
+
+def _missing(block: Block, errors: dict[int, str]) -> np.ndarray[tuple[int], np.dtype[np.bool_]] | None:
+    if len(errors) == 0 and block.null_inputs == 0:
+        return None
+    missing = np.zeros(block.total, dtype=bool)
+    if block.null_inputs or block.rejected:
+        missing[:] = True
+        if block.rows:
+            missing[slice(None) if block.positions is None else block.positions] = False
+    missing[list(errors)] = True
+    return missing
+
+
+def _error_column(total: int, errors: dict[int, str]) -> pa.Array:
+    if not errors:
+        return pa.nulls(total, pa.string())
+    column: list[str | None] = [None] * total
+    for row, error in errors.items():
+        column[row] = error
+    return pa.array(column, pa.string())
+
+
+def open_session(
+    prepared: PreparedFunction,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    cache_dir: Path | None = None,
+    batch_size: int | None = None,
+) -> Session:
+    """Load a prepared function. ``device='auto'`` is what the contract says, ``batch_size`` wins over everything.
+
+    Raises:
+        DeviceError: the device that was asked for does not work.
+        ArtifactError: the graph does not load.
+    """
+    from sqlinfer.inference import build
+
+    chosen = resolve_device(prepared.contract.device if device == "auto" else device)
+    layout = _first_layout(prepared, chosen, threads or core_count(), cache_dir, batch_size)
+    return Session(
+        prepared, build.kernels(prepared, chosen, layout.sessions), layout, device=chosen, cache_dir=cache_dir
+    )
+
+
+def _first_layout(
+    prepared: PreparedFunction, device: Device, threads: int, cache_dir: Path | None, batch_size: int | None
+) -> Layout:
+    on_cpu = device.family == "cpu"
+    sessions = threads if on_cpu else 2 * len(device.indices)
+    tokens = None if prepared.tokenizer is None else (text.CPU_TOKENS if on_cpu else text.GPU_TOKENS)
+    contract = prepared.contract
+    declared = 1 if not contract.row_wise else batch_size or contract.batch_size
+    if declared:
+        return Layout(declared, sessions, 1, source="declared", token_budget=tokens)
+    cached = read_layout(cache_dir, contract.digest, device.family) if cache_dir else None
+    if cached is not None:
+        return replace(cached, sessions=sessions)
+    default = 32 if prepared.image is not None else DEFAULT_BATCH if on_cpu else 16 * DEFAULT_BATCH
+    return Layout(default, sessions, 1, source="default", token_budget=tokens)
