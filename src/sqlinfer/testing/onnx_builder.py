@@ -80,7 +80,9 @@ def mlp(layers: Sequence[int], seed: int = 0, *, output: str = "score", path: Pa
     for i, (fan_in, fan_out) in enumerate(zip(layers, layers[1:], strict=False)):
         final = i == len(layers) - 2
         scale = 1 / math.sqrt(fan_in)
-        consts.append(constant(f"w{i}", [rng.gauss(0, scale) for _ in range(fan_in * fan_out)], shape=(fan_in, fan_out)))
+        consts.append(
+            constant(f"w{i}", [rng.gauss(0, scale) for _ in range(fan_in * fan_out)], shape=(fan_in, fan_out))
+        )
         consts.append(constant(f"b{i}", [rng.gauss(0, 0.1) for _ in range(fan_out)]))
         nodes.append(helper.make_node("Gemm", [last, f"w{i}", f"b{i}"], [output if final else f"z{i}"]))
         if not final:
@@ -167,7 +169,11 @@ def array_sum(width: int | None = 4, *, name: str = "v", path: Path | None = Non
 
 
 def string_lookup(
-    values: Mapping[str, float] | None = None, default: float = -1.0, *, name: str = "contract", path: Path | None = None
+    values: Mapping[str, float] | None = None,
+    default: float = -1.0,
+    *,
+    name: str = "contract",
+    path: Path | None = None,
 ) -> bytes:
     """Looks a string up: input [N,1] string → ``score`` [N,1] float, ``default`` where unseen."""
     table = dict(values or {"monthly": 1.0, "yearly": 12.0})

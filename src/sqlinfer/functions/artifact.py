@@ -1,0 +1,195 @@
+"""An untrusted ONNX file → a checked, self-contained ModelProto. Everything dangerous is refused here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto
+
+from sqlinfer.errors import ArtifactError
+from sqlinfer.functions import graph as g
+from sqlinfer.functions.containment import contained, read_regular
+
+MAX_PROTOBUF = 2**31 - 1
+_KNOWN_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"})
+_PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".pt", ".pth", ".pt2", ".ckpt", ".bin", ".npy", ".npz"})
+_MAGIC = (
+    (b"PK\x03\x04", "a zip archive (a PyTorch, joblib or Keras file?)"),
+    (b"\x1f\x8b", "a gzip archive (a compressed pickle?)"),
+    (b"BZh", "a bzip2 archive (a compressed pickle?)"),
+    (b"\xfd7zXZ", "an xz archive (a compressed pickle?)"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"\x93NUMPY", "a numpy file"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
+)
+_TRUST_HINT = "export it to ONNX, or declare its source (torch, sklearn) with 'trust: <sha256>'"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    model: onnx.ModelProto
+    """External data inlined; nothing refers to a file."""
+    sha256: str
+    external: tuple[str, ...]
+    """Files of external data, relative to the artifact's folder."""
+
+
+def load(path: Path) -> Loaded:
+    """Read and check an ONNX file.
+
+    Raises:
+        ArtifactError: missing, not a regular file, not ONNX, damaged, too new, or reaching out of its folder.
+    """
+    data = read_regular(path)
+    refuse_pickle(path, data[:32])
+    model = _parse(path, data)
+    _check_domains(path, model)
+    external = tuple(sorted({_location(t) for t in tensors(model) if _is_external(t)}))
+    for tensor in tensors(model):
+        if _is_external(tensor):
+            _inline(path, tensor)
+    _check_structure(path, model)
+    return Loaded(model, hashlib.sha256(data).hexdigest(), external)
+
+
+def external_files(path: Path) -> tuple[str, ...]:
+    """Locations of external data that an ONNX file names, not yet checked."""
+    data = read_regular(path)
+    refuse_pickle(path, data[:32])
+    return tuple(sorted({_location(t) for t in tensors(_parse(path, data)) if _is_external(t)}))
+
+
+def refuse_pickle(path: Path, head: bytes) -> None:
+    """Refuse what unpickling or unzipping would be needed for, by content and by extension."""
+    what = next((text for magic, text in _MAGIC if head.startswith(magic)), None)
+    if what is None and len(head) > 1 and head[0] == 0x80 and head[1] <= 5:
+        what = "a Python pickle"
+    if what is None and path.suffix.lower() in _PICKLE_SUFFIXES:
+        what = f"a {path.suffix} file"
+    if what is not None:
+        raise ArtifactError(f"artifact {path} is {what}, not ONNX; it is not loaded", hint=_TRUST_HINT)
+
+
+def _parse(path: Path, data: bytes) -> onnx.ModelProto:
+    try:
+        model = onnx.load_model_from_string(data)
+    except (DecodeError, ValueError, TypeError) as error:
+        raise _damaged(path, "it does not parse as ONNX") from error
+    if not model.HasField("graph") or not model.ir_version or not model.opset_import:
+        raise _damaged(path, "it has no graph")
+    if not model.graph.node or not model.graph.output:
+        raise _damaged(path, "its graph has no nodes or no outputs")
+    if model.ir_version > onnx.IR_VERSION:
+        raise _too_new(path, f"IR version {model.ir_version}", onnx.IR_VERSION)
+    return model
+
+
+def _damaged(path: Path, why: str) -> ArtifactError:
+    return ArtifactError(
+        f"artifact {path} is not an ONNX model, or it is truncated: {why}",
+        hint="export it again, and check that the whole file was copied",
+    )
+
+
+def _too_new(path: Path, what: str, newest: int) -> ArtifactError:
+    return ArtifactError(
+        f"artifact {path} has {what}, newer than the installed onnx knows ({newest})",
+        hint="export it with an older opset, or upgrade onnx and onnxruntime",
+    )
+
+
+def _check_domains(path: Path, model: onnx.ModelProto) -> None:
+    own = {f.domain for f in model.functions}
+    used = {node.domain for node in g.all_nodes(model.graph)} | {n.domain for f in model.functions for n in f.node}
+    unknown = sorted(used - _KNOWN_DOMAINS - own)
+    if unknown:
+        node = next(n for n in g.all_nodes(model.graph) if n.domain in unknown)
+        raise ArtifactError(
+            f"artifact {path} needs custom operators of domain '{unknown[0]}' ({node.op_type}); their libraries are "
+            "never loaded from a model",
+            hint="export it with operators of ai.onnx, ai.onnx.ml or com.microsoft only",
+        )
+    newest = onnx.defs.onnx_opset_version()
+    if g.opset(model) > newest:
+        raise _too_new(path, f"opset {g.opset(model)}", newest)
+    if g.opset(model, "ai.onnx.ml") > onnx.defs.onnx_ml_opset_version():
+        raise _too_new(path, f"ai.onnx.ml opset {g.opset(model, 'ai.onnx.ml')}", onnx.defs.onnx_ml_opset_version())
+
+
+def _check_structure(path: Path, model: onnx.ModelProto) -> None:
+    if model.ByteSize() > MAX_PROTOBUF:
+        return
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        first = str(error).strip().splitlines()[0]
+        raise _damaged(path, f"ONNX's checker says: {first}") from error
+
+
+def tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
+    """Every tensor of the model: initialisers and attributes, nested graphs and local functions included."""
+    yield from _graph_tensors(model.graph)
+    for function in model.functions:
+        for node in function.node:
+            yield from _node_tensors(node)
+
+
+def _graph_tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        yield from _node_tensors(node)
+
+
+def _node_tensors(node: onnx.NodeProto) -> Iterator[TensorProto]:
+    for item in node.attribute:
+        if item.HasField("t"):
+            yield item.t
+        yield from item.tensors
+        if item.HasField("sparse_tensor"):
+            yield from (item.sparse_tensor.values, item.sparse_tensor.indices)
+    for inner in g.subgraphs(node):
+        yield from _graph_tensors(inner)
+
+
+def _is_external(tensor: TensorProto) -> bool:
+    return bool(tensor.data_location == TensorProto.EXTERNAL or len(tensor.external_data))
+
+
+def _entries(tensor: TensorProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in tensor.external_data}
+
+
+def _location(tensor: TensorProto) -> str:
+    return _entries(tensor).get("location", "")
+
+
+def _inline(path: Path, tensor: TensorProto) -> None:
+    file = contained(path, _location(tensor))
+    size = file.stat().st_size
+    entries = _entries(tensor)
+    try:
+        offset = int(entries.get("offset", "0"))
+        length = int(entries.get("length", str(size - offset)))
+    except ValueError as error:
+        raise _outside(path, tensor, "its offset or length is no number") from error
+    if offset < 0 or length < 0 or offset + length > size:
+        raise _outside(path, tensor, f"bytes {offset} to {offset + length} are not inside {file.name} ({size} bytes)")
+    with file.open("rb") as handle:
+        handle.seek(offset)
+        tensor.raw_data = handle.read(length)
+    tensor.ClearField("external_data")
+    tensor.data_location = TensorProto.DEFAULT
+
+
+def _outside(path: Path, tensor: TensorProto, why: str) -> ArtifactError:
+    return ArtifactError(
+        f"artifact {path}: external data of tensor '{tensor.name}' is damaged: {why}",
+        hint="copy the .onnx file and its data file together",
+    )

@@ -1,0 +1,196 @@
+"""A declaration and its artifact → a prepared function in the cache. The only way that imports onnx."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import onnx
+
+from sqlinfer import types
+from sqlinfer.errors import ArtifactError, FunctionError
+from sqlinfer.functions import artifact, binding, cost, outputs, rowwise
+from sqlinfer.functions import graph as g
+from sqlinfer.functions.cache import dump, publish_folder
+from sqlinfer.functions.digest import function_digest
+from sqlinfer.functions.record import Record
+from sqlinfer.functions.sources.base import Artifact
+from sqlinfer.project.values import FunctionConfig, ReturnField
+from sqlinfer.spec.function import InputBinding
+
+MODEL_FILE: Final = "model.onnx"
+DATA_FILE: Final = "model.onnx.data"
+TOKENIZER_FILE: Final = "tokenizer.json"
+_INLINE_LIMIT: Final = 1_500_000_000
+"""Above this many bytes the weights go to a file of their own (protobuf ends at 2 GiB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    record: Record
+    model: onnx.ModelProto
+    tokenizer: Path | None
+
+
+def build(config: FunctionConfig, made: Artifact, family: str, cache_dir: Path, expected: str | None) -> Record:
+    """Check, bind, fuse, analyse, and publish to the cache.
+
+    Args:
+        expected: sha256 of the artifact as the source key saw it, where it is the user's own file.
+
+    Raises:
+        FunctionError: the declaration and the artifact do not fit, or the artifact is refused.
+    """
+    loaded = artifact.load(made.path)
+    if expected is not None and loaded.sha256 != expected:
+        raise ArtifactError(f"artifact {made.path} changed while it was read", hint="run again")
+    model = normalise(loaded.model)
+    inputs = bind_inputs(config, model)
+    returns = outputs.Returns(config.name, config.returns or (ReturnField("value"),), made.labels, config.location)
+    fused = outputs.fuse(model, returns)
+    record = _record(config, made, model, inputs, fused)
+    tokenizer = made.tokenizer or (config.tokenizer.path if config.tokenizer else None)
+    return _publish(config, _Parts(record, model, tokenizer), family, cache_dir)
+
+
+def normalise(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Local functions inlined; texts that do not compute dropped, so that a re-export has the same digest."""
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
+    for field in ("doc_string", "producer_name", "producer_version", "domain", "metadata_props"):
+        model.ClearField(field)
+    _drop_texts(model.graph)
+    return model
+
+
+def _drop_texts(graph: onnx.GraphProto) -> None:
+    for item in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        item.ClearField("doc_string")
+        item.ClearField("metadata_props")
+    for node in graph.node:
+        for inner in g.subgraphs(node):
+            _drop_texts(inner)
+
+
+def bind_inputs(config: FunctionConfig, model: onnx.ModelProto) -> tuple[InputBinding, ...]:
+    declared = binding.Declared(
+        config.name,
+        config.arguments,
+        config.inputs,
+        text_argument(config),
+        image_argument(config),
+        config.row_wise == "force",
+        config.location,
+    )
+    return binding.bind(declared, g.input_ports(model.graph))
+
+
+def text_argument(config: FunctionConfig) -> str | None:
+    """The tokenizer's argument; where none is named, the only text argument."""
+    if config.tokenizer is None:
+        return None
+    return config.tokenizer.argument or _only(config, "tokenizer", "varchar", types.is_text)
+
+
+def image_argument(config: FunctionConfig) -> str | None:
+    if config.image is None:
+        return None
+    return config.image.argument or _only(config, "image", "blob", lambda data_type: data_type == "BLOB")
+
+
+def _only(config: FunctionConfig, key: str, kind: str, fits: object) -> str:
+    found = [a.name for a in config.arguments if callable(fits) and fits(a.data_type)]
+    if len(found) == 1:
+        return found[0]
+    raise FunctionError(
+        f"function '{config.name}': '{key}:' names no argument, and {len(found) or 'none'} of the arguments "
+        f"{'are' if len(found) != 1 else 'is'} {kind}",
+        hint=f"add 'argument: <name>' under '{key}:'",
+        location=config.location,
+    )
+
+
+def _record(
+    config: FunctionConfig,
+    made: Artifact,
+    model: onnx.ModelProto,
+    inputs: tuple[InputBinding, ...],
+    fused: outputs.Fused,
+) -> Record:
+    warnings = list(made.warnings)
+    row_wise = _row_wise(config, model, warnings)
+    estimate = config.cost if config.cost is not None else cost.cost_per_row(model)
+    nature = "text" if config.tokenizer else "image" if config.image else None
+    strategy, reason = cost.choose(config.reuse, estimate, always_store=nature)
+    return Record(
+        digest="", inputs=inputs, outputs=fused.outputs, bindings=fused.bindings, strategy=strategy,
+        strategy_reason=reason, cost_per_row=estimate, row_wise=row_wise, warnings=tuple(warnings),
+        text_argument=text_argument(config), image_argument=image_argument(config),
+    )  # fmt: skip
+
+
+def _row_wise(config: FunctionConfig, model: onnx.ModelProto, warnings: list[str]) -> bool:
+    mixing = rowwise.find_mixing(model)
+    fixed = [p.name for p in g.input_ports(model.graph) if p.shape and isinstance(p.shape[0], int)]
+    if not mixing and not fixed:
+        return True
+    why = str(mixing[0]) if mixing else f"input '{fixed[0]}' has a fixed batch of 1"
+    if config.row_wise != "force":
+        raise FunctionError(
+            f"function '{config.name}' is not row-wise: node {why}, so a row's result would depend on its batch",
+            hint="export the model for inference, or set 'config: {row_wise: force}' to score one row at a time (slow)",
+            location=config.location,
+        )
+    warnings.append(f"scored one row at a time ({why})")
+    return False
+
+
+def _publish(config: FunctionConfig, parts: _Parts, family: str, cache_dir: Path) -> Record:
+    """Serialise, hash, name the folder by the digest."""
+    files = _hashes(parts)
+    record = parts.record
+    digest = function_digest(
+        config, files, record.inputs, record.outputs, record.bindings, family, row_wise=record.row_wise
+    )
+    record = record.with_digest(digest)
+
+    def fill(folder: Path) -> None:
+        _write_model(parts.model, folder)
+        if parts.tokenizer is not None:
+            shutil.copyfile(parts.tokenizer, folder / TOKENIZER_FILE)
+        (folder / "contract.json").write_bytes(dump(record.to_json()))
+
+    publish_folder(cache_dir, digest, fill)
+    return record
+
+
+def _hashes(parts: _Parts) -> Mapping[str, str]:
+    """Of the prepared model, tensor by tensor where it is too big to serialise at once, and of the tokenizer."""
+    found = {"model": _model_hash(parts.model)}
+    if parts.tokenizer is not None:
+        found["tokenizer"] = hashlib.sha256(parts.tokenizer.read_bytes()).hexdigest()
+    return found
+
+
+def _model_hash(model: onnx.ModelProto) -> str:
+    if model.ByteSize() <= _INLINE_LIMIT:
+        return hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
+    digest = hashlib.sha256()
+    skeleton = onnx.ModelProto()
+    skeleton.CopyFrom(model)
+    for tensor in artifact.tensors(skeleton):
+        digest.update(tensor.name.encode() + b"\0" + hashlib.sha256(tensor.raw_data).digest())
+        tensor.ClearField("raw_data")
+    digest.update(skeleton.SerializeToString(deterministic=True))
+    return digest.hexdigest()
+
+
+def _write_model(model: onnx.ModelProto, folder: Path) -> None:
+    if model.ByteSize() <= _INLINE_LIMIT:
+        (folder / MODEL_FILE).write_bytes(model.SerializeToString(deterministic=True))
+        return
+    onnx.save_model(model, str(folder / MODEL_FILE), save_as_external_data=True, location=DATA_FILE)

@@ -1,0 +1,70 @@
+"""Reading files that a model names: regular files only, never outside the artifact's folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from sqlinfer.errors import ArtifactError
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a regular file; devices, pipes and folders are refused before they are read."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    with os.fdopen(handle, "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if not stat.S_ISREG(mode):
+            raise ArtifactError(f"artifact {path} is not a regular file", hint="name the .onnx file itself")
+        data = file.read()
+    if not data:
+        raise ArtifactError(f"artifact {path} is empty", hint="the copy or the download may have failed")
+    return data
+
+
+def unreadable(path: Path, error: OSError) -> ArtifactError:
+    if isinstance(error, FileNotFoundError):
+        near = sorted(p.name for p in path.parent.glob(f"*{path.suffix or '.onnx'}")) if path.parent.is_dir() else []
+        hint = f"in that folder: {', '.join(near[:8])}" if near else "paths are relative to the folder of the yml file"
+        return ArtifactError(f"artifact {path} does not exist", hint=hint)
+    return ArtifactError(f"artifact {path} cannot be read: {error.strerror}")
+
+
+def contained(path: Path, location: str) -> Path:
+    """The external file ``location`` beside ``path``, or an error where it would leave the folder.
+
+    Symlinks and hard links are refused too: both can point to any file that this user can read.
+    """
+    posix, windows = PurePosixPath(location), PureWindowsPath(location)
+    if not location or "\0" in location:
+        raise _escapes(path, location, "it is not a file name")
+    if posix.is_absolute() or windows.is_absolute() or windows.drive or location.startswith("\\"):
+        raise _escapes(path, location, "it is an absolute path")
+    if ".." in posix.parts or ".." in windows.parts:
+        raise _escapes(path, location, "it leads out of the artifact's folder")
+    folder = path.parent
+    file = folder / location
+    steps = [folder.joinpath(*posix.parts[: i + 1]) for i in range(len(posix.parts))]
+    if any(step.is_symlink() for step in steps):
+        raise _escapes(path, location, "it is a symbolic link")
+    if not file.exists():
+        raise ArtifactError(
+            f"artifact {path}: its external data file {location!r} does not exist",
+            hint="copy the .onnx file and its data file together",
+        )
+    info = file.lstat()
+    if not stat.S_ISREG(info.st_mode):
+        raise _escapes(path, location, "it is not a regular file")
+    if info.st_nlink > 1:
+        raise _escapes(path, location, "it is a hard link to another file")
+    return file
+
+
+def _escapes(path: Path, location: str, why: str) -> ArtifactError:
+    return ArtifactError(
+        f"artifact {path} names external data {location!r}: refused, {why}",
+        hint="external data must be a plain file in the artifact's own folder",
+    )

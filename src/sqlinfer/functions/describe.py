@@ -1,0 +1,100 @@
+"""What ``sqlinfer functions describe`` shows, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlinfer.spec.function import Argument, InputBinding, OutputBinding, PreparedFunction
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentRow:
+    name: str
+    data_type: str
+    on_null: str
+    on_cast_error: str
+    feeds: str
+    """The graph input with its shape and element type, e.g. ``features[2] float [N,4]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRow:
+    name: str
+    data_type: str
+    comes_from: str
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    name: str
+    description: str
+    source: str
+    digest: str
+    arguments: tuple[ArgumentRow, ...]
+    outputs: tuple[OutputRow, ...]
+    returns: str
+    strategy: str
+    strategy_reason: str
+    cost_per_row: float
+    device: str
+    batch_size: str
+    on_invalid: str
+    precision: str
+    row_wise: bool
+    artifact: str
+    warnings: tuple[str, ...]
+
+
+def describe(prepared: PreparedFunction) -> Description:
+    """A prepared function as rows of text."""
+    contract = prepared.contract
+    data_types = {o.name: o.data_type for o in contract.outputs}
+    return Description(
+        name=contract.name,
+        description=contract.description,
+        source=prepared.source,
+        digest=contract.digest,
+        arguments=tuple(_argument(a, prepared) for a in contract.arguments),
+        outputs=tuple(OutputRow(o.field, data_types[o.field], _origin(o)) for o in prepared.outputs),
+        returns=contract.return_type,
+        strategy=contract.strategy,
+        strategy_reason=contract.strategy_reason,
+        cost_per_row=contract.cost_per_row,
+        device=contract.device,
+        batch_size="measured at the first run" if contract.batch_size is None else str(contract.batch_size),
+        on_invalid=contract.on_invalid,
+        precision=prepared.precision,
+        row_wise=contract.row_wise,
+        artifact=str(prepared.graph),
+        warnings=prepared.warnings,
+    )
+
+
+def _argument(argument: Argument, prepared: PreparedFunction) -> ArgumentRow:
+    feeds = ", ".join(_feeds(argument.name, b) for b in prepared.inputs if argument.name in b.arguments)
+    policy = f"default {argument.default!r}" if argument.on_null == "default" else argument.on_null
+    return ArgumentRow(argument.name, argument.data_type, policy, argument.on_cast_error, feeds)
+
+
+def _feeds(name: str, binding: InputBinding) -> str:
+    width = "?" if binding.width is None else str(binding.width)
+    match binding.layout:
+        case "vector":
+            return f"{binding.name} {binding.element_type}[N]"
+        case "column":
+            return f"{binding.name} {binding.element_type}[N,1]"
+        case "packed":
+            return f"{binding.name}[:, {binding.arguments.index(name)}] {binding.element_type}[N,{width}]"
+        case "array":
+            return f"{binding.name} {binding.element_type}[N,{width}]"
+        case "tokens":
+            return f"{binding.name} {binding.element_type}[N,T] (tokens)"
+        case "image":
+            return f"{binding.name} {binding.element_type} (decoded image)"
+
+
+def _origin(binding: OutputBinding) -> str:
+    if binding.labels is None:
+        return binding.name
+    shown = ", ".join(binding.labels[:4]) + (", …" if len(binding.labels) > 4 else "")
+    return f"{binding.name} (labels {shown})"

@@ -1,0 +1,97 @@
+"""The function digest (everything that can change a result) and the source key (everything that finds it again)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from sqlinfer.functions.cache import sha256_of
+from sqlinfer.project.values import FunctionConfig
+from sqlinfer.spec.function import Argument, InputBinding, Output, OutputBinding
+
+SEMANTICS_VERSION: Final = 1
+"""Raise it when our own code starts to compute other results from the same declaration and artifact."""
+
+
+def function_digest(
+    config: FunctionConfig,
+    files: Mapping[str, str],
+    inputs: tuple[InputBinding, ...],
+    outputs: tuple[Output, ...],
+    bindings: tuple[OutputBinding, ...],
+    family: str,
+    *,
+    row_wise: bool,
+) -> str:
+    """64 hex digits. Names of arguments, batch size, threads, description and tags do not count."""
+    order = {a.name: i for i, a in enumerate(config.arguments)}
+    return sha256_of(
+        {
+            "semantics": SEMANTICS_VERSION,
+            "files": dict(files),
+            "arguments": [_argument(a) for a in config.arguments],
+            "inputs": [
+                [b.name, b.layout, b.element_type, b.width, b.token_field, [order[a] for a in b.arguments]]
+                for b in inputs
+            ],
+            "outputs": [[o.name, o.data_type] for o in outputs],
+            "bindings": [asdict(b) for b in bindings],
+            "struct": config.is_struct,
+            "tokenizer": config.tokenizer.max_length if config.tokenizer else None,
+            "image": _image(config),
+            "on_invalid": config.on_invalid,
+            "precision": config.precision,
+            "provider": family,
+            "row_wise": row_wise,
+        }
+    )
+
+
+def _argument(argument: Argument) -> list[object]:
+    return [argument.data_type, argument.on_null, repr(argument.default), argument.on_cast_error]
+
+
+def _image(config: FunctionConfig) -> object:
+    image = config.image
+    return [list(image.size), list(image.mean), list(image.std), image.layout] if image else None
+
+
+_NOT_PREPARED = frozenset(
+    {
+        "location",
+        "folder",
+        "description",
+        "batch_size",
+        "device",
+        "isolation",
+        "max_error_rate",
+        "tags",
+        "enabled",
+        "meta",
+    }
+)
+"""Parts of a declaration that preparation does not read; they come fresh from the project each time."""
+
+
+def source_key(config: FunctionConfig, fingerprint: Mapping[str, str], family: str) -> str:
+    """Finds a prepared function again: the declaration, the bytes of its files, versions of exporters, our own."""
+    return sha256_of(
+        {
+            "semantics": SEMANTICS_VERSION,
+            "format": 1,
+            "declaration": {k: v for k, v in _plain(config).items() if k not in _NOT_PREPARED},
+            "fingerprint": dict(fingerprint),
+            "family": family,
+        }
+    )
+
+
+def _plain(config: FunctionConfig) -> dict[str, Any]:
+    found = {name: getattr(config, name) for name in config.__slots__}
+    found["arguments"] = [asdict(a) for a in config.arguments]
+    found["returns"] = [{k: v for k, v in asdict(r).items() if k != "location"} for r in config.returns]
+    found["inputs"] = {k: list(v) for k, v in config.inputs.items()}
+    for name in ("tokenizer", "image"):
+        found[name] = asdict(found[name]) if found[name] is not None else None
+    return found

@@ -1,0 +1,106 @@
+"""Declared functions → prepared functions. A warm cache answers without importing onnx."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from sqlinfer.errors import SqlinferError
+from sqlinfer.functions import device as devices
+from sqlinfer.functions.cache import FileHashes, Pins, dump, read_json, write_atomic
+from sqlinfer.functions.digest import source_key
+from sqlinfer.functions.record import Record
+from sqlinfer.functions.sources import Source, Workspace, source_named
+from sqlinfer.project.values import FunctionConfig
+from sqlinfer.spec.function import PreparedFunction
+
+
+def prepare(
+    config: FunctionConfig,
+    *,
+    cache_dir: Path,
+    device: str = "auto",
+    resolve_family: Callable[[], str] = devices.cheap_probe,
+    root: Path | None = None,
+) -> PreparedFunction:
+    """The prepared artifact of a declared function, from the cache or made now.
+
+    Args:
+        device: ``auto``, or what overrides the declaration and the pin (``cpu``, ``cuda``, ``cuda:0``).
+        resolve_family: asked once per function, where neither flag, declaration nor pin says the provider family.
+        root: the project's folder, from which entrypoints are imported; default: found above ``config.folder``.
+
+    Raises:
+        FunctionError: the declaration and the artifact do not fit.
+        ArtifactError: the artifact is missing, damaged or not allowed.
+    """
+    chosen = devices.resolve(config.name, device, config.device, Pins(cache_dir), resolve_family)
+    workspace = Workspace(cache_dir, FileHashes(cache_dir), root or project_root(config.folder))
+    try:
+        record = _find_or_build(config, workspace, devices.family_of(chosen))
+    except SqlinferError as error:
+        raise error.at(config.location) from error.__cause__
+    finally:
+        workspace.hashes.save()
+    return record.prepared(config, cache_dir, chosen)
+
+
+def prepare_all(
+    configs: Iterable[FunctionConfig],
+    *,
+    cache_dir: Path,
+    device: str = "auto",
+    resolve_family: Callable[[], str] = devices.cheap_probe,
+    root: Path | None = None,
+) -> dict[str, PreparedFunction]:
+    """Every enabled function, by name. The first one that does not fit raises."""
+    return {
+        config.name: prepare(config, cache_dir=cache_dir, device=device, resolve_family=resolve_family, root=root)
+        for config in configs
+        if config.enabled
+    }
+
+
+def project_root(folder: Path) -> Path:
+    """The nearest folder at or above ``folder`` with a project file; ``folder`` itself where there is none."""
+    for candidate in (folder, *folder.parents):
+        if (candidate / "sqlinfer_project.yml").is_file():
+            return candidate
+    return folder
+
+
+def _find_or_build(config: FunctionConfig, workspace: Workspace, family: str) -> Record:
+    source = source_named(config.source, config.location)
+    fingerprint = dict(source.fingerprint(config, workspace))
+    if config.tokenizer is not None:
+        fingerprint["tokenizer"] = workspace.hashes.of(config.tokenizer.path)
+    entry = workspace.cache_dir / "keys" / f"{source_key(config, fingerprint, family)}.json"
+    found = _recall(entry, workspace.cache_dir)
+    if found is not None:
+        return found
+    made = _build(config, source, workspace, family, fingerprint)
+    write_atomic(entry, dump(made.to_json()))
+    return made
+
+
+def _recall(entry: Path, cache_dir: Path) -> Record | None:
+    """What was prepared before, if its folder is still there."""
+    try:
+        record = Record.from_json(read_json(entry))
+    except (KeyError, TypeError):
+        return None
+    folder = cache_dir / record.digest
+    whole = (folder / "contract.json").is_file() and (folder / "model.onnx").is_file()
+    return record if record.digest and whole else None
+
+
+def _build(
+    config: FunctionConfig, source: Source, workspace: Workspace, family: str, fingerprint: Mapping[str, str]
+) -> Record:
+    from sqlinfer.functions.build import build
+
+    workspace.cache_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=workspace.cache_dir, prefix=".tmp-") as scratch:
+        made = source.artifact(config, workspace, Path(scratch))
+        return build(config, made, family, workspace.cache_dir, fingerprint.get("model"))

@@ -1,0 +1,104 @@
+"""What preparing found, as it is written to the cache and read back without importing onnx."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sqlinfer.project.values import FunctionConfig
+from sqlinfer.spec.function import (
+    FunctionContract,
+    ImageSpec,
+    InputBinding,
+    Output,
+    OutputBinding,
+    PreparedFunction,
+    Strategy,
+    TokenizerSpec,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    digest: str
+    inputs: tuple[InputBinding, ...]
+    outputs: tuple[Output, ...]
+    bindings: tuple[OutputBinding, ...]
+    strategy: Strategy
+    strategy_reason: str
+    cost_per_row: float
+    row_wise: bool
+    warnings: tuple[str, ...]
+    text_argument: str | None = None
+    image_argument: str | None = None
+
+    def with_digest(self, digest: str) -> Record:
+        return replace(self, digest=digest)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Record:
+        """The inverse of ``to_json``. Raises KeyError or TypeError for anything else."""
+        plain = dict(found)
+        return cls(
+            inputs=tuple(InputBinding(**_tuples(i, "arguments")) for i in plain.pop("inputs")),
+            outputs=tuple(Output(**o) for o in plain.pop("outputs")),
+            bindings=tuple(OutputBinding(**_tuples(b, "labels")) for b in plain.pop("bindings")),
+            warnings=tuple(plain.pop("warnings")),
+            **plain,
+        )
+
+    def prepared(self, config: FunctionConfig, cache_dir: Path, device: str) -> PreparedFunction:
+        """Together with the parts of the declaration that change no result."""
+        folder = cache_dir / self.digest
+        return PreparedFunction(
+            contract=self._contract(config, device),
+            folder=folder,
+            graph=folder / "model.onnx",
+            inputs=self.inputs,
+            outputs=self.bindings,
+            tokenizer=self._tokenizer(config, folder),
+            image=self._image(config),
+            precision=config.precision,
+            source=config.source,
+            warnings=self.warnings,
+        )
+
+    def _contract(self, config: FunctionConfig, device: str) -> FunctionContract:
+        return FunctionContract(
+            name=config.name,
+            digest=self.digest,
+            arguments=config.arguments,
+            outputs=self.outputs,
+            is_struct=config.is_struct,
+            strategy=self.strategy,
+            strategy_reason=self.strategy_reason,
+            cost_per_row=self.cost_per_row,
+            on_invalid=config.on_invalid,
+            row_wise=self.row_wise,
+            device=device,
+            batch_size=config.batch_size if self.row_wise else 1,
+            max_error_rate=config.max_error_rate,
+            description=config.description,
+            tags=config.tags,
+        )
+
+    def _tokenizer(self, config: FunctionConfig, folder: Path) -> TokenizerSpec | None:
+        if config.tokenizer is None or self.text_argument is None:
+            return None
+        return TokenizerSpec(folder / "tokenizer.json", self.text_argument, config.tokenizer.max_length)
+
+    def _image(self, config: FunctionConfig) -> ImageSpec | None:
+        image = config.image
+        if image is None or self.image_argument is None:
+            return None
+        return ImageSpec(self.image_argument, image.size, image.mean, image.std, image.layout)
+
+
+def _tuples(found: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = found[name]
+    return {**found, name: None if value is None else tuple(value)}

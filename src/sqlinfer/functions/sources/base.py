@@ -1,0 +1,41 @@
+"""What a source of functions is, and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sqlinfer.functions.cache import FileHashes
+from sqlinfer.project.values import FunctionConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """What preparation hands to a source."""
+
+    cache_dir: Path
+    hashes: FileHashes
+    root: Path
+    """The project's folder; entrypoints are importable from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An ONNX file that a source found or made; it is checked and copied afterwards."""
+
+    path: Path
+    tokenizer: Path | None = None
+    labels: tuple[str, ...] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """Both methods raise FunctionError or ArtifactError, without a location."""
+
+    def fingerprint(self, config: FunctionConfig, workspace: Workspace) -> Mapping[str, str]:
+        """Hashes and versions of everything the artifact is made from. Imports neither onnx nor the framework."""
+
+    def artifact(self, config: FunctionConfig, workspace: Workspace, scratch: Path) -> Artifact:
+        """The ONNX file; whatever is made goes into ``scratch``."""
