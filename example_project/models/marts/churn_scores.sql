@@ -1,0 +1,11 @@
+{{ config(materialized='incremental', unique_key='customer_id', lineage=true, tags=['nightly']) }}
+
+select
+    customer_id,
+    region,
+    contract,
+    predict(
+        'churn_score',
+        tenure_months, monthly_charges, support_tickets, late_payments, days_since_login, is_monthly, autopay
+    ) as churn_probability
+from {{ ref('stg_customers') }}

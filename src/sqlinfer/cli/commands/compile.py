@@ -1,0 +1,29 @@
+"""``sqlinfer compile``: the plan of each node, and the compiled SQL and manifest.json on disk."""
+
+from __future__ import annotations
+
+import click
+
+from sqlinfer.cli.options import SELECTION, Flags, shared
+
+
+@click.command("compile")
+@click.argument("node", required=False)
+@click.option("--inline", metavar="SQL", help="SQL to compile instead of nodes.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--estimate", is_flag=True, help="Count rows in, distinct, remembered and to be scored (reads tables).")
+@shared(SELECTION)
+def command(flags: Flags, node: str | None, inline: str | None, output: str, estimate: bool) -> int:
+    """Show the plan of NODE, of the selected nodes, or of --inline SQL; loads no session and scores nothing."""
+    import json
+
+    from sqlinfer import api
+    from sqlinfer.cli.console import job
+
+    with job(flags, "compile", results_on_stdout=True) as console:
+        plans = api.compile(flags.options(), node=node, inline=inline, estimate=estimate, on_event=console.on_event)
+    if output == "json":
+        click.echo(json.dumps([plan.as_json() for plan in plans], indent=2))
+    else:
+        click.echo("\n\n".join(plan.as_text() for plan in plans))
+    return 0

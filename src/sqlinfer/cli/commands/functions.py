@@ -1,0 +1,47 @@
+"""``sqlinfer functions``: list and describe what SQL can call."""
+
+from __future__ import annotations
+
+import click
+
+from sqlinfer.cli.options import Flags, shared
+
+
+@click.group("functions")
+def command() -> None:
+    """List and describe the declared functions."""
+
+
+@command.command("list")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shared()
+def list_functions(flags: Flags, output: str) -> int:
+    """List the declared functions with their arguments and results."""
+    import json
+
+    from sqlinfer import api
+    from sqlinfer.cli import tables
+
+    rows = api.functions(flags.options())
+    names = ("name", "signature", "source", "digest", "description")
+    if output == "json":
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        click.echo(tables.render(names, ([row[name] for name in names] for row in rows)))
+    return 0
+
+
+@command.command("describe")
+@click.argument("name")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shared()
+def describe(flags: Flags, name: str, output: str) -> int:
+    """Show how NAME's arguments reach its graph, what comes back, and how it will be run."""
+    import json
+
+    from sqlinfer import api
+    from sqlinfer.cli import explain
+
+    described = api.describe_function(flags.options(), name)
+    click.echo(json.dumps(described, indent=2) if output == "json" else explain.function_text(described))
+    return 0

@@ -1,0 +1,22 @@
+"""``sqlinfer ls``: the selected nodes."""
+
+from __future__ import annotations
+
+import click
+
+from sqlinfer.cli.options import SELECTION, Flags, shared
+
+
+@click.command("ls")
+@click.option("--resource-type", multiple=True, type=click.Choice(["model", "seed", "test", "function", "source"]))
+@click.option("--output", type=click.Choice(["name", "path", "selector", "json"]), default="selector")
+@shared(SELECTION)
+def command(flags: Flags, resource_type: tuple[str, ...], output: str) -> int:
+    """List the selected nodes, one a line."""
+    import json
+
+    from sqlinfer import api
+
+    for item in api.ls(flags.options(), resource_types=resource_type):
+        click.echo(json.dumps(item) if output == "json" else item[output])
+    return 0

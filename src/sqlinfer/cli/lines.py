@@ -1,0 +1,140 @@
+"""dbt's lines for the events of a job. In: events. Out: text, level and the data of a JSON log line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlinfer.jobs.events import Event, JobStarted
+from sqlinfer.runner.events import NodeFinished, NodeStarted, Progress, Publishing, Warned
+from sqlinfer.runner.results import NodeResult, RunResult
+
+WIDTH = 80
+WORDS = {"success": "OK", "pass": "PASS", "warn": "WARN", "fail": "FAIL", "error": "ERROR", "skipped": "SKIP"}
+TOTALS = {"success": "PASS", "pass": "PASS", "warn": "WARN", "fail": "ERROR", "error": "ERROR", "skipped": "SKIP"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    text: str
+    level: str = "info"
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+class Lines:
+    """Numbers the nodes as they start: ``2 of 3``."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._numbers: dict[str, int] = {}
+        self._kinds: dict[str, str] = {}
+
+    def describe(self, event: Event) -> Iterator[Line]:
+        match event:
+            case JobStarted():
+                self._total = event.total
+                yield from started(event)
+            case NodeStarted():
+                self._kinds[event.unique_id] = event.kind
+                text = f"{self._place(event.unique_id)} START {event.kind} {event.relation}"
+                yield Line(dotted(text, "RUN"), data={"unique_id": event.unique_id, "status": "started"})
+            case NodeFinished():
+                yield self._finished(event.result)
+            case Warned():
+                yield Line(f"[WARNING] {name_of(event.unique_id)}: {event.message}", "warn")
+            case Progress() | Publishing():
+                return
+
+    def _place(self, unique_id: str) -> str:
+        number = self._numbers.setdefault(unique_id, len(self._numbers) + 1)
+        return f"{number} of {max(self._total, number)}"
+
+    def _finished(self, result: NodeResult) -> Line:
+        word = WORDS[result.status]
+        kind = self._kinds.get(result.unique_id, "")
+        created = {"OK": "created ", "ERROR": "creating "}.get(word, "") if "test" not in kind else ""
+        created = created.replace("creat", "load") if kind == "seed" else created
+        what = f"{created}{kind} {result.relation or name_of(result.unique_id)}".strip()
+        text = f"{self._place(result.unique_id)} {word} {what}"
+        level = "error" if word in ("ERROR", "FAIL") else "info"
+        return Line(dotted(text, status(result)), level, {"node": result.as_dbt()})
+
+
+def started(event: JobStarted) -> Iterator[Line]:
+    yield Line(f"Running with sqlinfer={event.version}")
+    found = [f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in event.found if count]
+    yield Line("Found " + (", ".join(found) or "nothing"))
+    yield Line("")
+
+
+def status(result: NodeResult) -> str:
+    """What stands in the brackets at the end of a line.
+
+    >>> from sqlinfer.spec.plan import Counts
+    >>> scored = NodeResult("model.p.m", "success", rows=7043, counts=Counts(7043, 212, 6831), execution_time=0.41)
+    >>> status(scored)
+    '7,043 rows, 212 scored in 0.41s'
+    """
+    seconds = f"in {result.execution_time:.2f}s"
+    match result.status:
+        case "skipped":
+            return "SKIP"
+        case "error":
+            return f"SCORED, NOT PUBLISHED {seconds}" if result.pending else f"ERROR {seconds}"
+        case "pass":
+            return f"PASS {seconds}"
+        case "warn" | "fail":
+            return f"{result.status.upper()} {result.failures or 0:,} {seconds}"
+        case "success":
+            return f"{amounts(result)} {seconds}"
+
+
+def amounts(result: NodeResult) -> str:
+    counts = result.counts
+    parts = [] if result.rows is None else [f"{result.rows:,} row{'' if result.rows == 1 else 's'}"]
+    if result.functions:
+        parts.append(f"{counts.scored:,} scored")
+    parts += [f"{counts.errors:,} error{'' if counts.errors == 1 else 's'}"] if counts.errors else []
+    return ", ".join(parts) or "OK"
+
+
+def closing(result: RunResult, *, interrupted: bool = False) -> Iterator[Line]:
+    totals = Counter(TOTALS[item.status] for item in result.results)
+    yield Line("")
+    for item in result.results:
+        yield from details(item)
+    if interrupted:
+        yield Line("Interrupted", "error")
+    elif result.ok:
+        yield Line("Completed successfully" if not totals["WARN"] else f"Completed with {totals['WARN']} warnings")
+    else:
+        yield Line(f"Completed with {totals['ERROR']} error{'' if totals['ERROR'] == 1 else 's'}", "error")
+    names = " ".join(f"{name}={totals[name]}" for name in ("PASS", "WARN", "ERROR", "SKIP"))
+    yield Line(f"Done. {names} TOTAL={totals.total()}", data={"elapsed": result.elapsed})
+
+
+def details(item: NodeResult) -> Iterator[Line]:
+    """The whole message of a failed node, place and hint included."""
+    if item.status == "error":
+        text = str(item.error) if item.error is not None else item.message
+        head, *rest = text.splitlines() or [""]
+        yield Line(f"Error in {name_of(item.unique_id)}: {head}", "error", {"unique_id": item.unique_id})
+        yield from (Line(line, "error") for line in rest)
+    elif item.status in ("fail", "warn"):
+        yield Line(f"{WORDS[item.status]} in test {name_of(item.unique_id)}: {item.message}", item.status)
+
+
+def name_of(unique_id: str) -> str:
+    """``model.churn.churn_scores`` → ``churn_scores``; tests carry a hash after their name."""
+    parts = unique_id.split(".")
+    return parts[2] if len(parts) > 2 else unique_id
+
+
+def dotted(text: str, label: str) -> str:
+    """
+    >>> dotted("1 of 3 START prediction model main.churn_scores", "RUN")
+    '1 of 3 START prediction model main.churn_scores ................................ [RUN]'
+    """
+    return f"{(text + ' ').ljust(WIDTH, '.')} [{label}]"

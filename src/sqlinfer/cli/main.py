@@ -1,0 +1,127 @@
+"""The entry point: a click group that imports a command only when it is called. In: argv. Out: an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from sqlinfer.cli.options import GLOBAL_OPTIONS, add_options, join_selectors
+from sqlinfer.errors import SqlinferError
+
+COMMANDS = {
+    "build": "Seed, run and test the selected nodes in the order of the graph.",
+    "clean": "Remove the target folder.",
+    "compile": "Show the plan of each selected node; write compiled SQL and manifest.json.",
+    "debug": "Check the profile, the connection, each function's artifact and the device.",
+    "functions": "List and describe the declared functions.",
+    "init": "Write a small project that runs.",
+    "ls": "List the selected nodes.",
+    "preview": "Show the first rows of a node or of inline SQL, without publishing anything.",
+    "retry": "Continue the last run: what failed, was skipped, or was scored and not published.",
+    "run": "Score and publish the selected models.",
+    "seed": "Load the seeds into the warehouse.",
+    "test": "Run the data tests of the selected nodes on the published tables.",
+}
+"""Command → its line in ``--help``. The module of the same name under ``commands`` holds it."""
+
+
+class LazyGroup(click.Group):
+    """Commands are modules of ``sqlinfer.cli.commands``, imported when first needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"sqlinfer.cli.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, join_selectors(args, COMMANDS))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+        from sqlinfer.errors import did_you_mean
+
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            hint = did_you_mean(args[0], COMMANDS)
+            raise click.UsageError(f"{error.message} {hint or ''}".strip(), ctx) from error
+
+
+def version_callback(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from sqlinfer import __version__
+
+        click.echo(f"sqlinfer {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=version_callback)
+@add_options(GLOBAL_OPTIONS)
+def cli(**_: Any) -> None:
+    """Prediction as a nightly SQL job: predict() in a SELECT, predictions in a table."""
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with dbt's exit codes: 0 fine, 1 a node or test failed, 2 usage or internal."""
+    argv = list(sys.argv[1:] if args is None else args)
+    sys.exit(invoke(argv))
+
+
+def invoke(argv: list[str]) -> int:
+    try:
+        code = cli.main(argv, prog_name="sqlinfer", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return 1
+    except SqlinferError as error:
+        return report(error, debug="--debug" in argv or "-d" in argv)
+    except BrokenPipeError:
+        return quiet_pipe()
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        click.echo("This is a bug in sqlinfer: please report it with the lines above.", err=True)
+        return 2
+
+
+def report(error: SqlinferError, *, debug: bool) -> int:
+    """The message, the place and the hint on stderr; the traceback only where it was asked for."""
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    click.echo(f"{click.style('Error:', fg='red')} {error}", err=True, color=None if use_color() else False)
+    return error.exit_code
+
+
+def use_color() -> bool:
+    import os
+
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+
+
+def quiet_pipe() -> int:
+    """The reader of our output left (``| head``): that is no error, but the flush at exit must not raise either."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,161 @@
+"""Flags shared by the commands, with dbt's names. In: what click parsed. Out: ``Flags``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from sqlinfer.errors import UsageError
+
+if TYPE_CHECKING:
+    from sqlinfer.api import RunOptions
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Option = Callable[[Decorated], Decorated]
+
+_DIR = click.Path(file_okay=False, path_type=Path)
+_FLAG: dict[str, Any] = {"is_flag": True, "default": None}
+_MANY: dict[str, Any] = {"multiple": True, "metavar": "SELECTOR…"}
+
+GLOBAL_OPTIONS: tuple[Option[Any], ...] = (
+    click.option("--project-dir", type=_DIR, help="Folder with sqlinfer_project.yml (default: here or above)."),
+    click.option("--profiles-dir", type=_DIR, help="Folder with profiles.yml (default: the project, then ~/.dbt)."),
+    click.option("--profile", help="Profile to use instead of the project's."),
+    click.option("-t", "--target", help="Target of the profile to use instead of its default."),
+    click.option("--vars", "variables", metavar="YAML", help="Variables, as YAML: 'day: 2026-11-01'."),
+    click.option("--threads", type=click.IntRange(1), help="Worker threads."),
+    click.option("--log-format", type=click.Choice(["text", "json"]), help="Form of the log lines."),
+    click.option("-q", "--quiet", help="Print results and errors only.", **_FLAG),
+    click.option("-d", "--debug", help="Show tracebacks of errors.", **_FLAG),
+    click.option("--use-colors/--no-use-colors", default=None, help="Colours (default: on a terminal)."),
+)
+SELECTION: tuple[Option[Any], ...] = (
+    click.option("-s", "--select", "-m", "--models", "select", help="Nodes to take, dbt's syntax.", **_MANY),
+    click.option("--exclude", help="Nodes to leave out.", **_MANY),
+)
+EXECUTION: tuple[Option[Any], ...] = (
+    click.option("-x", "--fail-fast", help="Stop at the first failure.", **_FLAG),
+    click.option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where functions run, over their own config."),
+    click.option("--memory-limit", metavar="SIZE", help="Bound of host memory, such as 4GB."),
+)
+REFRESH: tuple[Option[Any], ...] = (
+    click.option("-f", "--full-refresh", help="Rebuild incremental models from nothing.", **_FLAG),
+)
+SELECTOR_FLAGS = frozenset({"-s", "--select", "-m", "--models", "--exclude"})
+
+
+def add_options(options: Iterable[Option[Any]]) -> Option[Any]:
+    """One decorator out of many, shown in ``--help`` in the given order."""
+
+    def decorate(function: Decorated) -> Decorated:
+        for option in reversed(tuple(options)):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """The shared flags; those before the command count where the command did not repeat them."""
+
+    project_dir: Path | None = None
+    profiles_dir: Path | None = None
+    profile: str | None = None
+    target: str | None = None
+    variables: str | None = None
+    threads: int | None = None
+    log_format: str | None = None
+    quiet: bool | None = None
+    debug: bool | None = None
+    use_colors: bool | None = None
+    select: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    fail_fast: bool | None = None
+    device: str | None = None
+    memory_limit: str | None = None
+    full_refresh: bool | None = None
+
+    def options(self) -> RunOptions:
+        from sqlinfer.api import RunOptions
+
+        return RunOptions(
+            project_dir=self.project_dir or find_project(Path.cwd()),
+            profiles_dir=self.profiles_dir,
+            profile=self.profile,
+            target=self.target,
+            vars=parse_vars(self.variables),
+            threads=self.threads,
+            select=self.select,
+            exclude=self.exclude,
+            fail_fast=bool(self.fail_fast),
+            device=self.device,
+            memory_limit=self.memory_limit,
+            full_refresh=bool(self.full_refresh),
+        )
+
+
+COMMON = frozenset(field.name for field in fields(Flags))
+
+
+def shared(*groups: tuple[Option[Any], ...]) -> Option[Any]:
+    """Give a command the global flags and those of ``groups``; it receives them as one ``Flags``, first."""
+    options = [option for group in (*groups, GLOBAL_OPTIONS) for option in group]
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def wrapper(**given: Any) -> Any:
+            before = click.get_current_context().find_root().params
+            merged = {name: before.get(name, value) if value in (None, ()) else value for name, value in given.items()}
+            common = {name: merged.pop(name) for name in COMMON & merged.keys()}
+            return function(Flags(**common), **merged)
+
+        return add_options(options)(wrapper)
+
+    return decorate
+
+
+def find_project(start: Path) -> Path:
+    """The nearest folder with a project file, ``start`` itself where there is none (loading names what is missing)."""
+    candidates = (start, *start.parents)
+    return next((folder for folder in candidates if (folder / "sqlinfer_project.yml").is_file()), start)
+
+
+def parse_vars(text: str | None) -> Mapping[str, Any]:
+    """``--vars`` as YAML or JSON; dbt's short form ``key: value`` is YAML too."""
+    if not text:
+        return {}
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        values = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise UsageError("--vars is not YAML", hint="write --vars 'night: 2' or --vars '{a: 1, b: 2}'") from error
+    if not isinstance(values, dict):
+        raise UsageError("--vars must be a mapping", hint="write --vars 'night: 2' or --vars '{a: 1, b: 2}'")
+    return {str(name): value for name, value in values.items()}
+
+
+def join_selectors(args: Sequence[str], commands: Container[str]) -> list[str]:
+    """``--select a b`` as dbt takes it: the words up to the next flag (or command) become one value.
+
+    >>> join_selectors(["run", "-s", "+a", "tag:x", "-x"], {"run"})
+    ['run', '-s', '+a tag:x', '-x']
+    """
+    joined: list[str] = []
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        joined.append(word)
+        if word not in SELECTOR_FLAGS:
+            continue
+        values = []
+        while rest and not rest[0].startswith("-") and not (values and rest[0] in commands):
+            values.append(rest.pop(0))
+        joined += [" ".join(values)] if values else []
+    return joined

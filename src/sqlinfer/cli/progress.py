@@ -1,0 +1,40 @@
+"""The bar on stderr: rows done, rows a second, time left. Only imported on a terminal."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from sqlinfer.runner.events import Progress as Report
+
+
+class Bar:
+    def __init__(self, *, colors: bool) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f} rows"),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True, no_color=not colors),
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._started: dict[str, float] = {}
+        self._progress.start()
+
+    def update(self, report: Report) -> None:
+        label = f"{report.unique_id.rpartition('.')[2]}: {report.function}"
+        if label not in self._tasks:
+            self._tasks[label] = self._progress.add_task(label, total=report.rows_total, rate="")
+            self._started[label] = time.monotonic()
+        seconds = time.monotonic() - self._started[label]
+        rate = f"{report.rows_done / seconds:,.0f} rows/s" if seconds > 0.5 else ""
+        self._progress.update(self._tasks[label], completed=report.rows_done, total=report.rows_total, rate=rate)
+
+    def close(self) -> None:
+        self._progress.stop()

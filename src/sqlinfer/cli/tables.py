@@ -1,0 +1,120 @@
+"""Tables for people and programs. In: an Arrow table or rows. Out: text (or bytes for Parquet) for stdout."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import decimal
+import json
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from sqlinfer.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMATS = ("table", "json", "csv", "parquet")
+WIDEST = 60
+
+
+def write_table(table: pa.Table, form: str) -> None:
+    """Write a result to stdout in one of ``FORMATS``."""
+    if form == "table":
+        sys.stdout.write(render(table.column_names, (row.values() for row in table.to_pylist())) + "\n")
+    elif form == "json":
+        sys.stdout.write(json.dumps([plain(row) for row in table.to_pylist()], indent=2, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.flush()
+        write_binary(table, form, sys.stdout.buffer)
+
+
+def write_binary(table: pa.Table, form: str, sink: BinaryIO) -> None:
+    import pyarrow as pa
+
+    if form == "csv":
+        from pyarrow import csv
+
+        csv.write_csv(flatten(table), pa.PythonFile(sink, mode="w"))
+    else:
+        from pyarrow import parquet
+
+        if sink.isatty():
+            raise UsageError("Parquet is binary and stdout is a terminal", hint="add > rows.parquet")
+        buffer = pa.BufferOutputStream()
+        parquet.write_table(table, buffer)
+        sink.write(buffer.getvalue())
+    sink.flush()
+
+
+def flatten(table: pa.Table) -> pa.Table:
+    """Nested columns as JSON text, because CSV has none."""
+    import pyarrow as pa
+
+    for position, column in enumerate(table.schema):
+        if pa.types.is_nested(column.type):
+            text = [None if v is None else json.dumps(plain(v)) for v in table[column.name].to_pylist()]
+            table = table.set_column(position, column.name, pa.array(text, pa.string()))
+    return table
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can say it: exact text for decimals and times, base64 for bytes, null for NaN."""
+    match value:
+        case dict():
+            return {str(key): plain(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [plain(inner) for inner in value]
+        case float():
+            return value if math.isfinite(value) else None
+        case bytes():
+            return base64.b64encode(value).decode()
+        case decimal.Decimal() | datetime.timedelta():
+            return str(value)
+        case datetime.date() | datetime.time():
+            return value.isoformat()
+        case _:
+            return value
+
+
+def render(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    """An aligned table as dbt shows one, numbers to the right.
+
+    >>> print(render(["id", "score"], [["a", 0.25], ["bc", None]]))
+    | id | score |
+    | -- | ----- |
+    | a  |  0.25 |
+    | bc |       |
+    """
+    body = [list(row) for row in rows]
+    cells = [[show(value) for value in row] for row in body]
+    numeric = [all(isinstance(row[i], int | float | None) for row in body) for i in range(len(names))]
+    widths = [max(len(name), 2, *(len(row[i]) for row in cells)) for i, name in enumerate(names)]
+    align = [str.rjust if right else str.ljust for right in numeric]
+    lines = [
+        "| " + " | ".join(name.ljust(width) for name, width in zip(names, widths, strict=True)) + " |",
+        "| " + " | ".join("-" * width for width in widths) + " |",
+    ]
+    for row in cells:
+        padded = (put(cell, width) for put, cell, width in zip(align, row, widths, strict=True))
+        lines.append("| " + " | ".join(padded) + " |")
+    return "\n".join(lines)
+
+
+def show(value: Any) -> str:
+    """One cell: short, on one line, NULL empty."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case float():
+            text = f"{value:.6g}"
+        case dict() | list() | bytes():
+            text = json.dumps(plain(value), ensure_ascii=False)
+        case _:
+            text = str(value)
+    text = text.replace("\n", "\\n").replace("\t", "\\t")
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"

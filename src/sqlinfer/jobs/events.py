@@ -1,0 +1,20 @@
+"""What a job tells besides the runner's own events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlinfer.runner import events
+
+
+@dataclass(frozen=True, slots=True)
+class JobStarted:
+    version: str
+    found: tuple[tuple[str, int], ...]
+    """Kind of resource → how many the project has."""
+    total: int
+    """How many will be worked on."""
+    target: str
+
+
+Event = events.Event | JobStarted

@@ -1,0 +1,29 @@
+"""The options of every entry point of ``api``, and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    project_dir: Path = Path()
+    profiles_dir: Path | None = None
+    """None: dbt's search order."""
+    profile: str | None = None
+    target: str | None = None
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    select: tuple[str, ...] = ()
+    """dbt's selectors; empty: everything."""
+    exclude: tuple[str, ...] = ()
+    full_refresh: bool = False
+    fail_fast: bool = False
+    threads: int | None = None
+    """None: the profile's."""
+    device: str | None = None
+    """``auto``, ``cpu``, ``cuda``, ``cuda:1``; None: what each function's config says."""
+    memory_limit: str | None = None
+    """Bound of host memory, such as ``4GB``."""

@@ -1,0 +1,6 @@
+{{ config(materialized='incremental', unique_key='customer_id') }}
+
+select
+    customer_id,
+    predict('churn_score', tenure_months, monthly_charges, support_tickets) as churn_probability
+from {{ ref('customers') }}
