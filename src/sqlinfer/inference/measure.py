@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
+from sqlinfer.inference.kernel import KernelError
+
 CPU_SIZES = (256, 1024, 4096, 16_384)
 GPU_SIZES = (1024, 4096, 16_384, 65_536, 262_144)
 SECONDS = 0.25
@@ -30,7 +32,10 @@ def measure(run: Callable[[int], None], sizes: tuple[int, ...], seconds: float =
         share = (end - perf_counter()) / (len(sizes) - position)
         if share <= 0 or (best is not None and size / best.rows_per_second > 2 * share):
             break
-        rate = _rate(run, size, share)
+        try:
+            rate = _rate(run, size, share)
+        except KernelError:
+            break
         if best is None or rate > best.rows_per_second * 1.03:
             best = Measured(size, rate)
         elif rate < best.rows_per_second * 0.7:

@@ -25,6 +25,9 @@ class SharedSession:
     def session(self) -> Any:
         session = self._session
         if session is None:
+            with self._lock:  # another thread is building it
+                session = self._session
+        if session is None:
             raise InferenceError("the session is closed")
         return session
 

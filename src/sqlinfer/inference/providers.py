@@ -72,7 +72,8 @@ def probe_provider(family: Family, index: int) -> str | None:
     options.log_severity_level = 4
     ort.set_default_logger_severity(4)
     try:
-        session = ort.InferenceSession(_tiny_graph(), options, providers=[(provider, {"device_id": str(index)})])
+        wanted = [(provider, {"device_id": str(index)})]
+        session = ort.InferenceSession(_tiny_graph(), options, providers=wanted, enable_fallback=0)
         loaded = provider in session.get_providers()
         if loaded:
             import numpy as np
@@ -97,9 +98,8 @@ def create_session(path: Path, device: Device, index: int, intra_op_threads: int
     ort.disable_telemetry_events()
     ort.set_default_logger_severity(3)
     try:
-        session = ort.InferenceSession(
-            os.fspath(path), _options(ort, intra_op_threads), providers=_chain(device, index)
-        )
+        options, chain = _options(ort, intra_op_threads), _chain(device, index)
+        session = ort.InferenceSession(os.fspath(path), options, providers=chain, enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         raise ArtifactError(f"ONNX Runtime cannot load {path.name}: {safe_message(str(error))}") from error
     if device.family != "cpu" and _PROVIDER[device.family] not in session.get_providers():

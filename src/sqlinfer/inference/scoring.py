@@ -118,14 +118,27 @@ class Scorer:
         except KernelOutOfMemory as error:
             self.limits.halve(stop - start)
             self.kernel.rebuild(generation)
-            self._split(block, start, stop, collector, f"out_of_memory: {error}")
+            self._in_pieces(block, start, stop, collector, f"out_of_memory: {error}")
         except KernelError as error:
             self._split(block, start, stop, collector, f"runtime: {error}")
 
+    def _in_pieces(self, block: Block, start: int, stop: int, collector: Collector, message: str) -> None:
+        """Again, in runs of the size that is left; each of them may find it still too large."""
+        if stop - start == 1:
+            self._give_up(block, start, message)
+            return
+        while start < stop:
+            end = min(start + self.limits.batch_size, stop)
+            self._range(block, start, end, collector)
+            start = end
+
+    def _give_up(self, block: Block, row: int, message: str) -> None:
+        block.failed.setdefault(row, message)
+        self.budget.bad(message)
+
     def _split(self, block: Block, start: int, stop: int, collector: Collector, message: str) -> None:
         if stop - start == 1:
-            block.failed.setdefault(start, message)
-            self.budget.bad(message)
+            self._give_up(block, start, message)
             return
         middle = (start + stop) // 2
         self._range(block, start, middle, collector)

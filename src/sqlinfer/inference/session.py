@@ -15,8 +15,8 @@ import pyarrow as pa
 from sqlinfer.errors import InferenceError
 from sqlinfer.inference import measure, text
 from sqlinfer.inference.assembly import Assembler
-from sqlinfer.inference.block import Block
-from sqlinfer.inference.kernel import Kernel, KernelError
+from sqlinfer.inference.block import Block, Scratch
+from sqlinfer.inference.kernel import Kernel, KernelOutOfMemory
 from sqlinfer.inference.layout import Layout, core_count, read_layout, write_layout
 from sqlinfer.inference.outputs import Collector
 from sqlinfer.inference.providers import Device, resolve_device
@@ -213,19 +213,21 @@ class Session:
             self._remember(self.layout)
 
     def _measure(self, block: Block, sizes: tuple[int, ...]) -> measure.Measured | None:
-        kernel, scratch = self._kernels[0], {}  # type: ignore[var-annotated]
-        try:
-            return measure.measure(lambda size: void(kernel.run(block.feeds(0, size, scratch))), sizes)
-        except KernelError:
-            return None
+        kernel, scratch = self._kernels[0], Scratch()
+
+        def run(size: int) -> None:
+            generation = kernel.generation
+            try:
+                kernel.run(block.feeds(0, size, scratch))
+            except KernelOutOfMemory:
+                kernel.rebuild(generation)
+                raise
+
+        return measure.measure(run, sizes)
 
     def _remember(self, layout: Layout) -> None:
         if self._cache_dir is not None:
             write_layout(self._cache_dir, self.contract.digest, self.device.family, layout)
-
-
-def void(_: object) -> None:
-    return None
 
 
 def _missing(block: Block, errors: dict[int, str]) -> np.ndarray[tuple[int], np.dtype[np.bool_]] | None:

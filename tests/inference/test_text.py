@@ -1,0 +1,120 @@
+"""Text: sorted by length, padded to the longest of a run, put back in order."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from onnx import helper
+
+from sqlinfer.errors import ArtifactError
+from sqlinfer.inference import open_session
+from sqlinfer.inference.text import Ragged, TextRows, Tokens
+from sqlinfer.spec.function import InputBinding, OutputBinding, PreparedFunction, TokenizerSpec
+from sqlinfer.testing import onnx_builder
+
+WORDS = {"[PAD]": 0, "[UNK]": 1, "one": 2, "two": 3, "three": 4, "four": 5}
+
+pytest.importorskip("tokenizers")
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Path:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    made = Tokenizer(models.WordLevel(WORDS, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    path = tmp_path / "tokenizer.json"
+    made.save(str(path))
+    return path
+
+
+@pytest.fixture
+def function(prepare, tokenizer: Path) -> PreparedFunction:
+    """The sum of the token ids under the mask, plus an ordinary number."""
+    graph = onnx_builder.build(
+        [
+            helper.make_node("Mul", ["input_ids", "attention_mask"], ["masked"]),
+            helper.make_node("Cast", ["masked"], ["numbers"], to=1),
+            helper.make_node("ReduceSum", ["numbers", "axes"], ["sums"], keepdims=0),
+            helper.make_node("Add", ["sums", "extra"], ["score"]),
+        ],
+        [
+            onnx_builder.value("input_ids", "int64", ["N", "T"]),
+            onnx_builder.value("attention_mask", "int64", ["N", "T"]),
+            onnx_builder.value("extra", "float", ["N"]),
+        ],
+        [onnx_builder.value("score", "float", ["N"])],
+        [onnx_builder.constant("axes", [1], "int64")],
+    )
+    inputs = (
+        InputBinding("input_ids", "tokens", "int64", ("t",), token_field="input_ids"),
+        InputBinding("attention_mask", "tokens", "int64", ("t",), token_field="attention_mask"),
+        InputBinding("extra", "vector", "float", ("e",)),
+    )
+    made = prepare(graph, {"t": "TEXT", "e": "REAL"}, inputs, bindings=(OutputBinding("value", "score"),))
+    return replace(made, tokenizer=TokenizerSpec(tokenizer, "t", max_length=6))
+
+
+def random_texts(rows: int) -> list[str]:
+    random = np.random.default_rng(0)
+    words = list(WORDS)[2:]
+    return [" ".join(random.choice(words, random.integers(0, 9))) for _ in range(rows)]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 700])
+def test_results_are_those_of_each_text_alone(function, rows: int) -> None:
+    texts = random_texts(rows)
+    extra = np.arange(rows, dtype=np.float32)
+    expected = [sum(WORDS[word] for word in text.split()[:6]) + float(e) for text, e in zip(texts, extra, strict=True)]
+    with open_session(function, device="cpu") as session:
+        result = session.score_table(pa.table({"t": texts, "e": extra}), keep=["t"])
+    assert result["t"].to_pylist() == texts
+    assert result["value"].to_pylist() == expected
+
+
+def test_nulls_and_unknown_words(function) -> None:
+    table = pa.table({"t": ["one", None, "", "never seen"], "e": pa.array([0, 0, 0, 0], pa.float32())})
+    with open_session(function, device="cpu") as session:
+        result = session.score_table(table, keep=[])
+    assert result["value"].to_pylist() == [2.0, None, 0.0, 2.0]
+
+
+def tokens_of(lengths: list[int]) -> TextRows:
+    sizes = np.array(lengths, dtype=np.int64)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    binding = InputBinding("ids", "tokens", "int64", ("t",), token_field="input_ids")
+    flat = np.arange(offsets[-1])
+    return TextRows(Tokens(sizes, offsets, (Ragged(binding, flat, -1),)), np.argsort(sizes, kind="stable"))
+
+
+def test_runs_stay_within_the_token_budget() -> None:
+    lengths = sorted(np.random.default_rng(1).integers(0, 40, 300).tolist())
+    rows = tokens_of(lengths)
+    splits = list(rows.splits(1000, 64))
+    assert splits[0][0] == 0
+    assert splits[-1][1] == 300
+    assert all(stop == start for (_, stop), (start, _) in itertools.pairwise(splits))
+    assert all((stop - start) * max(1, lengths[stop - 1]) <= 64 for start, stop in splits if stop - start > 1)
+
+
+def test_a_text_longer_than_the_budget_runs_alone() -> None:
+    assert list(tokens_of([100, 200, 300]).splits(10, 64)) == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_padding_goes_to_the_longest_of_the_run() -> None:
+    (feeder,) = tokens_of([3, 1, 2]).feeders({})
+    assert feeder.feed(0, 2, {}).tolist() == [[3, -1], [4, 5]]
+    assert feeder.feed(2, 3, {}).tolist() == [[0, 1, 2]]
+
+
+def test_a_damaged_tokenizer_is_an_artifact_error(function, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("{}")
+    damaged = replace(function, tokenizer=TokenizerSpec(broken, "t"))
+    with pytest.raises(ArtifactError, match=r"broken\.json"):
+        open_session(damaged, device="cpu")
