@@ -1,1 +1,35 @@
+"""Files → Project: sqlinfer_project.yml, profiles, functions, models, seeds, macros, tests; graph; selectors."""
 
+from sqlinfer.project.load import load
+from sqlinfer.project.values import (
+    ArgumentSource,
+    ColumnInfo,
+    DataTest,
+    FunctionConfig,
+    ImageConfig,
+    MacroFile,
+    Node,
+    NodeConfig,
+    Profile,
+    Project,
+    ReturnField,
+    Source,
+    TokenizerConfig,
+)
+
+__all__ = [
+    "ArgumentSource",
+    "ColumnInfo",
+    "DataTest",
+    "FunctionConfig",
+    "ImageConfig",
+    "MacroFile",
+    "Node",
+    "NodeConfig",
+    "Profile",
+    "Project",
+    "ReturnField",
+    "Source",
+    "TokenizerConfig",
+    "load",
+]

@@ -1,0 +1,221 @@
+"""Jinja of one node → SQL text, what it refers to, and the way from a place in that SQL back to the file.
+
+Rendering is pure: no database, no clock, the environment comes with the project.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sqlinfer.errors import Location, RenderError
+from sqlinfer.project import DataTest, MacroFile, Node, Project
+from sqlinfer.project.context import Macros, Scope, Seen, build
+from sqlinfer.project.jinja import RelationValue, Segment, engine
+from sqlinfer.project.sandbox import MAX_OUTPUT, MAX_SECONDS
+
+CTE_PREFIX = "__sqlinfer__cte__"
+_WITH = re.compile(r"^(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*with\s+(?:recursive\s+)?", re.S | re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a template calls: unique_ids of refs and sources, and the arguments of ``config()``."""
+
+    refs: tuple[str, ...]
+    sources: tuple[str, ...]
+    config: Mapping[str, Any]
+    functions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedNode:
+    """``sql`` is ready to be parsed; ephemeral models that it refers to stand in it as CTEs."""
+
+    sql: str
+    source: str
+    path: Path | None = None
+    refs: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    segments: tuple[Segment, ...] = ()
+
+    def locate(self, start: int, end: int) -> Location:
+        """The place in the ``.sql`` file of ``sql[start:end]``.
+
+        Exact for text of the file. Text that Jinja made is placed at its ``{{ … }}``; text of an ephemeral model that
+        was put in front, and text of macros, at the nearest place of the file before it.
+        """
+        found = bisect.bisect_right(self.segments, start, key=lambda segment: segment.start) - 1
+        if found < 0:
+            if self.segments:
+                first = self.segments[0]
+                return Location.in_source(self.source, first.origin, first.origin_end, path=self.path)
+            return Location.in_source(self.sql, start, end, path=self.path)
+        segment = self.segments[found]
+        if not segment.literal:
+            return Location.in_source(self.source, segment.origin, segment.origin_end, path=self.path)
+        origin = min(segment.origin + start - segment.start, max(segment.origin, segment.origin_end - 1))
+        last = self._origin_of_end(end)
+        return Location.in_source(self.source, origin, max(origin + 1, last), path=self.path)
+
+    def _origin_of_end(self, end: int) -> int:
+        found = bisect.bisect_right(self.segments, max(0, end - 1), key=lambda segment: segment.start) - 1
+        segment = self.segments[max(0, found)]
+        if segment.literal and end <= segment.end:
+            return segment.origin + end - segment.start
+        return segment.origin_end
+
+
+@dataclass(frozen=True, slots=True)
+class RenderFlags:
+    full_refresh: bool = False
+    which: str = "run"
+    execute: bool = True
+    seconds: float = MAX_SECONDS
+    max_output: int = MAX_OUTPUT
+
+
+@lru_cache(maxsize=16)
+def _macros(files: tuple[MacroFile, ...]) -> Macros:
+    return Macros(files, engine())
+
+
+def parse_pass(node: Node, project: Project) -> Parsed:
+    """Refs, sources and ``config()`` of a node, without a database (``execute`` is false)."""
+    scope = _scope(project, node, incremental=False, flags=RenderFlags(execute=False))
+    _run(node.raw_sql, node.path, scope, project, RenderFlags(execute=False))
+    refs, sources = _ids(scope.seen, project)
+    return Parsed(refs, sources, dict(scope.seen.config), node.functions)
+
+
+def render(node: Node, project: Project, *, is_incremental: bool = False,
+           flags: RenderFlags | None = None) -> RenderedNode:  # fmt: skip
+    """The SQL of a node. Raises RenderError with the place in its file."""
+    flags = flags or RenderFlags()
+    scope = _scope(project, node, incremental=is_incremental and not flags.full_refresh, flags=flags)
+    return _rendered(node.raw_sql, node.path, scope, project, flags)
+
+
+def render_inline(sql: str, project: Project, *, flags: RenderFlags | None = None,
+                  path: Path | None = None) -> RenderedNode:  # fmt: skip
+    """SQL that stands in no file (``--inline``, ``connect().sql``), or in a file that is no model."""
+    flags = flags or RenderFlags()
+    text = sql.replace("\r\n", "\n").replace("\r", "\n")
+    return _rendered(text, path, _scope(project, None, incremental=False, flags=flags), project, flags)
+
+
+def render_test(test: DataTest, project: Project) -> RenderedNode:
+    """The SQL of a singular test."""
+    path = test.location.path if test.location else None
+    return render_inline(test.sql or "", project, path=path)
+
+
+def _scope(project: Project, node: Node | None, *, incremental: bool, flags: RenderFlags) -> Scope:
+    dialect = project.profile.type
+
+    def ref(name: str) -> RelationValue:
+        found = project.node(name)
+        assert found is not None
+        if found.config.materialized == "ephemeral":
+            return RelationValue(found.relation, dialect, CTE_PREFIX + found.name)
+        if found.config.materialized == "external":
+            return RelationValue(found.relation, dialect, external_sql(found, project))
+        return RelationValue(found.relation, dialect)
+
+    def source(first: str, second: str) -> RelationValue:
+        return RelationValue(project.sources[f"source.{project.name}.{first}.{second}"].relation, dialect)
+
+    return Scope(
+        project.name, project.profile, project.vars, project.env, tuple(n.name for n in project.nodes.values()),
+        tuple((s.source_name, s.name) for s in project.sources.values()), ref, source,
+        this=RelationValue(node.relation, dialect) if node else None,
+        config=_config_values(node) if node else {}, incremental=incremental, execute=flags.execute,
+        flags={"full_refresh": flags.full_refresh, "which": flags.which},
+        model={"name": node.name, "unique_id": node.unique_id, "alias": node.relation.name} if node else {},
+    )  # fmt: skip
+
+
+def external_sql(node: Node, project: Project) -> str:
+    """An external model is read from its file, as dbt-duckdb does."""
+    location = node.config.location or ""
+    if "://" not in location and not Path(location).is_absolute():
+        location = str(project.root / location)
+    return "'" + location.replace("'", "''") + "'"
+
+
+def _config_values(node: Node) -> dict[str, Any]:
+    config = node.config
+    return {
+        "materialized": config.materialized, "unique_key": list(config.unique_key) or None, "tags": list(config.tags),
+        "incremental_strategy": config.incremental_strategy, "on_schema_change": config.on_schema_change,
+        "on_missing": config.on_missing, "lineage": config.lineage, "enabled": config.enabled, "schema": config.schema,
+        "alias": config.alias, "database": config.database, "location": config.location, "format": config.format,
+        "meta": dict(config.meta), "full_refresh": config.full_refresh,
+    }  # fmt: skip
+
+
+def _ids(seen: Seen, project: Project) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    refs = tuple(node.unique_id for name in seen.refs if (node := project.node(name)))
+    return refs, tuple(f"source.{project.name}.{a}.{b}" for a, b in seen.sources)
+
+
+def _run(sql: str, path: Path | None, scope: Scope, project: Project, flags: RenderFlags) -> Any:
+    macros = _macros(project.macros)
+    compiled = engine().compile(sql, path)
+    return engine().run(compiled, build(scope, macros), macros=macros.files, seconds=flags.seconds,
+                        output=flags.max_output)  # fmt: skip
+
+
+def _rendered(sql: str, path: Path | None, scope: Scope, project: Project, flags: RenderFlags) -> RenderedNode:
+    done = _run(sql, path, scope, project, flags)
+    if not done.text.strip():
+        raise RenderError("the SQL is empty", hint="write one SELECT", location=Location(path, 1))
+    refs, sources = _ids(scope.seen, project)
+    text, segments = _with_ephemerals(done.text, done.segments, refs, project, flags)
+    return RenderedNode(text, sql, path, refs, sources, dict(scope.seen.config), segments)
+
+
+def _with_ephemerals(text: str, segments: tuple[Segment, ...], refs: tuple[str, ...], project: Project,
+                     flags: RenderFlags) -> tuple[str, tuple[Segment, ...]]:  # fmt: skip
+    """Put the ephemeral models that are referred to, directly or through each other, in front as CTEs."""
+    ctes: dict[str, str] = {}
+    for unique_id in refs:
+        _collect_ephemerals(unique_id, project, flags, ctes)
+    if not ctes:
+        return text, segments
+    joined = ", ".join(f"{CTE_PREFIX}{name} as (\n{body}\n)" for name, body in ctes.items())
+    match = _WITH.match(text)
+    at, inserted = (match.end(), joined + ", ") if match else (0, f"with {joined}\n")
+    moved: list[Segment] = []
+    for one in segments:
+        moved += _shifted(one, at, len(inserted))
+    return text[:at] + inserted + text[at:], tuple(moved)
+
+
+def _shifted(one: Segment, at: int, by: int) -> list[Segment]:
+    if one.end <= at:
+        return [one]
+    if one.start >= at or not one.literal:
+        return [Segment(one.start + by, one.end + by, one.origin, one.origin_end, one.literal)]
+    cut = one.origin + at - one.start
+    return [
+        Segment(one.start, at, one.origin, cut, True),
+        Segment(at + by, one.end + by, cut, one.origin_end, True),
+    ]
+
+
+def _collect_ephemerals(unique_id: str, project: Project, flags: RenderFlags, ctes: dict[str, str]) -> None:
+    node = project.nodes.get(unique_id)
+    if node is None or node.config.materialized != "ephemeral" or node.name in ctes:
+        return
+    scope = _scope(project, node, incremental=False, flags=flags)
+    body = _run(node.raw_sql, node.path, scope, project, flags).text
+    for parent in _ids(scope.seen, project)[0]:
+        _collect_ephemerals(parent, project, flags, ctes)
+    ctes[node.name] = body.strip().rstrip(";")

@@ -1,0 +1,175 @@
+"""The Jinja context of one node: what its SQL may call while it renders, and what it was seen to call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from sqlinfer.errors import ProjectError, did_you_mean
+from sqlinfer.project.jinja import (
+    Compiled,
+    Engine,
+    Environment,
+    MacroReturn,
+    RelationValue,
+    TemplateMessage,
+    line_location,
+    plain_context,
+)
+from sqlinfer.project.values import MacroFile, Profile
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a template called."""
+
+    refs: dict[str, None] = field(default_factory=dict)
+    sources: dict[tuple[str, str], None] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Scope:
+    """All that a context is made of. ``ref`` and ``source`` resolve names that are known to exist."""
+
+    project_name: str
+    profile: Profile
+    variables: Mapping[str, Any]
+    env: Mapping[str, str]
+    refs: Iterable[str]
+    sources: Iterable[tuple[str, str]]
+    resolve_ref: Callable[[str], RelationValue]
+    resolve_source: Callable[[str, str], RelationValue]
+    this: RelationValue | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    incremental: bool = False
+    execute: bool = False
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
+
+
+class Macros:
+    """The macros of a project by name; compiled once, bound to a context when first called."""
+
+    def __init__(self, files: Sequence[MacroFile], engine: Engine) -> None:
+        self.engine = engine
+        self.files = tuple(engine.compile(one.source, one.path) for one in files)
+        self.by_name: dict[str, Compiled] = {}
+        for compiled in self.files:
+            for name, line in compiled.macros:
+                first = self.by_name.get(name)
+                if first is not None:
+                    where = line_location(compiled.source, line, compiled.path, name)
+                    raise ProjectError(
+                        f"duplicate macro '{name}'", hint=f"also defined in {first.path}", location=where
+                    )
+                self.by_name[name] = compiled
+
+    def bind(self, context: dict[str, Any], project_name: str) -> None:
+        """Add every macro to the context, plain and under the project's name."""
+        bound = {name: _Macro(name, self, context) for name in self.by_name}
+        context.update({name: macro for name, macro in bound.items() if name not in context})
+        context.setdefault(project_name, SimpleNamespace(**bound))
+
+
+class _Macro:
+    __slots__ = ("_context", "_inner", "_macros", "_name")
+
+    def __init__(self, name: str, macros: Macros, context: dict[str, Any]) -> None:
+        self._name, self._macros, self._context = name, macros, context
+        self._inner: Callable[..., Any] | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._inner is None:
+            compiled = self._macros.by_name[self._name]
+            self._inner = self._macros.engine.macro_value(compiled, self._name, self._context)
+        try:
+            return self._inner(*args, **kwargs)
+        except MacroReturn as returned:
+            return returned.value
+
+
+class _Config:
+    """``config(…)`` records, ``config.get`` and ``config.require`` read what the project says."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __call__(self, *args: Any, **kwargs: Any) -> str:
+        for arg in args:
+            if not isinstance(arg, dict):
+                raise TemplateMessage("config() takes keyword arguments", "config(materialized='table')", "config")
+            self._scope.seen.config.update(arg)
+        self._scope.seen.config.update(kwargs)
+        return ""
+
+    def get(self, name: str, default: Any = None, validator: Any = None) -> Any:
+        merged = {**self._scope.config, **self._scope.seen.config}
+        value = merged.get(name)
+        return default if value is None else value
+
+    def set(self, name: str, value: Any) -> str:
+        self._scope.seen.config[name] = value
+        return ""
+
+    def require(self, name: str, validator: Any = None) -> Any:
+        value = self.get(name)
+        if value is None:
+            raise TemplateMessage(f"config '{name}' is required and not set", None, name)
+        return value
+
+
+def build(scope: Scope, macros: Macros) -> dict[str, Any]:
+    """The context for rendering one node."""
+    profile = scope.profile
+    target = SimpleNamespace(
+        name=profile.target, target_name=profile.target, profile_name=profile.name, type=profile.type,
+        schema=profile.schema, database=profile.database, dbname=profile.database, threads=profile.threads,
+    )  # fmt: skip
+    context = plain_context(scope.variables, Environment(scope.env), target)
+    context |= {
+        "ref": lambda *args, **kwargs: _ref(scope, args, kwargs),
+        "source": lambda *args: _source(scope, args),
+        "config": _Config(scope),
+        "is_incremental": lambda: scope.incremental,
+        "execute": scope.execute,
+        "project_name": scope.project_name,
+        "flags": SimpleNamespace(FULL_REFRESH=bool(scope.flags.get("full_refresh")), WHICH=scope.flags.get("which")),
+        "model": dict(scope.model),
+    }
+    if scope.this is not None:
+        context["this"] = scope.this
+    macros.bind(context, scope.project_name)
+    return context
+
+
+def _ref(scope: Scope, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RelationValue:
+    if kwargs:
+        raise TemplateMessage(f"ref() does not take '{next(iter(kwargs))}'", "models have no versions here", "ref")
+    if len(args) not in (1, 2) or not all(isinstance(arg, str) for arg in args):
+        raise TemplateMessage("ref() takes the name of a model or seed", "ref('customers')", "ref")
+    name = args[-1]
+    if len(args) == 2 and args[0] != scope.project_name:
+        raise TemplateMessage(f"unknown project '{args[0]}' in ref()", f"this project is '{scope.project_name}'",
+                              args[0])  # fmt: skip
+    if name not in (known := set(scope.refs)):
+        hint = did_you_mean(name, known) or "no model or seed has that name"
+        raise TemplateMessage(f"unknown model or seed '{name}'", hint, name)
+    scope.seen.refs[name] = None
+    return scope.resolve_ref(name)
+
+
+def _source(scope: Scope, args: tuple[Any, ...]) -> RelationValue:
+    if len(args) != 2 or not all(isinstance(arg, str) for arg in args):
+        raise TemplateMessage("source() takes the name of a source and of a table", "source('raw', 'events')", "source")
+    known = set(scope.sources)
+    if args not in known:
+        hint = did_you_mean(".".join(args), (".".join(pair) for pair in known)) or "declare it under sources: in a yml"
+        raise TemplateMessage(f"unknown source '{args[0]}.{args[1]}'", hint, args[1])
+    scope.seen.sources[(args[0], args[1])] = None
+    return scope.resolve_source(args[0], args[1])

@@ -1,0 +1,329 @@
+"""Files and properties → nodes, sources and tests: the parse pass, names resolved, configuration merged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
+
+from sqlinfer.errors import Location, ProjectError, did_you_mean
+from sqlinfer.project import config as configs
+from sqlinfer.project.context import Macros, Scope, Seen, build
+from sqlinfer.project.datatests import Subject, read_tests
+from sqlinfer.project.jinja import RelationValue, engine
+from sqlinfer.project.properties import Described, DescribedTable, Properties
+from sqlinfer.project.schema import ColumnProps
+from sqlinfer.project.values import ColumnInfo, DataTest, Node, NodeConfig, Profile, Project, Source
+from sqlinfer.project.yamlfile import Keys, YamlFile, read_text
+from sqlinfer.relation import Relation
+
+_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.S)
+
+
+def target_of(profile: Profile) -> SimpleNamespace:
+    return SimpleNamespace(
+        name=profile.target, target_name=profile.target, profile_name=profile.name, type=profile.type,
+        schema=profile.schema, database=profile.database, dbname=profile.database, threads=profile.threads,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str
+    kind: Literal["model", "seed"]
+    path: Path
+    fqn: tuple[str, ...]
+    sql: str = ""
+
+
+@dataclass(slots=True)
+class _Draft:
+    file: _File
+    seen: Seen
+    config: NodeConfig = field(default_factory=NodeConfig)
+
+
+def nodes(base: Project, described: Properties, trees: Mapping[str, configs.Tree], macros: Macros) -> Project:
+    """Fill the project's nodes, sources and tests."""
+    files = _files(base)
+    _described_exist(described, files)
+    names = {file.name: file for file in files}
+    drafts = [_draft(base, file, names, described, trees, macros) for file in files]
+    enabled = {draft.file.name: draft for draft in drafts if draft.config.enabled}
+    sources = {
+        f"source.{base.name}.{a}.{b}": _source(base, (a, b), table) for (a, b), table in described.tables.items()
+    }
+    relations = {name: relation_of(base.profile, name, draft.config) for name, draft in enabled.items()}
+    _distinct_relations(relations, enabled)
+    built = [_node(base, draft, relations, enabled, sources, described) for draft in enabled.values()]
+    warnings = [*base.warnings, *described.warnings]
+    warnings += [f"configuration path '{path}' applies to nothing" for tree in trees.values() for path in tree.unused()]
+    project = replace(
+        base, nodes={node.unique_id: node for node in built}, sources=sources, warnings=tuple(warnings),
+        disabled=tuple(sorted(_unique_id(base, d.file) for d in drafts if not d.config.enabled)),
+    )  # fmt: skip
+    return _with_tests(project, described, macros)
+
+
+def _unique_id(project: Project, file: _File) -> str:
+    return f"{file.kind}.{project.name}.{file.name}"
+
+
+def _files(project: Project) -> list[_File]:
+    found: dict[str, _File] = {}
+    plan: tuple[tuple[Literal["model", "seed"], tuple[Path, ...], str], ...] = (
+        ("model", project.model_paths, "*.sql"), ("seed", project.seed_paths, "*.csv"),
+    )  # fmt: skip
+    for kind, folders, pattern in plan:
+        for folder in folders:
+            for path in sorted(folder.rglob(pattern)) if folder.is_dir() else ():
+                file = _file(project, kind, folder, path)
+                twin = found.get(file.name)
+                if twin is not None and twin.path != path:
+                    raise ProjectError(f"duplicate name '{file.name}'", hint=f"also in {twin.path}",
+                                       location=Location(path, 1))  # fmt: skip
+                found[file.name] = file
+    return list(found.values())
+
+
+def _file(project: Project, kind: Literal["model", "seed"], folder: Path, path: Path) -> _File:
+    if project.root.resolve() not in path.resolve().parents:
+        raise ProjectError(f"{path.name} is a link that leaves the project", location=Location(path))
+    fqn = (project.name, *path.relative_to(folder).parent.parts, path.stem)
+    return _File(path.stem, kind, path, fqn, read_text(path) if kind == "model" else "")
+
+
+def _described_exist(described: Properties, files: Sequence[_File]) -> None:
+    for kind, entries in (("model", described.models), ("seed", described.seeds)):
+        known = [file.name for file in files if file.kind == kind]
+        for name, entry in entries.items():
+            if name not in known:
+                folder = "models" if kind == "model" else "seeds"
+                raise entry.file.error(f"no {kind} is named '{name}'", (*entry.keys, "name"), value=True,
+                                       hint=did_you_mean(name, known) or f"add {folder}/{name}")  # fmt: skip
+
+
+def _draft(project: Project, file: _File, names: Mapping[str, _File], described: Properties,
+           trees: Mapping[str, configs.Tree], macros: Macros) -> _Draft:  # fmt: skip
+    seed = file.kind == "seed"
+    entry = (described.seeds if seed else described.models).get(file.name)
+    layers = list(trees["seeds" if seed else "models"].layers_of(file.fqn))
+    if entry is not None:
+        layers.append(configs.in_yaml(entry.file, entry.props.config, (*entry.keys, "config")))
+    outer = configs.merge(layers)
+    seen = Seen()
+    if not seed and not _off(outer):
+        settings = {key: setting.value for key, setting in outer.items()}
+        seen = _parse_pass(project, file, names, described, macros, settings)
+    layers.append({key: configs.Setting(value, _in_file(file, key)) for key, value in seen.config.items()})
+    for key in seen.config:
+        configs.known_key(key, _in_file(file, key))
+    return _Draft(file, seen, configs.build(configs.merge(layers), seed=seed))
+
+
+def _off(settings: Mapping[str, configs.Setting]) -> bool:
+    return "enabled" in settings and settings["enabled"].value is False
+
+
+def _in_file(file: _File, key: str) -> Location:
+    """Where ``config(key=…)`` stands, as well as text can tell."""
+    start = max(0, file.sql.find("config("))
+    found = re.compile(rf"""(?<!\w)['"]?({re.escape(key)})['"]?\s*[=:]""").search(file.sql, start)
+    return Location.in_source(file.sql, found.start(1) if found else start, found.end(1) if found else start + 6,
+                              path=file.path)  # fmt: skip
+
+
+def _parse_pass(project: Project, file: _File, names: Mapping[str, Any], described: Properties, macros: Macros,
+                config: Mapping[str, Any]) -> Seen:  # fmt: skip
+    seen = Seen()
+    this = RelationValue(Relation(file.name), project.profile.type)
+    for incremental in (False, True) if "is_incremental" in file.sql else (False,):
+        kept = dict(seen.config)
+        seen.config.clear()
+        run_parse(project, file.sql, file.path, tuple(names), tuple(described.tables), macros, seen, this=this,
+                  config=config, incremental=incremental)  # fmt: skip
+        if incremental:
+            seen.config = kept
+    return seen
+
+
+def run_parse(project: Project, sql: str, path: Path | None, refs: Sequence[str], sources: Sequence[tuple[str, str]],
+              macros: Macros, seen: Seen, *, this: RelationValue | None = None,
+              config: Mapping[str, Any] | None = None, incremental: bool = False) -> None:  # fmt: skip
+    """Render once without a database, to see what the template calls."""
+    dialect = project.profile.type
+    scope = Scope(
+        project.name, project.profile, project.vars, project.env, refs, sources,
+        lambda name: RelationValue(Relation(name), dialect), lambda a, b: RelationValue(Relation(b, a), dialect),
+        this=this, config=config or {}, incremental=incremental, seen=seen,
+    )  # fmt: skip
+    compiled = engine().compile(sql, path)
+    engine().run(compiled, build(scope, macros), macros=macros.files)
+
+
+def relation_of(profile: Profile, name: str, config: NodeConfig) -> Relation:
+    """dbt's generate_schema_name: a custom schema is added to the target's."""
+    schema = f"{profile.schema}_{config.schema.strip()}" if config.schema else profile.schema
+    return Relation(config.alias or name, schema, config.database or profile.database)
+
+
+def _distinct_relations(relations: Mapping[str, Relation], drafts: Mapping[str, _Draft]) -> None:
+    owners: dict[Relation, str] = {}
+    for name, relation in relations.items():
+        if drafts[name].config.materialized in ("ephemeral", "external"):
+            continue
+        first = owners.setdefault(relation.folded(), name)
+        if first != name:
+            raise ProjectError(f"'{first}' and '{name}' both write {relation}", hint="give one of them another alias",
+                               location=Location(drafts[name].file.path, 1))  # fmt: skip
+
+
+def _node(project: Project, draft: _Draft, relations: Mapping[str, Relation], enabled: Mapping[str, _Draft],
+          sources: Mapping[str, Source], described: Properties) -> Node:  # fmt: skip
+    file = draft.file
+    for name in draft.seen.refs:
+        if name not in enabled:
+            at = max(0, file.sql.find(name))
+            where = Location.in_source(file.sql, at, at + len(name), path=file.path)
+            raise ProjectError(f"'{file.name}' depends on '{name}', which is disabled", location=where)
+    entry = (described.seeds if file.kind == "seed" else described.models).get(file.name)
+    return Node(
+        unique_id=_unique_id(project, file), name=file.name, resource_type=file.kind, path=file.path,
+        raw_sql=file.sql, relation=relations[file.name], config=_with_meta(draft.config, entry),
+        description=entry.props.description if entry else "", tags=draft.config.tags, fqn=file.fqn,
+        depends_on=tuple(_unique_id(project, enabled[name].file) for name in draft.seen.refs),
+        sources=tuple(f"source.{project.name}.{a}.{b}" for a, b in draft.seen.sources),
+        functions=mentioned(file.sql, project.functions),
+        patch=entry.file.locate((*entry.keys, "name"), value=True) if entry else None,
+    )  # fmt: skip
+
+
+def _with_meta(config: NodeConfig, entry: Described | None) -> NodeConfig:
+    return replace(config, meta={**entry.props.meta, **config.meta}) if entry and entry.props.meta else config
+
+
+def mentioned(sql: str, functions: Mapping[str, Any]) -> tuple[str, ...]:
+    """Declared functions that the SQL calls, by name in a string or directly."""
+    if not functions or not sql:
+        return ()
+    text = _COMMENT.sub(" ", sql)
+    words = set(re.findall(r"[A-Za-z_]\w*", text)) if text else set()
+    folded = {word.casefold() for word in words}
+    return tuple(name for name in functions if name.casefold() in folded and re.search(
+        rf"""(?<![\w.'"]){re.escape(name)}\s*\(|['"`]{re.escape(name)}['"`]|\bmodel\s+{re.escape(name)}\b""", text, re.I))  # fmt: skip
+
+
+def _source(project: Project, name: tuple[str, str], entry: DescribedTable) -> Source:
+    source, table = entry.source, entry.table
+    relation = Relation(table.identifier or table.name, source.schema_ or source.name,
+                        source.database or project.profile.database)  # fmt: skip
+    return Source(
+        f"source.{project.name}.{name[0]}.{name[1]}", name[0], name[1], relation, table.description or source.description,
+        tags=tuple(dict.fromkeys((*(source.tags or ()), *(table.tags or ())))),
+        meta={**(source.meta or {}), **(table.meta or {})}, location=entry.file.locate((*entry.keys, "name"), value=True),
+        fqn=(project.name, *name),
+    )  # fmt: skip
+
+
+# ---- tests --------------------------------------------------------------------------------------------------------
+
+
+def _with_tests(project: Project, described: Properties, macros: Macros) -> Project:
+    built = {}
+    for key, node in project.nodes.items():
+        entry = (described.seeds if node.resource_type == "seed" else described.models).get(node.name)
+        if entry is not None:
+            subject = _subject(project, node.name, key, entry.file)
+            columns, tests = _columns_and_tests(entry.props, subject, entry.keys)
+            node = replace(node, columns=columns, tests=tests)
+        built[key] = node
+    sources = {}
+    for (first, second), table in described.tables.items():
+        key = f"source.{project.name}.{first}.{second}"
+        subject = _subject(project, f"{first}_{second}", key, table.file)
+        columns, tests = _columns_and_tests(table.table, subject, table.keys)
+        sources[key] = replace(project.sources[key], columns=columns, tests=tests)
+    generic = [test for node in built.values() for test in node.tests]
+    generic += [test for source in sources.values() for test in source.tests]
+    singular = _singular(project, described, macros)
+    return replace(project, nodes=built, sources=sources, tests=_by_id([*generic, *singular]))
+
+
+def _by_id(tests: Sequence[DataTest]) -> dict[str, DataTest]:
+    found: dict[str, DataTest] = {}
+    for test in tests:
+        twin = found.get(test.unique_id)
+        if twin is not None:
+            hint = f"also at {twin.location}; give one of them a name:"
+            raise ProjectError(f"duplicate test '{test.name}'", hint=hint, location=test.location)
+        found[test.unique_id] = test
+    return found
+
+
+def _subject(project: Project, name: str, unique_id: str, file: YamlFile) -> Subject:
+    def relation(function: str, first: str, second: str | None) -> tuple[str, Relation] | None:
+        if function == "source":
+            source = project.sources.get(f"source.{project.name}.{first}.{second}")
+            return (source.unique_id, source.relation) if source else None
+        node = project.node(second or first)
+        return (node.unique_id, node.relation) if node else None
+
+    known = tuple(node.name for node in project.nodes.values())
+    return Subject(project.name, name, unique_id, file, relation, known)
+
+
+def _columns_and_tests(props: Any, subject: Subject, keys: Keys) -> tuple[tuple[ColumnInfo, ...], tuple[DataTest, ...]]:
+    columns = []
+    seen: set[str] = set()
+    for index, column in enumerate(props.columns or ()):
+        here = (*keys, "columns", index)
+        if column.name.casefold() in seen:
+            raise subject.file.error(f"duplicate column '{column.name}'", (*here, "name"), value=True)
+        seen.add(column.name.casefold())
+        tests = _tests(column, subject, here, column.name)
+        columns.append(ColumnInfo(column.name, column.data_type, column.description, tests))
+    own = _tests(props, subject, keys, None)
+    return tuple(columns), (*own, *(test for column in columns for test in column.tests))
+
+
+def _tests(props: ColumnProps | Any, subject: Subject, keys: Keys, column: str | None) -> tuple[DataTest, ...]:
+    key = "data_tests" if props.data_tests is not None else "tests"
+    return read_tests(getattr(props, key), (*keys, key), column, subject)
+
+
+def _singular(project: Project, described: Properties, macros: Macros) -> list[DataTest]:
+    found = []
+    names = tuple(node.name for node in project.nodes.values())
+    for path in sorted({path for folder in project.test_paths if folder.is_dir() for path in folder.rglob("*.sql")}):
+        sql, seen = read_text(path), Seen()
+        run_parse(project, sql, path, names, tuple(described.tables), macros, seen)
+        test = _singular_test(project, path, sql, seen)
+        if test is not None:
+            found.append(test)
+    return found
+
+
+def _singular_test(project: Project, path: Path, sql: str, seen: Seen) -> DataTest | None:
+    known = ("severity", "where", "error_if", "warn_if", "tags", "enabled", "limit", "store_failures", "meta")
+    file = _File(path.stem, "model", path, (), sql)
+    for key in seen.config:
+        if key not in known:
+            raise ProjectError(f"unknown config '{key}' of a test", hint=did_you_mean(key, known),
+                               location=_in_file(file, key))  # fmt: skip
+    severity = str(seen.config.get("severity", "error")).lower()
+    if severity not in ("warn", "error"):
+        raise ProjectError(f"severity: '{severity}' is not one of warn, error", location=_in_file(file, "severity"))
+    if seen.config.get("enabled") is False:
+        return None
+    depends = (*(node.unique_id for name in seen.refs if (node := project.node(name))),
+               *(f"source.{project.name}.{a}.{b}" for a, b in seen.sources))  # fmt: skip
+    tags = seen.config.get("tags") or ()
+    return DataTest(
+        f"test.{project.name}.{path.stem}", path.stem, "singular", None, severity="warn" if severity == "warn" else "error",
+        where=seen.config.get("where"), error_if=seen.config.get("error_if", "!= 0"),
+        warn_if=seen.config.get("warn_if", "!= 0"), config=dict(seen.config),
+        tags=(tags,) if isinstance(tags, str) else tuple(tags), depends_on=depends, sql=sql, location=Location(path, 1),
+    )  # fmt: skip

@@ -1,0 +1,234 @@
+"""functions/*.yml → FunctionConfig (design 1.1). Artifacts are named here and opened elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlinfer import types
+from sqlinfer.errors import ProjectError, did_you_mean
+from sqlinfer.project import schema
+from sqlinfer.project.jinja import Engine
+from sqlinfer.project.strings import render_values
+from sqlinfer.project.values import FunctionConfig, ImageConfig, ReturnField, TokenizerConfig
+from sqlinfer.project.yamlfile import Keys, YamlFile, read_yaml
+from sqlinfer.spec.function import Argument, OnNull
+
+_NEEDS = {"onnx": ("path",), "torch": ("entrypoint",), "sklearn": (), "mlflow": ("uri",), "huggingface": ("path",)}
+_TRUST = re.compile(r"^(sha256:)?[0-9a-fA-F]{64}$")
+
+
+def load_functions(paths: Sequence[Path], engine: Engine, context: Mapping[str, Any],
+                   dialect: str = "duckdb") -> dict[str, FunctionConfig]:  # fmt: skip
+    """Every enabled function of the yml files below ``paths``, by name."""
+    found: dict[str, FunctionConfig] = {}
+    for path in yaml_files(paths):
+        for function in read_functions(path, engine, context, dialect):
+            twin = next((f for name, f in found.items() if name.casefold() == function.name.casefold()), None)
+            if twin is not None:
+                raise ProjectError(f"duplicate function '{function.name}'", hint=f"also declared at {twin.location}",
+                                   location=function.location)  # fmt: skip
+            found[function.name] = function
+    return {name: function for name, function in found.items() if function.enabled}
+
+
+def yaml_files(folders: Sequence[Path]) -> list[Path]:
+    """The yml files below the folders, in a stable order."""
+    return sorted({path for folder in folders if folder.is_dir() for path in folder.rglob("*")
+                   if path.suffix in (".yml", ".yaml") and path.is_file()})  # fmt: skip
+
+
+def read_functions(path: Path, engine: Engine, context: Mapping[str, Any], dialect: str) -> list[FunctionConfig]:
+    file = read_yaml(path)
+    if file.data is None:
+        return []
+    data = render_values(file.data, (), file, engine, context)
+    props = schema.validate(schema.FunctionsFile, file, data)
+    return [
+        _function(function, file, ("functions", index), dialect) for index, function in enumerate(props.functions or ())
+    ]
+
+
+def _function(props: schema.FunctionProps, file: YamlFile, keys: Keys, dialect: str) -> FunctionConfig:
+    assert file.path is not None
+    folder = file.path.parent.absolute()
+    arguments = _arguments(props, file, keys, dialect)
+    names = [argument.name for argument in arguments]
+    model = props.model
+    _source_keys(props, file, keys)
+    returns = _returns(props.returns, file, (*keys, "returns"), dialect)
+    tokenizer, image = _tokenizer(props, file, keys, names, folder), _image(props, file, keys, names)
+    settings = props.config
+    return FunctionConfig(
+        name=props.name, folder=folder, location=file.locate((*keys, "name"), value=True),
+        description=props.description, source=model.source, path=_resolved(folder, model.path), uri=model.uri,
+        entrypoint=model.entrypoint, weights=_resolved(folder, model.weights), trust=model.trust,
+        sample_inputs=_sample(folder, model.sample_inputs), inputs=_inputs(model, file, keys, names),
+        arguments=arguments, returns=returns, is_struct=props.returns.fields is not None, tokenizer=tokenizer,
+        image=image, batch_size=None if settings.batch_size == "auto" else settings.batch_size,
+        device=settings.device, reuse=settings.reuse, on_invalid=settings.on_invalid or "null",
+        precision=settings.precision, row_wise=settings.row_wise, isolation=settings.isolation,
+        max_error_rate=settings.max_error_rate, cost=settings.cost,
+        tags=tuple(dict.fromkeys((*props.tags, *settings.tags))), enabled=settings.enabled,
+        meta={**(props.meta or {}), **settings.meta},
+    )  # fmt: skip
+
+
+def _resolved(folder: Path, path: str | None) -> Path | None:
+    return None if path is None else (folder / Path(path).expanduser()).absolute()
+
+
+def _sample(folder: Path, text: str | None) -> str | Path | None:
+    """``package.module:callable`` stays text, anything else is a file."""
+    if text is None or re.match(r"^[\w.]+:\w+$", text):
+        return text
+    return _resolved(folder, text)
+
+
+def _source_keys(props: schema.FunctionProps, file: YamlFile, keys: Keys) -> None:
+    model = props.model
+    for key in _NEEDS[model.source]:
+        if getattr(model, key) is None:
+            raise file.error(
+                f"function '{props.name}': '{key}' is missing for source '{model.source}'", (*keys, "model")
+            )
+    if model.source == "sklearn" and model.path is None and model.entrypoint is None:
+        raise file.error(f"function '{props.name}': source 'sklearn' needs 'path' or 'entrypoint'", (*keys, "model"))
+    if model.entrypoint is not None and not re.match(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", model.entrypoint):
+        raise file.error(f"entrypoint '{model.entrypoint}' is not of the form package.module:callable",
+                         (*keys, "model", "entrypoint"), value=True)  # fmt: skip
+    if model.trust is not None and not _TRUST.match(model.trust):
+        raise file.error("trust must be the sha256 of the file (64 hex digits)", (*keys, "model", "trust"), value=True)
+    if model.source != "torch" and model.weights is not None:
+        raise file.error(f"'weights' is for source 'torch', not '{model.source}'", (*keys, "model", "weights"))
+
+
+def _type(text: str, file: YamlFile, keys: Keys, dialect: str) -> str:
+    try:
+        canonical = types.canonical(text, dialect)
+        if not types.is_array(canonical) and re.search(r"[^A-Za-z0-9_ ,()\[\]]", canonical):
+            raise ProjectError(f"'{text}' is not a type that {dialect} knows")
+        return canonical
+    except ProjectError as error:
+        raise file.error(
+            error.message, keys, value=True, hint="for example integer, double, varchar, float[384]"
+        ) from error
+
+
+def _arguments(props: schema.FunctionProps, file: YamlFile, keys: Keys, dialect: str) -> tuple[Argument, ...]:
+    seen: dict[str, int] = {}
+    result = []
+    for index, argument in enumerate(props.arguments):
+        here = (*keys, "arguments", index)
+        if argument.name.casefold() in seen:
+            first = file.locate((*keys, "arguments", seen[argument.name.casefold()], "name")).line
+            raise file.error(f"duplicate argument '{argument.name}'", (*here, "name"), value=True,
+                             hint=f"first given at line {first}")  # fmt: skip
+        seen[argument.name.casefold()] = index
+        data_type = _type(argument.data_type, file, (*here, "data_type"), dialect)
+        on_null, default = _on_null(argument, data_type, file, here)
+        result.append(Argument(argument.name, data_type, on_null, default, argument.on_cast_error or "error"))
+    return tuple(result)
+
+
+def _on_null(argument: schema.ArgumentProps, data_type: str, file: YamlFile,
+             keys: Keys) -> tuple[OnNull, float | int | str | bool | None]:  # fmt: skip
+    value, here = argument.on_null, (*keys, "on_null")
+    if value is None or value == "null":
+        return "null", None
+    if value == "error":
+        return "error", None
+    if value == "nan":
+        if not (types.is_float(data_type) or types.is_array(data_type)):
+            raise file.error(f"on_null: nan needs a floating-point argument, '{argument.name}' is {data_type}", here,
+                             value=True)  # fmt: skip
+        return "nan", None
+    if isinstance(value, dict):
+        default = schema.validate(schema.OnNullDefault, file, value, here).default
+        if types.is_numeric(data_type) and isinstance(default, str):
+            raise file.error(f"the default of '{argument.name}' is text, its type is {data_type}", (*here, "default"),
+                             value=True)  # fmt: skip
+        return "default", default
+    hint = did_you_mean(str(value), ("null", "error", "nan")) if isinstance(value, str) else None
+    raise file.error(
+        f"on_null: '{value}' is not one of null, error, nan, {{default: value}}", here, value=True, hint=hint
+    )
+
+
+def _returns(props: schema.ReturnsProps, file: YamlFile, keys: Keys, dialect: str) -> tuple[ReturnField, ...]:
+    struct = (props.data_type or "").strip().lower() == "struct"
+    if props.fields is None:
+        if struct:
+            raise file.error("data_type: struct needs 'fields'", (*keys, "data_type"))
+        return (_field("value", props, file, keys, dialect),)
+    if props.data_type is not None and not struct:
+        raise file.error(f"'fields' needs data_type: struct, not '{props.data_type}'", (*keys, "data_type"), value=True)
+    if not props.fields:
+        raise file.error("'fields' is empty", (*keys, "fields"))
+    seen: set[str] = set()
+    for index, one in enumerate(props.fields):
+        if one.name.casefold() in seen:
+            raise file.error(f"duplicate field '{one.name}'", (*keys, "fields", index, "name"), value=True)
+        seen.add(one.name.casefold())
+    return tuple(_field(one.name, one, file, (*keys, "fields", i), dialect) for i, one in enumerate(props.fields))
+
+
+def _field(name: str, props: schema.ReturnProps, file: YamlFile, keys: Keys, dialect: str) -> ReturnField:
+    data_type = None if props.data_type is None else _type(props.data_type, file, (*keys, "data_type"), dialect)
+    if props.index is not None and props.index < 0:
+        raise file.error("index counts from 0", (*keys, "index"), value=True)
+    if props.argmax and props.index is not None:
+        raise file.error("'argmax' and 'index' exclude each other", (*keys, "argmax"))
+    labels = tuple(props.labels) if props.labels is not None else None
+    return ReturnField(name, data_type, props.output, props.index, props.key, labels, props.activation, props.pooling,
+                       props.normalize, props.argmax, file.locate(keys))  # fmt: skip
+
+
+def _inputs(model: schema.ModelSource, file: YamlFile, keys: Keys, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    for name, arguments in (model.inputs or {}).items():
+        for index, argument in enumerate(arguments):
+            if argument not in names:
+                here = (*keys, "model", "inputs", name, index)
+                raise file.error(f"input '{name}' names the unknown argument '{argument}'", here, value=True,
+                                 hint=did_you_mean(argument, names))  # fmt: skip
+    return {name: tuple(arguments) for name, arguments in (model.inputs or {}).items()}
+
+
+def _one_of(props: schema.FunctionProps, key: str, file: YamlFile, keys: Keys) -> tuple[Any, Keys]:
+    """``tokenizer:`` and ``image:`` may stand in the function or in its ``model:``."""
+    outer, inner = getattr(props, key), getattr(props.model, key)
+    if outer is not None and inner is not None:
+        raise file.error(f"'{key}' is given twice", (*keys, key), hint="also under 'model'")
+    return (inner, (*keys, "model", key)) if inner is not None else (outer, (*keys, key))
+
+
+def _known_argument(name: str | None, names: Sequence[str], file: YamlFile, keys: Keys) -> None:
+    if name is not None and name not in names:
+        raise file.error(f"unknown argument '{name}'", (*keys, "argument"), value=True, hint=did_you_mean(name, names))
+
+
+def _tokenizer(props: schema.FunctionProps, file: YamlFile, keys: Keys, names: Sequence[str],
+               folder: Path) -> TokenizerConfig | None:  # fmt: skip
+    given, here = _one_of(props, "tokenizer", file, keys)
+    if given is None:
+        return None
+    _known_argument(given.argument, names, file, here)
+    path = _resolved(folder, given.path)
+    assert path is not None
+    return TokenizerConfig(path, given.argument, given.max_length)
+
+
+def _image(props: schema.FunctionProps, file: YamlFile, keys: Keys, names: Sequence[str]) -> ImageConfig | None:
+    given, here = _one_of(props, "image", file, keys)
+    if given is None:
+        return None
+    _known_argument(given.argument, names, file, here)
+    size = [given.size, given.size] if isinstance(given.size, int) else given.size
+    if len(size) != 2 or min(size) < 1 or max(size) > 16_384:
+        raise file.error("size must be [height, width], each from 1 to 16384", (*here, "size"), value=True)
+    mean, std = given.mean or [0.0, 0.0, 0.0], given.std or [1.0, 1.0, 1.0]
+    if 0 in std:
+        raise file.error("std must not be 0", (*here, "std"), value=True)
+    return ImageConfig(given.argument, (size[0], size[1]), tuple(mean), tuple(std), given.layout)

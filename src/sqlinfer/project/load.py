@@ -1,0 +1,124 @@
+"""Files of a project folder → Project. The environment is handed in; nothing but reading files happens here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlinfer.errors import Location, ProjectError, UsageError
+from sqlinfer.project import config as configs
+from sqlinfer.project import discover, graph, properties
+from sqlinfer.project.context import Macros
+from sqlinfer.project.functions import load_functions
+from sqlinfer.project.jinja import Environment, engine, plain_context
+from sqlinfer.project.profile import load_profile
+from sqlinfer.project.schema import IGNORED_PROJECT_KEYS, ProjectFile, validate
+from sqlinfer.project.strings import render_values
+from sqlinfer.project.values import MacroFile, Profile, Project
+from sqlinfer.project.yamlfile import YamlFile, parse_yaml, read_text, read_yaml
+
+PROJECT_FILE = "sqlinfer_project.yml"
+
+
+def load(
+    project_dir: Path,
+    *,
+    profiles_dir: Path | None = None,
+    profile: str | None = None,
+    target: str | None = None,
+    vars: Mapping[str, Any] | str | None = None,
+    env: Mapping[str, str],
+) -> Project:
+    """Read and check a whole project.
+
+    Raises:
+        ProjectError, ProfileError, RenderError: with the place of the first thing that is wrong.
+        UsageError: ``vars`` is text that is no YAML mapping.
+    """
+    root = project_dir.absolute()
+    file, props = _project_file(root)
+    given = _given_vars(vars)
+    variables = {**_project_vars(props, file), **given}
+    used = load_profile(root, profile or props.profile, profiles_dir=profiles_dir, target=target, env=env,
+                        variables=given, engine=engine(), project_file=file.locate(("profile",)))  # fmt: skip
+    return _assemble(root, file, props, used, variables, env)
+
+
+def _project_file(root: Path) -> tuple[YamlFile, ProjectFile]:
+    path = root / PROJECT_FILE
+    if not path.is_file():
+        hint = "run this inside a project, or give --project-dir; 'sqlinfer init NAME' makes one"
+        raise ProjectError(f"no {PROJECT_FILE} in {root}", hint=hint, location=Location(path))
+    file = read_yaml(path)
+    if file.data is None:
+        raise ProjectError(f"{PROJECT_FILE} is empty", hint="it needs at least 'name' and 'profile'",
+                           location=Location(path, 1))  # fmt: skip
+    return file, validate(ProjectFile, file, file.data)
+
+
+def _given_vars(given: Mapping[str, Any] | str | None) -> dict[str, Any]:
+    if given is None or isinstance(given, Mapping):
+        return dict(given or {})
+    try:
+        data = parse_yaml(given).data
+    except ProjectError as error:
+        raise UsageError(f"--vars: {error.message}", hint="""for example --vars '{"day": "2026-01-31"}'""") from error
+    if data is not None and not isinstance(data, dict):
+        raise UsageError("--vars is not a mapping", hint="""for example --vars '{"day": "2026-01-31"}'""")
+    return {str(key): value for key, value in (data or {}).items()}
+
+
+def _project_vars(props: ProjectFile, file: YamlFile) -> dict[str, Any]:
+    """``vars:``; those under the project's own name win, as in dbt."""
+    everywhere = dict(props.vars or {})
+    own = everywhere.pop(props.name, None)
+    if own is not None and not isinstance(own, dict):
+        return {**everywhere, props.name: own}
+    return {**everywhere, **(own or {})}
+
+
+def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, variables: Mapping[str, Any],
+              env: Mapping[str, str]) -> Project:  # fmt: skip
+    yaml_context = plain_context(variables, Environment(env), discover.target_of(profile))
+    paths = {name: _folders(root, props, file, name) for name in ("model", "function", "seed", "macro", "test")}
+    macros = _macros(paths["macro"])
+    functions = load_functions(paths["function"], engine(), yaml_context, _dialect(profile))
+    trees = {}
+    for section in ("models", "seeds"):
+        data = render_values(getattr(props, section) or {}, (section,), file, engine(), yaml_context)
+        trees[section] = configs.Tree(file, section, data)
+    base = Project(
+        name=props.name, version=props.version, root=root, profile=profile, vars=dict(variables), functions=functions,
+        macros=macros, env=dict(env), model_paths=paths["model"], function_paths=paths["function"],
+        seed_paths=paths["seed"], macro_paths=paths["macro"], test_paths=paths["test"],
+        target_path=(root / env.get("DBT_TARGET_PATH", props.target_path)).absolute(),
+        clean_targets=tuple(root / name for name in (props.clean_targets or [props.target_path])),
+        warnings=tuple(f"'{key}' in {file.path} is ignored" for key in IGNORED_PROJECT_KEYS if key in file.data),
+    )  # fmt: skip
+    described = properties.read((*paths["model"], *paths["seed"]), paths["function"], engine(), yaml_context)
+    project = discover.nodes(base, described, trees, Macros(macros, engine()))
+    graph.graph(project)
+    return project
+
+
+def _dialect(profile: Profile) -> str:
+    return profile.type
+
+
+def _folders(root: Path, props: ProjectFile, file: YamlFile, name: str) -> tuple[Path, ...]:
+    key = f"{name}-paths"
+    for index, text in enumerate(getattr(props, f"{name}_paths")):
+        if Path(text).is_absolute() or ".." in Path(text).parts:
+            keys = (key, index) if isinstance(file.data.get(key), list) else (key,)
+            raise file.error(f"'{text}' leaves the project folder", keys, value=True, hint="use a path inside it")
+    return tuple(root / text for text in getattr(props, f"{name}_paths"))
+
+
+def _macros(folders: tuple[Path, ...]) -> tuple[MacroFile, ...]:
+    found = []
+    for path in sorted({path for folder in folders if folder.is_dir() for path in folder.rglob("*.sql")}):
+        source = read_text(path)
+        compiled = engine().compile(source, path)
+        found.append(MacroFile(path, source, tuple(name for name, _ in compiled.macros)))
+    return tuple(found)

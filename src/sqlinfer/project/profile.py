@@ -1,0 +1,148 @@
+"""profiles.yml → Profile: dbt's search order, ``env_var`` with secrets, targets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlinfer.errors import Location, ProfileError, did_you_mean
+from sqlinfer.project.jinja import SECRET, Engine, Environment, plain_context
+from sqlinfer.project.strings import render_values
+from sqlinfer.project.values import Profile
+from sqlinfer.project.yamlfile import YamlFile, read_yaml
+
+_SECRET_KEYS = re.compile(r"pass(word|wd|phrase)?$|token$|secret|private_key|credential|api_key|access_key", re.I)
+_PLACEHOLDER = re.compile(r"\$\$\$SECRET:(\w+)\$\$\$")
+
+
+def find_profiles(root: Path, profiles_dir: Path | None, env: Mapping[str, str]) -> Path:
+    """The profiles.yml that dbt would read. Raises ProfileError naming the places that were tried."""
+    named = profiles_dir or (Path(env["DBT_PROFILES_DIR"]) if env.get("DBT_PROFILES_DIR") else None)
+    home = Path(env["HOME"]) if env.get("HOME") else Path("~").expanduser()
+    places = [named] if named else [root, home / ".dbt"]
+    for place in places:
+        if (place / "profiles.yml").is_file():
+            return (place / "profiles.yml").absolute()
+    tried = ", ".join(str(place / "profiles.yml") for place in places)
+    raise ProfileError("no profiles.yml found", hint=f"looked for {tried}")
+
+
+def load_profile(
+    root: Path,
+    name: str | None,
+    *,
+    profiles_dir: Path | None = None,
+    target: str | None = None,
+    env: Mapping[str, str],
+    variables: Mapping[str, Any],
+    engine: Engine,
+    project_file: Location | None = None,
+) -> Profile:
+    """The chosen target of the chosen profile, its strings rendered."""
+    file = read_yaml(find_profiles(root, profiles_dir, env), ProfileError)
+    if not isinstance(file.data, dict) or not file.data:
+        raise ProfileError("profiles.yml is empty", location=Location(file.path, 1))
+    profiles = [str(key) for key in file.data if key != "config"]
+    if name is None:
+        raise ProfileError("no profile is chosen", hint=f"add 'profile: {(profiles or ['name'])[0]}'",
+                           location=project_file)  # fmt: skip
+    if name not in profiles:
+        raise ProfileError(
+            f"profile '{name}' is not in {file.path}", hint=_known(name, profiles), location=project_file
+        )
+    return _target(file, name, target, env, variables, engine, root)
+
+
+def _known(name: str, names: list[str]) -> str:
+    hint = did_you_mean(name, names)
+    known = "known: " + (", ".join(names) or "none")
+    return hint if hint and hint.startswith("known") else f"{hint} {known}" if hint else known
+
+
+def _target(file: YamlFile, name: str, target: str | None, env: Mapping[str, str], variables: Mapping[str, Any],
+            engine: Engine, root: Path) -> Profile:  # fmt: skip
+    body = file.data[name]
+    if not isinstance(body, dict):
+        raise file.error(f"profile '{name}' is empty", (name,), kind=ProfileError)
+    for key in body:
+        if key not in ("target", "outputs", "config"):
+            hint = did_you_mean(str(key), ("target", "outputs"))
+            raise file.error(f"unknown key '{key}'", (name, key), hint=hint, kind=ProfileError)
+    environment = Environment(env, allow_secrets=True)
+    context = plain_context(variables, environment)
+    chosen = target or render_values(body.get("target"), (name, "target"), file, engine, context, ProfileError)
+    chosen = "default" if chosen is None else str(chosen)
+    outputs = body.get("outputs")
+    if not isinstance(outputs, dict) or not outputs:
+        raise file.error(f"profile '{name}' has no outputs", (name,), kind=ProfileError)
+    if chosen not in outputs:
+        hint = _known(chosen, [str(key) for key in outputs])
+        keys = (name, "target") if target is None and "target" in body else (name, "outputs")
+        raise file.error(f"target '{chosen}' is not in profile '{name}'", keys, value=target is None and len(keys) == 2
+                         and keys[1] == "target", hint=hint, kind=ProfileError)  # fmt: skip
+    place = (name, "outputs", chosen)
+    if not isinstance(outputs[chosen], dict):
+        raise file.error(f"target '{chosen}' is empty", place, kind=ProfileError)
+    config = render_values(outputs[chosen], place, file, engine, context, ProfileError)
+    config, secrets = _reveal(config, env)
+    return _profile(file, name, chosen, config, secrets, root, env)
+
+
+def _profile(file: YamlFile, name: str, target: str, config: dict[str, Any], secrets: set[str], root: Path,
+             env: Mapping[str, str]) -> Profile:  # fmt: skip
+    keys = (name, "outputs", target)
+    kind = config.get("type")
+    if not isinstance(kind, str):
+        raise file.error(f"'type' is missing in target '{target}'", keys, hint="for example 'type: duckdb'",
+                         kind=ProfileError)  # fmt: skip
+    try:
+        threads = int(config.get("threads", 1))
+    except (TypeError, ValueError):
+        threads = 0
+    if threads < 1 or isinstance(config.get("threads"), bool):
+        raise file.error("threads must be a whole number from 1", (*keys, "threads"), value=True, kind=ProfileError)
+    secrets |= {value for key, value in env.items() if key.startswith(SECRET) and value}
+    _collect(config, secrets)
+    ordered = tuple(sorted(secrets, key=lambda value: (-len(value), value)))
+    if kind == "duckdb":
+        config = _duckdb_path(config, file, root)
+    return Profile(name, target, kind, config, threads, file.path, ordered)
+
+
+def _duckdb_path(config: dict[str, Any], file: YamlFile, root: Path) -> dict[str, Any]:
+    """A relative path is relative to the project where the profile stands in it, else to the working directory."""
+    path = config.get("path", ":memory:")
+    if not isinstance(path, str) or path.startswith((":memory:", "md:", "motherduck:")) or "://" in path:
+        return config | {"path": path}
+    expanded = Path(path).expanduser()
+    base = root if file.path is not None and file.path.parent == root.absolute() else Path.cwd()
+    return config | {"path": str(expanded if expanded.is_absolute() else base.absolute() / expanded)}
+
+
+def _reveal(value: Any, env: Mapping[str, str]) -> tuple[Any, set[str]]:
+    """Replace the placeholders of secrets after rendering, so that no filter can disguise one."""
+    found: set[str] = set()
+
+    def reveal(item: Any) -> Any:
+        if isinstance(item, str):
+            found.update(env[name] for name in _PLACEHOLDER.findall(item) if env.get(name))
+            return _PLACEHOLDER.sub(lambda match: env.get(match.group(1), ""), item)
+        if isinstance(item, dict):
+            return {key: reveal(inner) for key, inner in item.items()}
+        return [reveal(inner) for inner in item] if isinstance(item, list) else item
+
+    return reveal(value), found
+
+
+def _collect(config: Any, secrets: set[str]) -> None:
+    """Values of keys that are secrets by their name, at any depth."""
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if isinstance(value, str | int) and not isinstance(value, bool) and _SECRET_KEYS.search(str(key)):
+                secrets.update({str(value)} - {""})
+            _collect(value, secrets)
+    elif isinstance(config, list):
+        for item in config:
+            _collect(item, secrets)

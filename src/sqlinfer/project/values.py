@@ -1,0 +1,264 @@
+"""What loading yields: frozen values, names resolved, everything validated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlinfer.errors import Location
+from sqlinfer.relation import Relation
+from sqlinfer.spec.function import Argument, OnInvalid, Reuse
+
+ResourceType = Literal["model", "seed", "source", "test"]
+Materialized = Literal["view", "ephemeral", "table", "incremental", "external", "seed"]
+Severity = Literal["warn", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One target of profiles.yml. ``config`` holds secrets: it goes to a connection and nowhere else."""
+
+    name: str
+    target: str
+    type: str
+    config: Mapping[str, Any] = field(repr=False)
+    threads: int = 1
+    path: Path | None = None
+    """The profiles.yml it came from."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Values to scrub from every output, longest first."""
+
+    @property
+    def schema(self) -> str:
+        return str(self.config.get("schema") or self.config.get("dataset") or "main")
+
+    @property
+    def database(self) -> str | None:
+        """The catalog of unqualified names; for DuckDB dbt-duckdb's rule, the stem of the file."""
+        named = self.config.get("database") or self.config.get("dbname") or self.config.get("catalog")
+        if named or self.type != "duckdb":
+            return str(named) if named else None
+        path = str(self.config.get("path") or ":memory:")
+        return "memory" if path == ":memory:" else Path(path).name.split(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """The merged configuration of one node: project yml < properties yml < ``config()`` in the file."""
+
+    materialized: Materialized = "table"
+    unique_key: tuple[str, ...] = ()
+    incremental_strategy: Literal["append", "delete+insert", "merge"] | None = None
+    """None: delete+insert where there is a ``unique_key``, append otherwise."""
+    on_schema_change: Literal["ignore", "fail", "append_new_columns", "sync_all_columns"] = "ignore"
+    on_missing: Literal["delete", "keep"] = "delete"
+    lineage: bool = False
+    enabled: bool = True
+    tags: tuple[str, ...] = ()
+    schema: str | None = None
+    alias: str | None = None
+    database: str | None = None
+    location: str | None = None
+    format: Literal["parquet", "csv", "json"] = "parquet"
+    contract: bool = False
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    publish_timeout: float | None = None
+    """Seconds. None: the default of the runner."""
+    max_error_rate: float | None = None
+    full_refresh: bool | None = None
+    column_types: Mapping[str, str] = field(default_factory=dict)
+    delimiter: str = ","
+    quote_columns: bool = True
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of dbt that sqlinfer accepts and does not act on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnInfo:
+    name: str
+    data_type: str | None = None
+    description: str = ""
+    tests: tuple[DataTest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DataTest:
+    """A generic test declared in yml, or a singular one (``kind == 'singular'``, ``sql`` is its file's text)."""
+
+    unique_id: str
+    name: str
+    kind: str
+    node: str | None
+    """The unique_id of the node (or source) that it tests; None for singular tests."""
+    column: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    severity: Severity = "error"
+    where: str | None = None
+    error_if: str = "!= 0"
+    warn_if: str = "!= 0"
+    config: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    sql: str | None = None
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    unique_id: str
+    name: str
+    resource_type: Literal["model", "seed"]
+    path: Path
+    raw_sql: str
+    """Empty for seeds."""
+    relation: Relation
+    config: NodeConfig = field(default_factory=NodeConfig)
+    description: str = ""
+    columns: tuple[ColumnInfo, ...] = ()
+    tests: tuple[DataTest, ...] = ()
+    """All tests of the node, those of its columns included."""
+    tags: tuple[str, ...] = ()
+    fqn: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+    """Names of declared functions that its SQL mentions, found by text; compiling finds them exactly."""
+    patch: Location | None = None
+    """Where a properties yml describes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    unique_id: str
+    source_name: str
+    name: str
+    relation: Relation
+    description: str = ""
+    columns: tuple[ColumnInfo, ...] = ()
+    tests: tuple[DataTest, ...] = ()
+    tags: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    location: Location | None = None
+    fqn: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MacroFile:
+    path: Path
+    source: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnField:
+    """One output as declared: which tensor, and what to do with it. ``name`` is ``value`` for scalar functions."""
+
+    name: str
+    data_type: str | None = None
+    """Canonical; None: taken from the graph."""
+    output: str | None = None
+    index: int | None = None
+    key: str | int | None = None
+    labels: tuple[str, ...] | None = None
+    activation: Literal["softmax", "sigmoid"] | None = None
+    pooling: Literal["mean", "cls"] | None = None
+    normalize: bool = False
+    argmax: bool = False
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerConfig:
+    path: Path
+    argument: str | None = None
+    max_length: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    argument: str | None
+    size: tuple[int, int]
+    """Height and width."""
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    layout: Literal["nchw", "nhwc"] = "nchw"
+
+
+ArgumentSource = Literal["onnx", "torch", "sklearn", "mlflow", "huggingface"]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionConfig:
+    """A function as declared in functions/*.yml (design 1.1), parsed and validated; its artifact is not opened."""
+
+    name: str
+    folder: Path
+    """The folder of the yml file; relative paths are relative to it."""
+    location: Location
+    description: str = ""
+    source: ArgumentSource = "onnx"
+    path: Path | None = None
+    """The artifact: an ONNX file, or a folder for huggingface. Absolute; may not exist."""
+    uri: str | None = None
+    """``models:/name@alias`` for mlflow."""
+    entrypoint: str | None = None
+    weights: Path | None = None
+    trust: str | None = None
+    """``sha256:<hex>`` or 64 hex digits."""
+    sample_inputs: str | Path | None = None
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """ONNX input → arguments that feed it, in order. Empty: inferred."""
+    arguments: tuple[Argument, ...] = ()
+    returns: tuple[ReturnField, ...] = ()
+    is_struct: bool = False
+    tokenizer: TokenizerConfig | None = None
+    image: ImageConfig | None = None
+    batch_size: int | None = None
+    """None: measured (``auto``)."""
+    device: str = "auto"
+    reuse: Reuse = "auto"
+    on_invalid: OnInvalid = "null"
+    precision: str = "fp32"
+    row_wise: Literal["auto", "force"] = "auto"
+    isolation: Literal["auto", "thread", "process"] = "auto"
+    max_error_rate: float | None = None
+    cost: float | None = None
+    tags: tuple[str, ...] = ()
+    enabled: bool = True
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def argument_location(self, name: str) -> Location:
+        """The place to name in errors about an argument (the declaration of the function)."""
+        return self.location
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    name: str
+    version: str | None
+    root: Path
+    profile: Profile
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    functions: Mapping[str, FunctionConfig] = field(default_factory=dict)
+    tests: Mapping[str, DataTest] = field(default_factory=dict)
+    """All data tests, those of nodes and singular ones, by unique_id."""
+    macros: tuple[MacroFile, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The environment that ``env_var`` reads; handed in, never written anywhere."""
+    model_paths: tuple[Path, ...] = ()
+    function_paths: tuple[Path, ...] = ()
+    seed_paths: tuple[Path, ...] = ()
+    macro_paths: tuple[Path, ...] = ()
+    test_paths: tuple[Path, ...] = ()
+    target_path: Path = Path("target")
+    clean_targets: tuple[Path, ...] = ()
+    disabled: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def node(self, name: str) -> Node | None:
+        """The enabled model or seed of that name."""
+        return self.nodes.get(f"model.{self.name}.{name}") or self.nodes.get(f"seed.{self.name}.{name}")
