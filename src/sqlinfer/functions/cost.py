@@ -6,7 +6,7 @@ The estimate must not flip from night to night, so nothing is measured here: it 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import onnx
@@ -34,7 +34,7 @@ _STRING_OPS = frozenset({"LabelEncoder", "CategoryMapper", "OneHotEncoder", "Str
 _FREE = frozenset({"Constant", "Identity", "Shape", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "ConstantOfShape"})
 
 
-def cost_per_row(model: onnx.ModelProto, row_inputs: tuple[str, ...] = ()) -> float:
+def cost_per_row(model: onnx.ModelProto) -> float:
     """Operations for one row."""
     estimate = _Estimate(model)
     return float(round(sum(estimate.node(node) for node in g.all_nodes(model.graph))))
@@ -120,18 +120,22 @@ class _Estimate:
         return math.prod(float(d) if isinstance(d, int) else 1.0 for d in self.shapes.get(name, ()))
 
     def _coefficients(self, node: onnx.NodeProto) -> float:
-        values = g.attribute(node, "coefficients") or ()
-        vectors = g.attribute(node, "support_vectors") or ()
-        return 2.0 * (len(values) + len(vectors)) * (1.0 if not vectors else 2.0)  # type: ignore[arg-type]
+        count = sum(_length(node, name) for name in ("coefficients", "support_vectors"))
+        return 2.0 * count
 
 
 def tree_cost(node: onnx.NodeProto) -> float:
-    """Trees times their mean depth. Depth from the number of nodes: a balanced tree of n nodes has log2(n + 1) levels."""
+    """Trees times their mean depth; a balanced tree of n nodes has log2(n + 1) levels."""
     trees = g.attribute(node, "nodes_treeids")
-    if trees is None:  # TreeEnsemble of ai.onnx.ml 5 lists roots instead
-        roots = len(g.attribute(node, "tree_roots") or (0,))  # type: ignore[arg-type]
-        nodes = len(g.attribute(node, "nodes_featureids") or ()) * 2 + roots  # type: ignore[arg-type]
+    if not isinstance(trees, Sequence):  # TreeEnsemble of ai.onnx.ml 5 lists roots instead
+        roots = max(1, _length(node, "tree_roots"))
+        nodes = _length(node, "nodes_featureids") * 2 + roots
     else:
-        roots, nodes = len(set(trees)), len(trees)  # type: ignore[call-overload, arg-type]
+        roots, nodes = len(set(trees)), len(trees)
     depth = max(1.0, math.log2(nodes / max(1, roots) + 1) - 1)
     return _TREE_STEP * roots * depth
+
+
+def _length(node: onnx.NodeProto, name: str) -> int:
+    found = g.attribute(node, name)
+    return len(found) if isinstance(found, Sequence) else 0

@@ -153,10 +153,10 @@ class _Field:
         )
 
     def _by_name(self, name: str) -> Port:
-        for same in (lambda a: a == name, lambda a: a.casefold() == name.casefold()):
-            found = [p for p in self.ports if same(p.name)]
-            if len(found) == 1:
-                return found[0]
+        exact = [p for p in self.ports if p.name == name]
+        folded = [p for p in self.ports if p.name.casefold() == name.casefold()]
+        if len(found := exact or folded) == 1:
+            return found[0]
         hint = did_you_mean(name, [p.name for p in self.ports])
         raise self._error(f"the graph has no output '{name}'", hint)
 

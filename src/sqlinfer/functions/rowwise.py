@@ -7,6 +7,7 @@ unknown and what follows is not judged: the check has no false alarms by design,
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ class Mixing:
 
 def find_mixing(model: onnx.ModelProto) -> tuple[Mixing, ...]:
     """Every node that mixes rows, in graph order; empty where the function is row-wise as far as can be told."""
-    return tuple([*_anywhere(model.graph), *_Tracker(model).run()])
+    return (*_anywhere(model.graph), *_Tracker(model).run())
 
 
 def _anywhere(graph: onnx.GraphProto) -> list[Mixing]:
@@ -56,8 +57,8 @@ def _label(node: onnx.NodeProto) -> str:
     return f"{node.op_type} '{node.name}'" if node.name else f"{node.op_type} (output '{node.output[0]}')"
 
 
-class _Mixes(Exception):  # noqa: N818 - control flow inside this module, never escapes
-    pass
+class _Mixes(Exception):
+    """Control flow inside this module; never escapes."""
 
 
 class _Tracker:
@@ -389,9 +390,13 @@ _RULES: Mapping[str, _Rule] = {
     "Compress": _Tracker._compress,
 }  # fmt: skip
 _ELEMENTWISE = frozenset(
-    """Abs Acos Acosh Add And Asin Asinh Atan Atanh BiasGelu BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast
-    CastLike Ceil Celu Clip Cos Cosh DequantizeLinear Div Elu Equal Erf Exp FastGelu Floor Gelu Greater GreaterOrEqual
-    HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or PRelu
-    Pow QuantizeLinear QuickGelu Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt
-    StringConcat StringNormalizer RegexFullMatch Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor""".split()
+    re.split(
+        r"\s+",
+        """Abs Acos Acosh Add And Asin Asinh Atan Atanh BiasGelu BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor
+    Cast CastLike Ceil Celu Clip Cos Cosh DequantizeLinear Div Elu Equal Erf Exp FastGelu Floor Gelu Greater
+    GreaterOrEqual HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mod Mul
+    Neg Not Or
+    PRelu Pow QuantizeLinear QuickGelu Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt
+    StringConcat StringNormalizer RegexFullMatch Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor""",
+    )
 )

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 Shape = Sequence[int | str | None]
 _TYPES = {
@@ -65,7 +66,7 @@ def linear(
     output: str = "score",
     path: Path | None = None,
 ) -> bytes:
-    """``score = weights · x + bias``, output [N,1]. ``packed``: one input ``features`` [N,F]; else one [N,1] per name."""
+    """``score = weights · x + bias``, [N,1]. ``packed``: one input ``features`` [N,F]; else one [N,1] per name."""
     names = list(inputs or [f"x{i}" for i in range(len(weights))])
     nodes, ports = _features(names, packed, element_type)
     nodes.append(helper.make_node("MatMul", ["features", "w"], ["product"]))
@@ -77,7 +78,7 @@ def linear(
 def mlp(layers: Sequence[int], seed: int = 0, *, output: str = "score", path: Path | None = None) -> bytes:
     """A ReLU network over one input ``features`` [N, layers[0]], weights drawn from ``seed``."""
     rng, nodes, consts, last = random.Random(seed), [], [], "features"
-    for i, (fan_in, fan_out) in enumerate(zip(layers, layers[1:], strict=False)):
+    for i, (fan_in, fan_out) in enumerate(pairwise(layers)):
         final = i == len(layers) - 2
         scale = 1 / math.sqrt(fan_in)
         consts.append(
@@ -276,8 +277,3 @@ def _shape_of(values: object) -> list[int]:
     if isinstance(values, list | tuple):
         return [len(values), *(_shape_of(values[0]) if values else [])]
     return []
-
-
-def to_array(tensor: TensorProto) -> object:
-    """An initialiser as a numpy array, for assertions."""
-    return numpy_helper.to_array(tensor)

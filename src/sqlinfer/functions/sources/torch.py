@@ -1,0 +1,62 @@
+"""``source: torch``: an entrypoint that returns an nn.Module, plus a state dict, exported to ONNX once.
+
+The export runs in a child process (``torch_export``); this module never imports torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlinfer.errors import FunctionError
+from sqlinfer.functions.sources import child, entrypoint
+from sqlinfer.functions.sources.base import Artifact, Workspace
+from sqlinfer.functions.sources.trust import require_trust
+from sqlinfer.project.values import FunctionConfig
+
+
+class Torch:
+    def fingerprint(self, config: FunctionConfig, workspace: Workspace) -> dict[str, str]:
+        """Code of the entrypoint, weights, samples, and the versions that write the graph."""
+        found = entrypoint.require(config, "torch", "torch", "onnxscript")
+        found["entrypoint"] = entrypoint.fingerprint(config, workspace)
+        if config.weights is not None:
+            found["weights"] = workspace.hashes.of(config.weights)
+            if config.weights.suffix != ".safetensors":
+                require_trust(config, config.weights, found["weights"])
+        if isinstance(config.sample_inputs, Path):
+            found["samples"] = workspace.hashes.of(config.sample_inputs)
+        elif config.sample_inputs:
+            found["samples"] = entrypoint.fingerprint(config, workspace, config.sample_inputs)
+        return found
+
+    def artifact(self, config: FunctionConfig, workspace: Workspace, scratch: Path) -> Artifact:
+        if config.path is not None:
+            raise FunctionError(
+                f"function '{config.name}': source torch takes 'entrypoint:' and 'weights:', not 'path:'",
+                hint="name the state dict as 'weights:'",
+            )
+        target = scratch / "exported" / "model.onnx"
+        target.parent.mkdir()
+        answer = child.export(
+            config, "sqlinfer.functions.sources.torch_export", _request(config, workspace, target), scratch
+        )
+        return Artifact(target, warnings=tuple(answer.get("warnings", ())))
+
+
+def _request(config: FunctionConfig, workspace: Workspace, target: Path) -> dict[str, object]:
+    module, name = entrypoint.split(config)
+    samples = config.sample_inputs
+    return {
+        "module": module,
+        "name": name,
+        "weights": str(config.weights) if config.weights else None,
+        "samples": str(samples) if samples else None,
+        "samples_are_a_file": isinstance(samples, Path),
+        "arguments": [[a.name, a.data_type] for a in config.arguments],
+        "inputs": {key: list(value) for key, value in config.inputs.items()},
+        "path": [str(folder) for folder in entrypoint.search_path(config, workspace)],
+        "target": str(target),
+    }
+
+
+SOURCE = Torch()
