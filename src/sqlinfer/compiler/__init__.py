@@ -1,1 +1,1 @@
-
+"""Rendered SQL and a catalog in, a plan out; pure."""

@@ -1,0 +1,251 @@
+"""Questions about expressions: which nodes belong to a scope, what is an aggregate, what guards a call.
+
+All functions are pure. "Own" nodes of a SELECT are those outside its subqueries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from sqlglot import exp
+
+from sqlinfer.compiler.calls import PredictCall, calls_in, has_calls
+
+# DuckDB's aggregates that sqlglot parses as anonymous functions (duckdb_functions(), 1.5 and 2.0).
+_AGGREGATES = frozenset(
+    """any_value approx_count_distinct approx_quantile approx_top_k arbitrary arg_max arg_max_null arg_max_nulls_last
+    arg_min arg_min_null arg_min_nulls_last argmax argmin array_agg avg bit_and bit_or bit_xor bitstring_agg bool_and
+    bool_or corr count count_if count_star countif covar_pop covar_samp entropy favg first fsum group_concat histogram
+    histogram_exact kahan_sum kurtosis kurtosis_pop last list listagg mad max max_by mean median min min_by mode product
+    quantile quantile_cont quantile_disc regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx
+    regr_sxy regr_syy reservoir_quantile sem skewness stddev stddev_pop stddev_samp string_agg sum sumkahan var_pop
+    var_samp variance""".split()
+)
+
+_VOLATILE = frozenset(
+    """random rand uuid uuidv4 uuidv7 gen_random_uuid nextval currval setseed today transaction_timestamp now
+    current_timestamp current_date current_time localtime localtimestamp get_current_time get_current_timestamp
+    current_setting getvariable current_query txid_current stats clock_timestamp statement_timestamp newid""".split()
+)
+_VOLATILE_TYPES = tuple(
+    getattr(exp, name)
+    for name in ("Rand", "Randn", "Uuid", "CurrentTimestamp", "CurrentDate", "CurrentTime", "CurrentDatetime",
+                 "Localtime", "Localtimestamp", "NextValueFor")
+    if hasattr(exp, name)
+)  # fmt: skip
+
+
+def walk_own(node: exp.Expr | None) -> Iterator[exp.Expr]:
+    """The nodes of an expression, parents first, not entering subqueries (their root is yielded)."""
+    if node is None:
+        return
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        yield current
+        if isinstance(current, exp.Query) and current is not node:
+            continue
+        stack.extend(reversed(list(current.iter_expressions())))
+
+
+def own_calls(node: exp.Expr | None) -> Iterator[PredictCall]:
+    for found in walk_own(node):
+        if isinstance(found, PredictCall):
+            yield found
+
+
+def is_aggregate(node: exp.Expr) -> bool:
+    """An aggregate call that is not the function of a window."""
+    if not _aggregates(node):
+        return False
+    parent = node.parent
+    while isinstance(parent, (exp.Filter, exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls, exp.Order)):
+        parent = parent.parent
+    return not (isinstance(parent, exp.Window) and _windowed(parent) is node)
+
+
+def _aggregates(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Anonymous):
+        return str(node.this).casefold() in _AGGREGATES
+    if isinstance(node, exp.AnonymousAggFunc):
+        return True
+    return isinstance(node, exp.AggFunc) and not isinstance(
+        node, (exp.RowNumber, exp.Rank, exp.DenseRank, exp.PercentRank, exp.CumeDist, exp.Ntile, exp.Lead, exp.Lag,
+               exp.FirstValue, exp.LastValue, exp.NthValue)
+    )  # fmt: skip
+
+
+def _windowed(window: exp.Window) -> exp.Expr:
+    inner = window.this
+    while isinstance(inner, (exp.Filter, exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)):
+        inner = inner.this
+    return inner
+
+
+def is_aggregated(select: exp.Select) -> bool:
+    """Whether the SELECT groups: GROUP BY, or an own aggregate outside windows."""
+    if select.args.get("group") or select.args.get("having"):
+        return True
+    clauses = [*select.expressions, select.args.get("qualify"), select.args.get("order")]
+    return any(is_aggregate(n) for clause in clauses for n in walk_own(clause))
+
+
+def is_volatile(node: exp.Expr | None) -> bool:
+    """Two evaluations may differ: random(), now(), nextval(), …"""
+    if node is None:
+        return False
+    for found in node.walk():
+        if isinstance(found, _VOLATILE_TYPES):
+            return True
+        if isinstance(found, exp.Anonymous) and str(found.this).casefold() in _VOLATILE:
+            return True
+    return False
+
+
+def conjuncts(node: exp.Expr | None) -> list[exp.Expr]:
+    """The operands of the top-level ANDs, in order; the expression of a WHERE, HAVING or QUALIFY."""
+    if node is None:
+        return []
+    if isinstance(node, (exp.Where, exp.Having, exp.Qualify)):
+        node = node.this
+    return [part.unnest() for part in node.flatten()] if isinstance(node, exp.And) else [node]
+
+
+def flat_conjuncts(node: exp.Expr | None) -> list[exp.Expr]:
+    """Like ``conjuncts``, through parentheses."""
+    parts: list[exp.Expr] = []
+    for part in conjuncts(node):
+        inner = part.unnest()
+        parts += flat_conjuncts(inner) if isinstance(inner, exp.And) else [part]
+    return parts
+
+
+def and_all(parts: Iterable[exp.Expr]) -> exp.Expr | None:
+    items = [p.copy() for p in parts]
+    return exp.and_(*items, copy=False) if items else None
+
+
+def text(node: exp.Expr) -> str:
+    """The identity of an expression: its SQL without comments."""
+    return node.sql(comments=False)
+
+
+def columns_in(node: exp.Expr | None) -> Iterator[exp.Column]:
+    if node is not None:
+        yield from node.find_all(exp.Column)
+
+
+def tables_of(node: exp.Expr | None) -> set[str]:
+    """The source aliases that an expression refers to, subqueries included."""
+    return {column.table for column in columns_in(node) if column.table}
+
+
+def sources(select: exp.Select) -> dict[str, exp.Expr]:
+    """Alias → source node of FROM and the joins, in order."""
+    found: dict[str, exp.Expr] = {}
+    clause = select.args.get("from_")
+    items = [clause.this] if clause is not None else []
+    items += [join.this for join in select.args.get("joins") or []]
+    items += select.args.get("laterals") or []
+    for item in items:
+        found[item.alias_or_name] = item
+        for pivot in item.args.get("pivots") or []:
+            if pivot.alias:
+                found[pivot.alias] = item
+    return found
+
+
+def inner_aliases(node: exp.Expr) -> set[str]:
+    """Aliases of sources defined inside the subqueries of an expression."""
+    return {name for query in node.find_all(exp.Select) for name in sources(query)}
+
+
+def replace_top_down(node: exp.Expr, change: Callable[[exp.Expr], exp.Expr | None]) -> exp.Expr:
+    """A copy in which every outermost node for which ``change`` gives an expression is replaced by it."""
+    root = exp.Paren(this=node.copy())
+    stack: list[exp.Expr] = [root.this]
+    while stack:
+        current = stack.pop()
+        new = change(current)
+        if new is not None:
+            current.replace(new)
+        else:
+            stack.extend(current.iter_expressions())
+    result = root.this
+    result.pop()
+    return result  # type: ignore[no-any-return]
+
+
+# Guards: the condition under which SQL evaluates a call.
+
+
+def guard_of(call: exp.Expr, root: exp.Expr, before: Callable[[exp.Expr], bool]) -> exp.Expr | None:
+    """The condition for evaluating ``call`` inside ``root``, or None where it is always evaluated.
+
+    ``before`` tells for an operand of AND or OR with calls whether it is known when ``call`` is scored; operands
+    without calls always are. CASE and COALESCE fix the order themselves.
+    """
+    guards: list[exp.Expr] = []
+    child, parent = call, call.parent
+    while child is not root and parent is not None:
+        guards += _step(child, parent, before)
+        child, parent = parent, parent.parent
+    unique = {text(g): g for g in guards}
+    return and_all(reversed(list(unique.values())))
+
+
+def _step(child: exp.Expr, parent: exp.Expr, before: Callable[[exp.Expr], bool]) -> list[exp.Expr]:
+    if isinstance(parent, (exp.And, exp.Or)):
+        other = parent.right if child is parent.left else parent.left
+        wanted = exp.false() if isinstance(parent, exp.And) else exp.true()
+        return [_is_not(part, wanted) for part in _operands(other, type(parent)) if before(part)]
+    if isinstance(parent, exp.If) and isinstance(parent.parent, exp.Case):
+        return _case_branch(child, parent, parent.parent)
+    if isinstance(parent, exp.If):
+        if child.arg_key == "true":
+            return [_is(parent.this)]
+        return [_is_not(parent.this, exp.true())] if child.arg_key == "false" else []
+    if isinstance(parent, exp.Case) and child.arg_key == "default":
+        return [_is_not(_condition(parent, branch), exp.true()) for branch in parent.args["ifs"]]
+    if isinstance(parent, exp.Coalesce):
+        operands = [parent.this, *parent.expressions]
+        index = next(i for i, operand in enumerate(operands) if operand is child)
+        return [exp.Is(this=exp.paren(o.copy()), expression=exp.null()) for o in operands[:index]]
+    if isinstance(parent, exp.Filter) and child.arg_key == "this":
+        return [_is(parent.expression.this)]
+    return []
+
+
+def _operands(node: exp.Expr, kind: type[exp.Expr]) -> list[exp.Expr]:
+    inner = node.unnest()
+    return [p for part in inner.flatten() for p in _operands(part, kind)] if isinstance(inner, kind) else [inner]
+
+
+def _case_branch(child: exp.Expr, branch: exp.If, case: exp.Case) -> list[exp.Expr]:
+    branches = case.args["ifs"]
+    index = next(i for i, item in enumerate(branches) if item is branch)
+    if child.arg_key == "this" and index == 0:
+        return []
+    earlier = [_is_not(_condition(case, item), exp.true()) for item in branches[:index]]
+    return [*earlier, _is(_condition(case, branch))] if child.arg_key == "true" else earlier
+
+
+def _condition(case: exp.Case, branch: exp.If) -> exp.Expr:
+    if case.this is None:
+        return branch.this  # type: ignore[no-any-return]
+    return exp.EQ(this=exp.paren(case.this.copy()), expression=exp.paren(branch.this.copy()))
+
+
+def _is(condition: exp.Expr) -> exp.Expr:
+    return exp.Is(this=exp.paren(condition.copy()), expression=exp.true())
+
+
+def _is_not(condition: exp.Expr, value: exp.Expr) -> exp.Expr:
+    return exp.Not(this=exp.Is(this=exp.paren(condition.copy()), expression=value))
+
+
+__all__ = [
+    "and_all", "calls_in", "columns_in", "conjuncts", "flat_conjuncts", "guard_of", "has_calls", "inner_aliases",
+    "is_aggregate", "is_aggregated", "is_volatile", "own_calls", "replace_top_down", "sources", "tables_of", "text",
+    "walk_own",
+]  # fmt: skip

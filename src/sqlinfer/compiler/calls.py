@@ -1,0 +1,236 @@
+"""Every spelling of a call → ``PredictCall(function, arguments in declared order)``.
+
+Rewrites: predict('f', a, b) · named arguments with => and := · predict('f', t.*) and predict('f', *) · f(a, b) ·
+from predict('f', (select …)) · from predict('f', t) · ML.PREDICT(MODEL f, …).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlglot import exp
+
+from sqlinfer.errors import CallError, Location, UnknownFunction, did_you_mean
+from sqlinfer.spec.function import FunctionContract
+
+PREDICT = "predict"
+
+
+class PredictCall(exp.Expression, exp.Func):
+    """``this`` is the function's name, ``expressions`` its arguments in declared order."""
+
+    arg_types = {"this": True, "expressions": False}  # noqa: RUF012
+    is_var_len_args = True
+    _sql_names = ("SQLINFER_PREDICT",)
+
+    @property
+    def function(self) -> str:
+        return str(self.this)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The text that was parsed, for spans in errors."""
+
+    sql: str
+    path: Path | None = None
+
+    def locate(self, node: exp.Expr) -> Location:
+        """The span of a node: from its first to its last token that kept a position, or the whole call."""
+        spans = [(n.meta["start"], n.meta["end"] + 1) for n in node.walk() if n.meta.get("start") is not None]
+        if not spans:
+            return Location(self.path)
+        start, end = min(s for s, _ in spans), max(e for _, e in spans)
+        return Location.in_source(self.sql, start, self._closing(start, end), self.path)
+
+    def _closing(self, start: int, end: int) -> int:
+        """Past the parenthesis that closes what ``sql[start:end]`` opened."""
+        depth = self.sql.count("(", start, end) - self.sql.count(")", start, end)
+        rest = self.sql[end:]
+        if depth <= 0 and rest.lstrip().startswith("(") and end - start < 64 and self.sql[start:end].isidentifier():
+            depth, end = 1, self.sql.index("(", end) + 1
+        while depth > 0 and end < len(self.sql):
+            depth += {"(": 1, ")": -1}.get(self.sql[end], 0)
+            end += 1
+        return end
+
+    def quote(self, node: exp.Expr, dialect: str) -> str:
+        """The call as it reads in the query."""
+        where = self.locate(node)
+        if where.text is not None and where.column is not None:
+            text = where.text[where.column - 1 : where.column - 1 + where.length]
+            if text.count("(") == text.count(")") and "(" in text:
+                return text
+        return node.sql(dialect=dialect)
+
+
+def calls_in(node: exp.Expr | None) -> Iterator[PredictCall]:
+    if node is not None:
+        yield from node.find_all(PredictCall)
+
+
+def has_calls(node: exp.Expr | None) -> bool:
+    return node is not None and node.find(PredictCall) is not None
+
+
+def canonicalise(query: exp.Query, functions: Mapping[str, FunctionContract], source: Source) -> exp.Query:
+    """The query with every call spelt one way.
+
+    Raises:
+        UnknownFunction, CallError: with the span of the call.
+    """
+    known = {name.casefold(): contract for name, contract in functions.items()}
+    for node in list(query.find_all(exp.Table)):
+        _table_form(node, known, source)
+    for node in list(query.find_all(exp.Predict)):
+        node.replace(exp.Anonymous(this=PREDICT, expressions=[node.this, node.expression]))
+    # Inner calls first: an argument may be a call itself.
+    for node in reversed(list(query.find_all(exp.Anonymous))):
+        name = str(node.this)
+        if name.casefold() == PREDICT:
+            node.replace(_scalar_form(node, node.expressions, known, source))
+        elif name.casefold() in known and node.parent is not None:
+            node.replace(_bound(node, known[name.casefold()], node.expressions, source))
+    return query
+
+
+def _scalar_form(
+    node: exp.Expr, arguments: list[exp.Expr], known: Mapping[str, FunctionContract], source: Source
+) -> exp.Expr:
+    if not arguments:
+        raise CallError("predict() needs the name of a function", hint="predict('f', a, b)", location=source.locate(node))
+    return _bound(node, _contract(arguments[0], known, source), arguments[1:], source)
+
+
+def _contract(name: exp.Expr, known: Mapping[str, FunctionContract], source: Source) -> FunctionContract:
+    if isinstance(name, exp.Literal) and name.is_string:
+        text = name.name
+    elif isinstance(name, exp.Column) and not name.table and name.this.quoted is False:
+        text = name.name
+    else:
+        raise CallError(
+            "the first argument of predict() is the function's name as a string",
+            hint="predict('f', a, b)",
+            location=source.locate(name.parent or name),
+        )
+    contract = known.get(text.casefold())
+    if contract is None:
+        raise UnknownFunction.for_call(text, [c.name for c in known.values()], source.locate(name.parent or name))
+    return contract
+
+
+def _bound(node: exp.Expr, contract: FunctionContract, arguments: list[exp.Expr], source: Source) -> PredictCall:
+    """Arguments in declared order, whatever the spelling."""
+    names = [a.name for a in contract.arguments]
+    values: dict[str, exp.Expr] = {}
+    position = 0
+    for argument in arguments:
+        if isinstance(argument, exp.Star) or (isinstance(argument, exp.Column) and isinstance(argument.this, exp.Star)):
+            table = argument.args.get("table") if isinstance(argument, exp.Column) else None
+            for name in names:
+                if name not in values:
+                    values[name] = _column(name, table, node)
+            continue
+        key, value = _named(argument)
+        if key is None:
+            if position >= len(names):
+                raise _wrong_count(contract, len(arguments), source.locate(node))
+            key, position = names[position], position + 1
+        declared = next((n for n in names if n.casefold() == key.casefold()), None)
+        if declared is None:
+            hint = did_you_mean(key, names)
+            raise CallError(f"{contract.name} has no argument '{key}'", hint=hint, location=source.locate(node))
+        if declared in values:
+            raise CallError(f"argument '{declared}' of {contract.name} is given twice", location=source.locate(node))
+        values[declared] = value
+    missing = [n for n in names if n not in values]
+    if missing:
+        raise _wrong_count(contract, len(values), source.locate(node), missing)
+    call = PredictCall(this=contract.name, expressions=[values[n].copy() for n in names])
+    call.meta.update(node.meta)
+    return call
+
+
+def _column(name: str, table: exp.Expr | None, node: exp.Expr) -> exp.Column:
+    column = exp.Column(this=exp.to_identifier(name), table=table.copy() if table is not None else None)
+    column.this.meta.update(node.meta)
+    return column
+
+
+def _named(argument: exp.Expr) -> tuple[str | None, exp.Expr]:
+    if isinstance(argument, (exp.Kwarg, exp.PropertyEQ)):
+        return argument.this.name, argument.expression
+    return None, argument
+
+
+def _wrong_count(
+    contract: FunctionContract, given: int, location: Location, missing: list[str] | None = None
+) -> CallError:
+    wanted = ", ".join(f"{a.name} {a.data_type.lower()}" for a in contract.arguments)
+    count = len(contract.arguments)
+    message = f"{contract.name} takes {count} argument{'s' * (count != 1)}, {given} given"
+    if missing:
+        message += f" (missing: {', '.join(missing)})"
+    return CallError(message, hint=f"{contract.name}({wanted})", location=location)
+
+
+def _table_form(table: exp.Table, known: Mapping[str, FunctionContract], source: Source) -> None:
+    """``from predict('f', input)`` → a derived table with every input column and the function's outputs."""
+    call = table.this
+    if isinstance(call, exp.Predict):
+        arguments = [call.this, call.expression]
+    elif isinstance(call, exp.Anonymous) and str(call.this).casefold() == PREDICT:
+        arguments = call.expressions
+    else:
+        return
+    if len(arguments) != 2:
+        raise CallError(
+            "predict() in FROM takes a function and its input",
+            hint="from predict('f', (select …)) or from predict('f', t)",
+            location=source.locate(table),
+        )
+    contract = _table_contract(arguments[0], known, source)
+    alias = table.alias or contract.name
+    table.replace(_scored_input(contract, _input(arguments[1], source), table).subquery(alias, copy=False))
+
+
+def _table_contract(name: exp.Expr, known: Mapping[str, FunctionContract], source: Source) -> FunctionContract:
+    if isinstance(name, exp.Table):  # ML.PREDICT(MODEL `f`, …)
+        name = exp.Literal.string(name.name)
+    return _contract(name, known, source)
+
+
+def _input(argument: exp.Expr, source: Source) -> exp.Expr:
+    if isinstance(argument, (exp.Subquery, exp.Select, exp.SetOperation)):
+        inner = argument.this if isinstance(argument, exp.Subquery) else argument
+        return inner.subquery("_input", copy=False)
+    if isinstance(argument, exp.Column):
+        parts = [argument.args.get(k) for k in ("this", "table", "db")]
+        table = exp.Table(this=parts[0], db=parts[1], catalog=parts[2])
+        return exp.alias_(table, "_input", table=True, copy=False)
+    if isinstance(argument, exp.Table):
+        return exp.alias_(argument, "_input", table=True, copy=False)
+    raise CallError(
+        "the input of predict() in FROM is a subquery or a table",
+        hint="from predict('f', (select …)) or from predict('f', t)",
+        location=source.locate(argument),
+    )
+
+
+def _scored_input(contract: FunctionContract, relation: exp.Expr, node: exp.Expr) -> exp.Select:
+    call = PredictCall(
+        this=contract.name,
+        expressions=[exp.column(exp.to_identifier(a.name), table="_input") for a in contract.arguments],
+    )
+    first = next(iter(node.find_all(exp.Anonymous)), None)
+    call.meta.update(first.meta if first is not None else {})
+    outputs: list[exp.Expr] = []
+    for output in contract.outputs:
+        value: exp.Expr = call.copy()
+        if contract.is_struct:
+            value = exp.Dot(this=value, expression=exp.to_identifier(output.name))
+        outputs.append(exp.alias_(value, output.name if contract.is_struct else contract.name, copy=False))
+    star = exp.Column(this=exp.Star(), table=exp.to_identifier("_input"))
+    return exp.select(star, *outputs, copy=False).from_(relation, copy=False)

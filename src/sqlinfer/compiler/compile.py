@@ -1,0 +1,197 @@
+"""Rendered SQL + catalog → Plan. Pure: no I/O, no clock, no environment."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from sqlglot import exp
+
+from sqlinfer.compiler.calls import PredictCall, Source, calls_in, canonicalise, has_calls
+from sqlinfer.compiler.names import qualified, table_functions
+from sqlinfer.compiler.parse import parse
+from sqlinfer.compiler.planner import Planner
+from sqlinfer.compiler.rules import RULES
+from sqlinfer.compiler.stages import NAMESPACE, Builder
+from sqlinfer.errors import ColumnError, CompileError, UnsupportedQuery, did_you_mean
+from sqlinfer.relation import Relation
+from sqlinfer.spec.catalog import Catalog, Column
+from sqlinfer.spec.function import FunctionContract
+from sqlinfer.spec.plan import Plan, Result
+
+T = TypeVar("T")
+_STACK_BYTES = 256 * 1024 * 1024
+_RECURSION = 20_000
+
+
+def may_call(sql: str, functions: Mapping[str, FunctionContract]) -> bool:
+    """Whether the text could hold a call at all; SQL without one is the warehouse's own business."""
+    names = "|".join(re.escape(n) for n in ("predict", *functions))
+    return re.search(rf"\b(?:{names})\s*\(", sql, re.IGNORECASE) is not None
+
+
+def compile_query(
+    sql: str,
+    catalog: Catalog,
+    *,
+    node: str,
+    path: Path | None = None,
+    output: tuple[Column, ...] = (),
+    limit: int | None = None,
+    namespace: Relation = NAMESPACE,
+) -> Plan:
+    """The plan of one rendered query.
+
+    ``output`` are the names of the result's columns as the warehouse would name them; ``limit`` keeps that many rows
+    of the result (preview).
+
+    Raises:
+        CompileError: with file, line and span.
+    """
+    return _deep(lambda: _compile(sql, catalog, node, Source(sql, path), output, limit, namespace))
+
+
+def _compile(
+    sql: str, catalog: Catalog, node: str, source: Source, output: tuple[Column, ...], limit: int | None, place: Relation
+) -> Plan:
+    names = tuple(c.name for c in output)
+    query = _parsed(sql, catalog, source) if may_call(sql, catalog.functions) else None
+    if query is None or not has_calls(query):
+        text = sql.strip().rstrip(";")
+        text = f"select * from (\n{text}\n) as _preview limit {limit}" if limit is not None else text
+        return Plan(node, catalog.dialect, sql, (), Result(text, names))
+    _check_relations(query, catalog, source)
+    if limit is not None:
+        query = exp.select("*", copy=False).from_(query.subquery("_preview", copy=False)).limit(limit, copy=False)
+    query = qualified(query, catalog, source)
+    applied = []
+    for rule in RULES:
+        before = query.sql(comments=False)
+        query = rule(query)
+        if query.sql(comments=False) != before:
+            applied.append(rule.__name__)
+    builder = Builder(catalog, node, source, place)
+    result = Planner(builder, catalog.functions).result(query)
+    left = next(calls_in(result), None)
+    if left is not None:
+        raise UnsupportedQuery("predict() cannot be planned in this position", location=source.locate(left))
+    _name_output(result, names)
+    text = result.sql(dialect=catalog.dialect, pretty=True, comments=False)
+    columns = names or tuple(e.alias_or_name for e in result.selects)  # type: ignore[attr-defined]
+    return Plan(node, catalog.dialect, sql, tuple(builder.stages), Result(text, columns), tuple(applied))
+
+
+def _parsed(sql: str, catalog: Catalog, source: Source) -> exp.Query:
+    return canonicalise(parse(sql, catalog.dialect, path=source.path), catalog.functions, source)
+
+
+def _check_relations(query: exp.Query, catalog: Catalog, source: Source) -> None:
+    ctes = {cte.alias.casefold() for cte in query.find_all(exp.CTE)}
+    for table in query.find_all(exp.Table):
+        if isinstance(table.this, exp.Func) or (not table.db and table.name.casefold() in ctes):
+            continue
+        relation = Relation(table.name, table.db or None, table.catalog or None)
+        if catalog.find(relation) is None and table.sql(dialect=catalog.dialect) not in catalog.table_functions:
+            bare = re.sub(r"(?i)\s+as\s+.*$", "", table.sql(dialect=catalog.dialect, comments=False))
+            if bare in catalog.table_functions:
+                continue
+            known = [str(t.relation.name) for t in catalog.tables.values()]
+            raise CompileError(
+                f"relation '{relation}' does not exist",
+                hint=did_you_mean(table.name, known) or "build it first: sqlinfer run --select +this_model",
+                location=source.locate(table),
+            )
+
+
+def _name_output(query: exp.Expr, names: tuple[str, ...]) -> None:
+    """Give the projections the names that the warehouse would give them."""
+    target = query
+    while isinstance(target, (exp.SetOperation, exp.Subquery)):
+        target = target.this
+    if not isinstance(target, exp.Select) or len(target.expressions) != len(names):
+        return
+    if isinstance(query, exp.SetOperation) and query.args.get("by_name"):
+        return
+    renamed = []
+    for projection, name in zip(target.expressions, names, strict=True):
+        bare = projection.unalias()
+        renamed.append(projection if projection.alias_or_name == name else exp.alias_(bare.copy(), name, quoted=True))
+    if all(a is b for a, b in zip(renamed, target.expressions, strict=True)):
+        return
+    old = {p.alias_or_name: n for p, n in zip(target.expressions, names, strict=True)}
+    target.set("expressions", renamed)
+    for key in ("order", "distinct"):
+        clause = query.args.get(key)
+        for column in list(clause.find_all(exp.Column)) if isinstance(clause, exp.Expr) else []:
+            if not column.table and column.name in old:
+                column.set("this", exp.to_identifier(old[column.name], quoted=True))
+
+
+# For the catalog: what a query reads, and the same query without predictions
+
+
+def reads(sql: str, catalog: Catalog, path: Path | None = None) -> tuple[tuple[Relation, ...], tuple[str, ...]]:
+    """The relations and table functions that a query with calls names, for the catalog to look up."""
+
+    def look() -> tuple[tuple[Relation, ...], tuple[str, ...]]:
+        query = parse(sql, catalog.dialect, path=path)
+        tables = [t for t in query.find_all(exp.Table) if isinstance(t.this, exp.Identifier)]
+        relations = dict.fromkeys(Relation(t.name, t.db or None, t.catalog or None) for t in tables)
+        return tuple(relations), table_functions(query, catalog.dialect)
+
+    return _deep(look)
+
+
+def without_predictions(sql: str, catalog: Catalog, path: Path | None = None) -> str:
+    """The query with each call replaced by a typed NULL: same columns and types, nothing to score.
+
+    The call's arguments stay in it, so that the warehouse's own binder checks them.
+    """
+
+    def replaced() -> str:
+        if not may_call(sql, catalog.functions):
+            return sql.strip().rstrip(";")
+        query = _parsed(sql, catalog, Source(sql, path))
+        for call in reversed(list(query.find_all(PredictCall))):
+            contract = catalog.functions[call.function]
+            typed = exp.Cast(this=exp.null(), to=exp.DataType.build(contract.return_type, dialect="duckdb"))
+            checks = exp.or_(*[exp.Is(this=exp.paren(a.copy()), expression=exp.null()) for a in call.expressions])
+            parent = call.parent
+            value = exp.case().when(checks, typed.copy()).else_(typed)
+            if parent is None:
+                raise ColumnError("a query cannot be a bare call")
+            call.replace(exp.paren(value) if isinstance(parent, (exp.Dot, exp.Binary, exp.Unary)) else value)
+        return query.sql(dialect=catalog.dialect, comments=False)
+
+    return _deep(replaced)
+
+
+def _deep(work: Callable[[], T]) -> T:
+    """Run with a deep stack: sqlglot recurses over long chains of operators."""
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:
+            failure.append(error)
+
+    limit, size = sys.getrecursionlimit(), threading.stack_size(_STACK_BYTES)
+    sys.setrecursionlimit(max(limit, _RECURSION))
+    try:
+        thread = threading.Thread(target=target, name="sqlinfer-compile")
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(size)
+        sys.setrecursionlimit(limit)
+    if failure:
+        if isinstance(failure[0], RecursionError):
+            raise UnsupportedQuery("the SQL is nested too deep", hint="split it into CTEs or models") from None
+        raise failure[0]
+    return outcome[0]

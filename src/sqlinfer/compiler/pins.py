@@ -1,0 +1,146 @@
+"""What the rest of a query reads from the warehouse besides scored rows is staged too, so that all of it is one moment."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from sqlinfer.compiler.analyse import columns_in, inner_aliases, sources, tables_of, text
+from sqlinfer.compiler.stages import Builder
+
+
+class Pins:
+    """Replaces parts of queries by stages without calls; equal parts are staged once."""
+
+    def __init__(self, builder: Builder) -> None:
+        self.builder = builder
+        self._known: dict[str, exp.Table] = {}
+        self._ctes: dict[str, exp.Table] = {}
+
+    def pin(self, query: exp.Expr) -> exp.Expr:
+        """The query, reading stages only: whole predict-free subqueries where possible, else single tables."""
+        if not self._reads_warehouse(query):
+            return query
+        holder = exp.Paren(this=query)
+        self._branches(query)
+        for node in list(holder.find_all(exp.Subquery)):
+            if self._stageable(node, holder):
+                self._stage_subquery(node)
+        for node in list(holder.find_all(exp.Select, exp.SetOperation)):
+            if node is not query and self._expression_query(node, holder):
+                node.replace(self._read_all(node))
+        for table in list(holder.find_all(exp.Table)):
+            if not self.builder.is_staged(table) and _attached(table, holder):
+                self._stage_table(table, holder)
+        result = holder.this
+        result.pop()
+        return result
+
+    def materialise(self, query: exp.Expr) -> exp.Table:
+        """A stage of a whole query; the same text is staged once."""
+        identity = text(query)
+        if identity not in self._known:
+            bare = self.pin(query.copy()) if self.builder.reads_scored(query) else query
+            names = [e.alias_or_name for e in query.selects]  # type: ignore[attr-defined]
+            stage = self.builder.add(bare, tuple(names))  # type: ignore[arg-type]
+            self.builder.column_types[stage.relation.name] = {n: None for n in names}
+            self._known[identity] = stage.relation.expression()
+        return self._known[identity].copy()
+
+    def shared(self, place: exp.Expr, name: str, body: exp.Expr) -> None:
+        """Let every reference to a CTE read its stage."""
+        references = [t for t in place.find_all(exp.Table) if t.name == name and not t.db]
+        if not references:
+            return
+        relation = self.materialise(body)
+        for table in references:
+            replacement = relation.copy()
+            replacement.set("alias", table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
+            for key in ("joins", "pivots", "sample"):
+                replacement.set(key, table.args.get(key))
+            table.replace(replacement)
+
+    def recursive(self, query: exp.Expr, clause: exp.With) -> None:
+        """WITH RECURSIVE without calls: each of its CTEs that is read becomes a stage with the whole clause."""
+        for cte in clause.expressions:
+            whole = exp.select("*", copy=False).from_(exp.table_(cte.alias, quoted=True))
+            whole.set("expressions", [exp.column(n, quoted=True) for n in _outputs(cte)])
+            whole.set("with_", clause.copy())
+            if any(t.name == cte.alias and not t.db for t in query.find_all(exp.Table)):
+                self.shared(query, cte.alias, whole)
+
+    def _reads_warehouse(self, node: exp.Expr) -> bool:
+        return any(not self.builder.is_staged(t) for t in node.find_all(exp.Table))
+
+    def _branches(self, query: exp.Expr) -> None:
+        """A branch of UNION without predictions is staged as a whole."""
+        if not isinstance(query, exp.SetOperation):
+            return
+        for side in (query.this, query.expression):
+            if isinstance(side, exp.SetOperation):
+                self._branches(side)
+            elif isinstance(side, exp.Select) and self._pure(side) and not side.args.get("with_"):
+                side.replace(self._read_all(side))
+
+    def _pure(self, node: exp.Expr) -> bool:
+        return self._reads_warehouse(node) and not any(self.builder.is_staged(t) for t in node.find_all(exp.Table))
+
+    def _stageable(self, node: exp.Subquery, holder: exp.Expr) -> bool:
+        if not isinstance(node.parent, (exp.From, exp.Join)) or not _attached(node, holder):
+            return False
+        return self._pure(node) and not (tables_of(node.this) - inner_aliases(node.this))
+
+    def _stage_subquery(self, node: exp.Subquery) -> None:
+        relation = self.materialise(node.this)
+        for key in ("alias", "pivots", "sample", "joins"):
+            relation.set(key, node.args.get(key))
+        node.replace(relation)
+
+    def _expression_query(self, node: exp.Expr, holder: exp.Expr) -> bool:
+        """A whole uncorrelated subquery of an expression."""
+        if not _attached(node, holder) or isinstance(node.parent, (exp.SetOperation, exp.From, exp.Join)):
+            return False
+        if isinstance(node.parent, exp.Subquery) and isinstance(node.parent.parent, (exp.From, exp.Join)):
+            return False
+        if node.find_ancestor(exp.Select) is None:
+            return False
+        return self._pure(node) and not (tables_of(node) - inner_aliases(node))
+
+    def _read_all(self, query: exp.Expr) -> exp.Select:
+        relation = self.materialise(query)
+        alias = self.builder.alias("r")
+        names = list(dict.fromkeys(e.alias_or_name for e in query.selects))  # type: ignore[attr-defined]
+        columns = [exp.alias_(exp.column(n, table=alias, quoted=True), n, quoted=True) for n in names]
+        return exp.select(*columns, copy=False).from_(exp.alias_(relation, alias, table=True, quoted=True))
+
+    def _stage_table(self, table: exp.Table, holder: exp.Expr) -> None:
+        alias = table.alias_or_name
+        used = list(dict.fromkeys(c.name for c in columns_in(holder) if c.table == alias))
+        source = table.copy()
+        for key in ("joins", "pivots"):
+            source.set(key, None)
+        columns = [exp.alias_(exp.column(n, table=alias, quoted=True), n, quoted=True) for n in used]
+        if table.args.get("pivots"):
+            columns = [exp.Star()]  # type: ignore[list-item]
+        query = exp.select(*(columns or [exp.alias_(exp.Literal.number(1), "_", quoted=True)]), copy=False).from_(source)
+        relation = self.materialise(query)
+        for key in ("alias", "joins", "pivots"):
+            relation.set(key, table.args.get(key))
+        if not relation.alias:
+            relation.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
+        table.replace(relation)
+
+
+def _outputs(cte: exp.CTE) -> list[str]:
+    columns = cte.args["alias"].args.get("columns") if cte.args.get("alias") else None
+    return [c.name for c in columns] if columns else [e.alias_or_name for e in cte.this.selects]
+
+
+def _attached(node: exp.Expr, holder: exp.Expr) -> bool:
+    """Whether an earlier replacement has not already taken the node out of the tree."""
+    current: exp.Expr | None = node
+    while current is not None and current is not holder:
+        current = current.parent
+    return current is holder
+
+
+__all__ = ["Pins", "sources"]

@@ -1,0 +1,365 @@
+"""Query with calls → stages and a result: every scope's calls are scored over staged rows, inner scopes first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlglot import exp
+
+from sqlinfer.compiler import correlated, joins
+from sqlinfer.compiler.analyse import (
+    calls_in,
+    columns_in,
+    flat_conjuncts,
+    has_calls,
+    inner_aliases,
+    is_aggregated,
+    own_calls,
+    replace_top_down,
+    sources,
+    tables_of,
+    text,
+    walk_own,
+)
+from sqlinfer.compiler.calls import PredictCall
+from sqlinfer.compiler.layers import GROUPS, ROWS, WINDOWS, level_of, lift_aggregates, lift_windows
+from sqlinfer.compiler.pins import Pins
+from sqlinfer.compiler.sites import Site, filters, ordered_conjuncts, sites
+from sqlinfer.compiler.stages import Builder, Layer, column_type
+from sqlinfer.errors import UnsupportedQuery
+from sqlinfer.spec.function import FunctionContract
+
+_LIMITS = ("limit", "offset")
+
+
+class Planner:
+    """Rewrites one query; what it emits is in ``builder.stages``."""
+
+    def __init__(self, builder: Builder, functions: Mapping[str, FunctionContract]) -> None:
+        self.builder = builder
+        self.functions = functions
+        self.pins = Pins(builder)
+
+    def result(self, query: exp.Query) -> exp.Query:
+        """The query over stages and scored relations only."""
+        return self.pins.pin(self.visit(query))
+
+    def visit(self, query: exp.Expr) -> exp.Expr:
+        """The query with every call replaced by a column of a scored relation."""
+        if query.args.get("with_"):
+            query = self._shared(query)
+        if not has_calls(query):
+            return query
+        if isinstance(query, exp.Subquery):
+            query.set("this", self.visit(query.this))
+            return query
+        if isinstance(query, exp.SetOperation):
+            query.set("this", self.visit(query.this))
+            query.set("expression", self.visit(query.expression))
+            return query
+        if isinstance(query, exp.Select):
+            return self._select(query)
+        if isinstance(query, exp.Values):
+            return self.visit(_values(query))
+        raise UnsupportedQuery(
+            f"predict() cannot stand in {query.key.upper()}", location=self.builder.source.locate(query)
+        )
+
+    def _shared(self, query: exp.Expr) -> exp.Expr:
+        """CTEs that are read more than once are staged once."""
+        clause = query.args["with_"]
+        if clause.args.get("recursive") and has_calls(clause):
+            raise UnsupportedQuery(
+                "predict() cannot stand in a recursive CTE",
+                hint="materialise the recursion as a model and predict over it",
+                location=self.builder.source.locate(next(iter(calls_in(clause)))),
+            )
+        if not has_calls(query):
+            return query
+        clause.pop()
+        if clause.args.get("recursive"):
+            self.pins.recursive(query, clause)
+            return query
+        later = list(clause.expressions)
+        while later:
+            cte = later.pop(0)
+            body = self.visit(cte.this)
+            for place in (*later, query):
+                self.pins.shared(place, cte.alias, body)
+        return query
+
+    def _select(self, select: exp.Select) -> exp.Expr:
+        self._refuse(select)
+        self._sources(select)
+        self._subqueries(select)
+        if not has_calls(select):
+            return select
+        joins.predicates_to_where(select)
+        if joins.needs_pairs(select):
+            return self.visit(joins.pairs(select, self.builder, self.pins))
+        levels = {level_of(c, select) for c in own_calls(select)}
+        if WINDOWS in levels and is_aggregated(select):
+            return self._split(lift_aggregates(select, self.builder.alias("g")))
+        if WINDOWS in levels:
+            return self._split(lift_windows(select, self.builder.alias("w")))
+        if GROUPS in levels:
+            return self._split(lift_aggregates(select, self.builder.alias("g")))
+        return self._rows(select) if any(self._sites(select)) else select
+
+    def _split(self, outer: exp.Select) -> exp.Expr:
+        return self._select(outer)
+
+    def _sites(self, select: exp.Select) -> list[Site]:
+        return sites(select, self.functions, self.builder.outputs + 1)
+
+    def _refuse(self, select: exp.Select) -> None:
+        for call in own_calls(select):
+            inside = call.find_ancestor(exp.Lambda, exp.Comprehension, exp.Select)
+            if isinstance(inside, (exp.Lambda, exp.Comprehension)):
+                raise UnsupportedQuery(
+                    "predict() cannot stand inside a lambda or list comprehension",
+                    hint="unnest the list in a subquery and predict over its rows",
+                    location=self.builder.source.locate(call),
+                )
+        for node in walk_own(select):
+            if isinstance(node, exp.Columns) and has_calls(select):
+                raise UnsupportedQuery(
+                    "COLUMNS(…) cannot stand beside predict()", hint="name the columns, or use * in a CTE"
+                )
+
+    def _sources(self, select: exp.Select) -> None:
+        """Score inside FROM first, so that what is read here has plain columns."""
+        joins.hoist_into_prefix(select, self.builder)
+        joins.precompute_pivots(select, self.builder)
+        for source in list(sources(select).values()):
+            if isinstance(source, exp.Subquery) and has_calls(source.this):
+                source.set("this", self.visit(source.this))
+            elif isinstance(source, exp.Values) and has_calls(source):
+                columns = source.args["alias"].args.get("columns") or []
+                query = _values(source, [c.name for c in columns])
+                alias = exp.TableAlias(this=source.args["alias"].this.copy())
+                source.replace(exp.Subquery(this=self.visit(query), alias=alias))
+            elif isinstance(source, exp.Lateral) and has_calls(source.this):
+                self._nested(select, source.this)
+
+    def _subqueries(self, select: exp.Select) -> None:
+        for node in list(walk_own(select)):
+            if not isinstance(node, exp.Query) or node is select or not has_calls(node):
+                continue
+            if node.parent is not None and isinstance(node.parent, (exp.From, exp.Join, exp.Lateral)):
+                continue
+            self._nested(select, node)
+
+    def _nested(self, select: exp.Select, node: exp.Query) -> None:
+        """A subquery in an expression: uncorrelated ones are queries of their own."""
+        outer = tables_of(node) - inner_aliases(node)
+        if not outer:
+            node.replace(self.visit(node.copy()))
+            return
+        names = set(sources(select))
+        rest = [c for c in calls_in(node) if not (tables_of(c) and tables_of(c) <= names)]
+        if not rest:
+            return  # calls over the outer columns only are scored with the outer rows
+        correlated.rewrite(select, node, rest, self)
+
+    def _rows(self, select: exp.Select) -> exp.Select:
+        """All calls stand over the rows of FROM: score them wave by wave and read the rest from the last wave."""
+        found = self._sites(select)
+        self.builder.outputs += len(found)
+        alias = self.builder.alias("s")
+        names = _Names(self.builder, select, alias, {s.identity: s.output for s in found})
+        below, above = filters(select)
+        waiting = [(c, names.over(c)) for c in ordered_conjuncts(select, self.functions)]
+        outer_only = [names.over(c) for c in above if not has_calls(c)]
+        rest = _rest(select, names)
+        limited = _limit_below(select, bool(above))
+        last = max(s.wave for s in found)
+        scored = exp.Table()
+        for wave in range(last + 1):
+            mine = tuple(s for s in found if s.wave == wave)
+            later = [s for s in found if s.wave > wave]
+            known = {s.identity for s in found if s.wave < wave}
+            ready = [(c, o) for c, o in waiting if {text(p) for p in calls_in(c)} & set(names.outputs) <= known]
+            ready = ready if wave else []
+            waiting = [w for w in waiting if w not in ready]
+            needed = names.needed(rest, outer_only, [o for _, o in waiting], later)
+            body = self._first_body(select, below, limited) if wave == 0 else _next_body(scored, alias, ready)
+            layer = Layer(
+                builder=self.builder,
+                body=body if wave == 0 else self.pins.pin(body),  # type: ignore[arg-type]
+                columns=names.projections(needed, first=wave == 0),
+                column_types=names.types(needed),
+                sites=mine if wave == 0 else tuple(names.site(s) for s in mine),
+                pushed=_pushed(below if wave == 0 else [c for c, _ in ready], limited and wave == 0, select),
+            )
+            stage = layer.emit()
+            assert stage.scored is not None
+            scored = stage.scored.expression()
+        for condition in [*(o for _, o in waiting), *outer_only]:
+            rest.where(condition, copy=False)
+        rest.set("from_", exp.From(this=exp.alias_(scored, alias, table=True, quoted=True)))
+        for key in _LIMITS if limited else ():
+            rest.set(key, None)
+        return rest
+
+    def _first_body(self, select: exp.Select, below: list[exp.Expr], limited: bool) -> exp.Select:
+        body = exp.Select()
+        for key in ("from_", "joins", "laterals", "sample"):
+            if select.args.get(key):
+                value = select.args[key]
+                body.set(key, [v.copy() for v in value] if isinstance(value, list) else value.copy())
+        for condition in below:
+            body.where(condition.copy(), copy=False)
+        if limited:
+            aliases = {e.alias: e.unalias() for e in select.expressions if isinstance(e, exp.Alias)}
+            for key in ("order", *_LIMITS):
+                if select.args.get(key):
+                    body.set(key, _unaliased(select.args[key], aliases))
+        return self.pins.pin(body) if self.builder.reads_scored(body) else body  # type: ignore[return-value]
+
+
+class _Names:
+    """What the columns of a SELECT's sources are called in its stages, and how expressions read over them."""
+
+    def __init__(self, builder: Builder, select: exp.Select, alias: str, outputs: dict[str, str]) -> None:
+        self.builder = builder
+        self.alias = alias
+        self.outputs = outputs
+        self.sources = sources(select)
+        self.columns: dict[str, exp.Column] = {}
+        self._taken: dict[tuple[str, str], str] = {}
+
+    def over(self, node: exp.Expr) -> exp.Expr:
+        """The expression over the scored relation: calls and source columns become its columns."""
+        return replace_top_down(node, self._column)
+
+    def _column(self, node: exp.Expr) -> exp.Expr | None:
+        if isinstance(node, PredictCall) and text(node) in self.outputs:
+            return exp.column(self.outputs[text(node)], table=self.alias, quoted=True)
+        if isinstance(node, exp.Column) and node.table in self.sources:
+            return exp.column(self._name(node), table=self.alias, quoted=True)
+        return None
+
+    def _name(self, column: exp.Column) -> str:
+        key = (column.table, column.name)
+        if key not in self._taken:
+            name, number = column.name, 2
+            while name.casefold() in {n.casefold() for n in self.columns} or name.startswith("_p"):
+                name, number = f"{column.table}_{column.name}_{number}".lstrip("_"), number + 1
+            self._taken[key] = name
+            self.columns[name] = column.copy()
+        return self._taken[key]
+
+    def site(self, site: Site) -> Site:
+        """A later wave's call, its arguments and guard over the wave before."""
+        call = PredictCall(this=site.call.this, expressions=[self.over(e) for e in site.call.expressions])
+        call.meta.update(site.call.meta)
+        guard = self.over(site.guard) if site.guard is not None else None
+        return Site(site.identity, call, site.contract, guard, site.wave, site.output)
+
+    def needed(
+        self, rest: exp.Select, outer: list[exp.Expr], waiting: list[exp.Expr], later: list[Site]
+    ) -> tuple[str, ...]:
+        """Names that later waves and the rest of the query read, in order of first use."""
+        places = [rest, *outer, *waiting]
+        for site in later:
+            moved = self.site(site)
+            places += [*moved.call.expressions, *([moved.guard] if moved.guard is not None else [])]
+        used = {c.name: None for place in places for c in columns_in(place) if c.table == self.alias}
+        return tuple(used)
+
+    def projections(self, needed: tuple[str, ...], *, first: bool) -> dict[str, exp.Expr]:
+        if first:
+            return {n: self.columns[n] for n in needed if n in self.columns}
+        done = {n for n in needed if n in self.columns} | self._scored
+        return {n: exp.column(n, table=self.alias, quoted=True) for n in needed if n in done}
+
+    @property
+    def _scored(self) -> set[str]:
+        known = self.builder.column_types[self.builder.stages[-1].scored.name]  # type: ignore[union-attr]
+        return set(known) & set(self.outputs.values())
+
+    def types(self, needed: tuple[str, ...]) -> dict[str, str | None]:
+        found: dict[str, str | None] = {}
+        for name in needed:
+            if name in self.columns:
+                column = self.columns[name]
+                found[name] = column_type(self.builder, self.sources.get(column.table), column.name)
+        return found
+
+
+def _rest(select: exp.Select, names: _Names) -> exp.Select:
+    rest = exp.Select()
+    rest.set("expressions", [_kept_name(e, names.over(e)) for e in select.expressions])
+    for key in ("distinct", "group", "having", "windows", "qualify", "order", "limit", "offset"):
+        if select.args.get(key):
+            rest.set(key, names.over(select.args[key]))
+    if select.args.get("operation_modifiers"):
+        rest.set("operation_modifiers", select.args["operation_modifiers"])
+    return rest
+
+
+def _kept_name(before: exp.Expr, after: exp.Expr) -> exp.Expr:
+    if isinstance(after, exp.Alias) or not before.alias_or_name or before.alias_or_name == after.alias_or_name:
+        return after
+    return exp.alias_(after, before.alias_or_name, quoted=True)
+
+
+def _limit_below(select: exp.Select, filtered_above: bool) -> bool:
+    """Whether LIMIT may stand below the model: nothing between it and the rows depends on a prediction."""
+    if not any(select.args.get(k) for k in _LIMITS) or filtered_above:
+        return False
+    if any(select.args.get(k) for k in ("distinct", "group", "having", "qualify")) or is_aggregated(select):
+        return False
+    kinds = (exp.Window, exp.Unnest, exp.Explode)
+    if any(isinstance(n, kinds) for e in select.expressions for n in walk_own(e)):
+        return False
+    aliases = {e.alias: e for e in select.expressions}
+    order = select.args.get("order")
+    if order is None:
+        return True
+    if has_calls(order) or any(isinstance(o.this, exp.Literal) for o in order.expressions):
+        return False
+    named = [aliases[c.name] for c in order.find_all(exp.Column) if not c.table and c.name in aliases]
+    return not any(has_calls(e) for e in named)
+
+
+def _unaliased(node: exp.Expr, aliases: dict[str, exp.Expr]) -> exp.Expr:
+    return replace_top_down(
+        node,
+        lambda n: aliases[n.name].copy() if isinstance(n, exp.Column) and not n.table and n.name in aliases else None,
+    )
+
+
+def _next_body(scored: exp.Table, alias: str, ready: list[tuple[exp.Expr, exp.Expr]]) -> exp.Select:
+    body = exp.select(copy=False).from_(exp.alias_(scored.copy(), alias, table=True, quoted=True))
+    for _, condition in ready:
+        body.where(condition.copy(), copy=False)
+    return body
+
+
+def _pushed(conditions: list[exp.Expr], limited: bool, select: exp.Select) -> tuple[str, ...]:
+    lines = [f"filter: {c.sql(dialect='duckdb', comments=False)}" for c in conditions]
+    if limited:
+        for key in ("order", *_LIMITS):
+            if select.args.get(key):
+                lines.append(select.args[key].sql(dialect="duckdb", comments=False).strip().lower().split(" ", 1)[0]
+                             + ": " + select.args[key].sql(dialect="duckdb", comments=False).strip())  # fmt: skip
+    return tuple(lines)
+
+
+def _values(values: exp.Values, columns: list[str] | None = None) -> exp.Expr:
+    """VALUES (a, b), (c, d) → SELECT a, b UNION ALL SELECT c, d."""
+    branches = []
+    for row in values.expressions:
+        items = row.expressions if isinstance(row, exp.Tuple) else [row.unnest()]
+        names = columns or [f"col{i}" for i in range(len(items))]
+        aliased = [exp.alias_(item.copy(), name, quoted=True) for item, name in zip(items, names, strict=False)]
+        branches.append(exp.select(*aliased, copy=False))
+    whole: exp.Expr = branches[0]
+    for branch in branches[1:]:
+        whole = exp.Union(this=whole, expression=branch, distinct=False)
+    return whole
+
+
+__all__ = ["ROWS", "Planner", "flat_conjuncts"]

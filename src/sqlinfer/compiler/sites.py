@@ -1,0 +1,212 @@
+"""The distinct calls of one SELECT: where they stand, what guards them, and in which wave each is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
+
+from sqlinfer.compiler.analyse import (
+    calls_in,
+    flat_conjuncts,
+    guard_of,
+    has_calls,
+    inner_aliases,
+    is_aggregated,
+    sources,
+    tables_of,
+    text,
+)
+from sqlinfer.compiler.calls import PredictCall
+from sqlinfer.spec.function import FunctionContract
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One distinct call (function and arguments) of a SELECT."""
+
+    identity: str
+    call: PredictCall
+    contract: FunctionContract
+    guard: exp.Expr | None
+    wave: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Occurrence:
+    call: PredictCall
+    root: exp.Expr
+    conjunct: int | None
+    """Position in the order of the WHERE conjuncts, where it stands in one."""
+
+
+def filters(select: exp.Select) -> tuple[list[exp.Expr], list[exp.Expr]]:
+    """WHERE split into what may stand below the model and what holds calls or outer columns."""
+    below, above = [], []
+    names = set(sources(select))
+    for part in flat_conjuncts(select.args.get("where")):
+        local = tables_of(part) <= names | inner_aliases(part)
+        (below if local and not has_calls(part) else above).append(part)
+    return below, above
+
+
+def ordered_conjuncts(select: exp.Select, functions: Mapping[str, FunctionContract]) -> list[exp.Expr]:
+    """The conjuncts with calls, the cheaper function first."""
+    parts = [c for c in filters(select)[1] if has_calls(c)]
+    return sorted(parts, key=lambda c: max(functions[p.function].cost_per_row for p in calls_in(c)))
+
+
+def sites(select: exp.Select, functions: Mapping[str, FunctionContract], first_output: int) -> list[Site]:
+    """The calls that are scored over the rows of this SELECT, in waves: a call's arguments, guards and the filters
+    before it only use calls of earlier waves."""
+    found = _occurrences(select, functions)
+    order = {identity: i for i, identity in enumerate(_ranked(found, functions))}
+    guards = {identity: _guard(found[identity], order, identity, select) for identity in found}
+    while True:
+        waves, cyclic = _waves(select, found, guards, functions)
+        if cyclic is None:
+            break
+        guards[cyclic] = None
+    result = []
+    for number, identity in enumerate(order):
+        call = found[identity][0].call
+        guard = guards[identity]
+        result.append(
+            Site(identity, call, functions[call.function], guard, waves[identity], f"_p{first_output + number}")
+        )
+    return result
+
+
+def _occurrences(select: exp.Select, functions: Mapping[str, FunctionContract]) -> dict[str, list[_Occurrence]]:
+    names = set(sources(select))
+    found: dict[str, list[_Occurrence]] = {}
+    conjunct_order = [id(c) for c in ordered_conjuncts(select, functions)]
+    for root, position in _roots(select, conjunct_order):
+        for call in calls_in(root):
+            # a call inside a subquery belongs here if all its columns do
+            if _inside_subquery(call, root) and not (tables_of(call) <= names):
+                continue
+            found.setdefault(text(call), []).append(_Occurrence(call, root, position))
+    return found
+
+
+def _roots(select: exp.Select, conjunct_order: list[int]) -> list[tuple[exp.Expr, int | None]]:
+    roots: list[tuple[exp.Expr, int | None]] = []
+    for part in filters(select)[1]:
+        roots.append((part, conjunct_order.index(id(part)) if id(part) in conjunct_order else None))
+    roots += [(e, None) for e in select.expressions]
+    for key in ("group", "having", "qualify", "order", "distinct"):
+        if select.args.get(key):
+            roots.append((select.args[key], None))
+    return roots
+
+
+def _inside_subquery(call: exp.Expr, root: exp.Expr) -> bool:
+    node = call.parent
+    while node is not None and node is not root:
+        if isinstance(node, exp.Query):
+            return True
+        node = node.parent
+    return False
+
+
+def _ranked(found: dict[str, list[_Occurrence]], functions: Mapping[str, FunctionContract]) -> list[str]:
+    costs = {identity: functions[o[0].call.function].cost_per_row for identity, o in found.items()}
+    return sorted(found, key=lambda identity: costs[identity])
+
+
+def _guard(
+    occurrences: list[_Occurrence], order: dict[str, int], identity: str, select: exp.Select
+) -> exp.Expr | None:
+    """The disjunction of the occurrences' guards; None as soon as one of them is unguarded."""
+    own = order[identity]
+    names = set(sources(select))
+    grouped = is_aggregated(select)
+
+    def before(operand: exp.Expr) -> bool:
+        return all(order.get(text(c), own) < own for c in calls_in(operand))
+
+    alternatives: dict[str, exp.Expr] = {}
+    for occurrence in occurrences:
+        guard = guard_of(occurrence.call, occurrence.root, before)
+        if guard is None or _inside_subquery(occurrence.call, occurrence.root):
+            return None
+        if not _known(guard, names, order, grouped):
+            return None
+        alternatives[text(guard)] = guard
+    return exp.or_(*alternatives.values()) if alternatives else None
+
+
+def _known(guard: exp.Expr, names: set[str], order: dict[str, int], grouped: bool) -> bool:
+    """Whether the guard can be evaluated over the rows: own columns only, calls that are sites, no windows."""
+    if not tables_of(guard) <= names | inner_aliases(guard):
+        return False
+    if any(text(c) not in order for c in calls_in(guard)):
+        return False
+    kinds = (exp.Window, exp.AggFunc, exp.AnonymousAggFunc, exp.Unnest)
+    if guard.find(*kinds) is not None and guard.find(exp.Query) is None:
+        return False
+    return not (grouped and guard.find(exp.Query) is not None)
+
+
+def _waves(
+    select: exp.Select,
+    found: dict[str, list[_Occurrence]],
+    guards: Mapping[str, exp.Expr | None],
+    functions: Mapping[str, FunctionContract],
+) -> tuple[dict[str, int], str | None]:
+    """Wave of each call, or the identity of a call whose guard closes a circle."""
+    conjuncts = [{text(c) for c in calls_in(p)} for p in ordered_conjuncts(select, functions)]
+    first = {i: min((o.conjunct for o in os if o.conjunct is not None), default=None) for i, os in found.items()}
+    needs: dict[str, set[str]] = {}
+    for identity, occurrences in found.items():
+        call = occurrences[0].call
+        needs[identity] = {text(c) for a in call.expressions for c in calls_in(a)}
+        needs[identity] |= {text(c) for c in calls_in(guards[identity])}
+        position = first[identity]
+        earlier = conjuncts if position is None else conjuncts[:position]
+        nested = _feeding(identity, found)
+        if position is not None or not nested & set().union(*conjuncts):
+            needs[identity] |= {other for part in earlier for other in part} - {identity} - nested
+    waves: dict[str, int] = {}
+    for identity in found:
+        if not _assign(identity, needs, waves, ()):
+            return waves, _breakable(identity, guards)
+    return waves, None
+
+
+def _feeding(identity: str, found: dict[str, list[_Occurrence]]) -> set[str]:
+    """The calls whose arguments contain this call."""
+    return {
+        other
+        for other, occurrences in found.items()
+        if other != identity and identity in {text(c) for a in occurrences[0].call.expressions for c in calls_in(a)}
+    }
+
+
+def _assign(identity: str, needs: dict[str, set[str]], waves: dict[str, int], path: tuple[str, ...]) -> bool:
+    if identity in waves:
+        return True
+    if identity in path:
+        return False
+    highest = -1
+    for other in needs[identity]:
+        if other not in needs:
+            continue
+        if not _assign(other, needs, waves, (*path, identity)):
+            return False
+        highest = max(highest, waves[other])
+    waves[identity] = highest + 1
+    return True
+
+
+def _breakable(identity: str, guards: Mapping[str, exp.Expr | None]) -> str:
+    if guards.get(identity) is not None:
+        return identity
+    return next(i for i, g in guards.items() if g is not None and has_calls(g))
+
+
+def with_outputs(found: list[Site], names: dict[str, str]) -> list[Site]:
+    return [replace(s, output=names.get(s.identity, s.output)) for s in found]

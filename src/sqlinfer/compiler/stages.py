@@ -1,0 +1,281 @@
+"""Emit stages: the rows of a SELECT with the arguments, keys and statuses of its calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from sqlinfer import types
+from sqlinfer.compiler.analyse import is_volatile, replace_top_down, sources, text
+from sqlinfer.compiler.calls import Source
+from sqlinfer.compiler.casts import CastArgument, cast_argument, fit, status
+from sqlinfer.compiler.keys import key
+from sqlinfer.compiler.sites import Site
+from sqlinfer.errors import CallError
+from sqlinfer.relation import Relation
+from sqlinfer.spec.catalog import Catalog
+from sqlinfer.spec.function import Argument
+from sqlinfer.spec.plan import Call, Stage
+
+NAMESPACE = Relation("", "stage", "sqlinfer_side")
+"""Where stages live; a runner with another side database passes its own."""
+
+
+@dataclass(slots=True)
+class Builder:
+    """Collects the stages of one node while its query is rewritten."""
+
+    catalog: Catalog
+    node: str
+    source: Source
+    namespace: Relation = NAMESPACE
+    stages: list[Stage] = field(default_factory=list)
+    column_types: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    """Relation name → its columns' types, for stages and scored relations."""
+    late: set[str] = field(default_factory=set)
+    """Scored relations, and stages that read one."""
+    names: int = 0
+    outputs: int = 0
+
+    def alias(self, prefix: str) -> str:
+        self.names += 1
+        return f"_{prefix}{self.names}"
+
+    def relation(self, suffix: str) -> Relation:
+        return Relation(f"{self.node}__{suffix}", self.namespace.schema, self.namespace.catalog)
+
+    def is_staged(self, table: exp.Table) -> bool:
+        return table.name in self.column_types and table.db == (self.namespace.schema or "")
+
+    def reads_scored(self, query: exp.Expr) -> bool:
+        """Whether a query depends on predictions: it must then leave the warehouse alone, whose rows were pinned."""
+        return any(t.name in self.late for t in query.find_all(exp.Table) if self.is_staged(t))
+
+    def add(
+        self, select: exp.Query, columns: tuple[str, ...], calls: tuple[Call, ...] = (), pushed: tuple[str, ...] = ()
+    ) -> Stage:
+        number = len(self.stages) + 1
+        relation = self.relation(f"s{number}")
+        scored = self.relation(f"s{number}_scored") if calls else None
+        stage = Stage(
+            name=f"s{number}",
+            relation=relation,
+            scored=scored,
+            sql=select.sql(dialect=self.catalog.dialect, pretty=True, comments=False),
+            columns=columns,
+            calls=calls,
+            pushed=pushed,
+            reproducible=self._reproducible(select),
+        )
+        if self.reads_scored(select):
+            self.late.add(relation.name)
+        if scored is not None:
+            self.late.add(scored.name)
+        self.stages.append(stage)
+        return stage
+
+    def _reproducible(self, select: exp.Expr) -> bool:
+        """The whitelist: scans of native tables, filters, joins, projections; no volatile function, file or sample."""
+        if is_volatile(select):
+            return False
+        kinds = (exp.Limit, exp.Offset, exp.TableSample, exp.Window, exp.Group, exp.AggFunc, exp.AnonymousAggFunc,
+                 exp.Anonymous, exp.Lateral)  # fmt: skip
+        for node in select.find_all(*kinds):
+            if isinstance(node, exp.Anonymous) and str(node.this).casefold() in ("hash", "xor", "md5_number"):
+                continue
+            return False
+        distincts = [s for s in select.find_all(exp.Distinct) if s.args.get("on")]
+        return not distincts and all(self._native(t) for t in select.find_all(exp.Table))
+
+    def _native(self, table: exp.Table) -> bool:
+        if self.is_staged(table):
+            return True
+        found = self.catalog.find(Relation(table.name, table.db or None, table.catalog or None))
+        return found is not None and found.kind == "table"
+
+
+@dataclass(slots=True)
+class Layer:
+    """The rows that one wave is scored over: a FROM with filters, and names for the columns taken from it."""
+
+    builder: Builder
+    body: exp.Select
+    """FROM, joins, WHERE, perhaps ORDER BY and LIMIT; projections are added here."""
+    columns: Mapping[str, exp.Expr]
+    """Name in the stage → expression over the body, for what the rest of the query needs."""
+    column_types: Mapping[str, str | None]
+    sites: tuple[Site, ...]
+    pushed: tuple[str, ...] = ()
+
+    def emit(self) -> Stage:
+        """Three nested queries at most: raw arguments and guards; casts and statuses; keys. Trivial ones fall away."""
+        self._check_types()
+        raw: dict[str, exp.Expr] = dict(self.columns)
+        casts: dict[str, exp.Expr] = {}
+        keys: dict[str, exp.Expr] = {}
+        calls = []
+        for site in self.sites:
+            calls.append(self._call(site, raw, casts, keys))
+        query = self._nested(raw, casts, keys)
+        stage = self.builder.add(query, tuple(self.columns), tuple(calls), self.pushed)
+        known = dict(self.column_types)
+        self.builder.column_types[stage.relation.name] = {n: known.get(n) for n in raw}
+        if stage.scored is not None:
+            outputs: dict[str, str | None] = {s.output: s.contract.return_type for s in self.sites}
+            self.builder.column_types[stage.scored.name] = {n: known.get(n) for n in self.columns} | outputs
+        return stage
+
+    def _call(
+        self, site: Site, raw: dict[str, exp.Expr], casts: dict[str, exp.Expr], keys: dict[str, exp.Expr]
+    ) -> Call:
+        guard = None
+        if site.guard is not None:
+            raw[f"{site.output}_guard"] = site.guard.copy()
+            guard = exp.column(f"{site.output}_guard", quoted=True)
+        finals: list[tuple[Argument, CastArgument, exp.Expr]] = []
+        names: list[str] = []
+        for argument, value in zip(site.contract.arguments, site.call.expressions, strict=True):
+            names.append(self._argument(site, argument, value, raw, casts, finals))
+        state = status(finals, guard)
+        status_name = None
+        if state is not None:
+            status_name = f"{site.output}_status"
+            casts[status_name] = state
+        key_name = None
+        if site.contract.strategy == "store":
+            key_name = f"{site.output}_key"
+            keys[key_name] = _key(names, site, self.builder.catalog.dialect)
+        dialect = self.builder.catalog.dialect
+        return Call(
+            function=site.contract.name,
+            digest=site.contract.digest,
+            strategy=site.contract.strategy,
+            arguments=tuple(names),
+            output=site.output,
+            key=key_name,
+            status=status_name,
+            sql=self.builder.source.quote(site.call, dialect),
+            guards=(site.guard.sql(dialect=dialect),) if site.guard is not None else (),
+        )
+
+    def _argument(
+        self,
+        site: Site,
+        argument: Argument,
+        value: exp.Expr,
+        raw: dict[str, exp.Expr],
+        casts: dict[str, exp.Expr],
+        finals: list[tuple[Argument, CastArgument, exp.Expr]],
+    ) -> str:
+        """Add what one argument needs; the name of its final column."""
+        given = self._type(value)
+        plain = site.guard is None and fit(given, argument.data_type) == "same" and argument.on_null in ("null", "error")
+        if plain:
+            name = next((n for n, e in raw.items() if text(e) == text(value)), None)
+            if name is None:
+                name = f"{site.output}_{argument.name}"
+                raw[name] = value.copy()
+            column = exp.column(name, quoted=True)
+            finals.append((argument, cast_argument(column, argument, given), column))
+            return name
+        source_name, name = f"{site.output}_{argument.name}_raw", f"{site.output}_{argument.name}"
+        raw[source_name] = value.copy() if site.guard is None else exp.case().when(site.guard.copy(), value.copy())
+        column = exp.column(source_name, quoted=True)
+        cast = cast_argument(column, argument, given)
+        final = cast.value
+        if site.guard is not None and argument.on_null in ("default", "nan"):
+            final = exp.case().when(exp.column(f"{site.output}_guard", quoted=True), final.copy())
+        casts[name] = final
+        finals.append((argument, cast, final))
+        return name
+
+    def _type(self, value: exp.Expr) -> str | None:
+        """The canonical type of an argument where it is certain: columns, casts and literals."""
+        node = value.unnest()
+        if isinstance(node, exp.Column):
+            return self._column_type(node)
+        if isinstance(node, (exp.Cast, exp.TryCast)):
+            return types.canonical(node.to.sql("duckdb"))
+        if isinstance(node, exp.Literal):
+            return "TEXT" if node.is_string else ("INT" if node.is_int else None)
+        return None
+
+    def _column_type(self, column: exp.Column) -> str | None:
+        table = sources(self.body).get(column.table)
+        return column_type(self.builder, table, column.name)
+
+    def _check_types(self) -> None:
+        for site in self.sites:
+            for argument, value in zip(site.contract.arguments, site.call.expressions, strict=True):
+                given = self._type(value)
+                if fit(given, argument.data_type) == "never":
+                    raise CallError(
+                        f"argument '{argument.name}' of {site.contract.name} is {argument.data_type.lower()}, "
+                        f"{text(value)} is {str(given).lower()}",
+                        hint="a value of this type never fits; pass another column or cast it",
+                        location=self.builder.source.locate(site.call),
+                    )
+
+    def _nested(self, raw: dict[str, exp.Expr], casts: dict[str, exp.Expr], keys: dict[str, exp.Expr]) -> exp.Select:
+        query = self.body.copy()
+        if not casts and all(isinstance(e, exp.Column) for e in raw.values()):
+            keys = {name: _over(node, raw) for name, node in keys.items()}
+            query.set("expressions", _aliased(raw | keys) or [exp.alias_(exp.Literal.number(1), "_", quoted=True)])
+            return query
+        query.set("expressions", _aliased(raw) or [exp.alias_(exp.Literal.number(1), "_", quoted=True)])
+        hidden = {n for n in raw if n.endswith(("_raw", "_guard"))}
+        if casts:
+            kept = [exp.column(n, quoted=True) for n in raw if n not in hidden]
+            query = exp.select(*kept, *_aliased(casts), copy=False).from_(query.subquery("_raw", copy=False))
+        if keys:
+            kept = [exp.column(n, quoted=True) for n in (*(n for n in raw if n not in hidden), *casts)]
+            query = exp.select(*kept, *_aliased(keys), copy=False).from_(query.subquery("_cast", copy=False))
+        return query
+
+
+def column_type(builder: Builder, table: exp.Expr | None, name: str) -> str | None:
+    """The canonical type of a source's column, through derived tables, or None where it is not certain."""
+    if isinstance(table, exp.Table):
+        if builder.is_staged(table):
+            return builder.column_types[table.name].get(name)
+        found = builder.catalog.find(Relation(table.name, table.db or None, table.catalog or None))
+        match = [c for c in found.columns if c.name.casefold() == name.casefold()] if found is not None else []
+        return _canonical(match[0].data_type, builder.catalog.dialect) if match else None
+    if isinstance(table, exp.Subquery) and isinstance(table.this, exp.Select):
+        inner = next((e for e in table.this.expressions if e.alias_or_name == name), None)
+        value = inner.unalias() if inner is not None else None
+        if isinstance(value, exp.Column):
+            return column_type(builder, sources(table.this).get(value.table), value.name)
+        if isinstance(value, exp.Cast):
+            return _canonical(value.to.sql("duckdb"), "duckdb")
+    return None
+
+
+def _canonical(data_type: str, dialect: str) -> str | None:
+    try:
+        return types.canonical(data_type, dialect)
+    except Exception:  # an engine's own type that sqlglot does not parse is simply not certain
+        return None
+
+
+def _aliased(columns: Mapping[str, exp.Expr]) -> list[exp.Expr]:
+    return [exp.alias_(node.copy(), name, quoted=True) for name, node in columns.items()]
+
+
+def _over(node: exp.Expr, columns: Mapping[str, exp.Expr]) -> exp.Expr:
+    """Column names of this query replaced by what they stand for."""
+    return replace_top_down(
+        node,
+        lambda n: columns[n.name].copy() if isinstance(n, exp.Column) and not n.table and n.name in columns else None,
+    )
+
+
+def _key(names: list[str], site: Site, dialect: str) -> exp.Expr:
+    pairs = [
+        (exp.column(name, quoted=True), argument.data_type)
+        for name, argument in zip(names, site.contract.arguments, strict=True)
+    ]
+    known = exp.and_(*[exp.not_(exp.Is(this=column.copy(), expression=exp.null())) for column, _ in pairs])
+    return exp.case().when(known, key(pairs, dialect))
