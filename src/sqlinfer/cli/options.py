@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-
-from sqlinfer.errors import UsageError
 
 if TYPE_CHECKING:
     from sqlinfer.api import RunOptions
@@ -89,7 +87,7 @@ class Flags:
             profiles_dir=self.profiles_dir,
             profile=self.profile,
             target=self.target,
-            vars=parse_vars(self.variables),
+            vars=self.variables,
             threads=self.threads,
             select=self.select,
             exclude=self.exclude,
@@ -124,21 +122,6 @@ def find_project(start: Path) -> Path:
     """The nearest folder with a project file, ``start`` itself where there is none (loading names what is missing)."""
     candidates = (start, *start.parents)
     return next((folder for folder in candidates if (folder / "sqlinfer_project.yml").is_file()), start)
-
-
-def parse_vars(text: str | None) -> Mapping[str, Any]:
-    """``--vars`` as YAML or JSON; dbt's short form ``key: value`` is YAML too."""
-    if not text:
-        return {}
-    from ruamel.yaml import YAML, YAMLError
-
-    try:
-        values = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise UsageError("--vars is not YAML", hint="write --vars 'night: 2' or --vars '{a: 1, b: 2}'") from error
-    if not isinstance(values, dict):
-        raise UsageError("--vars must be a mapping", hint="write --vars 'night: 2' or --vars '{a: 1, b: 2}'")
-    return {str(name): value for name, value in values.items()}
 
 
 def join_selectors(args: Sequence[str], commands: Container[str]) -> list[str]:

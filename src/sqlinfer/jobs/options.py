@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ class RunOptions:
     """None: dbt's search order."""
     profile: str | None = None
     target: str | None = None
-    vars: Mapping[str, Any] = field(default_factory=dict)
+    vars: Mapping[str, Any] | str | None = None
+    """A mapping, or YAML text of one."""
     select: tuple[str, ...] = ()
     """dbt's selectors; empty: everything."""
     exclude: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ def list_functions(flags: Flags, output: str) -> int:
     from sqlinfer.cli import tables
 
     rows = api.functions(flags.options())
-    names = ("name", "signature", "source", "digest", "description")
+    names = ("name", "signature", "source", "artifact", "description")
     if output == "json":
         click.echo(json.dumps(rows, indent=2))
     else:

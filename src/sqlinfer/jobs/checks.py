@@ -1,0 +1,62 @@
+"""``sqlinfer debug``: what a run needs, tried one by one. A check never raises what the next one could still tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlinfer.adapters.registry import open_adapter
+from sqlinfer.errors import SqlinferError
+from sqlinfer.jobs.functions import Functions
+from sqlinfer.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+def run(project: Project, device: str | None) -> Iterator[Check]:
+    profile = project.profile
+    yield Check("project", True, f"{project.name} in {project.root}")
+    yield Check("profile", True, f"{profile.name}, target {profile.target} ({profile.type}) from {profile.path}")
+    yield connection(project)
+    yield chosen_device(device or "auto")
+    functions = Functions(project, device or "auto")
+    yield from (artifact(functions, name) for name in functions)
+
+
+def connection(project: Project) -> Check:
+    try:
+        adapter = open_adapter(project.profile.type, project.profile.config, project.root)
+        relations = adapter.list_relations()
+    except SqlinferError as error:
+        return Check("connection", False, str(error))
+    place = ".".join(part for part in (adapter.default.catalog, adapter.default.schema) if part)
+    return Check("connection", True, f"{place}: {len(relations)} tables and views")
+
+
+def chosen_device(device: str) -> Check:
+    from sqlinfer.inference.providers import resolve_device
+
+    try:
+        return Check("device", True, f"{resolve_device(device)} (asked for: {device})")
+    except SqlinferError as error:
+        return Check("device", False, str(error))
+
+
+def artifact(functions: Functions, name: str) -> Check:
+    """Prepare the function and load its session, as a run would."""
+    from sqlinfer.inference import open_session
+    from sqlinfer.jobs.functions import cache_dir
+
+    try:
+        prepared = functions[name]
+        with open_session(prepared, cache_dir=cache_dir(functions.project)) as session:
+            contract = prepared.contract
+            detail = f"{contract.short_digest} on {session.device}, {contract.strategy}"
+    except SqlinferError as error:
+        return Check(f"function {name}", False, str(error))
+    return Check(f"function {name}", True, detail)

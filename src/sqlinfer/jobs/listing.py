@@ -1,0 +1,76 @@
+"""``sqlinfer ls`` and ``functions list``: the selected members of a project as rows of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlinfer.jobs.functions import Functions
+from sqlinfer.project import FunctionConfig, Project
+from sqlinfer.project.selectors import select as choose
+
+Row = dict[str, Any]
+
+
+def members(project: Project, select: Sequence[str], exclude: Sequence[str], types: Iterable[str]) -> Iterator[Row]:
+    """Nodes, tests and sources by dbt's selection; functions only where their type is asked for."""
+    wanted = set(types) or {"model", "seed", "test", "source"}
+    for unique_id in choose(project, select, exclude, resource_types=wanted - {"function"}):
+        yield row(project, unique_id)
+    if "function" in wanted:
+        yield from (function_row(project, config) for config in project.functions.values() if config.enabled)
+
+
+def row(project: Project, unique_id: str) -> Row:
+    node = project.nodes.get(unique_id)
+    test = project.tests.get(unique_id)
+    source = project.sources.get(unique_id)
+    member = node or test or source
+    kind = unique_id.partition(".")[0]
+    path = node.path if node else getattr(getattr(member, "location", None), "path", None)
+    name = f"{source.source_name}.{source.name}" if source else str(getattr(member, "name", unique_id))
+    fqn = tuple(getattr(member, "fqn", ())) or (project.name, name)
+    return {
+        "name": name,
+        "resource_type": kind,
+        "unique_id": unique_id,
+        "selector": ("source:" if source else "") + ".".join(fqn),
+        "path": relative(path, project),
+        "tags": list(getattr(member, "tags", ())),
+        "materialized": node.config.materialized if node else None,
+        "depends_on": list(getattr(member, "depends_on", ())),
+        "functions": list(node.functions) if node else [],
+    }
+
+
+def function_row(project: Project, config: FunctionConfig) -> Row:
+    return {
+        "name": config.name,
+        "resource_type": "function",
+        "unique_id": f"function.{project.name}.{config.name}",
+        "selector": f"function:{config.name}",
+        "path": relative(config.location.path, project),
+        "tags": list(config.tags),
+        "source": config.source,
+    }
+
+
+def functions(project: Project) -> Iterator[Row]:
+    """Declarations only: no artifact is opened."""
+    for config in Functions(project).configs.values():
+        arguments = ", ".join(f"{argument.name} {argument.data_type}" for argument in config.arguments)
+        yield {
+            "name": config.name,
+            "signature": f"{config.name}({arguments})",
+            "source": config.source,
+            "artifact": relative(config.path or config.weights, project) or config.uri or config.entrypoint or "",
+            "description": config.description,
+            "tags": list(config.tags),
+        }
+
+
+def relative(path: Path | None, project: Project) -> str:
+    if path is None:
+        return ""
+    return path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else str(path)

@@ -1,0 +1,72 @@
+"""The order of work: one node after the other, what follows a failure is skipped, results on disk at every moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlinfer.errors import SqlinferError
+from sqlinfer.runner.environment import Cancelled
+from sqlinfer.runner.events import Emit, NodeFinished
+from sqlinfer.runner.results import NodeResult, RunResult
+
+Do = Callable[[str], Iterable[NodeResult]]
+"""Work on one unique_id: emits its own events, yields its result and those of its tests."""
+
+
+@dataclass(slots=True)
+class Loop:
+    parents: Mapping[str, Sequence[str]]
+    emit: Emit
+    save: Callable[[RunResult], None]
+    cancelled: Callable[[], bool]
+    fail_fast: bool = False
+    broken: dict[str, str] = field(default_factory=dict)
+    """unique_id of a node that did not succeed → the one that it is down to."""
+
+    def run(self, order: Sequence[str], do: Do, result: RunResult) -> RunResult:
+        begin = time.monotonic()
+        for unique_id in order:
+            for item in self._one(unique_id, do, result):
+                result = result.with_result(item, time.monotonic() - begin)
+                self._note(item, unique_id)
+            self.save(result)
+        return result
+
+    def _one(self, unique_id: str, do: Do, result: RunResult) -> Iterable[NodeResult]:
+        reason = self._reason_to_skip(unique_id, result)
+        if reason is not None:
+            skipped = NodeResult(unique_id, "skipped", message=reason)
+            self.emit(NodeFinished(skipped))
+            return (skipped,)
+        started = time.monotonic()
+        try:
+            return tuple(do(unique_id))
+        except Cancelled:
+            return (NodeResult(unique_id, "skipped", message="interrupted"),)
+        except SqlinferError as error:
+            seconds = time.monotonic() - started
+            failed = NodeResult(unique_id, "error", message=str(error), error=error, execution_time=seconds)
+            self.emit(NodeFinished(failed))
+            return (failed,)
+
+    def _reason_to_skip(self, unique_id: str, result: RunResult) -> str | None:
+        if self.cancelled():
+            return "interrupted"
+        if self.fail_fast and not result.ok:
+            return "--fail-fast: an earlier node failed"
+        above = next((parent for parent in self.parents.get(unique_id, ()) if parent in self.broken), None)
+        return f"depends on {self.broken[above]}, which failed" if above else None
+
+    def _note(self, item: NodeResult, unique_id: str) -> None:
+        if item.status == "skipped":
+            above = (self.broken[p] for p in self.parents.get(unique_id, ()) if p in self.broken)
+            self.broken.setdefault(unique_id, next(above, unique_id))
+        elif not item.ok:
+            self.broken.setdefault(unique_id, unique_id)
+
+
+def begin(run_id: str, now: datetime, args: Mapping[str, object]) -> RunResult:
+    return RunResult(run_id=run_id, started_at=now, args=args)
