@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ _MAGIC = (
     (b"\x93NUMPY", "a numpy file"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
 )
+_PACKED = frozenset(
+    value for name, value in TensorProto.DataType.items() if name.endswith(("INT4", "INT2", "FLOAT4E2M1"))
+)
+"""Several values share a byte."""
 _TRUST_HINT = "export it to ONNX, or declare its source (torch, sklearn) with 'trust: <sha256>'"
 
 
@@ -53,6 +58,8 @@ def load(path: Path) -> Loaded:
     for tensor in tensors(model):
         if _is_external(tensor):
             _inline(path, tensor)
+    for tensor in tensors(model):
+        _check_tensor(path, tensor)
     _check_structure(path, model)
     return Loaded(model, hashlib.sha256(data).hexdigest(), external)
 
@@ -121,13 +128,36 @@ def _check_domains(path: Path, model: onnx.ModelProto) -> None:
         raise _too_new(path, f"ai.onnx.ml opset {g.opset(model, 'ai.onnx.ml')}", onnx.defs.onnx_ml_opset_version())
 
 
+def _check_tensor(path: Path, tensor: TensorProto) -> None:
+    """Dimensions and content must agree: later stages, and ONNX Runtime, rely on it."""
+    try:
+        field, per_element = _storage(tensor)
+    except (KeyError, ValueError, TypeError) as error:
+        raise _damaged(path, f"tensor '{tensor.name}' has no known element type") from error
+    count = math.prod(tensor.dims)
+    stored = len(getattr(tensor, field))
+    if tensor.data_type in _PACKED:
+        return
+    if any(dim < 0 for dim in tensor.dims) or stored != count * per_element:
+        raise _damaged(path, f"tensor '{tensor.name}' of shape {list(tensor.dims)} holds {stored} {field}")
+
+
+def _storage(tensor: TensorProto) -> tuple[str, int]:
+    """The field that holds the values, and how many of its entries one value takes."""
+    if tensor.HasField("raw_data"):
+        return "raw_data", int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    field = onnx.helper.tensor_dtype_to_field(tensor.data_type)
+    complex_numbers = tensor.data_type in (TensorProto.COMPLEX64, TensorProto.COMPLEX128)
+    return field, 2 if complex_numbers else 1
+
+
 def _check_structure(path: Path, model: onnx.ModelProto) -> None:
     if model.ByteSize() > MAX_PROTOBUF:
         return
     try:
         onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
-        first = str(error).strip().splitlines()[0]
+    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise _damaged(path, f"ONNX's checker says: {first}") from error
 
 

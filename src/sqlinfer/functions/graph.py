@@ -28,7 +28,7 @@ class Port:
 
     @property
     def is_tensor(self) -> bool:
-        return self.element_type not in ("map", "sequence", "optional", "sparse")
+        return self.element_type not in ("map", "sequence", "optional", "unknown")
 
     @property
     def width(self) -> int | None:
@@ -46,8 +46,11 @@ class Port:
 
 
 def element_name(data_type: int) -> str:
-    """``TensorProto.FLOAT`` → ``float``."""
-    return str(TensorProto.DataType.Name(data_type)).lower()
+    """``TensorProto.FLOAT`` → ``float``; ``unknown`` for a number that ONNX does not define."""
+    return _ELEMENT_NAMES.get(data_type, "unknown")
+
+
+_ELEMENT_NAMES: dict[int, str] = {value: name.lower() for name, value in TensorProto.DataType.items() if value}
 
 
 def port_of(info: onnx.ValueInfoProto) -> Port:

@@ -94,7 +94,7 @@ def _class_labels(node: onnx.NodeProto) -> tuple[str | int, ...]:
     for name in _CLASS_LABELS:
         found = g.attribute(node, name)
         if isinstance(found, Sequence) and found:
-            return tuple(item.decode() if isinstance(item, bytes) else item for item in found)
+            return tuple(item.decode(errors="replace") if isinstance(item, bytes) else item for item in found)
     return ()
 
 
