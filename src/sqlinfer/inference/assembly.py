@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from sqlinfer.errors import InferenceError
 from sqlinfer.inference.block import Block, Feeder, LazyRows, array_feeder, select
+from sqlinfer.inference.codes import CodedGraph
 from sqlinfer.inference.images import ImageRows
 from sqlinfer.inference.tensors import Array
 from sqlinfer.inference.text import TextEncoder, TextRows
@@ -19,8 +20,9 @@ from sqlinfer.types import array_width
 class Assembler:
     """Built once per session; used by several threads at a time."""
 
-    def __init__(self, prepared: PreparedFunction) -> None:
+    def __init__(self, prepared: PreparedFunction, coded: CodedGraph | None = None) -> None:
         self._prepared = prepared
+        self._coded = coded
         self._names = [argument.name for argument in prepared.contract.arguments]
         self._widths = [self._width(name) for name in self._names]
         self._encoder = TextEncoder(prepared.tokenizer) if prepared.tokenizer else None
@@ -54,7 +56,7 @@ class Assembler:
         for binding in self._prepared.inputs:
             if binding.layout not in ("tokens", "image"):
                 dense = [self._dense(columns, block.positions, name) for name in binding.arguments]
-                feeders.append(array_feeder(binding, dense))
+                feeders.append(array_feeder(binding, dense, self._vocabulary(binding.name)))
         if block.lazy is not None:
             feeders += block.lazy.feeders(block.failed)
         return feeders
@@ -70,6 +72,9 @@ class Assembler:
     def _dense(self, columns: Sequence[pa.Array], positions: Array | None, argument: str) -> pa.Array:
         column = columns[self._names.index(argument)]
         return column if positions is None else column.take(pa.array(positions))
+
+    def _vocabulary(self, input_name: str) -> pa.Array | None:
+        return self._coded.vocabulary if self._coded is not None and input_name in self._coded.inputs else None
 
     def _bindings(self, layout: str) -> tuple[InputBinding, ...]:
         return tuple(binding for binding in self._prepared.inputs if binding.layout == layout)

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from sqlinfer.errors import InferenceError
-from sqlinfer.inference.tensors import Array, column_values, dtype_of, is_list, list_lengths, list_null_rows, matrix
+from sqlinfer.inference.codes import codes_of
+from sqlinfer.inference.tensors import Array, column_values, dtype_of, is_list, list_lengths, list_null_rows
 from sqlinfer.spec.function import InputBinding
 
 Scratch = dict[str, Array]
@@ -131,18 +132,22 @@ def _reject_lists(column: pa.Array, width: int | None, good: Array, rejected: di
             good[place] = False
 
 
-def array_feeder(binding: InputBinding, columns: Sequence[pa.Array]) -> Feeder:
-    """The feeder of one input from its dense argument columns."""
-    dtype = dtype_of(binding.element_type)
+def array_feeder(binding: InputBinding, columns: Sequence[pa.Array], vocabulary: pa.Array | None = None) -> Feeder:
+    """The feeder of one input from its dense argument columns; with a vocabulary strings feed as their codes."""
+    kind = binding.element_type if vocabulary is None else "int64"
+    dtype = dtype_of(kind)
+
+    def values_of(column: pa.Array) -> Array:
+        return column_values(column, kind) if vocabulary is None else codes_of(column, vocabulary)
+
     if binding.layout == "array":
         column = columns[0]
         width = binding.width or (int(list_lengths(column)[0]) if len(column) else 1)
-        values = matrix(column, width, binding.element_type)
-        return ColumnFeeder(binding.name, np.ascontiguousarray(values, dtype=dtype))
+        flat = values_of(column.flatten()).reshape(len(column), width)
+        return ColumnFeeder(binding.name, np.ascontiguousarray(flat, dtype=dtype))
     if binding.layout == "packed":
-        parts = tuple(column_values(column, binding.element_type) for column in columns)
-        return PackedFeeder(binding.name, parts, dtype)
+        return PackedFeeder(binding.name, tuple(values_of(column) for column in columns), dtype)
     if binding.layout in ("vector", "column"):
-        values = np.ascontiguousarray(column_values(columns[0], binding.element_type), dtype=dtype)
+        values = np.ascontiguousarray(values_of(columns[0]), dtype=dtype)
         return ColumnFeeder(binding.name, values if binding.layout == "vector" else values.reshape(-1, 1))
     raise InferenceError(f"input '{binding.name}' of layout {binding.layout} needs a tokenizer or an image")

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
+from sqlinfer.errors import ArtifactError
+from sqlinfer.inference.codes import CodedGraph, coded_graph
 from sqlinfer.inference.kernel import Kernel
 from sqlinfer.inference.ort_kernel import OrtKernel, SharedSession
 from sqlinfer.inference.providers import Device, create_session
 from sqlinfer.spec.function import PreparedFunction
 
 
-def kernels(prepared: PreparedFunction, device: Device, workers: int) -> list[Kernel]:
+def kernels(
+    prepared: PreparedFunction, device: Device, workers: int, cache_dir: Path | None
+) -> tuple[list[Kernel], CodedGraph | None]:
+    """Kernels over the graph with integer codes where it can be had, else over the graph as it is."""
+    coded = coded_graph(prepared, cache_dir)
+    if coded is not None:
+        try:
+            return _kernels(prepared, coded.graph, device, workers), coded
+        except ArtifactError:
+            pass  # an operator that has no integer form in this ONNX Runtime
+    return _kernels(prepared, prepared.graph, device, workers), None
+
+
+def _kernels(prepared: PreparedFunction, graph: Path | bytes, device: Device, workers: int) -> list[Kernel]:
     """On a CPU all workers share one session with one thread each: measured 5–25 % faster than the reverse."""
     names = [binding.name for binding in prepared.outputs]
     if device.family == "cpu":
-        shared = SharedSession(partial(create_session, prepared.graph, device, 0, 1))
+        shared = SharedSession(partial(create_session, graph, device, 0, 1))
         return [OrtKernel(shared, names)] * workers
     from sqlinfer.inference.cuda_kernel import CudaKernel
 
-    sessions = [SharedSession(partial(create_session, prepared.graph, device, i, 1)) for i in device.indices]
+    sessions = [SharedSession(partial(create_session, graph, device, i, 1)) for i in device.indices]
     return [CudaKernel(sessions[w % len(sessions)], names, device.indices[w % len(sessions)]) for w in range(workers)]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 from sqlinfer.inference.kernel import KernelError
 
-CPU_SIZES = (256, 1024, 4096, 16_384)
+CPU_SIZES = (32, 256, 1024, 4096, 16_384)
 GPU_SIZES = (1024, 4096, 16_384, 65_536, 262_144)
 SECONDS = 0.25
+COMFORTABLE = 1024
 WORTH_IT = 2048
 """Rows that must be at hand before measuring pays."""
 
@@ -24,23 +25,26 @@ class Measured:
 def measure(run: Callable[[int], None], sizes: tuple[int, ...], seconds: float = SECONDS) -> Measured | None:
     """Time ``run(size)`` for each size, small ones first, and stop when the time is used up.
 
-    A larger size must be 3 % faster to win: the smaller one costs less memory. None where nothing could be timed.
+    None where nothing could be timed.
     """
-    best: Measured | None = None
+    found: list[Measured] = []
     end = perf_counter() + seconds
     for position, size in enumerate(sizes):
         share = (end - perf_counter()) / (len(sizes) - position)
-        if share <= 0 or (best is not None and size / best.rows_per_second > 2 * share):
+        if share <= 0 or (found and size / found[-1].rows_per_second > 2 * share):
             break
         try:
-            rate = _rate(run, size, share)
+            found.append(Measured(size, _rate(run, size, share)))
         except KernelError:
             break
-        if best is None or rate > best.rows_per_second * 1.03:
-            best = Measured(size, rate)
-        elif rate < best.rows_per_second * 0.7:
-            break
-    return best
+    return choose(found) if found else None
+
+
+def choose(found: Sequence[Measured]) -> Measured:
+    """The smallest size within 5 % of the fastest, but not below the size at which the cost of a call is lost."""
+    best = max(one.rows_per_second for one in found)
+    close = [one for one in found if one.rows_per_second >= 0.95 * best]
+    return next((one for one in close if one.batch_size >= COMFORTABLE), close[-1])
 
 
 def _rate(run: Callable[[int], None], size: int, share: float) -> float:

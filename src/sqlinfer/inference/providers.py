@@ -86,7 +86,7 @@ def probe_provider(family: Family, index: int) -> str | None:
     return None if loaded else f"{provider} did not load; {_missing_libraries()}"
 
 
-def create_session(path: Path, device: Device, index: int, intra_op_threads: int) -> Any:
+def create_session(graph: Path | bytes, device: Device, index: int, intra_op_threads: int) -> Any:
     """An ONNX Runtime session on one device, quiet and without spinning threads.
 
     Raises:
@@ -95,13 +95,15 @@ def create_session(path: Path, device: Device, index: int, intra_op_threads: int
     """
     import onnxruntime as ort
 
+    name = graph.name if isinstance(graph, Path) else "the rewritten graph"
     ort.disable_telemetry_events()
     ort.set_default_logger_severity(3)
     try:
+        source = graph if isinstance(graph, bytes) else os.fspath(graph)
         options, chain = _options(ort, intra_op_threads), _chain(device, index)
-        session = ort.InferenceSession(os.fspath(path), options, providers=chain, enable_fallback=0)
+        session = ort.InferenceSession(source, options, providers=chain, enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exceptions share no base class
-        raise ArtifactError(f"ONNX Runtime cannot load {path.name}: {safe_message(str(error))}") from error
+        raise ArtifactError(f"ONNX Runtime cannot load {name}: {safe_message(str(error))}") from error
     if device.family != "cpu" and _PROVIDER[device.family] not in session.get_providers():
         raise DeviceError(f"{_PROVIDER[device.family]} did not load; {_missing_libraries()}", hint=_INSTALL)
     return session

@@ -16,6 +16,7 @@ from sqlinfer.errors import InferenceError
 from sqlinfer.inference import measure, text
 from sqlinfer.inference.assembly import Assembler
 from sqlinfer.inference.block import Block, Scratch
+from sqlinfer.inference.codes import CodedGraph
 from sqlinfer.inference.kernel import Kernel, KernelOutOfMemory
 from sqlinfer.inference.layout import Layout, core_count, read_layout, write_layout
 from sqlinfer.inference.outputs import Collector
@@ -58,15 +59,19 @@ class Session:
         *,
         device: Device | None = None,
         cache_dir: Path | None = None,
+        coded: CodedGraph | None = None,
     ) -> None:
-        """``kernels`` has one entry per worker thread; the same one may stand there several times."""
+        """``kernels`` has one entry per worker thread; the same one may stand there several times.
+
+        ``coded``: the graph that the kernels run, where it takes codes instead of strings.
+        """
         self.prepared = prepared
         self.contract = prepared.contract
         self.device = device or Device("cpu")
         self.layout = layout
         self._kernels = tuple(kernels)
         self._cache_dir = cache_dir
-        self._assembler = Assembler(prepared)
+        self._assembler = Assembler(prepared, coded)
         self._measuring = threading.Lock()
         self._tried = layout.source in ("declared", "cached") or self._assembler.has_text or self._assembler.has_images
         self._limits = Limits(layout.batch_size, layout.token_budget)
@@ -269,9 +274,8 @@ def open_session(
 
     chosen = resolve_device(prepared.contract.device if device == "auto" else device)
     layout = _first_layout(prepared, chosen, threads or core_count(), cache_dir, batch_size)
-    return Session(
-        prepared, build.kernels(prepared, chosen, layout.sessions), layout, device=chosen, cache_dir=cache_dir
-    )
+    kernels, coded = build.kernels(prepared, chosen, layout.sessions, cache_dir)
+    return Session(prepared, kernels, layout, device=chosen, cache_dir=cache_dir, coded=coded)
 
 
 def _first_layout(

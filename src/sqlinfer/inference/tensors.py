@@ -90,8 +90,3 @@ def list_null_rows(column: pa.Array) -> Array:
         owner = np.repeat(np.arange(len(column)), list_lengths(column))
         rows[owner[numbers(values.is_null())]] = True
     return rows
-
-
-def matrix(column: pa.Array, width: int, element_type: str) -> Array:
-    """A list column whose rows all have ``width`` elements, none NULL → [N, width]."""
-    return column_values(column.flatten(), element_type).reshape(len(column), width)
