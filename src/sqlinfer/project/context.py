@@ -12,12 +12,12 @@ from sqlinfer.project.jinja import (
     Compiled,
     Engine,
     Environment,
-    MacroReturn,
     RelationValue,
     TemplateMessage,
     line_location,
     plain_context,
 )
+from sqlinfer.project.sandbox import MacroReturn
 from sqlinfer.project.values import MacroFile, Profile
 
 

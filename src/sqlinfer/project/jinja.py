@@ -23,7 +23,7 @@ from jinja2.exceptions import TemplateError, UndefinedError
 from jinja2.runtime import Undefined
 
 from sqlinfer.errors import Location, RenderError, SqlinferError, did_you_mean
-from sqlinfer.project.sandbox import MAX_OUTPUT, MAX_SECONDS, Sandbox, budget
+from sqlinfer.project.sandbox import MAX_OUTPUT, MAX_SECONDS, MacroReturn, Sandbox, budget
 from sqlinfer.relation import Relation
 
 SECRET = "DBT_ENV_SECRET"
@@ -65,12 +65,6 @@ class Compiled:
     names: frozenset[str]
     macros: tuple[tuple[str, int], ...]
     """Names and lines of the macros that the file defines at its top level."""
-
-
-class MacroReturn(Exception):
-    def __init__(self, value: Any) -> None:
-        super().__init__("return() outside of a macro")
-        self.value = value
 
 
 class TemplateMessage(Exception):

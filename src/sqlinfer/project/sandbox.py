@@ -17,7 +17,7 @@ from typing import Any
 
 from jinja2 import StrictUndefined, nodes
 from jinja2.exceptions import SecurityError
-from jinja2.runtime import Undefined
+from jinja2.runtime import Macro, Undefined
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
@@ -26,6 +26,14 @@ MAX_SECONDS = 10.0
 MAX_STEPS = 5_000_000
 MAX_ITEMS = 1_000_000
 MAX_BITS = 20_000
+
+
+class MacroReturn(Exception):
+    """``return(value)``: the way out of a macro, as in dbt; an error only outside of one."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__("return() outside of a macro")
+        self.value = value
 
 
 class LimitExceeded(SecurityError):
@@ -264,7 +272,12 @@ class Sandbox(SandboxedEnvironment):
         owner, name = getattr(__obj, "__self__", None), getattr(__obj, "__name__", "")
         if isinstance(owner, str | list):
             _growth(owner, name, args or tuple(kwargs.values()))
-        return super().call(__context, __obj, *args, **kwargs)
+        try:
+            return super().call(__context, __obj, *args, **kwargs)
+        except MacroReturn as returned:
+            if isinstance(__obj, Macro):
+                return returned.value
+            raise
 
 
 def _join(parts: Iterable[str]) -> str:

@@ -59,7 +59,8 @@ def resolve(
 
     A test is chosen when it is named or when something that it depends on is (dbt's eager mode).
     """
-    edges, warnings = graph(project), []
+    edges = graph(project)
+    warnings: list[str] = []
     members: dict[str, Member] = {**project.sources, **project.nodes, **project.tests}
     chosen = set(members) if not select else _union(select, project, members, edges, warnings)
     chosen |= _tests_of(chosen, project)
