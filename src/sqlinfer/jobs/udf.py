@@ -6,11 +6,13 @@ a run is faster because it batches as the model likes and scores each distinct i
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.errors import InferenceError
-from sqlinfer.spec.function import Argument, PreparedFunction
+from sqlinfer.relation import quote
+from sqlinfer.spec.function import Argument, FunctionContract, PreparedFunction
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,12 +21,16 @@ if TYPE_CHECKING:
 
 
 def register_function(connection: Any, prepared: PreparedFunction, session: Session) -> None:
-    """Make ``prepared`` callable by its name on a ``duckdb.DuckDBPyConnection``; registering again replaces it."""
+    """Make ``prepared`` callable by its name on a ``duckdb.DuckDBPyConnection``; registering again replaces it.
+
+    DuckDB does not narrow the arguments of a UDF by itself, so a temporary macro of the function's name casts them.
+    """
     contract = prepared.contract
-    if contract.name in _registered(connection):
-        connection.remove_function(contract.name)
+    inner = f"_sqlinfer_{contract.name}"
+    if connection.execute("SELECT 1 FROM duckdb_functions() WHERE function_name = ?", [inner]).fetchall():
+        connection.remove_function(inner)
     connection.create_function(
-        contract.name,
+        inner,
         _scorer(prepared, session),
         [connection.type(argument.data_type) for argument in contract.arguments],
         connection.type(contract.return_type),
@@ -32,11 +38,21 @@ def register_function(connection: Any, prepared: PreparedFunction, session: Sess
         null_handling="special",
         side_effects=False,
     )
+    connection.execute(macro(contract, inner))
 
 
-def _registered(connection: Any) -> set[str]:
-    rows = connection.execute("SELECT function_name FROM duckdb_functions() WHERE NOT internal").fetchall()
-    return {str(name) for (name,) in rows}
+def macro(contract: FunctionContract, inner: str) -> str:
+    """The casts as a run makes them: a value that does not fit gives NULL, whatever ``on_null`` says."""
+    names = [quote(argument.name) for argument in contract.arguments]
+    casts = [f"TRY_CAST({name} AS {arg.data_type})" for name, arg in zip(names, contract.arguments, strict=True)]
+    bad = [
+        f"({name} IS NOT NULL AND {cast} IS NULL)"
+        for name, cast, argument in zip(names, casts, contract.arguments, strict=True)
+        if argument.on_cast_error == "error"
+    ]
+    call = f"{inner}({', '.join(casts)})"
+    body = f"CASE WHEN {' OR '.join(bad)} THEN NULL ELSE {call} END" if bad else call
+    return f"CREATE OR REPLACE TEMP MACRO {quote(contract.name)}({', '.join(names)}) AS {body}"
 
 
 def _scorer(prepared: PreparedFunction, session: Session) -> Callable[..., pa.Array]:
@@ -64,7 +80,9 @@ def _scorer(prepared: PreparedFunction, session: Session) -> Callable[..., pa.Ar
         mask = pa.array(result.missing) if result.missing is not None else None
         return pa.StructArray.from_arrays(list(result.arrays), fields=fields, mask=mask)
 
-    score.__annotations__ = {}  # DuckDB evaluates them, and pyarrow is a name of this function only
+    # DuckDB counts parameters and evaluates annotations.
+    places = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in names]
+    score.__annotations__, vars(score)["__signature__"] = {}, inspect.Signature(places)
     return score
 
 
