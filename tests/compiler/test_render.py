@@ -26,7 +26,10 @@ where id not in (select id from {{ this }})
 {% endif %}
 order by last_one
 """
-MACROS = "{% macro cents(c) %}\n({{ c }} / {{ hundred() }})\n{% endmacro %}\n{% macro hundred() %}{% do return(100) %}{% endmacro %}"
+MACROS = """{% macro cents(c) %}
+({{ c }} / {{ hundred() }})
+{% endmacro %}
+{% macro hundred() %}{% do return(100) %}{% endmacro %}"""
 
 
 @pytest.fixture
@@ -89,7 +92,10 @@ def test_plain_sql_maps_letter_by_letter(project):
 
 
 def test_marks_do_not_reach_set_blocks_filters_or_macros(project):
-    sql = "{% set x %}ab{{ 1 }}{% endset %}{{ x|length }}{% filter upper %}q{{ 2 }}{% endfilter %}{{ cents('z')|trim|length }}"
+    sql = (
+        "{% set x %}ab{{ 1 }}{% endset %}{{ x|length }}"
+        "{% filter upper %}q{{ 2 }}{% endfilter %}{{ cents('z')|trim|length }}"
+    )
     assert render_inline(sql, project).sql == "3Q29"
 
 

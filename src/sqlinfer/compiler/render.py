@@ -15,9 +15,11 @@ from typing import Any
 
 from sqlinfer.errors import Location, RenderError
 from sqlinfer.project import DataTest, MacroFile, Node, Project
+from sqlinfer.project.basics import RelationValue
 from sqlinfer.project.context import Macros, Scope, Seen, build
-from sqlinfer.project.jinja import RelationValue, Segment, engine
+from sqlinfer.project.jinja import engine
 from sqlinfer.project.sandbox import MAX_OUTPUT, MAX_SECONDS
+from sqlinfer.project.sourcemap import Segment
 
 CTE_PREFIX = "__sqlinfer__cte__"
 _WITH = re.compile(r"^(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*with\s+(?:recursive\s+)?", re.S | re.I)

@@ -29,7 +29,7 @@ Layer = Mapping[str, Setting]
 def known_key(key: str, location: Location | None) -> None:
     """Raises ProjectError where ``key`` is no configuration of a node."""
     if key in HOOKS:
-        raise ProjectError(f"'{key}' is not supported", hint="write it as a model of its own, or run it before sqlinfer",
+        raise ProjectError(f"'{key}' is not supported", hint="write it as a model, or run it before sqlinfer",
                            location=location)  # fmt: skip
     if key not in KNOWN:
         raise ProjectError(f"unknown config '{key}'", hint=did_you_mean(key, KNOWN) or "own keys go under 'meta'",
@@ -131,7 +131,8 @@ def _invalid(key: str, error: Any, location: Location | None) -> ProjectError:
 def _assemble(keys: ConfigKeys, values: Mapping[str, Any], seed: bool) -> NodeConfig:
     given = {
         name: getattr(keys, name)
-        for name in ("incremental_strategy", "on_schema_change", "on_missing", "lineage", "enabled", "alias", "database",
+        for name in ("incremental_strategy", "on_schema_change", "on_missing", "lineage", "enabled", "alias",
+                     "database",
                      "location", "format", "meta", "publish_timeout", "max_error_rate", "full_refresh", "column_types",
                      "delimiter", "quote_columns")
         if getattr(keys, name) is not None

@@ -8,15 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from sqlinfer.errors import ProjectError, did_you_mean
-from sqlinfer.project.jinja import (
-    Compiled,
-    Engine,
-    Environment,
-    RelationValue,
-    TemplateMessage,
-    line_location,
-    plain_context,
-)
+from sqlinfer.project.basics import Environment, RelationValue, TemplateMessage, plain_context
+from sqlinfer.project.jinja import Compiled, Engine, line_location
 from sqlinfer.project.sandbox import MacroReturn
 from sqlinfer.project.values import MacroFile, Profile
 
@@ -124,14 +117,18 @@ class _Config:
         return value
 
 
-def build(scope: Scope, macros: Macros) -> dict[str, Any]:
-    """The context for rendering one node."""
-    profile = scope.profile
-    target = SimpleNamespace(
+def target_of(profile: Profile) -> SimpleNamespace:
+    """``target`` as templates see it; connection details stay out."""
+    return SimpleNamespace(
         name=profile.target, target_name=profile.target, profile_name=profile.name, type=profile.type,
         schema=profile.schema, database=profile.database, dbname=profile.database, threads=profile.threads,
     )  # fmt: skip
-    context = plain_context(scope.variables, Environment(scope.env), target)
+
+
+def build(scope: Scope, macros: Macros) -> dict[str, Any]:
+    """The context for rendering one node."""
+    profile = scope.profile
+    context = plain_context(scope.variables, Environment(scope.env), target_of(profile))
     context |= {
         "ref": lambda *args, **kwargs: _ref(scope, args, kwargs),
         "source": lambda *args: _source(scope, args),

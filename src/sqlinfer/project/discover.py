@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Literal
 
 from sqlinfer.errors import Location, ProjectError, did_you_mean
 from sqlinfer.project import config as configs
+from sqlinfer.project.basics import RelationValue
 from sqlinfer.project.context import Macros, Scope, Seen, build
 from sqlinfer.project.datatests import Subject, read_tests
-from sqlinfer.project.jinja import RelationValue, engine
+from sqlinfer.project.jinja import engine
 from sqlinfer.project.properties import Described, DescribedTable, Properties
 from sqlinfer.project.schema import ColumnProps
 from sqlinfer.project.values import ColumnInfo, DataTest, Node, NodeConfig, Profile, Project, Source
@@ -21,13 +21,6 @@ from sqlinfer.project.yamlfile import Keys, YamlFile, read_text
 from sqlinfer.relation import Relation
 
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.S)
-
-
-def target_of(profile: Profile) -> SimpleNamespace:
-    return SimpleNamespace(
-        name=profile.target, target_name=profile.target, profile_name=profile.name, type=profile.type,
-        schema=profile.schema, database=profile.database, dbname=profile.database, threads=profile.threads,
-    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +206,8 @@ def mentioned(sql: str, functions: Mapping[str, Any]) -> tuple[str, ...]:
     words = set(re.findall(r"[A-Za-z_]\w*", text)) if text else set()
     folded = {word.casefold() for word in words}
     return tuple(name for name in functions if name.casefold() in folded and re.search(
-        rf"""(?<![\w.'"]){re.escape(name)}\s*\(|['"`]{re.escape(name)}['"`]|\bmodel\s+{re.escape(name)}\b""", text, re.I))  # fmt: skip
+        rf"""(?<![\w.'"]){re.escape(name)}\s*\(|['"`]{re.escape(name)}['"`]|\bmodel\s+{re.escape(name)}\b""",
+        text, re.I))  # fmt: skip
 
 
 def _source(project: Project, name: tuple[str, str], entry: DescribedTable) -> Source:
@@ -221,10 +215,11 @@ def _source(project: Project, name: tuple[str, str], entry: DescribedTable) -> S
     relation = Relation(table.identifier or table.name, source.schema_ or source.name,
                         source.database or project.profile.database)  # fmt: skip
     return Source(
-        f"source.{project.name}.{name[0]}.{name[1]}", name[0], name[1], relation, table.description or source.description,
+        f"source.{project.name}.{name[0]}.{name[1]}", name[0], name[1], relation,
+        table.description or source.description,
         tags=tuple(dict.fromkeys((*(source.tags or ()), *(table.tags or ())))),
-        meta={**(source.meta or {}), **(table.meta or {})}, location=entry.file.locate((*entry.keys, "name"), value=True),
-        fqn=(project.name, *name),
+        meta={**(source.meta or {}), **(table.meta or {})},
+        location=entry.file.locate((*entry.keys, "name"), value=True), fqn=(project.name, *name),
     )  # fmt: skip
 
 
@@ -322,7 +317,8 @@ def _singular_test(project: Project, path: Path, sql: str, seen: Seen) -> DataTe
                *(f"source.{project.name}.{a}.{b}" for a, b in seen.sources))  # fmt: skip
     tags = seen.config.get("tags") or ()
     return DataTest(
-        f"test.{project.name}.{path.stem}", path.stem, "singular", None, severity="warn" if severity == "warn" else "error",
+        f"test.{project.name}.{path.stem}", path.stem, "singular", None,
+        severity="warn" if severity == "warn" else "error",
         where=seen.config.get("where"), error_if=seen.config.get("error_if", "!= 0"),
         warn_if=seen.config.get("warn_if", "!= 0"), config=dict(seen.config),
         tags=(tags,) if isinstance(tags, str) else tuple(tags), depends_on=depends, sql=sql, location=Location(path, 1),

@@ -9,9 +9,10 @@ from typing import Any
 from sqlinfer.errors import Location, ProjectError, UsageError
 from sqlinfer.project import config as configs
 from sqlinfer.project import discover, graph, properties
-from sqlinfer.project.context import Macros
+from sqlinfer.project.basics import Environment, plain_context
+from sqlinfer.project.context import Macros, target_of
 from sqlinfer.project.functions import load_functions
-from sqlinfer.project.jinja import Environment, engine, plain_context
+from sqlinfer.project.jinja import engine
 from sqlinfer.project.profile import load_profile
 from sqlinfer.project.schema import IGNORED_PROJECT_KEYS, ProjectFile, validate
 from sqlinfer.project.strings import render_values
@@ -80,7 +81,7 @@ def _project_vars(props: ProjectFile, file: YamlFile) -> dict[str, Any]:
 
 def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, variables: Mapping[str, Any],
               env: Mapping[str, str]) -> Project:  # fmt: skip
-    yaml_context = plain_context(variables, Environment(env), discover.target_of(profile))
+    yaml_context = plain_context(variables, Environment(env), target_of(profile))
     paths = {name: _folders(root, props, file, name) for name in ("model", "function", "seed", "macro", "test")}
     macros = _macros(paths["macro"])
     functions = load_functions(paths["function"], engine(), yaml_context, _dialect(profile))

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.errors import Location, ProfileError, did_you_mean
-from sqlinfer.project.jinja import SECRET, Engine, Environment, plain_context
+from sqlinfer.project.basics import SECRET, Environment, plain_context
+from sqlinfer.project.jinja import Engine
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.values import Profile
 from sqlinfer.project.yamlfile import YamlFile, read_yaml

@@ -9,7 +9,8 @@ from typing import Any
 from jinja2.exceptions import TemplateError
 
 from sqlinfer.errors import ProjectError, SqlinferError
-from sqlinfer.project.jinja import Engine, TemplateMessage
+from sqlinfer.project.basics import TemplateMessage
+from sqlinfer.project.jinja import Engine
 from sqlinfer.project.yamlfile import Keys, YamlFile
 
 _SINGLE = re.compile(r"^\s*\{\{((?:(?!\}\}|\{\{).)*)\}\}\s*$", re.S)
