@@ -92,6 +92,9 @@ class Workspace(Protocol):
 
     def has(self, relation: Relation) -> bool: ...
 
+    def estimate(self, sql: str) -> int | None:
+        """The warehouse's own guess of the rows of a query, None where it has none."""
+
     def load_store(self, name: str) -> bool:
         """In a scratch workspace: make the remembered predictions of a store readable. False where there are none."""
 

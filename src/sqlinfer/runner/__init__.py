@@ -1,1 +1,1 @@
-
+"""Plan → NodeResult → RunResult: stages, store, streams, audits, publication. Emits events, prints nothing."""

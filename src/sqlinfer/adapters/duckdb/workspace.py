@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -115,6 +116,17 @@ class DuckDBWorkspace:
             (relation.name, relation.schema or self._settings.schema, relation.catalog or self._settings.catalog),
         )
         return bool(found[0][0])
+
+    def estimate(self, sql: str) -> int | None:
+        with suppress(AdapterError, ValueError, KeyError, IndexError, TypeError):
+            plan = json.loads(self.rows(f"EXPLAIN (FORMAT json) {sql}")[0][1])
+            node = plan[0] if isinstance(plan, list) else plan
+            while True:
+                guess = node.get("extra_info", {}).get("Estimated Cardinality")
+                if guess is not None:
+                    return int(str(guess).lstrip("~"))
+                node = node["children"][0]
+        return None
 
     # the warehouse
 

@@ -1,0 +1,92 @@
+"""Drop store keys that no node refers to any more. Hygiene only: results never depend on it.
+
+While one node alone uses a function, its stage at hand is the set of keys in use and nothing needs to be kept; from the
+second node on each leaves its set in the side file. A slice never says which keys are in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlinfer.adapters.base import META, SIDE, Workspace
+from sqlinfer.relation import Relation, quote
+from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.failpoints import fail_point
+from sqlinfer.runner.store import StoreTable, count
+from sqlinfer.spec.plan import Plan
+
+_REFS = Relation("refs", META, SIDE)
+_ALWAYS = 1_000_000
+"""Stores below this are compacted exactly; above it only when rows must be left over."""
+
+
+def _keys_table(node: str, store: str) -> Relation:
+    return Relation(f"keys__{node}__{store}", META, SIDE)
+
+
+def compact(env: RunEnvironment, plan: Plan, *, is_slice: bool) -> None:
+    work = env.workspace
+    work.execute(f"CREATE TABLE IF NOT EXISTS {_REFS.sql()} (node VARCHAR, store VARCHAR, is_full BOOLEAN)")
+    used = _keys_in_use(env, plan)
+    if is_slice:
+        for name in used:
+            _refer(work, plan.node, name, False)
+        return
+    for (name,) in work.rows(f"SELECT store FROM {_REFS.sql()} WHERE node = ?", (plan.node,)):
+        if name not in used:
+            _leave(work, plan.node, name)
+    for name, (store, keys) in used.items():
+        _refer(work, plan.node, name, True)
+        _compact_one(work, plan.node, store, keys)
+    fail_point("after_compaction")
+
+
+def _keys_in_use(env: RunEnvironment, plan: Plan) -> dict[str, tuple[StoreTable, str]]:
+    found: dict[str, tuple[StoreTable, str]] = {}
+    for stage in plan.stages:
+        for call in stage.calls:
+            if call.strategy != "store" or call.key is None:
+                continue
+            store = StoreTable(env.function(call.function, call.digest).contract)
+            key = quote(call.key)
+            sql = f"SELECT {key} AS input_key FROM {stage.relation.sql()} WHERE {key} IS NOT NULL"
+            known = found.get(store.name)
+            found[store.name] = (store, f"{known[1]} UNION ALL {sql}" if known else sql)
+    return found
+
+
+def _refer(work: Workspace, node: str, store: str, is_full: bool) -> None:
+    with work.transaction():
+        work.execute(f"DELETE FROM {_REFS.sql()} WHERE node = ? AND store = ?", (node, store))
+        work.execute(f"INSERT INTO {_REFS.sql()} VALUES (?, ?, ?)", (node, store, is_full))
+
+
+def _leave(work: Workspace, node: str, store: str) -> None:
+    work.execute(f"DELETE FROM {_REFS.sql()} WHERE node = ? AND store = ?", (node, store))
+    work.execute(f"DROP TABLE IF EXISTS {_keys_table(node, store).sql()}")
+    if not work.rows(f"SELECT count(*) FROM {_REFS.sql()} WHERE store = ?", (store,))[0][0]:
+        work.execute(f"DROP TABLE IF EXISTS {Relation(store, 'store', SIDE).sql()}")
+
+
+def _compact_one(work: Workspace, node: str, store: StoreTable, keys: str) -> None:
+    others = work.rows(f"SELECT node, is_full FROM {_REFS.sql()} WHERE store = ? AND node <> ?", (store.name, node))
+    if others:
+        own = _keys_table(node, store.name)
+        work.execute(f"CREATE OR REPLACE TABLE {own.sql()} AS SELECT DISTINCT input_key FROM ({keys})")
+    if not all(is_full for _, is_full in others) or not _all_known(work, store, (name for name, _ in others)):
+        return
+    kept = count(work, store.relation)
+    used = int(work.rows(f"SELECT count(*) FROM ({keys})")[0][0])
+    if kept > _ALWAYS and kept <= used:
+        return
+    union = " UNION ALL ".join(
+        [keys, *(f"SELECT input_key FROM {_keys_table(name, store.name).sql()}" for name, _ in others)]
+    )
+    work.execute(
+        f"DELETE FROM {store.relation.sql()} AS s WHERE NOT EXISTS "
+        f"(SELECT 1 FROM ({union}) AS u WHERE u.input_key = s.input_key)"
+    )
+
+
+def _all_known(work: Workspace, store: StoreTable, nodes: Iterable[str]) -> bool:
+    return all(work.has(_keys_table(name, store.name)) for name in nodes)

@@ -1,0 +1,52 @@
+"""What a run tells while it runs. The caller decides what becomes of it; the runner prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlinfer.runner.results import NodeResult
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStarted:
+    unique_id: str
+    relation: str
+    kind: str
+    """``prediction model``, ``view model``, ``seed`` …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    unique_id: str
+    function: str
+    rows_done: int
+    rows_total: int | None
+    """None where it is not known."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Stage of the work → seconds so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    unique_id: str
+    relation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    unique_id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFinished:
+    result: NodeResult
+
+
+Event = NodeStarted | Progress | Publishing | Warned | NodeFinished
+Emit = Callable[[Event], None]
+
+
+def ignore(_: Event) -> None:
+    """The default listener."""

@@ -1,0 +1,42 @@
+"""``lineage: true``: the run that scored each row, as far as the result still knows the row."""
+
+from __future__ import annotations
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from sqlinfer.adapters.base import LINEAGE
+from sqlinfer.runner.scoring_store import HIDDEN
+from sqlinfer.spec.plan import Plan
+
+
+def with_lineage(plan: Plan, run_id: str, functions: tuple[str, ...]) -> str:
+    """The result's SQL with the lineage columns. Where rows are no longer those of the stage, this run is named."""
+    own = _carry(plan)
+    listed = ", ".join(functions)
+    run, at = f"'{run_id}'", "now()"
+    if own is None:
+        sql = plan.result.sql
+    else:
+        sql, run, at = own, f"coalesce({HIDDEN[0]}, {run})", f"coalesce({HIDDEN[1]}, {at})"
+    hide = f" EXCLUDE ({', '.join(HIDDEN)})" if own is not None else ""
+    return f"SELECT *{hide}, {run} AS {LINEAGE[0]}, {at} AS {LINEAGE[1]}, '{listed}' AS {LINEAGE[2]} FROM ({sql})"
+
+
+def _carry(plan: Plan) -> str | None:
+    """The result's SQL with the hidden columns of its scored relation, where it is a plain SELECT from it."""
+    try:
+        tree = sqlglot.parse_one(plan.result.sql, dialect=plan.dialect)
+    except SqlglotError:
+        return None
+    scored = {stage.scored.name for stage in plan.stages if stage.scored}
+    source = tree.args.get("from_") or tree.args.get("from")
+    if not isinstance(tree, exp.Select) or source is None or not isinstance(source.this, exp.Table):
+        return None
+    plain = not any(tree.args.get(part) for part in ("group", "distinct", "having", "qualify"))
+    sums = any(not item.find_ancestor(exp.Window) for item in tree.find_all(exp.AggFunc))
+    if source.this.name not in scored or not plain or sums or tree.find(exp.Star):
+        return None
+    alias = source.this.alias_or_name
+    return tree.select(*(exp.column(name, table=alias, quoted=True) for name in HIDDEN)).sql(dialect=plan.dialect)

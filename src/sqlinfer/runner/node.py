@@ -1,0 +1,242 @@
+"""One node, start to end: stage, score, reconcile, audit, publish, compact."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import perf_counter
+
+from sqlinfer.adapters.base import Materialization
+from sqlinfer.errors import AdapterError, PublicationError, RunError, SqlinferError
+from sqlinfer.project import Node
+from sqlinfer.relation import Relation
+from sqlinfer.runner import errorlog, publication, staging
+from sqlinfer.runner.compaction import compact
+from sqlinfer.runner.datatests import Audit, needs_warehouse, refuse_failed, run_test
+from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.events import NodeFinished, NodeStarted, Publishing, Warned
+from sqlinfer.runner.external import write_external
+from sqlinfer.runner.lineage import with_lineage
+from sqlinfer.runner.publication import Publication
+from sqlinfer.runner.results import NodeResult, Timing
+from sqlinfer.runner.scoring import refuse_bad_night, score_plan
+from sqlinfer.runner.scoring_store import Seconds
+from sqlinfer.spec.plan import Counts, Plan
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What is known of a node so far, for its result when it fails half-way."""
+
+    started_at: datetime
+    began: float
+    seconds: Seconds
+    counts: Counts = field(default_factory=Counts)
+    rows: int | None = None
+    tests: tuple[NodeResult, ...] = ()
+    pending: bool = False
+
+
+def run_node(plan: Plan, node: Node, env: RunEnvironment, *, is_slice: bool = False) -> NodeResult:
+    """Run one compiled node. A failure is in the result (``status`` error, ``error``), never raised.
+
+    Args:
+        is_slice: the node's SQL used ``is_incremental()`` and it was true.
+    """
+    kind = f"{'prediction' if plan.stages else node.config.materialized} model"
+    env.emit(NodeStarted(node.unique_id, str(node.relation), kind))
+    progress = _Progress(env.now(), perf_counter(), Seconds())
+    error: SqlinferError | None = None
+    try:
+        env.stop_if_cancelled()
+        if node.config.materialized == "ephemeral":
+            raise RunError(f"{node.name} is ephemeral and is not built by itself")
+        (_run_scored if plan.stages else _run_plain)(plan, node, env, is_slice, progress)
+    except SqlinferError as failure:
+        error = failure
+    result = _result(plan, node, env, progress, error)
+    env.emit(NodeFinished(result))
+    return result
+
+
+def _functions(plan: Plan) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(f"{call.function}@{call.digest[:12]}" for call in plan.calls))
+
+
+def materialization(node: Node, env: RunEnvironment, is_slice: bool) -> Materialization:
+    config = node.config
+    kind = config.materialized
+    strategy = config.incremental_strategy
+    if strategy is None and config.unique_key:
+        strategy = "merge"
+    return Materialization(
+        target=node.relation,
+        kind="view" if kind == "view" else "incremental" if kind == "incremental" else "table",
+        unique_key=config.unique_key,
+        strategy=strategy,
+        is_slice=is_slice,
+        on_missing=config.on_missing,
+        on_schema_change=config.on_schema_change,
+        full_refresh=env.full_refresh if config.full_refresh is None else config.full_refresh,
+        description=node.description,
+        column_descriptions=tuple((column.name, column.description) for column in node.columns if column.description),
+    )
+
+
+def _timeout(node: Node, env: RunEnvironment) -> float:
+    return env.publish_timeout if node.config.publish_timeout is None else node.config.publish_timeout
+
+
+def _run_plain(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progress: _Progress) -> None:
+    """A node without predict: its SQL runs in the warehouse, tests included, in the one transaction."""
+    if node.config.materialized == "external":
+        with env.workspace.warehouse():
+            progress.rows = write_external(env.workspace, plan.result.sql, node)
+        return
+
+    def audit(target: Relation) -> None:
+        progress.tests = tuple(run_test(env.workspace, _audit(test, target, None, env)) for test in node.tests)
+        refuse_failed(progress.tests)
+
+    how = materialization(node, env, is_slice)
+    wanted = Publication(node.unique_id, node.name, env.run_id, how, plan.result.sql, progress.started_at)
+    began = perf_counter()
+    rows = publication.publish(env, wanted, _timeout(node, env), audit if node.tests else None)
+    progress.rows = None if how.kind == "view" else rows
+    progress.seconds.add("publish", perf_counter() - began)
+
+
+def _run_scored(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progress: _Progress) -> None:
+    if node.config.materialized == "view":
+        raise RunError(f"{node.name} calls predict() and cannot be a view", hint="materialized: table")
+    work = env.workspace
+    publication.forget(work, node.unique_id)
+    staging.clear(work, plan)
+    progress.counts = score_plan(env, plan, node.config.unique_key, progress.seconds)
+    refuse_bad_night(env, progress.counts, node.config.max_error_rate)
+    result = _stage_result(plan, node, env)
+    progress.tests = _audit_staged(node, result, env, progress.counts)
+    for test in progress.tests:
+        if test.status == "warn":
+            env.emit(Warned(node.unique_id, f"{test.unique_id}: {test.message}"))
+    refuse_failed(progress.tests, result)
+    env.stop_if_cancelled()
+    if node.config.materialized == "external":
+        progress.rows = write_external(work, f"FROM {result.sql()}", node)
+    else:
+        _publish(plan, node, env, is_slice, progress)
+    began = perf_counter()
+    compact(env, plan, is_slice=is_slice)
+    staging.clear(work, plan)
+    work.execute(f"DROP TABLE IF EXISTS {errorlog.relation(plan.node).sql()}")
+    progress.seconds.add("clean", perf_counter() - began)
+
+
+def _stage_result(plan: Plan, node: Node, env: RunEnvironment) -> Relation:
+    """A view where it is read once, a table where tests or key checks read it again (and must see the same rows)."""
+    work, target = env.workspace, staging.result_relation(plan.node)
+    sql = with_lineage(plan, env.run_id, _functions(plan)) if node.config.lineage else plan.result.sql
+    again = bool(node.tests or node.config.unique_key) or node.config.materialized == "external"
+    reads = staging.reads(plan.result.sql, plan.dialect)
+    again = again or reads.warehouse
+    with staging.attached_if(work, reads.warehouse):
+        work.execute(f"CREATE OR REPLACE {'TABLE' if again else 'VIEW'} {target.sql()} AS {sql}")
+    return target
+
+
+def _audit(test: object, relation: Relation, published: Relation | None, env: RunEnvironment) -> Audit:
+    return Audit(test, relation, published, env.relations)  # type: ignore[arg-type]
+
+
+def _audit_staged(node: Node, staged: Relation, env: RunEnvironment, counts: Counts) -> tuple[NodeResult, ...]:
+    if not node.tests:
+        return ()
+    work, results = env.workspace, []
+    with staging.attached_if(work, any(needs_warehouse(test) for test in node.tests)):
+        published = node.relation if work.has(node.relation) else None
+        for test in node.tests:
+            audit = _audit(test, staged, published, env)
+            audit.errors, audit.inputs = errorlog.relation(node.name).sql(), counts.inputs
+            results.append(run_test(work, audit))
+    return tuple(results)
+
+
+def _publish(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progress: _Progress) -> None:
+    staged = staging.result_relation(plan.node)
+    wanted = Publication(
+        node.unique_id, plan.node, env.run_id, materialization(node, env, is_slice), f"SELECT * FROM {staged.sql()}",
+        progress.started_at, progress.counts, _functions(plan), progress.counts.errors > 0,
+    )  # fmt: skip
+    publication.remember(env.workspace, wanted)
+    env.emit(Publishing(node.unique_id, str(node.relation)))
+    began = perf_counter()
+    try:
+        progress.rows = publication.publish(env, wanted, _timeout(node, env))
+    except PublicationError as error:
+        progress.pending = error.message.startswith("scored, not published")
+        if progress.pending:
+            _keep_as_table(env, staged)
+        else:
+            publication.forget(env.workspace, node.unique_id)
+        raise
+    publication.forget(env.workspace, node.unique_id)
+    progress.seconds.add("publish", perf_counter() - began)
+
+
+def _keep_as_table(env: RunEnvironment, staged: Relation) -> None:
+    """A view would follow what other nodes do to the store until the retry."""
+    work, copy = env.workspace, Relation(f"{staged.name}_kept", staged.schema, staged.catalog)
+    with suppress(AdapterError), work.transaction():
+        work.execute(f"CREATE OR REPLACE TABLE {copy.sql()} AS FROM {staged.sql()}")
+        staging.drop(work, staged)
+        work.execute(f'ALTER TABLE {copy.sql()} RENAME TO "{staged.name}"')
+
+
+def _result(
+    plan: Plan, node: Node, env: RunEnvironment, progress: _Progress, error: SqlinferError | None
+) -> NodeResult:
+    return NodeResult(
+        unique_id=node.unique_id,
+        status="error" if error else "success",
+        relation=node.relation.sql(),
+        rows=progress.rows,
+        counts=progress.counts,
+        message=error.message if error else "OK",
+        execution_time=perf_counter() - progress.began,
+        timing=(Timing("execute", progress.started_at, env.now()),),
+        seconds=dict(progress.seconds.spent),
+        functions=_functions(plan),
+        compiled_code=plan.result.sql if not plan.stages else plan.sql,
+        error=error,
+        pending=progress.pending,
+        tests=progress.tests,
+    )
+
+
+def retry_publication(env: RunEnvironment, unique_id: str | None = None) -> tuple[NodeResult, ...]:
+    """Publish what was scored and not published, without scoring. All of it, or one node's."""
+    results = []
+    for wanted in publication.pending(env.workspace):
+        if unique_id in (None, wanted.unique_id):
+            results.append(_retry(env, wanted))
+    return tuple(results)
+
+
+def _retry(env: RunEnvironment, wanted: Publication) -> NodeResult:
+    env.emit(NodeStarted(wanted.unique_id, str(wanted.how.target), "publication"))
+    started_at, began, rows = env.now(), perf_counter(), None
+    error: SqlinferError | None = None
+    try:
+        rows = publication.publish(env, wanted, env.publish_timeout)
+        publication.forget(env.workspace, wanted.unique_id)
+        staging.drop(env.workspace, staging.result_relation(wanted.node))
+    except SqlinferError as failure:
+        error = failure
+    result = NodeResult(
+        wanted.unique_id, "error" if error else "success", wanted.how.target.sql(), rows, wanted.counts,
+        error.message if error else "OK", perf_counter() - began, (Timing("execute", started_at, env.now()),),
+        functions=wanted.functions, error=error, pending=error is not None,
+    )  # fmt: skip
+    env.emit(NodeFinished(result))
+    return result

@@ -1,0 +1,35 @@
+"""A plan's rows without publishing: everything happens in memory, the store is read and never written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sqlinfer.adapters.base import Adapter
+from sqlinfer.runner import staging
+from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.scoring import score_plan
+from sqlinfer.runner.scoring_store import Seconds
+from sqlinfer.runner.store import store_name
+from sqlinfer.spec.plan import Counts, Plan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def preview(plan: Plan, adapter: Adapter, env: RunEnvironment, limit: int | None = None) -> tuple[pa.Table, Counts]:
+    """Rows of the query and what was scored for them. ``env.workspace`` is not used.
+
+    The limit given here only cuts the result; to score fewer rows, compile the limit into the plan.
+    """
+    with adapter.scratch() as work, work.warehouse():
+        inner = replace(env, workspace=work)
+        counts = Counts()
+        if plan.stages:
+            for call in plan.calls:
+                if call.strategy == "store" and not work.has(staging.store_relation(call)):
+                    work.load_store(store_name(call.function, call.digest))
+            counts = score_plan(inner, plan, (), Seconds())
+        cut = f"SELECT * FROM ({plan.result.sql}) LIMIT {int(limit)}" if limit is not None else plan.result.sql
+        with work.reader(cut) as reader:
+            return reader.read_all(), counts

@@ -1,0 +1,150 @@
+"""Staged result → published relation, run record and error records, in one transaction of the main database.
+
+A publication is written down in the side file first, so that ``retry`` can do it without scoring.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from sqlinfer.adapters.base import META, SIDE, Materialization, Workspace
+from sqlinfer.errors import DatabaseLocked, PublicationError
+from sqlinfer.relation import Relation
+from sqlinfer.runner import errorlog
+from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.failpoints import fail_point
+from sqlinfer.spec.plan import Counts
+
+RUNS = "sqlinfer_runs"
+_RUN_COLUMNS = (
+    "run_id VARCHAR, node VARCHAR, relation VARCHAR, started_at TIMESTAMPTZ, finished_at TIMESTAMPTZ, "
+    "functions VARCHAR[], rows BIGINT, inputs BIGINT, scored BIGINT, reused BIGINT, null_inputs BIGINT, errors BIGINT, "
+    "status VARCHAR, sqlinfer_version VARCHAR"
+)
+_PENDING = Relation("pending", META, SIDE)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    unique_id: str
+    node: str
+    run_id: str
+    how: Materialization
+    sql: str
+    """Reads the side catalog only (or the warehouse, for nodes without predict)."""
+    started_at: datetime
+    counts: Counts = field(default_factory=Counts)
+    functions: tuple[str, ...] = ()
+    has_errors: bool = False
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), default=lambda value: value.isoformat())
+
+    @classmethod
+    def from_json(cls, text: str) -> Publication:
+        raw: dict[str, Any] = json.loads(text)
+        how = dict(raw["how"])
+        how["target"] = Relation(**how["target"])
+        how["unique_key"] = tuple(how["unique_key"])
+        how["column_descriptions"] = tuple((name, said) for name, said in how["column_descriptions"])
+        raw["how"] = Materialization(**how)
+        raw["counts"] = Counts(**raw["counts"])
+        raw["functions"] = tuple(raw["functions"])
+        raw["started_at"] = datetime.fromisoformat(raw["started_at"])
+        return cls(**raw)
+
+
+def remember(work: Workspace, publication: Publication) -> None:
+    work.execute(
+        f"CREATE TABLE IF NOT EXISTS {_PENDING.sql()} (unique_id VARCHAR, payload VARCHAR, created_at TIMESTAMPTZ)"
+    )
+    with work.transaction():
+        work.execute(f"DELETE FROM {_PENDING.sql()} WHERE unique_id = ?", (publication.unique_id,))
+        work.execute(
+            f"INSERT INTO {_PENDING.sql()} VALUES (?, ?, now())", (publication.unique_id, publication.to_json())
+        )
+    fail_point("after_pending")
+
+
+def forget(work: Workspace, unique_id: str) -> None:
+    if work.has(_PENDING):
+        work.execute(f"DELETE FROM {_PENDING.sql()} WHERE unique_id = ?", (unique_id,))
+
+
+def pending(work: Workspace) -> tuple[Publication, ...]:
+    """What was scored and not published, oldest first."""
+    if not work.has(_PENDING):
+        return ()
+    return tuple(
+        Publication.from_json(row[0]) for row in work.rows(f"SELECT payload FROM {_PENDING.sql()} ORDER BY created_at")
+    )
+
+
+def publish(env: RunEnvironment, publication: Publication, timeout: float, audit: Any = None) -> int:
+    """The number of rows of the query. ``audit`` is called on the new relation before the commit.
+
+    Raises:
+        PublicationError: the database stayed held for ``timeout`` seconds, or a newer run has published.
+    """
+    work = env.workspace
+    try:
+        with work.publishing(timeout):
+            rows = _write(env, publication, audit)
+            fail_point("before_publish_commit")
+    except DatabaseLocked as error:
+        raise PublicationError(
+            f"scored, not published: {error.message} (waited {timeout:g} s)",
+            hint="`sqlinfer retry` publishes without scoring again",
+        ) from error
+    fail_point("after_publish_commit")
+    return rows
+
+
+def _write(env: RunEnvironment, publication: Publication, audit: Any) -> int:
+    work, target = env.workspace, publication.how.target
+    runs = replace(target, name=RUNS).sql()
+    if target.schema:
+        place = replace(target, name=target.schema, schema=target.catalog, catalog=None).sql()
+        work.execute(f"CREATE SCHEMA IF NOT EXISTS {place}")
+    work.execute(f"CREATE TABLE IF NOT EXISTS {runs} ({_RUN_COLUMNS})")
+    known = work.rows(
+        f"SELECT run_id, rows FROM {runs} WHERE node = ? AND (run_id = ? OR started_at > ?) ORDER BY started_at DESC",
+        (publication.unique_id, publication.run_id, publication.started_at),
+    )
+    if known and known[0][0] == publication.run_id:
+        return int(known[0][1] or 0)  # committed before a kill: nothing is left to do
+    if known:
+        raise PublicationError(f"a newer run ({known[0][0]}) has published {target} already; nothing was changed")
+    rows = work.materialize(publication.how, publication.sql)
+    if audit is not None:
+        audit(target)
+    _publish_errors(work, publication)
+    _record_run(env, publication, runs, rows)
+    return rows
+
+
+def _publish_errors(work: Workspace, publication: Publication) -> None:
+    """The records of a node's full state replace its earlier ones; a slice adds to them."""
+    table = replace(publication.how.target, name=errorlog.PUBLISHED)
+    if not publication.functions or (not publication.has_errors and not work.has(table)):
+        return
+    work.execute(f"CREATE TABLE IF NOT EXISTS {table.sql()} ({errorlog.COLUMNS})")
+    if not publication.how.is_slice:
+        work.execute(f"DELETE FROM {table.sql()} WHERE node = ?", (publication.node,))
+    if publication.has_errors:
+        work.execute(f"INSERT INTO {table.sql()} SELECT * FROM {errorlog.relation(publication.node).sql()}")
+
+
+def _record_run(env: RunEnvironment, publication: Publication, runs: str, rows: int) -> None:
+    counts = publication.counts
+    env.workspace.execute(
+        f"INSERT INTO {runs} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'success', ?)",
+        (
+            publication.run_id, publication.unique_id, str(publication.how.target), publication.started_at, env.now(),
+            list(publication.functions), rows, counts.inputs, counts.scored, counts.reused, counts.null_inputs,
+            counts.errors, env.version,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,193 @@
+"""The stream strategy: every row of the stage once through the sessions, in order, into the scored table in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from sqlinfer.adapters.base import SIDE, STAGE
+from sqlinfer.errors import RunError
+from sqlinfer.relation import Relation, quote
+from sqlinfer.runner import errorlog
+from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.events import Progress
+from sqlinfer.runner.failpoints import fail_point
+from sqlinfer.runner.scoring_store import HIDDEN, Seconds, chunks
+from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Stage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPass:
+    """One pass over a stage. ``source`` is SQL with every column that is read, results of store calls included."""
+
+    node: str
+    stage: Stage
+    calls: tuple[Call, ...]
+    source: str
+    columns: tuple[str, ...]
+    """Columns handed on to the scored relation."""
+    total: int | None
+    unique_key: tuple[str, ...] = ()
+
+
+def error_column(position: int) -> str:
+    return f"__sqlinfer_error_{position}"
+
+
+def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple[Counts, ...]:
+    """Fill the scored table; counts per call, in order.
+
+    Raises:
+        RunError: rows were lost on the way.
+    """
+    tallies = [_Tally() for _ in work.calls]
+    rows = 0
+    with ExitStack() as stack:
+        sessions = {
+            call.digest: stack.enter_context(env.session_factory(env.function(call.function, call.digest)))
+            for call in work.calls
+        }
+        reader = stack.enter_context(env.workspace.reader(work.source))
+        scored = _chain(stack, work, sessions, reader)
+        table = _create(env, work)
+        for chunk in chunks(iter(scored[-1]), env.stream_chunk, env.chunk_seconds):
+            env.stop_if_cancelled()
+            began = perf_counter()
+            _write(env, work, table, chunk, tallies)
+            seconds.add("write", perf_counter() - began)
+            rows += chunk.num_rows
+            env.emit(Progress(work.node, work.calls[-1].function, rows, work.total, dict(seconds.spent)))
+            fail_point("after_append")
+            env.stop_if_cancelled()
+        for one in scored:
+            seconds.add_session(one)
+    written = int(env.workspace.rows(f"SELECT count(*) FROM {table.sql()}")[0][0])
+    if written != rows or (work.total is not None and rows != work.total):
+        raise RunError(f"{work.total} rows were staged, {rows} came back from the session, {written} were written")
+    return tuple(tally.counts() for tally in tallies)
+
+
+def _chain(stack: ExitStack, work: StreamPass, sessions: dict[str, Any], reader: pa.RecordBatchReader) -> list[Any]:
+    """Each call reads what the one before it hands on; the last hands on everything."""
+    scored: list[Any] = []
+    names = list(reader.schema.names)
+    for position, call in enumerate(work.calls):
+        later = {name for other in work.calls[position + 1 :] for name in other.arguments}
+        carried = {*work.columns, *HIDDEN, *(error_column(p) for p in range(position)), *_results(work, position)}
+        carried |= {c.status for c in work.calls if c.status} | later | set(_derived(work))
+        keep = [name for name in names if name in carried]
+        one = sessions[call.digest].score(
+            reader, call.arguments, keep, as_column=call.output, error_column=error_column(position)
+        )
+        scored.append(stack.enter_context(one))
+        names = list(one.schema.names)
+        if position + 1 < len(work.calls):
+            reader = one.to_reader()
+    return scored
+
+
+def _results(work: StreamPass, position: int) -> set[str]:
+    return {call.output for call in work.calls[:position]}
+
+
+def _derived(work: StreamPass) -> Iterator[str]:
+    """Arguments of calls without a status: their NULLs are the null inputs."""
+    for call in work.calls:
+        if call.status is None:
+            yield from call.arguments
+
+
+def _create(env: RunEnvironment, work: StreamPass) -> Relation:
+    """The empty scored table, under its final name: it counts only once the node goes on to its result."""
+    assert work.stage.scored is not None
+    types = {c.name: c.data_type for c in env.workspace.describe(work.source)}
+    columns = [f"{quote(name)} {types[name]}" for name in work.columns]
+    for call in work.calls:
+        contract = env.function(call.function, call.digest).contract
+        columns.append(f"{quote(call.output)} {contract.return_type}")
+    columns += [f"{HIDDEN[0]} VARCHAR", f"{HIDDEN[1]} TIMESTAMPTZ"]
+    table = Relation(work.stage.scored.name, STAGE, SIDE)
+    env.workspace.execute(f"CREATE OR REPLACE TABLE {table.sql()} ({', '.join(columns)})")
+    return table
+
+
+def _write(env: RunEnvironment, work: StreamPass, table: Relation, chunk: pa.Table, tallies: Sequence[_Tally]) -> None:
+    items = [quote(name) for name in (*work.columns, *(call.output for call in work.calls))]
+    items += [f"'{env.run_id}'", "now()"]
+    bad = [
+        tally.add(chunk, call, position) for position, (tally, call) in enumerate(zip(tallies, work.calls, strict=True))
+    ]
+    with env.workspace.transaction():
+        env.workspace.insert(f"INSERT INTO {table.sql()} SELECT {', '.join(items)} FROM chunk", chunk)
+        for position, rows in enumerate(bad):
+            if rows is not None:
+                _record(env, work, position, rows)
+        fail_point("before_append_commit")
+
+
+def _record(env: RunEnvironment, work: StreamPass, position: int, rows: pa.Table) -> None:
+    call = work.calls[position]
+    shown = errorlog.keys_json(work.columns, work.unique_key, "e")
+    error = f"e.{quote(error_column(position))}"
+    found, said = errorlog.from_error(error)
+    if call.status:
+        early = errorlog.is_bad(f"e.{quote(call.status)}")
+        status_class, status_said = errorlog.from_status(call.status, "e")
+        found = f"CASE WHEN {early} THEN {status_class} ELSE {found} END"
+        said = f"CASE WHEN {early} THEN {status_said} ELSE {said} END"
+    parts = ("CAST(NULL AS UHUGEINT)", shown, found, said)
+    env.workspace.insert(errorlog.insert(work.node, call, work.stage, env.run_id, parts, "chunk AS e"), rows)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts of one call, from its status, argument and error columns, vectorised."""
+
+    rows: int = 0
+    skipped: int = 0
+    nulls: int = 0
+    errors: int = 0
+
+    def add(self, chunk: pa.Table, call: Call, position: int) -> pa.Table | None:
+        """Count a chunk; its error rows, if it has any."""
+        import pyarrow.compute as pc
+
+        self.rows += chunk.num_rows
+        bad = pc.is_valid(chunk.column(error_column(position)))
+        if call.status is None:
+            self.nulls += _rows_with_null(chunk, call.arguments)
+        else:
+            status = chunk.column(call.status)
+            if status.null_count < len(status):
+                skipped, null = pc.equal(status, SKIPPED), pc.equal(status, NULL_INPUT)
+                self.skipped += pc.sum(skipped).as_py() or 0
+                self.nulls += pc.sum(null).as_py() or 0
+                ours = pc.and_(pc.is_valid(status), pc.invert(pc.fill_null(pc.or_(skipped, null), False)))
+                bad = pc.or_(bad, ours)
+        errors = pc.sum(bad).as_py() or 0
+        self.errors += errors
+        return chunk.filter(bad) if errors else None
+
+    def counts(self) -> Counts:
+        inputs = self.rows - self.skipped
+        return Counts(inputs, inputs - self.nulls - self.errors, 0, self.nulls, self.errors)
+
+
+def _rows_with_null(chunk: pa.Table, arguments: Sequence[str]) -> int:
+    import pyarrow.compute as pc
+
+    nullable = [chunk.column(name) for name in dict.fromkeys(arguments) if chunk.column(name).null_count]
+    if not nullable:
+        return 0
+    if len(nullable) == 1:
+        return int(nullable[0].null_count)
+    missing = pc.is_null(nullable[0])
+    for column in nullable[1:]:
+        missing = pc.or_(missing, pc.is_null(column))
+    return int(pc.sum(missing).as_py())

@@ -1,0 +1,74 @@
+"""CSV file → table, through Arrow, in one transaction."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from sqlinfer.adapters.base import SIDE, STAGE
+from sqlinfer.errors import ProjectError, SqlinferError
+from sqlinfer.project import Node
+from sqlinfer.relation import Relation, quote
+from sqlinfer.runner import publication, staging
+from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.events import NodeFinished, NodeStarted
+from sqlinfer.runner.node import materialization
+from sqlinfer.runner.publication import Publication
+from sqlinfer.runner.results import NodeResult, Timing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def seed(node: Node, env: RunEnvironment) -> NodeResult:
+    """Load one seed. A failure is in the result."""
+    env.emit(NodeStarted(node.unique_id, str(node.relation), "seed file"))
+    started_at, began, rows = env.now(), perf_counter(), None
+    error: SqlinferError | None = None
+    staged = Relation(f"{node.name}__seed", STAGE, SIDE)
+    try:
+        table = read_csv(node)
+        items = ", ".join(_item(name, node) for name in table.column_names)
+        env.workspace.insert(f"CREATE OR REPLACE TABLE {staged.sql()} AS SELECT {items} FROM chunk", table)
+        wanted = Publication(
+            node.unique_id, node.name, env.run_id, materialization(node, env, False), f"SELECT * FROM {staged.sql()}",
+            started_at,
+        )  # fmt: skip
+        rows = publication.publish(env, wanted, env.publish_timeout)
+        staging.drop(env.workspace, staged)
+    except SqlinferError as failure:
+        error = failure
+    result = NodeResult(
+        node.unique_id, "error" if error else "success", node.relation.sql(), rows,
+        message=error.message if error else "OK", execution_time=perf_counter() - began,
+        timing=(Timing("execute", started_at, env.now()),), error=error,
+    )  # fmt: skip
+    env.emit(NodeFinished(result))
+    return result
+
+
+def _item(name: str, node: Node) -> str:
+    types = {key.casefold(): value for key, value in node.config.column_types.items()}
+    wanted = types.get(name.casefold())
+    return f"CAST({quote(name)} AS {wanted}) AS {quote(name)}" if wanted else quote(name)
+
+
+def read_csv(node: Node) -> pa.Table:
+    """Columns with a declared type are read as text (the warehouse casts them), the others are inferred.
+
+    Raises:
+        ProjectError: the file is not a CSV file.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    declared = {key.casefold() for key in node.config.column_types}
+    parse = csv.ParseOptions(delimiter=node.config.delimiter, newlines_in_values=True)
+    try:
+        with csv.open_csv(node.path, parse_options=parse) as head:
+            names = head.schema.names
+        texts = {name: pa.string() for name in names if name.casefold() in declared}
+        convert = csv.ConvertOptions(column_types=texts, strings_can_be_null=True, null_values=["", "NULL", "null"])
+        return csv.read_csv(node.path, parse_options=parse, convert_options=convert)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ProjectError(f"seed {node.path.name} cannot be read: {error}") from error

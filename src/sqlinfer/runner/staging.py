@@ -1,0 +1,124 @@
+"""Stages of a plan → pinned relations in the side catalog. All that read the warehouse alone share one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from sqlinfer.adapters.base import SIDE, STAGE, STORE, Workspace
+from sqlinfer.relation import Relation
+from sqlinfer.runner.failpoints import fail_point
+from sqlinfer.runner.store import store_name
+from sqlinfer.spec.function import FunctionContract
+from sqlinfer.spec.plan import Call, Plan, Stage
+
+FUSE_ROWS = 1_000_000
+"""Below this a stage costs next to nothing, and the warehouse stays free while scoring runs."""
+FUSE_SECONDS = 20.0
+_PER_ROW, _FLOPS = 3e-7, 1e10
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What a piece of SQL reads."""
+
+    side: frozenset[str]
+    """Names of relations in the side catalog's stage schema."""
+    warehouse: bool
+
+
+def reads(sql: str, dialect: str) -> Reads:
+    try:
+        tree = sqlglot.parse_one(sql, dialect=dialect)
+    except SqlglotError:
+        return Reads(frozenset(), True)
+    ctes = {cte.alias for cte in tree.find_all(exp.CTE)}
+    side, warehouse = set(), False
+    for table in tree.find_all(exp.Table):
+        if table.catalog == SIDE:
+            side.add(table.name)
+        elif isinstance(table.this, exp.Func) or table.db or table.name not in ctes:
+            warehouse = True
+    return Reads(frozenset(side), warehouse)
+
+
+def early(plan: Plan) -> tuple[Stage, ...]:
+    """Stages that depend on no scored relation: one snapshot of the warehouse holds for all of them."""
+    late: set[str] = set()
+    found = []
+    for stage in plan.stages:
+        if reads(stage.sql, plan.dialect).side & late:
+            late |= {stage.relation.name}
+        else:
+            found.append(stage)
+        late |= {stage.scored.name} if stage.scored else set()
+    return tuple(found)
+
+
+def can_fuse(work: Workspace, plan: Plan, contracts: Iterable[FunctionContract]) -> bool:
+    """Whether the one stage may be read straight into the session, the stream itself being what pins its rows.
+
+    That holds the warehouse open for reading while scoring runs, so it must be big enough to be worth it and quick.
+    Call it with the warehouse attached.
+    """
+    if not work.persistent or len(plan.stages) != 1 or not plan.calls:
+        return False
+    if any(call.strategy != "stream" for call in plan.calls):
+        return False
+    rows = work.estimate(plan.stages[0].sql)
+    if rows is None or rows < FUSE_ROWS:
+        return False
+    cost = sum(contract.cost_per_row for contract in contracts)
+    return rows * (_PER_ROW + cost / _FLOPS) < FUSE_SECONDS
+
+
+def pin(work: Workspace, stages: Iterable[Stage], dialect: str) -> None:
+    """Materialise stages in one transaction, the warehouse attached only if one of them reads it."""
+    wanted = tuple(stages)
+    if not wanted:
+        return
+    touches = any(reads(stage.sql, dialect).warehouse for stage in wanted)
+    with work.warehouse() if touches else nullcontext(), work.transaction():
+        for stage in wanted:
+            work.execute(f"CREATE OR REPLACE TABLE {stage.relation.sql()} AS {stage.sql}")
+        fail_point("before_stage_commit")
+    fail_point("after_stage")
+
+
+def result_relation(node: str) -> Relation:
+    return Relation(f"{node}__result", STAGE, SIDE)
+
+
+def store_relation(call: Call) -> Relation:
+    return Relation(store_name(call.function, call.digest), STORE, SIDE)
+
+
+def drop(work: Workspace, relation: Relation) -> None:
+    """A table or a view of the side catalog, if it is there."""
+    found = work.rows(
+        "SELECT 'VIEW' FROM duckdb_views() WHERE database_name = ? AND schema_name = ? AND view_name = ? "
+        "UNION ALL SELECT 'TABLE' FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
+        (relation.catalog, relation.schema, relation.name) * 2,
+    )
+    for (kind,) in found:
+        work.execute(f"DROP {kind} {relation.sql()}")
+
+
+def clear(work: Workspace, plan: Plan) -> None:
+    """Leftovers of an earlier run of the node go before it starts (views first, they read the tables)."""
+    relations = [result_relation(plan.node)]
+    relations += [stage.scored for stage in reversed(plan.stages) if stage.scored]
+    relations += [stage.relation for stage in plan.stages]
+    for relation in relations:
+        drop(work, relation)
+
+
+@contextmanager
+def attached_if(work: Workspace, wanted: bool) -> Iterator[None]:
+    with work.warehouse() if wanted else nullcontext():
+        yield

@@ -1,0 +1,91 @@
+"""The store: one table per function and digest in the side file, one row per distinct input (design section 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlinfer.adapters.base import SIDE, STORE, Workspace
+from sqlinfer.relation import Relation, quote
+from sqlinfer.spec.function import FunctionContract
+from sqlinfer.spec.plan import Call
+
+RESERVED = ("input_key", "error", "scored_at", "run_id")
+
+
+def store_name(function: str, digest: str) -> str:
+    return f"{function}@{digest[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTable:
+    contract: FunctionContract
+
+    @property
+    def name(self) -> str:
+        return store_name(self.contract.name, self.contract.digest)
+
+    @property
+    def relation(self) -> Relation:
+        return Relation(self.name, STORE, SIDE)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names of the outputs, in the contract's order."""
+        return tuple(f"{o.name}_" if o.name.casefold() in RESERVED else o.name for o in self.contract.outputs)
+
+    def create(self) -> str:
+        outputs = ", ".join(
+            f"{quote(column)} {output.data_type}"
+            for column, output in zip(self.columns, self.contract.outputs, strict=True)
+        )
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.relation.sql()} (input_key UHUGEINT, {outputs}, error VARCHAR, "
+            "scored_at TIMESTAMPTZ, run_id VARCHAR)"
+        )
+
+    def value(self, alias: str) -> str:
+        """The call's result as SQL over a row of the store (all NULL where there is none)."""
+        if not self.contract.is_struct:
+            return f"{alias}.{quote(self.columns[0])}"
+        fields = ", ".join(
+            f"{quote(output.name)} := {alias}.{quote(column)}"
+            for column, output in zip(self.columns, self.contract.outputs, strict=True)
+        )
+        return f"CASE WHEN {alias}.input_key IS NOT NULL AND {alias}.error IS NULL THEN struct_pack({fields}) END"
+
+    def append(self, run_id: str, guarded: bool) -> str:
+        """Insert the Arrow table ``chunk`` (input_key, outputs…, error); ``guarded``: leave known keys out."""
+        names = ", ".join(quote(column) for column in self.columns)
+        where = (
+            f" WHERE NOT EXISTS (SELECT 1 FROM {self.relation.sql()} AS s WHERE s.input_key = c.input_key)"
+            if guarded
+            else ""
+        )
+        return (
+            f"INSERT INTO {self.relation.sql()} (input_key, {names}, error, scored_at, run_id) "
+            f"SELECT input_key, {names}, error, now(), '{run_id}' FROM chunk AS c{where}"
+        )
+
+
+def todo_sql(store: StoreTable, stage: Relation, call: Call) -> str:
+    """One rowid of the stage for each distinct key that the store does not have."""
+    key = quote(call.key or "")
+    return (
+        f"SELECT min(rowid) AS row_id FROM {stage.sql()} AS q WHERE {key} IS NOT NULL "
+        f"AND NOT EXISTS (SELECT 1 FROM {store.relation.sql()} AS s WHERE s.input_key = q.{key}) GROUP BY {key}"
+    )
+
+
+def count(work: Workspace, relation: Relation) -> int:
+    return int(work.rows(f"SELECT count(*) FROM {relation.sql()}")[0][0])
+
+
+def forget_errors(work: Workspace, contract: FunctionContract) -> int:
+    """Drop remembered failures, so that the next run tries those inputs again. Returns how many there were."""
+    store = StoreTable(contract)
+    if not work.has(store.relation):
+        return 0
+    failed = int(work.rows(f"SELECT count(*) FROM {store.relation.sql()} WHERE error IS NOT NULL")[0][0])
+    if failed:
+        work.execute(f"DELETE FROM {store.relation.sql()} WHERE error IS NOT NULL")
+    return failed
