@@ -142,7 +142,7 @@ def test_a_model_from_the_future_says_so(shop: Workshop, field: str, name: str) 
     assert "newer than the installed onnx knows" in error.message
 
 
-# -- external data ------------------------------------------------------------------------------------------------------
+# -- external data ---------------------------------------------------------------------------------------------------
 
 
 def external(location: str, offset: object = None, length: object = None) -> bytes:

@@ -172,7 +172,7 @@ def test_half_precision_comes_back_as_float(shop: Workshop) -> None:
         (ReturnField("value", "DOUBLE", output="probabilities"), "has several columns", "pick a column"),
         (ReturnField("value", "REAL[3]", output="probabilities"), "has 2 columns", None),
         (ReturnField("value", "REAL[2]", output="label"), "is one value per row", "declare a scalar type"),
-        (ReturnField("value", "BIGINT", output="probabilities", index=0), "which BIGINT cannot represent", "declare it as"),
+        (ReturnField("value", "BIGINT", output="probabilities", index=0), "BIGINT cannot represent", "declare it as"),
         (ReturnField("value", "DOUBLE", output="label"), "which DOUBLE cannot represent", "declare it as text"),
         (ReturnField("value", "TEXT", output="probabilities", index=1), "which TEXT cannot represent", "as real"),
         (ReturnField("value", "TEXT", output="label", index=0), "'index:' needs an output of shape [N,K]", None),

@@ -1,0 +1,208 @@
+"""The cache: found again without onnx, private to us, safe against others; the digest counts what changes results."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sqlinfer.errors import FunctionError, UsageError
+from sqlinfer.functions import describe, prepare_all
+from sqlinfer.functions import device as devices
+from sqlinfer.functions.cache import FileHashes
+from sqlinfer.project.values import FunctionConfig, ReturnField
+from sqlinfer.spec.function import Argument
+from sqlinfer.testing import onnx_builder as ob
+from sqlinfer.testing.workshop import Workshop
+
+AB = (("a", "DOUBLE"), ("b", "DOUBLE"))
+DATA = ob.linear([1.0, 2.0])
+
+
+@pytest.fixture
+def config(shop: Workshop) -> FunctionConfig:
+    return shop.declare(DATA, AB)
+
+
+def test_a_warm_cache_gives_the_same_value(shop: Workshop, config: FunctionConfig) -> None:
+    assert shop.prepare(config) == shop.prepare(config)
+
+
+def test_a_warm_cache_imports_neither_onnx_nor_a_session(shop: Workshop, config: FunctionConfig) -> None:
+    shop.prepare(config)
+    code = (
+        "import sys; from pathlib import Path; from sqlinfer.functions import prepare\n"
+        "from sqlinfer.project.values import FunctionConfig, ReturnField\n"
+        "from sqlinfer.spec.function import Argument; from sqlinfer.errors import Location\n"
+        f"f = Path({str(shop.folder)!r})\n"
+        "c = FunctionConfig(name='f', folder=f, location=Location(f / 'functions.yml', 3), path=f / 'f.onnx',\n"
+        "    arguments=(Argument('a', 'DOUBLE'), Argument('b', 'DOUBLE')), returns=(ReturnField('value', 'DOUBLE'),))\n"
+        f"p = prepare(c, cache_dir=Path({str(shop.cache)!r}))\n"
+        "print(p.contract.digest, sorted({'onnx', 'onnxruntime', 'torch', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [shop.prepare(config).contract.digest, "[]"]
+
+
+def test_a_cold_cache_imports_no_session() -> None:
+    code = "import sys; import sqlinfer.functions.build; print(sorted({'onnxruntime', 'torch'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_prepared_graph_is_a_private_copy(shop: Workshop, config: FunctionConfig) -> None:
+    prepared = shop.prepare(config)
+    before = prepared.graph.read_bytes()
+    shop.declare(ob.linear([5.0, 6.0]), AB)
+    assert prepared.graph.read_bytes() == before
+    assert prepared.graph.parent == shop.cache / prepared.contract.digest
+
+
+def test_parts_that_change_no_result_come_fresh_without_another_digest(shop: Workshop, config: FunctionConfig) -> None:
+    before = shop.prepare(config).contract
+    after = shop.prepare(replace(config, description="new", batch_size=64, tags=("x",), max_error_rate=0.5)).contract
+    assert after.digest == before.digest
+    assert (after.description, after.batch_size, after.tags, after.max_error_rate) == ("new", 64, ("x",), 0.5)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"arguments": (Argument("a", "REAL"), Argument("b", "DOUBLE"))},
+        {"arguments": (Argument("a", "DOUBLE", on_null="nan"), Argument("b", "DOUBLE"))},
+        {"arguments": (Argument("a", "DOUBLE", "default", 1.0), Argument("b", "DOUBLE"))},
+        {"arguments": (Argument("a", "DOUBLE", on_cast_error="null"), Argument("b", "DOUBLE"))},
+        {"on_invalid": "allow"},
+        {"precision": "fp16"},
+        {"device": "cuda"},
+        {"returns": (ReturnField("value", "REAL"),)},
+        {"returns": (ReturnField("value", "DOUBLE", activation="sigmoid"),)},
+        {"inputs": {"features": ("b", "a")}},
+    ],
+)
+def test_what_can_change_a_result_changes_the_digest(
+    shop: Workshop, config: FunctionConfig, edit: dict[str, Any]
+) -> None:
+    assert shop.prepare(replace(config, **edit)).contract.digest != shop.prepare(config).contract.digest
+
+
+def test_names_do_not_change_the_digest(shop: Workshop, config: FunctionConfig) -> None:
+    renamed = replace(config, name="other", arguments=(Argument("p", "DOUBLE"), Argument("q", "DOUBLE")))
+    prepared = shop.prepare(renamed)
+    assert prepared.contract.digest == shop.prepare(config).contract.digest
+    assert prepared.inputs[0].arguments == ("p", "q")
+
+
+def test_a_re_export_with_other_comments_keeps_the_digest(shop: Workshop, config: FunctionConfig) -> None:
+    import onnx
+
+    before = shop.prepare(config).contract.digest
+    model = onnx.load_model_from_string(DATA)
+    model.producer_version, model.doc_string, model.graph.node[0].doc_string = "9", "exported today", "stack trace"
+    assert shop.prepare(shop.declare(model.SerializeToString(), AB)).contract.digest == before
+
+
+def test_another_file_is_another_function(shop: Workshop, config: FunctionConfig) -> None:
+    before = shop.prepare(config).contract.digest
+    assert shop.prepare(shop.declare(ob.linear([1.0, 2.5]), AB)).contract.digest != before
+
+
+def test_a_damaged_or_deleted_cache_is_rebuilt(shop: Workshop, config: FunctionConfig) -> None:
+    prepared = shop.prepare(config)
+    prepared.graph.unlink()
+    (prepared.folder / "contract.json").unlink()
+    assert shop.prepare(config).graph.is_file()
+    for entry in (shop.cache / "keys").iterdir():
+        entry.write_text("{ half")
+    (shop.cache / "files.json").write_bytes(b"\xff")
+    assert shop.prepare(config) == prepared
+
+
+def test_preparing_at_the_same_time_is_safe(shop: Workshop, config: FunctionConfig) -> None:
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(shop.prepare(config).contract.digest)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(found)) == 1
+    assert not list(shop.cache.glob(".tmp-*"))
+
+
+def test_a_hash_is_remembered_by_stat_but_not_for_fresh_files(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    file.write_bytes(b"one")
+    hashes = FileHashes(tmp_path)
+    before = hashes.of(file)
+    stamp = file.stat()
+    file.write_bytes(b"two")
+    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert hashes.of(file) != before, "changed within one tick of the clock"
+    settled = FileHashes(tmp_path, now_ns=lambda: stamp.st_mtime_ns + 10**10)
+    settled.of(file)
+    settled.save()
+    assert str(file) in (tmp_path / "files.json").read_text()
+
+
+def test_the_family_is_pinned_at_the_first_preparation(shop: Workshop, config: FunctionConfig) -> None:
+    first = shop.prepare(config, resolve_family=lambda: "cuda").contract
+    later = shop.prepare(config, resolve_family=lambda: "cpu").contract
+    assert (first.device, later.device) == ("cuda", "cuda")
+    assert later.digest == first.digest
+
+
+def test_the_flag_overrides_the_pin_and_leaves_it(shop: Workshop, config: FunctionConfig) -> None:
+    pinned = shop.prepare(config, resolve_family=lambda: "cuda").contract
+    flagged = shop.prepare(config, device="cpu").contract
+    assert flagged.device == "cpu"
+    assert flagged.digest != pinned.digest
+    assert shop.prepare(config).contract.digest == pinned.digest
+
+
+def test_devices_of_one_family_share_a_digest(shop: Workshop, config: FunctionConfig) -> None:
+    digests = {shop.prepare(config, device=d).contract.digest for d in ("cuda", "cuda:0", "cuda:1")}
+    assert len(digests) == 1
+
+
+def test_the_probe_is_asked_once(shop: Workshop, config: FunctionConfig) -> None:
+    asked: list[int] = []
+
+    def probe() -> str:
+        asked.append(1)
+        return "cpu"
+
+    for _ in range(3):
+        shop.prepare(config, resolve_family=probe)
+    assert len(asked) == 1
+    assert devices.cheap_probe() in ("cpu", "cuda")
+
+
+def test_prepare_all_skips_the_disabled(shop: Workshop, config: FunctionConfig) -> None:
+    off = replace(config, name="off", enabled=False, path=None)
+    assert list(prepare_all([config, off], cache_dir=shop.cache)) == ["f"]
+
+
+def test_no_artifact_and_an_unknown_source_are_errors(shop: Workshop) -> None:
+    assert "names no artifact" in shop.refused(None).message
+    assert "unknown source 'onnxx'" in shop.refused(DATA, source="onnxx").message
+    assert not issubclass(FunctionError, UsageError)
+
+
+def test_describe_shows_the_binding_and_the_strategy(shop: Workshop) -> None:
+    arguments = (Argument("a", "DOUBLE", "default", 0), Argument("b", "INT"))
+    shown = describe(shop.make(DATA, arguments, description="A score."))
+    assert [(r.name, r.on_null, r.feeds) for r in shown.arguments] == [
+        ("a", "default 0", "features[:, 0] float[N,2]"),
+        ("b", "null", "features[:, 1] float[N,2]"),
+    ]
+    assert (shown.returns, shown.strategy, shown.device, shown.batch_size) == (
+        "DOUBLE", "stream", "cpu", "measured at the first run",
+    )  # fmt: skip
+    assert "operations a row" in shown.strategy_reason
