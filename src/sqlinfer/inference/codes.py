@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sqlinfer.inference.tensors import Array
 from sqlinfer.spec.function import PreparedFunction
@@ -32,6 +31,8 @@ def codes_of(column: pa.Array, vocabulary: pa.Array) -> Array:
         known = codes_of(column.dictionary.cast(pa.large_string()), vocabulary)
         picked: Array = known.take(column.indices.to_numpy(zero_copy_only=False))
         return picked
+    import pyarrow.compute as pc
+
     found = pc.index_in(column.cast(pa.large_string()), value_set=vocabulary)
     filled = found.fill_null(-1) if found.null_count else found
     codes: Array = filled.to_numpy(zero_copy_only=False).astype(np.int64)

@@ -28,7 +28,7 @@ from sqlinfer.types import arrow_type
 
 READ_ROWS = 122_880
 """Most rows of one task: DuckDB's row group, the size at which assembling is fastest."""
-TASK_SECONDS = 0.1
+TASK_SECONDS = 0.05
 TEXT_ROWS = 256
 DEFAULT_BATCH = 1024
 
@@ -186,7 +186,7 @@ class Session:
     # the layout
 
     def task_rows(self) -> int:
-        """Rows that one worker takes at a time: a tenth of a second, whole runs, at most a row group."""
+        """Rows that one worker takes at a time: a twentieth of a second, whole runs, at most a row group."""
         size = self._limits.batch_size
         if self._assembler.has_text:
             return TEXT_ROWS if self.device.family == "cpu" else 64 * TEXT_ROWS

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sqlinfer.errors import InferenceError
 
@@ -79,6 +78,8 @@ def column_values(column: pa.Array, element_type: str) -> Array:
 def list_lengths(column: pa.Array) -> Array:
     if pa.types.is_fixed_size_list(column.type):
         return np.full(len(column), column.type.list_size, dtype=np.int64)
+    import pyarrow.compute as pc  # 80 ms that numeric functions need not pay
+
     return numbers(pc.list_value_length(column)).astype(np.int64, copy=False)
 
 
