@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 from sqlinfer.errors import FunctionError, Location
 from sqlinfer.functions import prepare
 from sqlinfer.project.values import FunctionConfig, ReturnField
