@@ -76,6 +76,7 @@ CASES = [
         6,
         "default",
     ),
+    (PROFILES, "shop:\n  target: dev\n  outputs:\n    dev: {type: ducdb}\n", "type 'ducdb' is not", 4, "duckdb"),
     (FUNCTIONS, function("arguments:", "argments:"), "unknown key 'argments'", 4, "arguments"),
     (FUNCTIONS, function("returns:", "return:"), "unknown key 'return'", 7, "returns"),
     (FUNCTIONS, function("path:", "pth:"), "unknown key 'pth'", 3, "path"),

@@ -15,6 +15,8 @@ from sqlinfer.project.values import Profile
 from sqlinfer.project.yamlfile import YamlFile, read_yaml
 
 _SECRET_KEYS = re.compile(r"pass(word|wd|phrase)?$|token$|secret|private_key|credential|api_key|access_key", re.I)
+TYPES = ("duckdb", "postgres", "spark", "databricks", "snowflake", "bigquery", "redshift", "trino", "clickhouse")
+"""Names of dbt's adapters that are names of sqlglot's dialects too."""
 _PLACEHOLDER = re.compile(r"\$\$\$SECRET:(\w+)\$\$\$")
 
 
@@ -98,6 +100,9 @@ def _profile(file: YamlFile, name: str, target: str, config: dict[str, Any], sec
     if not isinstance(kind, str):
         raise file.error(f"'type' is missing in target '{target}'", keys, hint="for example 'type: duckdb'",
                          kind=ProfileError)  # fmt: skip
+    if kind not in TYPES:
+        raise file.error(f"type '{kind}' is not a warehouse that sqlinfer knows", (*keys, "type"), value=True,
+                         hint=did_you_mean(kind, TYPES), kind=ProfileError)  # fmt: skip
     try:
         threads = int(config.get("threads", 1))
     except (TypeError, ValueError):
