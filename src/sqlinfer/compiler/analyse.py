@@ -13,19 +13,23 @@ from sqlinfer.compiler.calls import PredictCall, calls_in, has_calls
 
 # DuckDB's aggregates that sqlglot parses as anonymous functions (duckdb_functions(), 1.5 and 2.0).
 _AGGREGATES = frozenset(
-    """any_value approx_count_distinct approx_quantile approx_top_k arbitrary arg_max arg_max_null arg_max_nulls_last
-    arg_min arg_min_null arg_min_nulls_last argmax argmin array_agg avg bit_and bit_or bit_xor bitstring_agg bool_and
-    bool_or corr count count_if count_star countif covar_pop covar_samp entropy favg first fsum group_concat histogram
-    histogram_exact kahan_sum kurtosis kurtosis_pop last list listagg mad max max_by mean median min min_by mode product
-    quantile quantile_cont quantile_disc regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx
-    regr_sxy regr_syy reservoir_quantile sem skewness stddev stddev_pop stddev_samp string_agg sum sumkahan var_pop
-    var_samp variance""".split()
+    """
+    any_value approx_count_distinct approx_quantile approx_top_k arbitrary arg_max arg_max_null
+    arg_max_nulls_last arg_min arg_min_null arg_min_nulls_last argmax argmin array_agg avg bit_and bit_or
+    bit_xor bitstring_agg bool_and bool_or corr count count_if count_star countif covar_pop covar_samp entropy
+    favg first fsum group_concat histogram histogram_exact kahan_sum kurtosis kurtosis_pop last list listagg mad
+    max max_by mean median min min_by mode product quantile quantile_cont quantile_disc regr_avgx regr_avgy
+    regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy reservoir_quantile sem skewness
+    stddev stddev_pop stddev_samp string_agg sum sumkahan var_pop var_samp variance
+    """.split()  # noqa: SIM905
 )
 
 _VOLATILE = frozenset(
-    """random rand uuid uuidv4 uuidv7 gen_random_uuid nextval currval setseed today transaction_timestamp now
+    """
+    random rand uuid uuidv4 uuidv7 gen_random_uuid nextval currval setseed today transaction_timestamp now
     current_timestamp current_date current_time localtime localtimestamp get_current_time get_current_timestamp
-    current_setting getvariable current_query txid_current stats clock_timestamp statement_timestamp newid""".split()
+    current_setting getvariable current_query txid_current stats clock_timestamp statement_timestamp newid
+    """.split()  # noqa: SIM905
 )
 _VOLATILE_TYPES = tuple(
     getattr(exp, name)
@@ -76,7 +80,7 @@ def _aggregates(node: exp.Expr) -> bool:
 
 
 def _windowed(window: exp.Window) -> exp.Expr:
-    inner = window.this
+    inner: exp.Expr = window.this
     while isinstance(inner, (exp.Filter, exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)):
         inner = inner.this
     return inner

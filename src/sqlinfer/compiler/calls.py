@@ -6,7 +6,7 @@ from predict('f', (select …)) · from predict('f', t) · ML.PREDICT(MODEL f, �
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ class PredictCall(exp.Expression, exp.Func):
 
     arg_types = {"this": True, "expressions": False}  # noqa: RUF012
     is_var_len_args = True
-    _sql_names = ("SQLINFER_PREDICT",)
+    _sql_names = ["SQLINFER_PREDICT"]  # noqa: RUF012
 
     @property
     def function(self) -> str:
@@ -36,6 +36,14 @@ class Source:
 
     sql: str
     path: Path | None = None
+    locator: Callable[[int, int], Location] | None = None
+    """Offsets in ``sql`` → the place in the file it was rendered from."""
+
+    def place(self, start: int, end: int) -> Location:
+        """Where ``sql[start:end]`` stands in the user's file."""
+        if self.locator is not None:
+            return self.locator(start, end)
+        return Location.in_source(self.sql, start, end, self.path)
 
     def locate(self, node: exp.Expr) -> Location:
         """The span of a node: from its first to its last token that kept a position, or the whole call."""
@@ -43,7 +51,7 @@ class Source:
         if not spans:
             return Location(self.path)
         start, end = min(s for s, _ in spans), max(e for _, e in spans)
-        return Location.in_source(self.sql, start, self._closing(start, end), self.path)
+        return self.place(start, self._closing(start, end))
 
     def _closing(self, start: int, end: int) -> int:
         """Past the parenthesis that closes what ``sql[start:end]`` opened."""
@@ -58,12 +66,31 @@ class Source:
 
     def quote(self, node: exp.Expr, dialect: str) -> str:
         """The call as it reads in the query."""
-        where = self.locate(node)
-        if where.text is not None and where.column is not None:
-            text = where.text[where.column - 1 : where.column - 1 + where.length]
+        spans = [(n.meta["start"], n.meta["end"] + 1) for n in node.walk() if n.meta.get("start") is not None]
+        if spans:
+            start, end = min(s for s, _ in spans), max(e for _, e in spans)
+            text = " ".join(self.sql[start : self._closing(start, end)].split())
             if text.count("(") == text.count(")") and "(" in text:
                 return text
         return node.sql(dialect=dialect)
+
+
+class _Known:
+    """Functions by case-insensitive name; a contract is only read when it is called."""
+
+    def __init__(self, functions: Mapping[str, FunctionContract]) -> None:
+        self._functions = functions
+        self._folded = {name.casefold(): name for name in functions}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._folded.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name.casefold() in self._folded
+
+    def __getitem__(self, name: str) -> FunctionContract:
+        return self._functions[self._folded[name.casefold()]]
 
 
 def calls_in(node: exp.Expr | None) -> Iterator[PredictCall]:
@@ -81,33 +108,33 @@ def canonicalise(query: exp.Query, functions: Mapping[str, FunctionContract], so
     Raises:
         UnknownFunction, CallError: with the span of the call.
     """
-    known = {name.casefold(): contract for name, contract in functions.items()}
-    for node in list(query.find_all(exp.Table)):
-        _table_form(node, known, source)
-    for node in list(query.find_all(exp.Predict)):
-        node.replace(exp.Anonymous(this=PREDICT, expressions=[node.this, node.expression]))
+    known = _Known(functions)
+    for table in list(query.find_all(exp.Table)):
+        _table_form(table, known, source)
+    for ml in list(query.find_all(exp.Predict)):
+        ml.replace(exp.Anonymous(this=PREDICT, expressions=[ml.this, ml.expression]))
     # Inner calls first: an argument may be a call itself.
     for node in reversed(list(query.find_all(exp.Anonymous))):
         name = str(node.this)
         if name.casefold() == PREDICT:
             node.replace(_scalar_form(node, node.expressions, known, source))
-        elif name.casefold() in known and node.parent is not None:
-            node.replace(_bound(node, known[name.casefold()], node.expressions, source))
+        elif name in known and node.parent is not None:
+            node.replace(_bound(node, known[name], node.expressions, source))
     return query
 
 
-def _scalar_form(
-    node: exp.Expr, arguments: list[exp.Expr], known: Mapping[str, FunctionContract], source: Source
-) -> exp.Expr:
+def _scalar_form(node: exp.Expr, arguments: list[exp.Expr], known: _Known, source: Source) -> exp.Expr:
     if not arguments:
-        raise CallError("predict() needs the name of a function", hint="predict('f', a, b)", location=source.locate(node))
+        raise CallError(
+            "predict() needs the name of a function", hint="predict('f', a, b)", location=source.locate(node)
+        )
     return _bound(node, _contract(arguments[0], known, source), arguments[1:], source)
 
 
-def _contract(name: exp.Expr, known: Mapping[str, FunctionContract], source: Source) -> FunctionContract:
-    if isinstance(name, exp.Literal) and name.is_string:
-        text = name.name
-    elif isinstance(name, exp.Column) and not name.table and name.this.quoted is False:
+def _contract(name: exp.Expr, known: _Known, source: Source) -> FunctionContract:
+    if (isinstance(name, exp.Literal) and name.is_string) or (
+        isinstance(name, exp.Column) and not name.table and name.this.quoted is False
+    ):
         text = name.name
     else:
         raise CallError(
@@ -115,10 +142,9 @@ def _contract(name: exp.Expr, known: Mapping[str, FunctionContract], source: Sou
             hint="predict('f', a, b)",
             location=source.locate(name.parent or name),
         )
-    contract = known.get(text.casefold())
-    if contract is None:
-        raise UnknownFunction.for_call(text, [c.name for c in known.values()], source.locate(name.parent or name))
-    return contract
+    if text not in known:
+        raise UnknownFunction.for_call(text, known.names, source.locate(name.parent or name))
+    return known[text]
 
 
 def _bound(node: exp.Expr, contract: FunctionContract, arguments: list[exp.Expr], source: Source) -> PredictCall:
@@ -176,7 +202,7 @@ def _wrong_count(
     return CallError(message, hint=f"{contract.name}({wanted})", location=location)
 
 
-def _table_form(table: exp.Table, known: Mapping[str, FunctionContract], source: Source) -> None:
+def _table_form(table: exp.Table, known: _Known, source: Source) -> None:
     """``from predict('f', input)`` → a derived table with every input column and the function's outputs."""
     call = table.this
     if isinstance(call, exp.Predict):
@@ -196,7 +222,7 @@ def _table_form(table: exp.Table, known: Mapping[str, FunctionContract], source:
     table.replace(_scored_input(contract, _input(arguments[1], source), table).subquery(alias, copy=False))
 
 
-def _table_contract(name: exp.Expr, known: Mapping[str, FunctionContract], source: Source) -> FunctionContract:
+def _table_contract(name: exp.Expr, known: _Known, source: Source) -> FunctionContract:
     if isinstance(name, exp.Table):  # ML.PREDICT(MODEL `f`, …)
         name = exp.Literal.string(name.name)
     return _contract(name, known, source)

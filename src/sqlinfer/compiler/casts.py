@@ -35,7 +35,9 @@ def fit(given: str | None, wanted: str) -> Fit:
     if types.is_text(wanted):
         return "same" if given == "VARCHAR" else "safe"
     temporal = ("DATE", "TIME", "INTERVAL")
-    if types.is_numeric(wanted) and given.startswith(temporal) or types.is_numeric(given) and wanted.startswith(temporal):
+    if (types.is_numeric(wanted) and given.startswith(temporal)) or (
+        types.is_numeric(given) and wanted.startswith(temporal)
+    ):
         return "never"
     if given in _RANK and wanted in _RANK and not wanted.startswith("U") and not given.startswith("U"):
         return "safe" if _RANK[given] <= _RANK[wanted] else "checked"
@@ -95,7 +97,10 @@ def _cast_failed(raw: exp.Expr, value: exp.Expr, argument: Argument, given: str 
 def _lossy(raw: exp.Expr, value: exp.Expr, wanted: str, given: str | None) -> exp.Expr | None:
     if types.is_integer(wanted) and given is not None:
         if types.is_text(given):
-            return exp.NEQ(this=_cast(raw, "DOUBLE", safe=False), expression=_cast(_cast(raw, wanted, safe=False), "DOUBLE", safe=False))
+            return exp.NEQ(
+                this=_cast(raw, "DOUBLE", safe=False),
+                expression=_cast(_cast(raw, wanted, safe=False), "DOUBLE", safe=False),
+            )
         if types.is_float(given) or types.is_decimal(given):
             return exp.NEQ(this=raw.copy(), expression=_cast(raw, wanted, safe=False))
     if wanted == "DOUBLE" and given in ("BIGINT", "UBIGINT", "INT128", "UINT128"):

@@ -6,7 +6,6 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TypeVar
 
 from sqlglot import exp
@@ -35,11 +34,10 @@ def may_call(sql: str, functions: Mapping[str, FunctionContract]) -> bool:
 
 
 def compile_query(
-    sql: str,
+    source: Source,
     catalog: Catalog,
     *,
     node: str,
-    path: Path | None = None,
     output: tuple[Column, ...] = (),
     limit: int | None = None,
     namespace: Relation = NAMESPACE,
@@ -52,14 +50,15 @@ def compile_query(
     Raises:
         CompileError: with file, line and span.
     """
-    return _deep(lambda: _compile(sql, catalog, node, Source(sql, path), output, limit, namespace))
+    return _deep(lambda: _compile(catalog, node, source, output, limit, namespace))
 
 
 def _compile(
-    sql: str, catalog: Catalog, node: str, source: Source, output: tuple[Column, ...], limit: int | None, place: Relation
+    catalog: Catalog, node: str, source: Source, output: tuple[Column, ...], limit: int | None, place: Relation
 ) -> Plan:
+    sql = source.sql
     names = tuple(c.name for c in output)
-    query = _parsed(sql, catalog, source) if may_call(sql, catalog.functions) else None
+    query = _parsed(catalog, source) if may_call(sql, catalog.functions) else None
     if query is None or not has_calls(query):
         text = sql.strip().rstrip(";")
         text = f"select * from (\n{text}\n) as _preview limit {limit}" if limit is not None else text
@@ -85,8 +84,8 @@ def _compile(
     return Plan(node, catalog.dialect, sql, tuple(builder.stages), Result(text, columns), tuple(applied))
 
 
-def _parsed(sql: str, catalog: Catalog, source: Source) -> exp.Query:
-    return canonicalise(parse(sql, catalog.dialect, path=source.path), catalog.functions, source)
+def _parsed(catalog: Catalog, source: Source) -> exp.Query:
+    return canonicalise(parse(source, catalog.dialect), catalog.functions, source)
 
 
 def _check_relations(query: exp.Query, catalog: Catalog, source: Source) -> None:
@@ -134,11 +133,11 @@ def _name_output(query: exp.Expr, names: tuple[str, ...]) -> None:
 # For the catalog: what a query reads, and the same query without predictions
 
 
-def reads(sql: str, catalog: Catalog, path: Path | None = None) -> tuple[tuple[Relation, ...], tuple[str, ...]]:
+def reads(source: Source, catalog: Catalog) -> tuple[tuple[Relation, ...], tuple[str, ...]]:
     """The relations and table functions that a query with calls names, for the catalog to look up."""
 
     def look() -> tuple[tuple[Relation, ...], tuple[str, ...]]:
-        query = parse(sql, catalog.dialect, path=path)
+        query = parse(source, catalog.dialect)
         tables = [t for t in query.find_all(exp.Table) if isinstance(t.this, exp.Identifier)]
         relations = dict.fromkeys(Relation(t.name, t.db or None, t.catalog or None) for t in tables)
         return tuple(relations), table_functions(query, catalog.dialect)
@@ -146,16 +145,16 @@ def reads(sql: str, catalog: Catalog, path: Path | None = None) -> tuple[tuple[R
     return _deep(look)
 
 
-def without_predictions(sql: str, catalog: Catalog, path: Path | None = None) -> str:
+def without_predictions(source: Source, catalog: Catalog) -> str:
     """The query with each call replaced by a typed NULL: same columns and types, nothing to score.
 
     The call's arguments stay in it, so that the warehouse's own binder checks them.
     """
 
     def replaced() -> str:
-        if not may_call(sql, catalog.functions):
-            return sql.strip().rstrip(";")
-        query = _parsed(sql, catalog, Source(sql, path))
+        if not may_call(source.sql, catalog.functions):
+            return source.sql.strip().rstrip(";")
+        query = _parsed(catalog, source)
         for call in reversed(list(query.find_all(PredictCall))):
             contract = catalog.functions[call.function]
             typed = exp.Cast(this=exp.null(), to=exp.DataType.build(contract.return_type, dialect="duckdb"))

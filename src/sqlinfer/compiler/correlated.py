@@ -11,16 +11,12 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from sqlinfer.compiler.analyse import (
-    calls_in,
-    columns_in,
     flat_conjuncts,
-    has_calls,
     inner_aliases,
     is_aggregated,
     own_calls,
     sources,
     tables_of,
-    text,
 )
 from sqlinfer.compiler.calls import PredictCall
 from sqlinfer.compiler.layers import ROWS, level_of
@@ -33,8 +29,8 @@ if TYPE_CHECKING:
 def rewrite(select: exp.Select, node: exp.Query, calls: list[PredictCall], planner: Planner) -> None:
     """Make ``node``, a correlated subquery of ``select`` with calls, free of the given calls."""
     query = node.unnest() if isinstance(node, exp.Subquery) else node
-    if isinstance(query, exp.SetOperation):
-        _refuse(calls[0], planner)
+    if not isinstance(query, exp.Select):
+        raise _refusal(calls[0], planner)
     own = set(sources(query))
     if _hoistable(query, calls):
         _hoist(node, query)
@@ -42,7 +38,7 @@ def rewrite(select: exp.Select, node: exp.Query, calls: list[PredictCall], plann
     inner_only = all(tables_of(c) <= own | inner_aliases(query) and tables_of(c) for c in calls)
     by_rows = all(level_of(c, query) == ROWS for c in own_calls(query) if c in calls)
     if not inner_only or not by_rows or not _movable(query, own):
-        _refuse(calls[0], planner)
+        raise _refusal(calls[0], planner)
     rewritten = planner.visit(query.copy())
     query.replace(rewritten)
 
@@ -70,9 +66,7 @@ def _hoistable(query: exp.Select, calls: list[PredictCall]) -> bool:
     if not isinstance(query.parent, (exp.Subquery, exp.Paren)) and not isinstance(query, exp.Select):
         return False
     projection = query.expressions[0]
-    return all(level_of(c, query) != ROWS for c in calls) and all(
-        c in list(own_calls(projection)) for c in calls
-    )
+    return all(level_of(c, query) != ROWS for c in calls) and all(c in list(own_calls(projection)) for c in calls)
 
 
 def _hoist(node: exp.Query, query: exp.Select) -> None:
@@ -93,12 +87,9 @@ def _hoist(node: exp.Query, query: exp.Select) -> None:
     node.replace(root)
 
 
-def _refuse(call: PredictCall, planner: Planner) -> None:
-    raise UnsupportedQuery(
+def _refusal(call: PredictCall, planner: Planner) -> UnsupportedQuery:
+    return UnsupportedQuery(
         "predict() with a correlated argument cannot be planned here",
         hint="join the two relations in a CTE and predict over its rows",
         location=planner.builder.source.locate(call),
     )
-
-
-__all__ = ["calls_in", "columns_in", "has_calls", "rewrite", "text"]

@@ -164,7 +164,8 @@ def hoist_into_prefix(select: exp.Select, builder: Builder) -> None:
         if isinstance(source, (exp.Table, exp.Subquery)) and not isinstance(source.this, exp.Func):
             continue
         target = source.this if isinstance(source, exp.Lateral) else source
-        inner = set(sources(target.unnest())) if isinstance(target.unnest(), exp.Select) else set()
+        query = target.unnest()
+        inner = set(sources(query)) if isinstance(query, exp.Select) else set()
         for call in list(calls_in(source)):
             tables = tables_of(call)
             if not tables or tables & inner or call.find_ancestor(type(call)) is not None:
@@ -195,8 +196,9 @@ def _compute_in_source(select: exp.Select, call: exp.Expr, alias: str, builder: 
     columns = [exp.alias_(exp.column(n, table=inner_alias, quoted=True), n, quoted=True) for n in used]
     bare = source.copy()
     bare.set("joins", None)
-    bare.set("alias", exp.TableAlias(this=exp.to_identifier(inner_alias, quoted=True),
-                                     columns=(source.args["alias"].args.get("columns") if source.args.get("alias") else None)))  # fmt: skip
+    columns_alias = source.args["alias"].args.get("columns") if source.args.get("alias") else None
+    inner_name = exp.to_identifier(inner_alias, quoted=True)
+    bare.set("alias", exp.TableAlias(this=inner_name, columns=columns_alias))
     derived = exp.select(*columns, computed, copy=False).from_(bare).subquery(alias, copy=False)
     for found in list(calls_in(select)):
         if text(found) == identity:
@@ -251,6 +253,7 @@ def _columns_of(source: exp.Expr, builder: Builder) -> list[str]:
 
     if isinstance(source, exp.Subquery):
         return [e.alias_or_name for e in source.this.selects]
-    found = builder.catalog.find(Relation(source.name, source.args["db"].name if source.args.get("db") else None,
-                                          source.args["catalog"].name if source.args.get("catalog") else None))  # fmt: skip
+    if not isinstance(source, exp.Table):
+        return []
+    found = builder.catalog.find(Relation(source.name, source.db or None, source.catalog or None))
     return [c.name for c in found.columns] if found is not None else []

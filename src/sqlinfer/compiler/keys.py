@@ -47,7 +47,9 @@ def _fixed(arguments: Sequence[exp.Expr]) -> exp.Expr:
 def _rehashed(argument: exp.Expr, index: int) -> exp.Expr:
     salt = (_SALTS[0] * (index + 1) + _SALTS[1]) % 2**63
     inner = exp.Anonymous(this="hash", expressions=[argument.copy()])
-    return exp.Anonymous(this="xor", expressions=[inner, exp.cast(exp.Literal.number(salt), "UBIGINT", dialect="duckdb")])
+    return exp.Anonymous(
+        this="xor", expressions=[inner, exp.cast(exp.Literal.number(salt), "UBIGINT", dialect="duckdb")]
+    )
 
 
 def _encoded(argument: exp.Expr, data_type: str) -> exp.Expr:

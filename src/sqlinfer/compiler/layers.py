@@ -150,7 +150,10 @@ class _Columns:
 
 
 def _outer(
-    select: exp.Select, above: Callable[[exp.Expr], exp.Expr | None], filters: list[exp.Expr], without: tuple[str, ...] = ()
+    select: exp.Select,
+    above: Callable[[exp.Expr], exp.Expr | None],
+    filters: list[exp.Expr],
+    without: tuple[str, ...] = (),
 ) -> exp.Select:
     outer = exp.Select()
     outer.set("expressions", [_named(e, replace_top_down(e, above)) for e in select.expressions])

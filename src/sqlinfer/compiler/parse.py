@@ -6,23 +6,24 @@ Nesting is bounded before sqlglot sees the text: its recursive descent would ove
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from sqlglot import exp, tokens
+from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError as SqlglotParseError
 from sqlglot.errors import SqlglotError, TokenError
+from sqlglot.tokenizer_core import TokenType
 
+from sqlinfer.compiler.calls import Source
 from sqlinfer.errors import Location, ParseError, UnsupportedQuery
 
 MAX_DEPTH = 120
 """Nested parentheses, brackets, CASE … END and prefix operators; recursion takes about eight frames for each."""
 MAX_TOKENS = 2_000_000
 
-_OPEN = {tokens.TokenType.L_PAREN, tokens.TokenType.L_BRACKET, tokens.TokenType.L_BRACE, tokens.TokenType.CASE}
-_CLOSE = {tokens.TokenType.R_PAREN, tokens.TokenType.R_BRACKET, tokens.TokenType.R_BRACE, tokens.TokenType.END}
-_PREFIX = {tokens.TokenType.NOT, tokens.TokenType.DASH, tokens.TokenType.TILDE, tokens.TokenType.PLUS}
+_OPEN = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE}
+_CLOSE = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
+_PREFIX = {TokenType.NOT, TokenType.DASH, TokenType.TILDE, TokenType.PLUS}
 
 
 @lru_cache(maxsize=32)
@@ -33,7 +34,7 @@ def dialect_of(name: str) -> Dialect:
 
     class Parser(parser):  # type: ignore[valid-type, misc]
         FUNCTIONS = {key: value for key, value in parser.FUNCTIONS.items() if key != "PREDICT"}  # noqa: RUF012
-        FUNCTION_PARSERS = parser.FUNCTION_PARSERS | (  # noqa: RUF012
+        FUNCTION_PARSERS = parser.FUNCTION_PARSERS | (
             {"PREDICT": _parse_predict} if "PREDICT" in parser.FUNCTION_PARSERS else {}
         )
 
@@ -49,41 +50,41 @@ def _parse_predict(parser: Any) -> exp.Expr:
     return exp.Anonymous(this="predict", expressions=parser._parse_csv(parser._parse_lambda))
 
 
-def parse(sql: str, dialect: str, *, path: Path | None = None) -> exp.Query:
+def parse(source: Source, dialect: str) -> exp.Query:
     """One query.
 
     Raises:
         ParseError: the text does not parse, is empty, or holds several statements.
         UnsupportedQuery: it is nested too deep, or it is no SELECT.
     """
-    ours = dialect_of(dialect)
-    _check_depth(sql, ours, path)
+    ours, sql = dialect_of(dialect), source.sql
+    _check_depth(source, ours)
     try:
         statements = [s for s in ours.parser().parse(ours.tokenize(sql), sql) if s is not None]
     except SqlglotParseError as error:
-        raise _translated(error, sql, path) from error
+        raise _translated(error, source) from error
     except RecursionError:
         raise UnsupportedQuery("the SQL is nested too deep", hint="split it into CTEs or models") from None
     except SqlglotError as error:
-        raise ParseError(f"the SQL does not parse: {error}", location=Location(path)) from error
+        raise ParseError(f"the SQL does not parse: {error}", location=Location(source.path)) from error
     if len(statements) != 1:
         what = "holds several statements" if statements else "is empty"
-        raise ParseError(f"the SQL {what}", hint="a model is one SELECT", location=Location(path))
+        raise ParseError(f"the SQL {what}", hint="a model is one SELECT", location=Location(source.path))
     query = statements[0]
     if isinstance(query, exp.Subquery) and not query.args.get("alias"):
         query = query.unnest()
     if not isinstance(query, exp.Query):
-        raise UnsupportedQuery(
-            f"a model is one SELECT, this is {query.key.upper()}", location=Location.in_source(sql, 0, 1, path)
-        )
+        raise UnsupportedQuery(f"a model is one SELECT, this is {query.key.upper()}", location=source.place(0, 1))
     return query
 
 
-def _check_depth(sql: str, dialect: Dialect, path: Path | None) -> None:
+def _check_depth(source: Source, dialect: Dialect) -> None:
     try:
-        stream = dialect.tokenize(sql)
+        stream = dialect.tokenize(source.sql)
     except TokenError as error:
-        raise ParseError(f"the SQL does not parse: {_first_line(str(error))}", location=Location(path)) from error
+        raise ParseError(
+            f"the SQL does not parse: {_first_line(str(error))}", location=Location(source.path)
+        ) from error
     if len(stream) > MAX_TOKENS:
         raise UnsupportedQuery(f"the SQL has more than {MAX_TOKENS} tokens")
     depth = prefix = 0
@@ -95,21 +96,21 @@ def _check_depth(sql: str, dialect: Dialect, path: Path | None) -> None:
             raise UnsupportedQuery(
                 f"the SQL is nested more than {MAX_DEPTH} levels deep",
                 hint="split it into CTEs or models",
-                location=Location.in_source(sql, token.start, token.end + 1, path),
+                location=source.place(token.start, token.end + 1),
             )
 
 
-def _translated(error: SqlglotParseError, sql: str, path: Path | None) -> ParseError:
+def _translated(error: SqlglotParseError, source: Source) -> ParseError:
     first = error.errors[0] if error.errors else {}
     line, column = first.get("line"), first.get("col")
     text = first.get("highlight") or ""
-    lines = sql.splitlines()
-    location = Location(path)
+    lines = source.sql.splitlines(keepends=True)
+    location = Location(source.path)
     if line and column and line <= len(lines):
         length = max(1, len(text.splitlines()[0])) if text else 1
         # sqlglot counts a token's column at its end
-        begin = max(1, column - length + 1)
-        location = Location(path, line, begin, length, lines[line - 1])
+        end = sum(len(item) for item in lines[: line - 1]) + column
+        location = source.place(max(0, end - length), end)
     reason = first.get("description") or _first_line(str(error))
     if "SENTINEL" in reason:
         reason = "the query ends too early"

@@ -1,10 +1,10 @@
-"""What the rest of a query reads from the warehouse besides scored rows is staged too, so that all of it is one moment."""
+"""What the rest of a query reads besides scored rows is staged too, so that all of it is one moment."""
 
 from __future__ import annotations
 
 from sqlglot import exp
 
-from sqlinfer.compiler.analyse import columns_in, inner_aliases, sources, tables_of, text
+from sqlinfer.compiler.analyse import columns_in, inner_aliases, tables_of, text
 from sqlinfer.compiler.stages import Builder
 
 
@@ -25,13 +25,13 @@ class Pins:
         for node in list(holder.find_all(exp.Subquery)):
             if self._stageable(node, holder):
                 self._stage_subquery(node)
-        for node in list(holder.find_all(exp.Select, exp.SetOperation)):
-            if node is not query and self._expression_query(node, holder):
-                node.replace(self._read_all(node))
+        for inner in list(holder.find_all(exp.Select, exp.SetOperation)):
+            if inner is not query and self._expression_query(inner, holder):
+                inner.replace(self._read_all(inner))
         for table in list(holder.find_all(exp.Table)):
             if not self.builder.is_staged(table) and _attached(table, holder):
                 self._stage_table(table, holder)
-        result = holder.this
+        result: exp.Expr = holder.this
         result.pop()
         return result
 
@@ -40,9 +40,10 @@ class Pins:
         identity = text(query)
         if identity not in self._known:
             bare = self.pin(query.copy()) if self.builder.reads_scored(query) else query
+            assert isinstance(bare, exp.Query)
             names = [e.alias_or_name for e in query.selects]  # type: ignore[attr-defined]
-            stage = self.builder.add(bare, tuple(names))  # type: ignore[arg-type]
-            self.builder.column_types[stage.relation.name] = {n: None for n in names}
+            stage = self.builder.add(bare, tuple(names))
+            self.builder.column_types[stage.relation.name] = dict.fromkeys(names)
             self._known[identity] = stage.relation.expression()
         return self._known[identity].copy()
 
@@ -54,7 +55,9 @@ class Pins:
         relation = self.materialise(body)
         for table in references:
             replacement = relation.copy()
-            replacement.set("alias", table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
+            replacement.set(
+                "alias", table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(name, quoted=True))
+            )
             for key in ("joins", "pivots", "sample"):
                 replacement.set(key, table.args.get(key))
             table.replace(replacement)
@@ -120,8 +123,10 @@ class Pins:
             source.set(key, None)
         columns = [exp.alias_(exp.column(n, table=alias, quoted=True), n, quoted=True) for n in used]
         if table.args.get("pivots"):
-            columns = [exp.Star()]  # type: ignore[list-item]
-        query = exp.select(*(columns or [exp.alias_(exp.Literal.number(1), "_", quoted=True)]), copy=False).from_(source)
+            columns = [exp.Star()]
+        query = exp.select(*(columns or [exp.alias_(exp.Literal.number(1), "_", quoted=True)]), copy=False).from_(
+            source
+        )
         relation = self.materialise(query)
         for key in ("alias", "joins", "pivots"):
             relation.set(key, table.args.get(key))
@@ -141,6 +146,3 @@ def _attached(node: exp.Expr, holder: exp.Expr) -> bool:
     while current is not None and current is not holder:
         current = current.parent
     return current is holder
-
-
-__all__ = ["Pins", "sources"]

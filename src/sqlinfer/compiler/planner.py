@@ -10,7 +10,6 @@ from sqlinfer.compiler import correlated, joins
 from sqlinfer.compiler.analyse import (
     calls_in,
     columns_in,
-    flat_conjuncts,
     has_calls,
     inner_aliases,
     is_aggregated,
@@ -22,7 +21,7 @@ from sqlinfer.compiler.analyse import (
     walk_own,
 )
 from sqlinfer.compiler.calls import PredictCall
-from sqlinfer.compiler.layers import GROUPS, ROWS, WINDOWS, level_of, lift_aggregates, lift_windows
+from sqlinfer.compiler.layers import GROUPS, WINDOWS, level_of, lift_aggregates, lift_windows
 from sqlinfer.compiler.pins import Pins
 from sqlinfer.compiler.sites import Site, filters, ordered_conjuncts, sites
 from sqlinfer.compiler.stages import Builder, Layer, column_type
@@ -40,7 +39,7 @@ class Planner:
         self.functions = functions
         self.pins = Pins(builder)
 
-    def result(self, query: exp.Query) -> exp.Query:
+    def result(self, query: exp.Query) -> exp.Expr:
         """The query over stages and scored relations only."""
         return self.pins.pin(self.visit(query))
 
@@ -360,6 +359,3 @@ def _values(values: exp.Values, columns: list[str] | None = None) -> exp.Expr:
     for branch in branches[1:]:
         whole = exp.Union(this=whole, expression=branch, distinct=False)
     return whole
-
-
-__all__ = ["ROWS", "Planner", "flat_conjuncts"]

@@ -44,7 +44,8 @@ class _Occurrence:
 
 def filters(select: exp.Select) -> tuple[list[exp.Expr], list[exp.Expr]]:
     """WHERE split into what may stand below the model and what holds calls or outer columns."""
-    below, above = [], []
+    below: list[exp.Expr] = []
+    above: list[exp.Expr] = []
     names = set(sources(select))
     for part in flat_conjuncts(select.args.get("where")):
         local = tables_of(part) <= names | inner_aliases(part)
@@ -117,9 +118,7 @@ def _ranked(found: dict[str, list[_Occurrence]], functions: Mapping[str, Functio
     return sorted(found, key=lambda identity: costs[identity])
 
 
-def _guard(
-    occurrences: list[_Occurrence], order: dict[str, int], identity: str, select: exp.Select
-) -> exp.Expr | None:
+def _guard(occurrences: list[_Occurrence], order: dict[str, int], identity: str, select: exp.Select) -> exp.Expr | None:
     """The disjunction of the occurrences' guards; None as soon as one of them is unguarded."""
     own = order[identity]
     names = set(sources(select))

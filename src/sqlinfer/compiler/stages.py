@@ -171,7 +171,9 @@ class Layer:
     ) -> str:
         """Add what one argument needs; the name of its final column."""
         given = self._type(value)
-        plain = site.guard is None and fit(given, argument.data_type) == "same" and argument.on_null in ("null", "error")
+        plain = (
+            site.guard is None and fit(given, argument.data_type) == "same" and argument.on_null in ("null", "error")
+        )
         if plain:
             name = next((n for n, e in raw.items() if text(e) == text(value)), None)
             if name is None:

@@ -15,7 +15,7 @@ def inline_ctes(query: exp.Query) -> exp.Query:
         if clause.args.get("recursive"):
             continue
         for cte in reversed(list(clause.expressions)):
-            owner = clause.parent
+            owner = clause.parent or query
             references = [t for t in owner.find_all(exp.Table) if t.name == cte.alias and not t.db]
             if len(references) == 1:
                 _inline(references[0], cte)

@@ -77,7 +77,7 @@ def _call_columns_in_outer_joins(select: exp.Select, derived: exp.Subquery) -> b
     ]
     places += [j.this for j in select.args.get("joins") or [] if not isinstance(j.this, (exp.Table, exp.Subquery))]
     places += select.args.get("laterals") or []
-    places += [n for n in select.find_all(exp.Lambda, exp.Comprehension, exp.Lateral)]
+    places += list(select.find_all(exp.Lambda, exp.Comprehension, exp.Lateral))
     alias = derived.alias
     return any(c.table == alias and c.name in scored for p in places for c in p.find_all(exp.Column))
 
@@ -101,7 +101,7 @@ def _merge_into(select: exp.Select, derived: exp.Subquery) -> None:
             parent.set("this", source)
         outer_joins[index + 1 : index + 1] = joins
     else:
-        parent.set("this", source)
+        select.args["from_"].set("this", source)
         outer_joins = joins + outer_joins
     select.set("joins", outer_joins or None)
     _substitute(select, alias, projections)
@@ -122,9 +122,11 @@ def _substitute(select: exp.Select, alias: str, projections: dict[str, exp.Expr]
 def _substituted(condition: exp.Expr, alias: str, projections: dict[str, exp.Expr]) -> exp.Expr:
     return replace_top_down(
         condition,
-        lambda n: parenthesised(projections[n.name], n)
-        if isinstance(n, exp.Column) and n.table == alias and n.name in projections
-        else None,
+        lambda n: (
+            parenthesised(projections[n.name], n)
+            if isinstance(n, exp.Column) and n.table == alias and n.name in projections
+            else None
+        ),
     )
 
 

@@ -19,7 +19,7 @@ def prune(query: exp.Query) -> exp.Query:
         if isinstance(inner, exp.Select) and not _needs_its_projections(inner):
             inner.set("expressions", [exp.alias_(exp.Literal.number(1), "_", quoted=True)])
             inner.set("order", None)
-    return pushdown_projections(query)  # type: ignore[return-value]
+    return pushdown_projections(query)
 
 
 def _needs_its_projections(select: exp.Select) -> bool:

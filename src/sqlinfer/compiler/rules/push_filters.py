@@ -22,7 +22,8 @@ def push_filters(query: exp.Query) -> exp.Query:
     """
     >>> from sqlglot import parse_one
     >>> from sqlinfer.compiler.calls import PredictCall
-    >>> tree = parse_one("SELECT c.a AS a FROM (SELECT t.a AS a, f(SUM(t.x)) AS p FROM t AS t GROUP BY t.a) AS c WHERE c.a = 1")
+    >>> inner = "SELECT t.a AS a, f(SUM(t.x)) AS p FROM t AS t GROUP BY t.a"
+    >>> tree = parse_one(f"SELECT c.a AS a FROM ({inner}) AS c WHERE c.a = 1")
     >>> tree = tree.transform(lambda n: PredictCall(this='f', expressions=n.expressions) if n.name == 'f' else n)
     >>> push_filters(tree).find(exp.Subquery).this.args["where"].sql()
     'WHERE t.a = 1'
@@ -66,14 +67,16 @@ def _push_into_branches(condition: exp.Expr, alias: str, union: exp.SetOperation
     names = [p.alias_or_name for p in union.selects]
     for side in (union.left, union.right):
         branch = side.unnest() if isinstance(side, exp.Subquery) else side
-        if len(branch.selects) != len(names):
+        if not isinstance(branch, exp.Query) or len(branch.selects) != len(names):
             return
         theirs = dict(zip(names, [p.alias_or_name for p in branch.selects], strict=True))
         renamed = replace_top_down(
             condition,
-            lambda n, theirs=theirs: exp.column(exp.to_identifier(theirs[n.name], quoted=True), table=alias)  # type: ignore[misc]
-            if isinstance(n, exp.Column) and n.name in theirs and n.name != theirs[n.name]
-            else None,
+            lambda n, theirs=theirs: (
+                exp.column(exp.to_identifier(theirs[n.name], quoted=True), table=alias)  # type: ignore[misc]
+                if isinstance(n, exp.Column) and n.name in theirs and n.name != theirs[n.name]
+                else None
+            ),
         )
         _push(renamed, alias, branch)
 

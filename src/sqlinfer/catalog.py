@@ -1,0 +1,192 @@
+"""The I/O that compiling needs: which relations exist, their columns, what nodes that are not built yet will have.
+
+``ProjectCompiler`` compiles nodes in topological order. Each compiled node enters a shadow database as an empty table,
+so that the next one finds its columns and types before anything is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+
+from sqlinfer.adapters.base import Adapter, ShadowDatabase
+from sqlinfer.compiler.calls import Source
+from sqlinfer.compiler.compile import compile_query, may_call, reads, without_predictions
+from sqlinfer.compiler.render import RenderedNode, RenderFlags, render, render_inline
+from sqlinfer.errors import AdapterError, CompileError, Location, SqlinferError
+from sqlinfer.project import Node, Project
+from sqlinfer.relation import Relation
+from sqlinfer.spec.catalog import Catalog, Column, Table
+from sqlinfer.spec.function import FunctionContract
+from sqlinfer.spec.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledNode:
+    plan: Plan
+    rendered: RenderedNode
+    columns: tuple[Column, ...]
+    """Names and types of the result, as the warehouse gives them."""
+    is_slice: bool = False
+    """The SQL used ``is_incremental()``: its rows are a part of the desired state."""
+
+
+@dataclass(slots=True)
+class ProjectCompiler:
+    """Opened by ``open_compiler``. Keeps what it learns: tables of the warehouse, columns of compiled nodes."""
+
+    project: Project
+    adapter: Adapter
+    shadow: ShadowDatabase
+    contracts: Mapping[str, FunctionContract]
+    full_refresh: bool = False
+    existing: dict[Relation, Table] = field(default_factory=dict)
+    """Relations of the warehouse by folded full name, columns filled in."""
+    _compiled: dict[str, CompiledNode] = field(default_factory=dict)
+    _tables: dict[Relation, Table] = field(default_factory=dict)
+    _functions: dict[str, tuple[Column, ...]] = field(default_factory=dict)
+    _shadowed: set[Relation] = field(default_factory=set)
+
+    def compile(self, node: Node, *, limit: int | None = None) -> CompiledNode:
+        """The plan of a model against the warehouse and the nodes compiled so far.
+
+        Raises:
+            CompileError, RenderError: with the place in the node's file.
+        """
+        incremental = self._is_incremental(node)
+        rendered = render(node, self.project, is_incremental=incremental, flags=self._flags)
+        compiled = self._planned(rendered, node.name, limit)
+        compiled = replace(compiled, is_slice=incremental and "is_incremental" in node.raw_sql)
+        self._learn(node, compiled)
+        return compiled
+
+    def inline(self, sql: str, *, limit: int | None = None, name: str = "inline_query") -> CompiledNode:
+        """The plan of SQL that stands in no file (``--inline``, ``connect().sql``)."""
+        return self._planned(render_inline(sql, self.project, flags=self._flags), name, limit)
+
+    @property
+    def _flags(self) -> RenderFlags:
+        return RenderFlags(full_refresh=self.full_refresh)
+
+    def _is_incremental(self, node: Node) -> bool:
+        if node.config.materialized != "incremental":
+            return False
+        refresh = self.full_refresh if node.config.full_refresh is None else node.config.full_refresh
+        found = self.existing.get(self._full(node.relation).folded())
+        return not refresh and found is not None and found.kind == "table"
+
+    def _planned(self, rendered: RenderedNode, name: str, limit: int | None) -> CompiledNode:
+        source = Source(rendered.sql, rendered.path, rendered.locate)
+        self._look_up(source, rendered)
+        catalog = self.catalog()
+        bare = without_predictions(source, catalog)
+        try:
+            columns = self.shadow.describe(bare)
+        except AdapterError as error:
+            raise self._explained(error, source, catalog, name, bare) from error
+        plan = compile_query(source, catalog, node=name, output=columns, limit=limit)
+        return CompiledNode(plan, rendered, columns)
+
+    def catalog(self) -> Catalog:
+        return Catalog(
+            dialect=self.adapter.dialect,
+            default=self.adapter.default,
+            tables=self.existing | self._tables,
+            functions=self.contracts,
+            table_functions=self._functions,
+        )
+
+    def _explained(self, error: AdapterError, source: Source, catalog: Catalog, name: str, bare: str) -> SqlinferError:
+        """The compiler's own error where it has one (it knows the place), else the warehouse's."""
+        if may_call(source.sql, catalog.functions):
+            try:
+                compile_query(source, catalog, node=name)
+            except SqlinferError as better:
+                return better
+            return CompileError(error.message, hint=error.hint, location=Location(source.path))
+        where = error.location
+        if where is not None and where.line is not None and where.column is not None:
+            lead = len(source.sql) - len(source.sql.lstrip())
+            lines = bare.splitlines(keepends=True)
+            start = sum(len(line) for line in lines[: where.line - 1]) + where.column - 1 + lead
+            return CompileError(error.message, hint=error.hint, location=source.place(start, start + where.length))
+        return CompileError(error.message, hint=error.hint, location=Location(source.path))
+
+    def _look_up(self, source: Source, rendered: RenderedNode) -> None:
+        """Put what the query reads into the shadow database."""
+        for unique_id in (*rendered.refs, *rendered.sources):
+            self._ensure(unique_id)
+        relations: tuple[Relation, ...] = ()
+        functions: tuple[str, ...] = ()
+        if may_call(source.sql, self.contracts):
+            relations, functions = reads(source, self.catalog())
+        else:
+            with suppress(SqlinferError):  # the warehouse may know more SQL than the parser
+                relations, functions = reads(source, self.catalog())
+        for relation in relations:
+            self._shadow(self._full(relation))
+        for text in functions:
+            if text not in self._functions:
+                with suppress(AdapterError):  # an unknown file is the warehouse's error to report, at its place
+                    described = self.shadow.describe(f"select * from {text}")
+                    self._functions[text] = tuple(Column(c.name, c.data_type) for c in described)
+
+    def _ensure(self, unique_id: str) -> None:
+        """Columns of a referenced node: compiled here, built already, or found by compiling it now."""
+        node = self.project.nodes.get(unique_id)
+        if node is None:
+            if (source := self.project.sources.get(unique_id)) is not None:
+                self._shadow(self._full(source.relation))
+            return
+        if unique_id in self._compiled or node.config.materialized == "ephemeral":
+            return
+        if not self._shadow(self._full(node.relation)) and node.resource_type == "model":
+            self.compile(node)
+
+    def _shadow(self, relation: Relation) -> bool:
+        folded = relation.folded()
+        if folded in self._shadowed:
+            return True
+        table = self._tables.get(folded) or self.existing.get(folded)
+        if table is None:
+            return False
+        self.shadow.add_table(relation, table.columns)
+        self._shadowed.add(folded)
+        return True
+
+    def add_table(self, relation: Relation, columns: tuple[Column, ...]) -> None:
+        """A relation that this run will build before it is read, such as a seed."""
+        full = self._full(relation)
+        self._tables[full.folded()] = Table(full, columns)
+        self._shadowed.discard(full.folded())
+        self._shadow(full)
+
+    def _learn(self, node: Node, compiled: CompiledNode) -> None:
+        self._compiled[node.unique_id] = compiled
+        if node.config.materialized == "ephemeral":
+            return
+        full = self._full(node.relation)
+        kind = "view" if node.config.materialized == "view" else "table"
+        self._tables[full.folded()] = Table(full, compiled.columns, kind)  # type: ignore[arg-type]
+        self._shadowed.discard(full.folded())
+        self._shadow(full)
+
+    def _full(self, relation: Relation) -> Relation:
+        default = self.adapter.default
+        return Relation(relation.name, relation.schema or default.schema, relation.catalog or default.catalog)
+
+
+@contextmanager
+def open_compiler(
+    project: Project, adapter: Adapter, contracts: Mapping[str, FunctionContract], *, full_refresh: bool = False
+) -> Iterator[ProjectCompiler]:
+    """Read the warehouse's catalog once and open a shadow database."""
+    listed = adapter.list_relations()
+    columns = adapter.columns([t.relation for t in listed])
+    existing = {t.relation.folded(): replace(t, columns=columns[t.relation]) for t in listed if t.relation in columns}
+    with adapter.shadow() as shadow:
+        yield ProjectCompiler(project, adapter, shadow, contracts, full_refresh, existing)
+
+
+__all__ = ["CompiledNode", "ProjectCompiler", "open_compiler"]
