@@ -23,8 +23,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pyarrow as pa
 
+from sqlinfer.errors import DeviceError
 from sqlinfer.inference import open_session
-from sqlinfer.inference.layout import core_count
+from sqlinfer.inference.kernel import Kernel
 from sqlinfer.inference.session import Session
 from sqlinfer.spec.function import Argument, FunctionContract, InputBinding, Output, OutputBinding, PreparedFunction
 from sqlinfer.testing import onnx_builder
@@ -96,19 +97,19 @@ def pipeline_seconds(session: Session, work: Workload) -> float:
 
 
 def kernel_seconds(session: Session, work: Workload) -> float:
-    """All rows through the bare kernel in ready-made blocks, two threads over one session."""
-    size, workers = session.layout.batch_size, core_count()
+    """All rows through the bare kernel in ready-made blocks, as many threads as the session has."""
+    size, workers = session.layout.batch_size, len(session._kernels)
     head = work.table.slice(0, min(work.rows, 16 * size)).combine_chunks().to_batches()[0]
     arguments = [argument.name for argument in work.function.contract.arguments]
     block = session._assembler.block(head, arguments)
     ready = [dict(block.feeds(start, stop, {})) for start, stop in block.splits(size) if stop - start == size]
     runs = max(1, work.rows // size // workers)
 
-    def spin() -> None:
+    def spin(kernel: Kernel) -> None:
         for number in range(runs):
-            session._kernels[0].run(ready[number % len(ready)])
+            kernel.run(ready[number % len(ready)])
 
-    threads = [threading.Thread(target=spin) for _ in range(workers)]
+    threads = [threading.Thread(target=spin, args=(kernel,)) for kernel in session._kernels]
     began = perf_counter()
     for thread in threads:
         thread.start()
@@ -117,15 +118,14 @@ def kernel_seconds(session: Session, work: Workload) -> float:
     return (perf_counter() - began) * work.rows / (runs * workers * size)
 
 
-def compare(work: Workload, repeats: int, out: Callable[[str], object]) -> None:
-    with open_session(work.function, device="cpu") as session:
+def compare(work: Workload, device: str, repeats: int, out: Callable[[str], object]) -> None:
+    with open_session(work.function, device=device) as session:
         pipeline_seconds(session, work)  # measures the layout, touches the pages
         pairs = [(kernel_seconds(session, work), pipeline_seconds(session, work)) for _ in range(repeats)]
         kernel, whole = median(pair[0] for pair in pairs), median(pair[1] for pair in pairs)
-        out(
-            f"{work.name}: kernel {work.rows / kernel / 1e6:7.2f} M rows/s, pipeline {work.rows / whole / 1e6:7.2f} "
-            f"M rows/s, ratio {kernel / whole:.2f}, batch {session.layout.batch_size}\n"
-        )
+        rates = f"kernel {work.rows / kernel / 1e6:7.2f}, pipeline {work.rows / whole / 1e6:7.2f} M rows/s"
+        batch = session.layout.batch_size
+        out(f"{work.name} on {session.device}: {rates}, ratio {kernel / whole:.2f}, batch {batch}\n")
 
 
 def main() -> None:
@@ -133,6 +133,7 @@ def main() -> None:
     parser.add_argument("--rows-scale", type=float, default=1.0)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", default="w1,w2,w5")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N; says so where the device does not work")
     flags = parser.parse_args()
     wanted = flags.only.split(",")
     with tempfile.TemporaryDirectory() as name:
@@ -143,7 +144,10 @@ def main() -> None:
             "w5": lambda: categorical(int(1_000_000 * flags.rows_scale), folder),
         }
         for key in wanted:
-            compare(makers[key](), flags.repeats, sys.stdout.write)
+            try:
+                compare(makers[key](), flags.device, flags.repeats, sys.stdout.write)
+            except DeviceError as error:
+                sys.exit(str(error))
 
 
 if __name__ == "__main__":

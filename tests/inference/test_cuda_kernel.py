@@ -115,6 +115,12 @@ def test_memory_errors_drop_the_device_buffers_and_can_be_rebuilt() -> None:
     assert len(kernel.run({"x": np.zeros(10)})[0]) == 10
 
 
+def test_an_output_may_be_asked_for_twice() -> None:
+    shared = SharedSession(lambda: FakeSession(10))
+    kernel = CudaKernel(shared, ["y", "z", "y"], 0, make_value=FakeValue, pinned=PinnedBuffers(FakeRuntime()))
+    assert len(kernel.run({"x": np.ones(2)})) == 3
+
+
 def test_strings_stay_on_the_host() -> None:
     kernel, _ = make()
     kernel.run({"x": np.zeros(2), "s": np.array(["a", "b"], dtype=object)})

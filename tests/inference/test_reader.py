@@ -104,3 +104,13 @@ def test_a_chain_of_streams_passes_errors_up(session: Session) -> None:
     with session.score(first.to_reader(), ["p"], []) as second, pytest.raises(ValueError, match="went away"):
         list(second)
     first.close()
+
+
+def test_a_chain_that_is_left_early_leaves_no_thread(session: Session) -> None:
+    first = session.score(stream(1000), ["x"], ["x"], as_column="p", error_column="e")
+    with session.score(first.to_reader(), ["p"], []) as second:
+        next(iter(second))
+    deadline = time.monotonic() + 5
+    while any(thread.name.startswith("sqlinfer-") for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -47,6 +47,14 @@ def test_a_nan_argument_is_passed_on_and_its_result_is_an_invalid_output(linear)
     assert result["error"].to_pylist() == [None, "invalid_output:nan", "invalid_output:inf"]
 
 
+def test_a_number_too_large_for_the_input_is_infinite_and_quiet(linear) -> None:
+    table = pa.table({"a": [1e300, 1.0] * 2000, "b": pa.array([1, 1] * 2000, pa.float32())})
+    with open_session(linear(), device="cpu") as session:
+        result = session.score_table(table, keep=[])
+    assert result["value"].to_pylist() == [None, 5.0] * 2000
+    assert result["error"].to_pylist() == ["invalid_output:inf", None] * 2000
+
+
 def test_on_invalid_error_raises_with_the_count(linear) -> None:
     table = pa.table({"a": [1.0, float("nan")], "b": pa.array([1, 1], pa.float32())})
     with (

@@ -35,7 +35,8 @@ class CudaKernel:
         pinned: PinnedBuffers | None = None,
     ) -> None:
         self._shared = shared
-        self._names = list(output_names)
+        self._names = list(dict.fromkeys(output_names))
+        self._places = [self._names.index(name) for name in output_names]
         self._index = index
         self._make_value = make_value or _device_value
         self._pinned = pinned or PinnedBuffers()
@@ -79,7 +80,7 @@ class CudaKernel:
         session.run_with_iobinding(binding)
         binding.synchronize_outputs()
         outputs: Sequence[Raw] = binding.copy_outputs_to_cpu()
-        return outputs
+        return [outputs[place] for place in self._places]
 
     def _on_device(self, name: str, array: Array) -> Any:
         host = self._pinned.copy(name, array)

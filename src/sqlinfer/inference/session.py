@@ -150,8 +150,9 @@ class Session:
         return [Scorer(k, outputs, bindings, self._limits, budget, cancelled) for k in self._kernels]
 
     def run_with(self, scorer: Scorer, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
-        block = self._assembler.block(batch, arguments)
-        return self._finish(block, scorer.score(block))
+        with np.errstate(over="ignore", invalid="ignore"):  # a double too large for a float is infinite, as in SQL
+            block = self._assembler.block(batch, arguments)
+            return self._finish(block, scorer.score(block))
 
     def output_fields(self, as_column: str | None) -> list[pa.Field]:
         fields = [pa.field(output.name, arrow_type(output.data_type)) for output in self.contract.outputs]
@@ -228,7 +229,8 @@ class Session:
                 kernel.rebuild(generation)
                 raise
 
-        return measure.measure(run, sizes)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return measure.measure(run, sizes)
 
     def _remember(self, layout: Layout) -> None:
         if self._cache_dir is not None:
