@@ -108,7 +108,7 @@ def test_a_chain_of_streams_passes_errors_up(session: Session) -> None:
 
 def test_a_chain_that_is_left_early_leaves_no_thread(session: Session) -> None:
     first = session.score(stream(1000), ["x"], ["x"], as_column="p", error_column="e")
-    with session.score(first.to_reader(), ["p"], []) as second:
+    with session.score(first, ["p"], []) as second:
         next(iter(second))
     deadline = time.monotonic() + 5
     while any(thread.name.startswith("sqlinfer-") for thread in threading.enumerate()):

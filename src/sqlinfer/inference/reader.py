@@ -53,7 +53,7 @@ class ScoredReader:
     def __init__(
         self,
         session: Session,
-        reader: pa.RecordBatchReader,
+        reader: pa.RecordBatchReader | ScoredReader,
         arguments: tuple[str, ...],
         keep: tuple[str, ...],
         *,
@@ -70,7 +70,7 @@ class ScoredReader:
         self._on_progress = on_progress
         kept = [_field(reader.schema, name) for name in keep]
         fields = [*kept, *session.output_fields(as_column), pa.field(error_column, pa.string())]
-        self.schema = pa.schema(fields)
+        self.schema: pa.Schema = pa.schema(fields)
         self.counts = ScoreCounts()
         self._read_rows = 0
         self._read_seconds = 0.0
@@ -107,8 +107,16 @@ class ScoredReader:
         self.close()
 
     def to_reader(self) -> pa.RecordBatchReader:
-        """The same stream as an Arrow reader."""
+        """The same stream as an Arrow reader. Closing that one stops nothing: close this one too."""
         return pa.RecordBatchReader.from_batches(self.schema, self._batches)
+
+    def read_next_batch(self) -> pa.RecordBatch:
+        """As an Arrow reader does, so that a pass can read another one and close it with itself.
+
+        Raises:
+            StopIteration: at the end.
+        """
+        return next(self._batches)
 
     def close(self) -> None:
         self._pipeline.close()

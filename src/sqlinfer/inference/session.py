@@ -96,7 +96,7 @@ class Session:
 
     def score(
         self,
-        reader: pa.RecordBatchReader,
+        reader: pa.RecordBatchReader | ScoredReader,
         arguments: Sequence[str],
         keep: Sequence[str],
         *,
@@ -108,6 +108,7 @@ class Session:
         """Score a stream. Nothing is read before the result is iterated; the reader is closed with it.
 
         Args:
+            reader: an Arrow reader, or the stream of another pass.
             arguments: columns of the stream, in the contract's order.
             keep: columns handed on unchanged.
             as_column: one result column of this name (a struct where the contract says so) instead of one per output.
