@@ -42,6 +42,8 @@ def numbers(column: pa.Array) -> Array:
     Dates are days and timestamps their own unit since 1970.
     """
     kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):  # arrow.bool8, which DuckDB gives for BOOLEAN in lossless mode
+        return numbers(column.storage)
     if pa.types.is_dictionary(kind):
         return numbers(column.dictionary_decode())
     if pa.types.is_decimal(kind):
