@@ -7,18 +7,30 @@ and ``retry`` do the work of a night, ``connect`` and ``register`` bring predict
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer import project as projects
+from sqlinfer.errors import UnknownFunction, UsageError
 from sqlinfer.jobs.functions import Functions
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import Project
+from sqlinfer.project.selectors import resolve, select
 
 if TYPE_CHECKING:
+    import pyarrow as pa
 
     from sqlinfer.jobs.checks import Check
+    from sqlinfer.jobs.connection import Connection
+    from sqlinfer.jobs.events import Event
+    from sqlinfer.jobs.explain import Explained
+    from sqlinfer.jobs.night import Night
+    from sqlinfer.runner.results import RunResult
+
+Listener = Callable[["Event"], None]
 
 __all__ = [
     "RunOptions", "build", "clean", "compile", "connect", "debug", "describe_function", "functions", "load", "ls",
@@ -36,6 +48,119 @@ def load(options: RunOptions) -> Project:
         vars=options.vars,
         env=os.environ,
     )
+
+
+def compile(
+    options: RunOptions,
+    *,
+    node: str | None = None,
+    inline: str | None = None,
+    estimate: bool = False,
+    on_event: Listener | None = None,
+) -> list[Explained]:
+    """Plan the chosen nodes (or inline SQL) and write compiled SQL and the manifest. No session is loaded."""
+    from sqlinfer.jobs import planning
+
+    night = _night(options, on_event)
+    if inline is not None:
+        return [planning.inline(night, inline, estimate=estimate)]
+    return planning.nodes(night, _chosen(night, node, ("model",)), estimate=estimate)
+
+
+def preview(
+    options: RunOptions,
+    *,
+    node: str | None = None,
+    inline: str | None = None,
+    limit: int = 5,
+    max_rows: int | None = None,
+    on_event: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> pa.Table:
+    """The first rows of a node or of inline SQL; scores only what they need and publishes nothing."""
+    from sqlinfer.jobs import planning
+
+    night = _night(options, on_event, cancel)
+    return planning.preview_rows(night, node or _single(night), inline, None if limit < 0 else limit, max_rows)
+
+
+def run(options: RunOptions, *, on_event: Listener | None = None, cancel: threading.Event | None = None) -> RunResult:
+    """Score and publish the chosen models; what follows a failed one is skipped."""
+    return _work("run", options, ("model",), on_event, cancel)
+
+
+def seed(options: RunOptions, *, on_event: Listener | None = None, cancel: threading.Event | None = None) -> RunResult:
+    """Load the chosen seeds."""
+    return _work("seed", options, ("seed",), on_event, cancel)
+
+
+def test(
+    options: RunOptions,
+    *,
+    on_event: Listener | None = None,  # noqa: PT028
+    cancel: threading.Event | None = None,  # noqa: PT028
+) -> RunResult:
+    """Run the chosen data tests on what is published."""
+    return _work("test", options, ("test",), on_event, cancel)
+
+
+def build(options: RunOptions, *, on_event: Listener | None = None, cancel: threading.Event | None = None) -> RunResult:
+    """Seeds, models and tests in the order of the graph."""
+    return _work("build", options, ("seed", "model", "test"), on_event, cancel)
+
+
+def retry(options: RunOptions, *, on_event: Listener | None = None, cancel: threading.Event | None = None) -> RunResult:
+    """Continue the last run: publish what was scored, then do what failed, was skipped or never started."""
+    from sqlinfer.jobs import retrying
+
+    return retrying.retry(options, lambda given: _night(given, on_event, cancel))
+
+
+def connect(project_dir: Path | str = ".", **options: Any) -> Connection:
+    """A way to run queries with predict() from Python: ``connect("shop").sql("select predict(…) …")``.
+
+    ``options`` are those of ``RunOptions``; nothing is ever published.
+    """
+    from sqlinfer.jobs.connection import Connection
+
+    return Connection(_night(RunOptions(project_dir=Path(project_dir), **options)))
+
+
+def _night(options: RunOptions, on_event: Listener | None = None, cancel: threading.Event | None = None) -> Night:
+    from sqlinfer.jobs.night import Night
+
+    return Night(load(options), options, on_event or (lambda _: None), cancel or threading.Event())
+
+
+def _work(
+    command: str,
+    options: RunOptions,
+    kinds: Sequence[str],
+    on_event: Listener | None,
+    cancel: threading.Event | None,
+) -> RunResult:
+    from sqlinfer.jobs import night as nights
+
+    night = _night(options, on_event, cancel)
+    chosen = resolve(night.project, options.select, options.exclude, resource_types=kinds)
+    night.warn(chosen.warnings)
+    tests = [night.project.tests[uid] for uid in chosen.ids if uid in night.project.tests]
+    return nights.work(night, chosen.ids, tests, options.as_args(command))
+
+
+def _chosen(night: Night, node: str | None, kinds: Sequence[str]) -> tuple[str, ...]:
+    options = night.options if node is None else replace(night.options, select=(node,))
+    return select(night.project, options.select, options.exclude, resource_types=kinds)
+
+
+def _single(night: Night) -> str | None:
+    """``preview --select NODE``, as dbt show has it."""
+    if not night.options.select:
+        return None
+    chosen = _chosen(night, None, ("model", "seed"))
+    if len(chosen) != 1:
+        raise UsageError(f"--select names {len(chosen)} nodes, preview shows one")
+    return night.project.nodes[chosen[0]].name
 
 
 def ls(options: RunOptions, *, resource_types: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -56,7 +181,6 @@ def describe_function(options: RunOptions, name: str) -> dict[str, Any]:
     """How a function's arguments reach its graph and what comes back."""
     from dataclasses import asdict
 
-    from sqlinfer.errors import UnknownFunction
     from sqlinfer.functions import describe
 
     available = Functions(load(options), options.device or "auto")

@@ -30,6 +30,7 @@ class Lines:
         self._total = 0
         self._numbers: dict[str, int] = {}
         self._kinds: dict[str, str] = {}
+        self._relations: dict[str, str] = {}
 
     def describe(self, event: Event) -> Iterator[Line]:
         match event:
@@ -38,7 +39,8 @@ class Lines:
                 yield from started(event)
             case NodeStarted():
                 self._kinds[event.unique_id] = event.kind
-                text = f"{self._place(event.unique_id)} START {event.kind} {event.relation}"
+                self._relations[event.unique_id] = short = shortened(event.relation)
+                text = f"{self._place(event.unique_id)} START {event.kind} {short}"
                 yield Line(dotted(text, "RUN"), data={"unique_id": event.unique_id, "status": "started"})
             case NodeFinished():
                 yield self._finished(event.result)
@@ -55,8 +57,9 @@ class Lines:
         word = WORDS[result.status]
         kind = self._kinds.get(result.unique_id, "")
         created = {"OK": "created ", "ERROR": "creating "}.get(word, "") if "test" not in kind else ""
-        created = created.replace("creat", "load") if kind == "seed" else created
-        what = f"{created}{kind} {result.relation or name_of(result.unique_id)}".strip()
+        created = created.replace("creat", "load") if kind.startswith("seed") else created
+        relation = self._relations.get(result.unique_id) or name_of(result.unique_id)
+        what = f"{created}{kind} {relation}".strip()
         text = f"{self._place(result.unique_id)} {word} {what}"
         level = "error" if word in ("ERROR", "FAIL") else "info"
         return Line(dotted(text, status(result)), level, {"node": result.as_dbt()})
@@ -124,6 +127,11 @@ def details(item: NodeResult) -> Iterator[Line]:
         yield from (Line(line, "error") for line in rest)
     elif item.status in ("fail", "warn"):
         yield Line(f"{WORDS[item.status]} in test {name_of(item.unique_id)}: {item.message}", item.status)
+
+
+def shortened(relation: str) -> str:
+    """``warehouse.main.churn_scores`` → ``main.churn_scores``, as dbt shows it."""
+    return ".".join(relation.split(".")[-2:])
 
 
 def name_of(unique_id: str) -> str:

@@ -27,7 +27,7 @@ class Loop:
     """unique_id of a node that did not succeed → the one that it is down to."""
 
     def run(self, order: Sequence[str], do: Do, result: RunResult) -> RunResult:
-        begin = time.monotonic()
+        begin = time.monotonic() - result.elapsed
         for unique_id in order:
             for item in self._one(unique_id, do, result):
                 result = result.with_result(item, time.monotonic() - begin)

@@ -28,3 +28,16 @@ class RunOptions:
     """``auto``, ``cpu``, ``cuda``, ``cuda:1``; None: what each function's config says."""
     memory_limit: str | None = None
     """Bound of host memory, such as ``4GB``."""
+
+    def as_args(self, command: str) -> dict[str, Any]:
+        """What ``args`` of run_results.json says, enough for ``retry`` to continue."""
+        return {
+            "which": command,
+            "select": list(self.select),
+            "exclude": list(self.exclude),
+            "full_refresh": self.full_refresh,
+            "vars": dict(self.vars) if isinstance(self.vars, Mapping) else self.vars,
+            "profile": self.profile,
+            "target": self.target,
+            "device": self.device,
+        }

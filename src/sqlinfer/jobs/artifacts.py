@@ -1,0 +1,78 @@
+"""Files under the target path: compiled SQL, manifest.json, run_results.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlinfer import __version__
+from sqlinfer.catalog import CompiledNode
+from sqlinfer.errors import SqlinferError, UsageError
+from sqlinfer.jobs import manifest
+from sqlinfer.project import Node, Project
+from sqlinfer.runner.environment import now_utc
+from sqlinfer.runner.results import RunResult, write_json, write_results
+from sqlinfer.spec.plan import Plan
+
+if TYPE_CHECKING:
+    from sqlinfer.jobs.night import Night
+
+
+def save_results(project: Project, result: RunResult) -> None:
+    write_results(results_path(project), result, __version__, now_utc())
+
+
+def results_path(project: Project) -> Path:
+    return project.target_path / "run_results.json"
+
+
+def read_results(project: Project) -> dict[str, Any]:
+    """The last run's results.
+
+    Raises:
+        UsageError: there are none, or they are not ours.
+    """
+    path = results_path(project)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError("nothing to retry: there is no run_results.json", hint="start with `sqlinfer run`") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read", hint="start over with `sqlinfer run`") from error
+    if "nodes" not in content.get("args", {}):
+        raise UsageError(f"{path} was not written by sqlinfer", hint="start over with `sqlinfer run`")
+    return dict(content)
+
+
+def save_compiled(night: Night, compiled: Mapping[str, CompiledNode | SqlinferError]) -> None:
+    """compiled/<project>/… for each planned node, and the manifest."""
+    project = night.project
+    texts = {
+        unique_id: compiled_sql(item.plan) for unique_id, item in compiled.items() if isinstance(item, CompiledNode)
+    }
+    for unique_id, text in texts.items():
+        path = compiled_path(project, project.nodes[unique_id])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    contracts = {name: prepared.contract for name, prepared in night.functions.opened.items()}
+    content = manifest.build(project, texts, contracts, version=__version__, invocation_id=night.run_id)
+    write_json(project.target_path / "manifest.json", content)
+
+
+def compiled_path(project: Project, node: Node) -> Path:
+    inside = node.path.relative_to(project.root) if node.path.is_relative_to(project.root) else Path(node.path.name)
+    return project.target_path / "compiled" / project.name / inside
+
+
+def compiled_sql(plan: Plan) -> str:
+    """What the warehouse runs: the query itself, or each stage and the rest."""
+    return ";\n\n".join(_statements(plan)) if plan.stages else plan.result.sql.strip()
+
+
+def _statements(plan: Plan) -> Iterator[str]:
+    for stage in plan.stages:
+        scores = "".join(f"\n-- then score {c.sql.strip()} as {c.output}" for c in stage.calls)
+        yield f"-- stage {stage.relation}{scores}\n{stage.sql.strip()}"
+    yield f"-- result\n{plan.result.sql.strip()}"

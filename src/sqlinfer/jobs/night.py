@@ -1,0 +1,211 @@
+"""One night's work: compile everything first, then one exclusive workspace, node after node.
+
+Compiling comes first so that a query or a function that does not fit is known before any row is read.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from sqlinfer import __version__, catalog, inference
+from sqlinfer.adapters.base import Adapter
+from sqlinfer.adapters.registry import open_adapter
+from sqlinfer.catalog import CompiledNode, ProjectCompiler
+from sqlinfer.compiler.render import render_test
+from sqlinfer.errors import SqlinferError
+from sqlinfer.jobs import artifacts
+from sqlinfer.jobs.events import JobStarted
+from sqlinfer.jobs.functions import Contracts, Functions, cache_dir
+from sqlinfer.jobs.loop import Loop
+from sqlinfer.jobs.options import RunOptions
+from sqlinfer.project import DataTest, Project
+from sqlinfer.relation import Relation
+from sqlinfer.runner.audit_tables import run_tests
+from sqlinfer.runner.environment import RunEnvironment, now_utc
+from sqlinfer.runner.events import Emit, NodeFinished, NodeStarted, Warned
+from sqlinfer.runner.node import retry_publication, run_node
+from sqlinfer.runner.results import NodeResult, RunResult
+from sqlinfer.runner.seed import seed
+
+
+@dataclass(slots=True)
+class Night:
+    """A loaded project with everything that working on it needs; nothing is open yet."""
+
+    project: Project
+    options: RunOptions
+    emit: Emit
+    cancel: threading.Event
+    run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    functions: Functions = field(init=False)
+    adapter: Adapter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.functions = Functions(self.project, self.options.device or "auto")
+        profile = self.project.profile
+        limit = {"memory_limit": self.options.memory_limit} if self.options.memory_limit else {}
+        self.adapter = open_adapter(profile.type, {**profile.config, **limit}, self.project.root)
+
+    def warn(self, messages: Iterable[str]) -> None:
+        for message in messages:
+            self.emit(Warned(self.project.name, message))
+
+    @contextmanager
+    def compiler(self) -> Iterator[ProjectCompiler]:
+        contracts = Contracts(self.functions)
+        refresh = self.options.full_refresh
+        with catalog.open_compiler(self.project, self.adapter, contracts, full_refresh=refresh) as opened:
+            yield opened
+
+    def environment(self, workspace: Any) -> RunEnvironment:
+        session = partial(
+            inference.open_session, threads=self.options.threads, cache_dir=cache_dir(self.project)
+        )  # fmt: skip
+        return RunEnvironment(
+            workspace=workspace,
+            run_id=self.run_id,
+            functions=self.functions,
+            session_factory=session,
+            emit=self.emit,
+            cancel=self.cancel,
+            version=__version__,
+            full_refresh=self.options.full_refresh,
+            relations=relations(self.project),
+        )
+
+
+def relations(project: Project) -> dict[str, Relation]:
+    """Names as ``ref()`` and ``source()`` give them, and full names → relations."""
+    named = {node.name: node.relation for node in project.nodes.values()}
+    named |= {f"{s.source_name}.{s.name}": s.relation for s in project.sources.values()}
+    return named | {str(relation): relation for relation in named.values()}
+
+
+Compiled = Mapping[str, CompiledNode | SqlinferError]
+
+
+def compile_nodes(
+    compiler: ProjectCompiler, ids: Iterable[str], project: Project
+) -> dict[str, CompiledNode | SqlinferError]:
+    """Each model's plan, or why it has none."""
+    done: dict[str, CompiledNode | SqlinferError] = {}
+    for unique_id in ids:
+        node = project.nodes[unique_id]
+        if node.resource_type != "model":
+            continue
+        try:
+            done[unique_id] = compiler.compile(node)
+        except SqlinferError as error:
+            done[unique_id] = error
+    return done
+
+
+def work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Mapping[str, Any]) -> RunResult:
+    """Seeds, then models, then the tests that did not run with their node."""
+    project = night.project
+    seeds = [uid for uid in ids if uid in project.nodes and project.nodes[uid].resource_type == "seed"]
+    models = [uid for uid in ids if uid in project.nodes and is_built(project, uid)]
+    left = [test for test in tests if test.node not in models]
+    announce(night, len(seeds) + len(models) + len(left))
+    result = RunResult(night.run_id, now_utc(), args={**args, "nodes": [*seeds, *models, *(t.unique_id for t in left)]})
+    loop = Loop(
+        parents={uid: node.depends_on for uid, node in project.nodes.items()},
+        emit=night.emit,
+        save=partial(artifacts.save_results, project),
+        cancelled=night.cancel.is_set,
+        fail_fast=night.options.fail_fast,
+    )
+    loop.save(result)
+    if seeds:
+        with opened(night) as env:
+            result = loop.run(seeds, lambda uid: (seed(project.nodes[uid], env),), result)
+    if models:
+        result = run_models(night, models, loop, result)
+    if left and not (night.options.fail_fast and not result.ok):
+        with opened(night) as env:
+            result = test_all(night, env, left, loop, result)
+    loop.save(result)
+    return result
+
+
+def is_built(project: Project, unique_id: str) -> bool:
+    node = project.nodes[unique_id]
+    return node.resource_type == "model" and node.config.materialized != "ephemeral"
+
+
+@contextmanager
+def opened(night: Night) -> Iterator[RunEnvironment]:
+    """The exclusive workspace of the target. Raises StoreError where another run holds it."""
+    with night.adapter.workspace(night.run_id) as workspace:
+        night.warn(workspace.warnings)
+        yield night.environment(workspace)
+
+
+def run_models(night: Night, models: Sequence[str], loop: Loop, result: RunResult) -> RunResult:
+    with night.compiler() as compiler:
+        compiled = compile_nodes(compiler, models, night.project)
+    artifacts.save_compiled(night, compiled)
+    if not any(isinstance(item, CompiledNode) for item in compiled.values()):
+        return loop.run(models, partial(run_one, night, None, compiled), result)
+    with opened(night) as env:
+        return loop.run(models, partial(run_one, night, env, compiled), result)
+
+
+def run_one(night: Night, env: RunEnvironment | None, compiled: Compiled, unique_id: str) -> tuple[NodeResult, ...]:
+    item = compiled[unique_id]
+    if env is None or isinstance(item, SqlinferError):
+        assert isinstance(item, SqlinferError)
+        raise item
+    return (run_node(item.plan, night.project.nodes[unique_id], env, is_slice=item.is_slice),)
+
+
+def test_all(
+    night: Night, env: RunEnvironment, tests: Sequence[DataTest], loop: Loop, result: RunResult
+) -> RunResult:
+    """Tests of what is published, one after the other; those of a node that failed are skipped."""
+
+    def one(unique_id: str) -> tuple[NodeResult, ...]:
+        test = night.project.tests[unique_id]
+        night.emit(NodeStarted(unique_id, test.name, "test"))
+        (item,) = run_tests(env, [prepare_test(night.project, test)])
+        night.emit(NodeFinished(item))
+        return (item,)
+
+    loop.parents = {test.unique_id: (*test.depends_on, *([test.node] if test.node else ())) for test in tests}
+    with env.workspace.warehouse():
+        return loop.run([test.unique_id for test in tests], one, result)
+
+
+def prepare_test(project: Project, test: DataTest) -> tuple[DataTest, Relation | None]:
+    """A test with its SQL rendered and the relation that it looks at."""
+    if test.node is None:
+        return replace(test, sql=render_test(test, project).sql), None
+    node = project.nodes.get(test.node)
+    return test, node.relation if node else project.sources[test.node].relation
+
+
+def publish_pending(night: Night, result: RunResult) -> RunResult:
+    """Publish what an earlier run scored and could not publish. Nothing is scored."""
+    with opened(night) as env:
+        for item in retry_publication(env):
+            result = result.with_result(item, result.elapsed + item.execution_time)
+    return result
+
+
+def announce(night: Night, total: int) -> None:
+    project = night.project
+    kinds: dict[str, int] = {}
+    for node in project.nodes.values():
+        kinds[node.resource_type] = kinds.get(node.resource_type, 0) + 1
+    found = (
+        *sorted(kinds.items()), ("data test", len(project.tests)), ("source", len(project.sources)),
+        ("function", len(night.functions)),
+    )  # fmt: skip
+    night.emit(JobStarted(__version__, found, total, project.profile.target))
+    night.warn(project.warnings)

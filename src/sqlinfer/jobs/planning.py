@@ -1,0 +1,77 @@
+"""Compile for people: plans with what is known about their functions, estimates, and previews."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlinfer.catalog import CompiledNode
+from sqlinfer.errors import SqlinferError, UsageError, did_you_mean
+from sqlinfer.inference import read_layout
+from sqlinfer.jobs import artifacts
+from sqlinfer.jobs.explain import Explained
+from sqlinfer.jobs.functions import cache_dir
+from sqlinfer.jobs.night import Night, compile_nodes
+from sqlinfer.runner.preview import preview
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def nodes(night: Night, ids: Sequence[str], *, estimate: bool = False) -> list[Explained]:
+    """Every chosen model, planned. Raises the first error, after the others were written."""
+    with night.compiler() as compiler:
+        compiled = compile_nodes(compiler, ids, night.project)
+    artifacts.save_compiled(night, compiled)
+    for item in compiled.values():
+        if isinstance(item, SqlinferError):
+            raise item
+    return [
+        explained(night, item, night.project.nodes[uid].config.materialized, str(night.project.nodes[uid].relation))
+        for uid, item in compiled.items()
+        if isinstance(item, CompiledNode)
+    ]
+
+
+def inline(night: Night, sql: str, *, estimate: bool = False) -> Explained:
+    with night.compiler() as compiler:
+        return explained(night, compiler.inline(sql), "inline", "query")
+
+
+def explained(night: Night, item: CompiledNode, materialized: str, relation: str) -> Explained:
+    contracts = {call.function: night.functions[call.function].contract for call in item.plan.calls}
+    return Explained(
+        item.plan,
+        materialized,
+        relation,
+        contracts,
+        {contract.digest: batch_plan(night, contract.digest, contract.device) for contract in contracts.values()},
+    )
+
+
+def batch_plan(night: Night, digest: str, device: str) -> str:
+    """The measured batch size, from the cache; compiling loads no session."""
+    layout = read_layout(cache_dir(night.project), digest, device.partition(":")[0])
+    if layout is None:
+        return "not measured yet"
+    rate = f", {layout.rows_per_second:,.0f} rows/s" if layout.rows_per_second else ""
+    return f"{layout.batch_size} rows × {layout.sessions} at a time{rate} (measured)"
+
+
+def preview_rows(night: Night, node: str | None, sql: str | None, limit: int | None, max_rows: int | None) -> pa.Table:
+    if (node is None) == (sql is None):
+        raise UsageError("name one node or give --inline SQL", hint="sqlinfer preview churn_scores --limit 5")
+    with night.compiler() as compiler:
+        if sql is not None:
+            plan = compiler.inline(sql, limit=limit).plan
+        else:
+            found = night.project.node(str(node))
+            if found is None:
+                names = [one.name for one in night.project.nodes.values()]
+                raise UsageError(f"no node is named '{node}'", hint=did_you_mean(str(node), names))
+            if found.resource_type == "seed":
+                plan = compiler.inline(f"select * from {found.relation.sql()}", limit=limit).plan
+            else:
+                plan = compiler.compile(found, limit=limit).plan
+    rows, _ = preview(plan, night.adapter, night.environment(None))
+    return rows
