@@ -11,8 +11,7 @@ from sqlinfer.spec.plan import Counts
 
 def run(night: Night, *, strategy: str = "store", the_plan=None, the_node=None, is_slice: bool = False, **more):
     with night.environment(more.pop("function", None) or prepared(strategy), **more) as env:
-        result = run_node(the_plan or plan(strategy), the_node or node(), env, is_slice=is_slice)
-    return result
+        return run_node(the_plan or plan(strategy), the_node or node(), env, is_slice=is_slice)
 
 
 @pytest.mark.parametrize("strategy", ["store", "stream"])

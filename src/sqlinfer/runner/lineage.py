@@ -30,7 +30,12 @@ def _carry(plan: Plan) -> str | None:
         tree = sqlglot.parse_one(plan.result.sql, dialect=plan.dialect)
     except SqlglotError:
         return None
-    scored = {stage.scored.name for stage in plan.stages if stage.scored}
+    # A stream is scored by this run as a whole: only look-ups know of earlier runs.
+    scored = {
+        stage.scored.name
+        for stage in plan.stages
+        if stage.scored and all(call.strategy == "store" for call in stage.calls)
+    }
     source = tree.args.get("from_") or tree.args.get("from")
     if not isinstance(tree, exp.Select) or source is None or not isinstance(source.this, exp.Table):
         return None

@@ -15,7 +15,7 @@ from sqlinfer.runner import errorlog
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import Progress
 from sqlinfer.runner.failpoints import fail_point
-from sqlinfer.runner.scoring_store import HIDDEN, Seconds, chunks
+from sqlinfer.runner.scoring_store import Seconds, chunks
 from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Stage
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _chain(stack: ExitStack, work: StreamPass, sessions: dict[str, Any], reader:
     names = list(reader.schema.names)
     for position, call in enumerate(work.calls):
         later = {name for other in work.calls[position + 1 :] for name in other.arguments}
-        carried = {*work.columns, *HIDDEN, *(error_column(p) for p in range(position)), *_results(work, position)}
+        carried = {*work.columns, *(error_column(p) for p in range(position)), *_results(work, position)}
         carried |= {c.status for c in work.calls if c.status} | later | set(_derived(work))
         keep = [name for name in names if name in carried]
         one = sessions[call.digest].score(
@@ -111,7 +111,6 @@ def _create(env: RunEnvironment, work: StreamPass) -> Relation:
     for call in work.calls:
         contract = env.function(call.function, call.digest).contract
         columns.append(f"{quote(call.output)} {contract.return_type}")
-    columns += [f"{HIDDEN[0]} VARCHAR", f"{HIDDEN[1]} TIMESTAMPTZ"]
     table = Relation(work.stage.scored.name, STAGE, SIDE)
     env.workspace.execute(f"CREATE OR REPLACE TABLE {table.sql()} ({', '.join(columns)})")
     return table
@@ -119,7 +118,6 @@ def _create(env: RunEnvironment, work: StreamPass) -> Relation:
 
 def _write(env: RunEnvironment, work: StreamPass, table: Relation, chunk: pa.Table, tallies: Sequence[_Tally]) -> None:
     items = [quote(name) for name in (*work.columns, *(call.output for call in work.calls))]
-    items += [f"'{env.run_id}'", "now()"]
     bad = [
         tally.add(chunk, call, position) for position, (tally, call) in enumerate(zip(tallies, work.calls, strict=True))
     ]

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _KNOWN = ("type", "path", "schema", "database", "attach", "settings", "extensions", "threads", "memory_limit")
+_DBT = (
+    "config_options", "secrets", "plugins", "filesystems", "disable_transactions", "retries", "module_paths", "remote",
+    "keep_open", "use_credential_provider", "custom_user_agent", "is_ducklake",
+)  # fmt: skip
+"""Keys of dbt-duckdb that a shared profiles.yml may hold and that mean nothing here."""
 DEFAULT_MEMORY = "512MiB"
 """Enough for the row groups in flight; joins and sorts above it spill. Raised with ``settings: {memory_limit: …}``."""
 
@@ -65,15 +70,14 @@ class DuckDBSettings:
     def parse(cls, raw: Mapping[str, object], root: Path) -> DuckDBSettings:
         """Raises ProfileError for an unknown key or a missing path."""
         for key in raw:
-            if key not in _KNOWN:
+            if key not in _KNOWN and key not in _DBT:
                 raise ProfileError(f"unknown key '{key}' in a duckdb profile", hint=did_you_mean(key, _KNOWN))
         path = raw.get("path")
         if not path or str(path) == ":memory:":
             raise ProfileError("a duckdb profile needs a path to a database file", hint="path: warehouse.duckdb")
         settings: dict[str, object] = dict(_mapping(raw.get("settings")))
-        for key in ("threads", "memory_limit"):
-            if key == "memory_limit" and raw.get(key) is not None:
-                settings.setdefault(key, raw[key])
+        if raw.get("memory_limit") is not None:
+            settings.setdefault("memory_limit", raw["memory_limit"])
         return cls(
             path=(root / str(path)).resolve(),
             schema=str(raw.get("schema") or "main"),

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from sqlinfer.adapters.duckdb.adapter import DuckDBAdapter
+from sqlinfer.adapters.duckdb.settings import catalog_name
+from sqlinfer.adapters.registry import open_adapter
+from sqlinfer.errors import AdapterError, ProfileError
+from sqlinfer.relation import Relation
+from sqlinfer.testing.adapter_conformance import AdapterConformance
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> DuckDBAdapter:
+    return DuckDBAdapter.from_settings({"type": "duckdb", "path": "ware house.duckdb"}, tmp_path)
+
+
+@pytest.fixture
+def load(adapter: DuckDBAdapter) -> Callable[[str], None]:
+    def run(sql: str) -> None:
+        with duckdb.connect(str(adapter.settings.path)) as connection:
+            connection.execute(sql)
+
+    return run
+
+
+class TestDuckDB(AdapterConformance):
+    pass
+
+
+def test_unknown_warehouse_and_unknown_key_get_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match="did you mean 'duckdb'"):
+        open_adapter("duckbd", {}, tmp_path)
+    with pytest.raises(ProfileError, match="did you mean 'extensions'"):
+        open_adapter("duckdb", {"path": "x.duckdb", "extension": []}, tmp_path)
+    with pytest.raises(ProfileError, match="needs a path"):
+        open_adapter("duckdb", {}, tmp_path)
+
+
+def test_catalog_name_is_the_one_that_duckdb_gives() -> None:
+    assert catalog_name(Path("/a/b/my-db.v2.duckdb")) == "my-db"
+    assert catalog_name(Path("memory.duckdb")) == "memory_db"
+
+
+def test_attached_databases_are_foreign(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "crm.duckdb")) as other:
+        other.execute("create table people as select 7 as id")
+    adapter = DuckDBAdapter.from_settings({"path": "x.duckdb", "attach": [{"path": "crm.duckdb"}]}, tmp_path)
+    assert [(str(table.relation), table.kind) for table in adapter.list_relations()] == [("crm.main.people", "foreign")]
+    assert adapter.query("select id from crm.people").to_pylist() == [{"id": 7}]
+
+
+def test_schema_of_the_profile_is_made_by_the_first_publication(tmp_path: Path) -> None:
+    adapter = DuckDBAdapter.from_settings({"path": "x.duckdb", "schema": "ml"}, tmp_path)
+    assert adapter.list_relations() == ()
+    with adapter.workspace("r") as work, work.publishing(1):
+        work.execute("create table t as select 1 as x")
+    assert [str(table.relation) for table in adapter.list_relations()] == ["x.ml.t"]
+    assert adapter.columns([Relation("t")])[Relation("t")][0].name == "x"
+
+
+def test_unknown_setting_is_an_error_of_ours(tmp_path: Path) -> None:
+    adapter = DuckDBAdapter.from_settings({"path": "x.duckdb", "settings": {"no_such_setting": 1}}, tmp_path)
+    with pytest.raises(AdapterError, match="no_such_setting"):
+        adapter.list_relations()
+
+
+def test_a_reader_left_half_way_does_not_block_the_next_attach(adapter: DuckDBAdapter, load: Callable) -> None:
+    load("create table big as select * from range(500000) r(i)")
+    with adapter.workspace("r") as work:
+        with work.warehouse(), work.reader("from big", 1000) as reader:
+            reader.read_next_batch()
+        done = threading.Event()
+        with work.publishing(1):
+            work.execute("create table t as select 1 as x")
+        done.set()
+        assert done.is_set()
+
+
+def test_comments_of_a_node_are_written(adapter: DuckDBAdapter) -> None:
+    from sqlinfer.adapters.base import Materialization
+
+    target = Relation("t", "main", adapter.default.catalog)
+    how = Materialization(target, description="it's scores", column_descriptions=(("X", "a column"), ("gone", "-")))
+    with adapter.workspace("r") as work, work.publishing(1):
+        work.materialize(how, "select 1 as x")
+    assert adapter.query("select comment from duckdb_tables() where table_name = 't'").to_pylist() == [
+        {"comment": "it's scores"}
+    ]
+    assert adapter.query("select comment from duckdb_columns() where table_name = 't'").to_pylist() == [
+        {"comment": "a column"}
+    ]
+
+
+def test_keys_of_128_bits_come_back_as_they_went(adapter: DuckDBAdapter) -> None:
+    with adapter.workspace("r") as work:
+        work.execute(
+            "create table sqlinfer_side.stage.k as select 340282366920938463463374607431768211455::uhugeint as k"
+        )
+        with work.reader("from sqlinfer_side.stage.k") as reader:
+            chunk = reader.read_all()
+        work.insert("insert into sqlinfer_side.stage.k from chunk", chunk)
+        assert work.rows("select count(distinct k), count(*) from sqlinfer_side.stage.k") == [(1, 2)]

@@ -1,0 +1,153 @@
+"""What other processes see and do while a run is under way, and what is left after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+from kit import Night
+
+from sqlinfer.errors import StoreError
+
+JOB = Path(__file__).parent / "job.py"
+QUERY = (
+    "import duckdb,sys; c=duckdb.connect(sys.argv[1], read_only=sys.argv[2]=='r'); "
+    "print(c.execute(sys.argv[3]).fetchall())"
+)
+HOLD = (
+    "import duckdb,sys,time; c=duckdb.connect(sys.argv[1], read_only=True); print('held', flush=True); time.sleep(60)"
+)
+
+
+def job(night: Night, run_id: str, *more: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(JOB), str(night.folder), run_id, *more],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )
+
+
+def outcome(process: subprocess.Popen[str]) -> dict:
+    out, _ = process.communicate(timeout=60)
+    return json.loads(out.splitlines()[-1])
+
+
+def other(night: Night, mode: str, sql: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", QUERY, str(night.path), mode, sql], capture_output=True, text=True, timeout=60
+    )
+    return done.stdout.strip() or done.stderr
+
+
+def test_others_read_and_write_while_a_run_scores(night: Night) -> None:
+    assert outcome(job(night, "one"))["status"] == "success"
+    night.sql("update customers set raw = (20000 + id)::varchar where id > 500")
+    running = job(night, "two", "2")
+    assert running.stdout is not None
+    assert running.stdout.readline() == "batch\n"
+    assert other(night, "r", "select count(*) from scores") == "[(1000,)]"
+    assert other(night, "w", "insert into customers values (5000, '1')") == "[(1,)]"
+    result = outcome(running)
+    assert (result["status"], result["scored"], result["rows"]) == ("success", 499, 1000)
+
+
+def test_a_reader_at_publication_delays_it_and_retry_publishes_without_scoring(night: Night) -> None:
+    running = job(night, "one", "1")
+    assert running.stdout is not None
+    assert running.stdout.readline() == "batch\n"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(night.path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        result = outcome(running)
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert result["pending"]
+    assert "scored, not published" in result["message"]
+    assert f"process {holder.pid}" in result["message"]
+    again = outcome(job(night, "two", "0", "retry"))
+    assert (again["status"], again["rows"], again["seen"]) == ("success", 1000, 0)
+    assert night.sql("select count(*) from scores") == [(1000,)]
+
+
+def test_a_second_run_leaves_at_once_naming_the_holder(night: Night) -> None:
+    running = job(night, "one", "2")
+    assert running.stdout is not None
+    running.stdout.readline()
+    second = outcome(job(night, "two"))
+    assert second["status"] == "refused"
+    assert f"process {running.pid}" in second["message"]
+    assert "run one" in second["message"]
+    assert outcome(running)["status"] == "success"
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["after_stage", "before_append_commit", "after_append", "after_pending", "before_publish_commit",
+     "after_publish_commit", "after_compaction"],
+)  # fmt: skip
+def test_after_a_kill_the_next_run_gives_the_table_of_an_undisturbed_one(night: Night, point: str) -> None:
+    killed = job(night, "one", SQLINFER_FAIL_POINTS=f"{point}=kill")
+    killed.communicate(timeout=60)
+    assert killed.returncode == -9
+    result = outcome(job(night, "two"))
+    assert result["status"] == "success"
+    assert night.sql("select count(*), count(distinct id), count(score) from scores") == [(1000, 1000, 996)]
+    scored_before = point not in ("after_stage", "before_append_commit")
+    assert result["scored"] == (0 if scored_before else 500)
+
+
+def test_a_commit_that_happened_is_not_repeated_by_retry(night: Night) -> None:
+    killed = job(night, "one", SQLINFER_FAIL_POINTS="after_publish_commit=kill")
+    killed.communicate(timeout=60)
+    again = outcome(job(night, "two", "0", "retry"))
+    assert (again["status"], again["rows"]) == ("success", 1000)
+    assert night.sql("select count(*) from sqlinfer_runs") == [(1,)]
+
+
+@pytest.mark.parametrize("content", [b"x" * 9000, b""])
+def test_a_damaged_side_file_is_moved_aside_and_rebuilt(night: Night, content: bytes) -> None:
+    assert outcome(job(night, "one"))["status"] == "success"
+    (night.folder / "wh.sqlinfer.duckdb").write_bytes(content)
+    with night.adapter().workspace("look") as work:
+        assert "damaged" in work.warnings[0]
+    assert list(night.folder.glob("wh.sqlinfer.duckdb.damaged-*"))
+    result = outcome(job(night, "two"))
+    assert (result["status"], result["scored"]) == ("success", 500)
+
+
+def test_a_store_of_a_newer_version_is_refused(night: Night) -> None:
+    outcome(job(night, "one"))
+    with duckdb.connect(str(night.folder / "wh.sqlinfer.duckdb")) as side:
+        side.execute("update meta.info set format_version = 99")
+    with pytest.raises(StoreError, match="format 99"), night.adapter().workspace("look"):
+        pass
+
+
+def test_a_failing_disk_leaves_the_table_alone(night: Night) -> None:
+    outcome(job(night, "one"))
+    broken = job(night, "two", SQLINFER_FAIL_POINTS="before_publish_commit=enospc")
+    broken.communicate(timeout=60)
+    assert broken.returncode != 0
+    assert night.sql("select count(*) from sqlinfer_runs") == [(1,)]
+    assert outcome(job(night, "three"))["status"] == "success"
+
+
+def test_run_that_lost_its_lock_file_cannot_publish(night: Night) -> None:
+    from kit import node, plan
+
+    from sqlinfer.runner.node import run_node
+
+    with night.environment() as env:
+        (night.folder / "wh.sqlinfer.lock").unlink()
+        result = run_node(plan(), node(), env)
+    assert result.status == "error"
+    assert "lost its lock" in result.message
+    assert night.sql("select count(*) from duckdb_tables() where table_name = 'scores'") == [(0,)]
