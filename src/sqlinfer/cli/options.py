@@ -113,7 +113,8 @@ def shared(*groups: tuple[Option[Any], ...]) -> Option[Any]:
             common = {name: merged.pop(name) for name in COMMON & merged.keys()}
             return function(Flags(**common), **merged)
 
-        return add_options(options)(wrapper)
+        decorated: Callable[..., Any] = add_options(options)(wrapper)
+        return decorated
 
     return decorate
 
@@ -137,7 +138,7 @@ def join_selectors(args: Sequence[str], commands: Container[str]) -> list[str]:
         joined.append(word)
         if word not in SELECTOR_FLAGS:
             continue
-        values = []
+        values: list[str] = []
         while rest and not rest[0].startswith("-") and not (values and rest[0] in commands):
             values.append(rest.pop(0))
         joined += [" ".join(values)] if values else []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,7 +20,7 @@ from sqlinfer.catalog import CompiledNode, ProjectCompiler
 from sqlinfer.compiler.render import render_test
 from sqlinfer.errors import SqlinferError
 from sqlinfer.jobs import artifacts
-from sqlinfer.jobs.events import JobStarted
+from sqlinfer.jobs.events import Event, JobStarted
 from sqlinfer.jobs.functions import Contracts, Functions, cache_dir
 from sqlinfer.jobs.loop import Loop
 from sqlinfer.jobs.options import RunOptions
@@ -28,7 +28,7 @@ from sqlinfer.project import DataTest, Project
 from sqlinfer.relation import Relation
 from sqlinfer.runner.audit_tables import run_tests
 from sqlinfer.runner.environment import RunEnvironment, now_utc
-from sqlinfer.runner.events import Emit, NodeFinished, NodeStarted, Warned
+from sqlinfer.runner.events import NodeFinished, NodeStarted, Warned
 from sqlinfer.runner.node import retry_publication, run_node
 from sqlinfer.runner.results import NodeResult, RunResult
 from sqlinfer.runner.seed import seed
@@ -40,7 +40,7 @@ class Night:
 
     project: Project
     options: RunOptions
-    emit: Emit
+    emit: Callable[[Event], None]
     cancel: threading.Event
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     functions: Functions = field(init=False)
@@ -165,9 +165,7 @@ def run_one(night: Night, env: RunEnvironment | None, compiled: Compiled, unique
     return (run_node(item.plan, night.project.nodes[unique_id], env, is_slice=item.is_slice),)
 
 
-def test_all(
-    night: Night, env: RunEnvironment, tests: Sequence[DataTest], loop: Loop, result: RunResult
-) -> RunResult:
+def test_all(night: Night, env: RunEnvironment, tests: Sequence[DataTest], loop: Loop, result: RunResult) -> RunResult:
     """Tests of what is published, one after the other; those of a node that failed are skipped."""
 
     def one(unique_id: str) -> tuple[NodeResult, ...]:

@@ -9,10 +9,12 @@ from sqlinfer.catalog import CompiledNode
 from sqlinfer.errors import SqlinferError, UsageError, did_you_mean
 from sqlinfer.inference import read_layout
 from sqlinfer.jobs import artifacts
+from sqlinfer.jobs import estimate as estimates
 from sqlinfer.jobs.explain import Explained
 from sqlinfer.jobs.functions import cache_dir
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.runner.preview import preview
+from sqlinfer.spec.plan import Plan
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,18 +29,18 @@ def nodes(night: Night, ids: Sequence[str], *, estimate: bool = False) -> list[E
         if isinstance(item, SqlinferError):
             raise item
     return [
-        explained(night, item, night.project.nodes[uid].config.materialized, str(night.project.nodes[uid].relation))
+        explained(night, item, node.config.materialized, str(node.relation), estimate)
         for uid, item in compiled.items()
-        if isinstance(item, CompiledNode)
+        if isinstance(item, CompiledNode) and (node := night.project.nodes[uid])
     ]
 
 
 def inline(night: Night, sql: str, *, estimate: bool = False) -> Explained:
     with night.compiler() as compiler:
-        return explained(night, compiler.inline(sql), "inline", "query")
+        return explained(night, compiler.inline(sql), "inline", "query", estimate)
 
 
-def explained(night: Night, item: CompiledNode, materialized: str, relation: str) -> Explained:
+def explained(night: Night, item: CompiledNode, materialized: str, relation: str, estimate: bool) -> Explained:
     contracts = {call.function: night.functions[call.function].contract for call in item.plan.calls}
     return Explained(
         item.plan,
@@ -46,6 +48,7 @@ def explained(night: Night, item: CompiledNode, materialized: str, relation: str
         relation,
         contracts,
         {contract.digest: batch_plan(night, contract.digest, contract.device) for contract in contracts.values()},
+        estimates.estimate(item.plan, night.adapter) if estimate else {},
     )
 
 
@@ -73,5 +76,13 @@ def preview_rows(night: Night, node: str | None, sql: str | None, limit: int | N
                 plan = compiler.inline(f"select * from {found.relation.sql()}", limit=limit).plan
             else:
                 plan = compiler.compile(found, limit=limit).plan
+    if max_rows is not None:
+        refuse_too_many(plan, night, max_rows)
     rows, _ = preview(plan, night.adapter, night.environment(None))
     return rows
+
+
+def refuse_too_many(plan: Plan, night: Night, max_rows: int) -> None:
+    wanted = sum(one.to_score for one in estimates.estimate(plan, night.adapter).values())
+    if wanted > max_rows:
+        raise UsageError(f"{wanted:,} inputs would be scored, --max-rows allows {max_rows:,}", hint="add --limit")
