@@ -106,3 +106,8 @@ def test_keys_of_128_bits_come_back_as_they_went(adapter: DuckDBAdapter) -> None
             chunk = reader.read_all()
         work.insert("insert into sqlinfer_side.stage.k from chunk", chunk)
         assert work.rows("select count(distinct k), count(*) from sqlinfer_side.stage.k") == [(1, 2)]
+
+
+def test_queries_for_people_come_in_ordinary_arrow_types(adapter: DuckDBAdapter) -> None:
+    table = adapter.query("select true as b, 5::hugeint as h, uuid() as u")
+    assert [str(field.type) for field in table.schema] == ["bool", "decimal128(38, 0)", "string"]

@@ -61,8 +61,14 @@ class Workspace(Protocol):
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]: ...
 
-    def reader(self, sql: str, rows: int = READ_ROWS) -> AbstractContextManager[pa.RecordBatchReader]:
-        """Stream a query on a connection of its own. Closed on exit, also after an error."""
+    def reader(
+        self, sql: str, rows: int = READ_ROWS, *, plain: bool = False
+    ) -> AbstractContextManager[pa.RecordBatchReader]:
+        """Stream a query on a connection of its own. Closed on exit, also after an error.
+
+        Values come back exactly as they are in the warehouse (128-bit keys included), some in Arrow extension types;
+        ``plain`` gives the ordinary Arrow types that other programs read.
+        """
 
     def insert(self, sql: str, chunk: pa.Table) -> None:
         """Run ``sql`` with the Arrow table visible under the name ``chunk``."""

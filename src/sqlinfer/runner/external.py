@@ -22,7 +22,7 @@ def write_external(work: Workspace, sql: str, node: Node) -> int:
     beside = target.with_name(f".{target.name}.{work.run_id}.tmp")
     rows = 0
     try:
-        with work.reader(sql) as reader, pq.ParquetWriter(beside, reader.schema) as writer:
+        with work.reader(sql, plain=True) as reader, pq.ParquetWriter(beside, reader.schema) as writer:
             for batch in reader:
                 writer.write_batch(batch)
                 rows += batch.num_rows

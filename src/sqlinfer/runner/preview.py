@@ -31,5 +31,5 @@ def preview(plan: Plan, adapter: Adapter, env: RunEnvironment, limit: int | None
                     work.load_store(store_name(call.function, call.digest))
             counts = score_plan(inner, plan, (), Seconds())
         cut = f"SELECT * FROM ({plan.result.sql}) LIMIT {int(limit)}" if limit is not None else plan.result.sql
-        with work.reader(cut) as reader:
+        with work.reader(cut, plain=True) as reader:
             return reader.read_all(), counts

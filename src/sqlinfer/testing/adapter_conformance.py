@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -22,10 +23,10 @@ class AdapterConformance:
     def target(self, adapter: Adapter, name: str) -> Relation:
         return Relation(name, adapter.default.schema, adapter.default.catalog)
 
-    def publish(self, adapter: Adapter, sql: str, run_id: str = "r", **how: object) -> int:
+    def publish(self, adapter: Adapter, sql: str, run_id: str = "r", **how: Any) -> int:
         with adapter.workspace(run_id) as work, work.publishing(5):
             target = self.target(adapter, "t")
-            return work.materialize(Materialization(target, **how), sql)  # type: ignore[arg-type]
+            return work.materialize(Materialization(target, **how), sql)
 
     def test_lists_relations_with_their_kind(self, adapter: Adapter, load: Load) -> None:
         load("create table a as select 1 as x")
@@ -88,7 +89,7 @@ class AdapterConformance:
             assert [table.kind for table in adapter.list_relations()] == [kind]
 
     def test_merge_of_the_full_state(self, adapter: Adapter) -> None:
-        how = {"kind": "incremental", "unique_key": ("k",), "strategy": "merge"}
+        how: dict[str, Any] = {"kind": "incremental", "unique_key": ("k",), "strategy": "merge"}
         self.publish(adapter, "from (values (1, 'a'), (2, 'b'), (null, 'c')) as v(k, s)", **how)
         self.publish(adapter, "from (values (1, 'a'), (null, 'x'), (4, 'd')) as v(k, s)", **how)
         assert self.rows(adapter) == [(1, "a"), (4, "d"), (None, "x")]

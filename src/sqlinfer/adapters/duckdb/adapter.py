@@ -48,7 +48,7 @@ class DuckDBAdapter:
             return tuple(Column(column.name, spelled(column.data_type)) for column in work.describe(sql))
 
     def query(self, sql: str) -> pa.Table:
-        with self._reading() as work, work.reader(sql) as reader:
+        with self._reading() as work, work.reader(sql, plain=True) as reader:
             return reader.read_all()
 
     @contextmanager

@@ -80,11 +80,13 @@ class DuckDBWorkspace:
                 self._writer.unregister("chunk")
 
     @contextmanager
-    def reader(self, sql: str, rows: int = READ_ROWS) -> Iterator[pa.RecordBatchReader]:
+    def reader(self, sql: str, rows: int = READ_ROWS, *, plain: bool = False) -> Iterator[pa.RecordBatchReader]:
         cursor = self._memory.cursor()
         reader = None
         try:
             with translated(sql):
+                if plain:
+                    cursor.execute("SET SESSION arrow_lossless_conversion = false")
                 if self._depth:
                     cursor.execute(self._use())
                 reader = cursor.sql(sql).to_arrow_reader(rows)
