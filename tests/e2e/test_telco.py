@@ -107,10 +107,9 @@ def write_project(root: Path, onnx: bytes, total_policy: str = "", casts: str = 
     )
     (root / "models" / "sources.yml").write_text("sources: [{name: raw, schema: main, tables: [{name: customers}]}]\n")
     with duckdb.connect(str(root / "telco.duckdb")) as con:
-        con.execute(
-            f'create table customers as select * replace ("TotalCharges"::varchar as "TotalCharges") '
-            f"from read_csv('{DATA}', types={{'TotalCharges': 'VARCHAR'}})"
-        )
+        # DuckDB reads Yes/No columns as booleans; the model was trained on the words
+        words = ", ".join(f"'{name}': 'VARCHAR'" for name in (*TEXT, "TotalCharges"))
+        con.execute(f"create table customers as from read_csv('{DATA}', types={{{words}}})")
 
 
 def run(root: Path) -> tuple[int, dict[str, Any]]:
