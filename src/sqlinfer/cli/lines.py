@@ -110,6 +110,8 @@ def closing(result: RunResult, *, interrupted: bool = False) -> Iterator[Line]:
         yield from details(item)
     if interrupted:
         yield Line("Interrupted", "error")
+    elif not result.results:
+        yield Line("Nothing to do")
     elif result.ok:
         yield Line("Completed successfully" if not totals["WARN"] else f"Completed with {totals['WARN']} warnings")
     else:

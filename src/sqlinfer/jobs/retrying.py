@@ -28,8 +28,9 @@ def retry(options: RunOptions, open_night: Callable[[RunOptions], Night]) -> Run
     finished = {item.unique_id for item in published.results if item.ok}
     left = [uid for uid in remaining(last) if uid not in finished]
     known = [uid for uid in left if uid in tonight.project.nodes or uid in tonight.project.tests]
-    if not known and published.results:
-        artifacts.save_results(tonight.project, published)
+    if not known:
+        if published.results:
+            artifacts.save_results(tonight.project, published)
         return published
     tests = [tonight.project.tests[uid] for uid in known if uid in tonight.project.tests]
     result = night.work(tonight, known, tests, args)
