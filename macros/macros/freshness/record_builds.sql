@@ -1,0 +1,30 @@
+{#- on-run-end: note when the inputs of prediction nodes were built, one row per node, in <target schema>.sqlinfer_builds. -#}
+{%- macro record_builds(results) -%}
+{%- if execute and (var('sqlinfer', {}) or {}).get('record_builds', true) -%}
+  {{- adapter.dispatch('record_builds', 'sqlinfer')(results) -}}
+{%- endif -%}
+{%- endmacro -%}
+
+{%- macro default__record_builds(results) -%}
+{%- set inputs = {} -%}
+{%- for node in graph.nodes.values() if node.resource_type == 'model' and node.config.materialized == 'prediction' -%}
+  {%- do inputs.update(sqlinfer.ancestors(node.unique_id)) -%}
+{%- endfor -%}
+{%- set built = [] -%}
+{%- for result in results if result.status == 'success' and result.node.unique_id in inputs -%}
+  {%- if result.node.resource_type in ('model', 'seed', 'snapshot') and result.node.config.materialized != 'prediction' -%}
+    {%- do built.append(result.node.unique_id) -%}
+  {%- endif -%}
+{%- endfor -%}
+{%- if built -%}
+  {%- set table = api.Relation.create(database=target.database, schema=target.schema, identifier='sqlinfer_builds') -%}
+  {%- set listed = "'" ~ built | join("', '") ~ "'" -%}
+  {%- do adapter.create_schema(table) -%}
+  {%- do run_query('create table if not exists ' ~ table ~ ' (node ' ~ dbt.type_string() ~ ', built_at ' ~ sqlinfer.type_moment() ~ ')') -%}
+  {%- do run_query('delete from ' ~ table ~ ' where node in (' ~ listed ~ ')') -%}
+  {%- set rows = [] -%}
+  {%- for unique_id in built -%}{%- do rows.append("('" ~ unique_id ~ "', " ~ dbt.current_timestamp() ~ ")") -%}{%- endfor -%}
+  {%- do run_query('insert into ' ~ table ~ ' (node, built_at) values ' ~ rows | join(', ')) -%}
+  {%- do adapter.commit() if adapter.type() == 'postgres' -%}
+{%- endif -%}
+{%- endmacro -%}
