@@ -134,8 +134,9 @@ def test_a_store_of_a_newer_version_is_refused(night: Night) -> None:
 def test_a_failing_disk_leaves_the_table_alone(night: Night) -> None:
     outcome(job(night, "one"))
     broken = job(night, "two", SQLINFER_FAIL_POINTS="before_publish_commit=enospc")
-    broken.communicate(timeout=60)
-    assert broken.returncode != 0
+    result = outcome(broken)
+    assert result["status"] == "error"
+    assert "No space left on device" in result["message"]
     assert night.sql("select count(*) from sqlinfer_runs") == [(1,)]
     assert outcome(job(night, "three"))["status"] == "success"
 

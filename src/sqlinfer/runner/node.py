@@ -55,6 +55,9 @@ def run_node(plan: Plan, node: Node, env: RunEnvironment, *, is_slice: bool = Fa
         (_run_scored if plan.stages else _run_plain)(plan, node, env, is_slice, progress)
     except SqlinferError as failure:
         error = failure
+    except OSError as failure:
+        error = RunError(f"the system refused: {failure}", hint="the published table is unchanged; run again")
+        error.__cause__ = failure
     result = _result(plan, node, env, progress, error)
     env.emit(NodeFinished(result))
     return result
