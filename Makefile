@@ -44,11 +44,12 @@ format: $(STAMP)  ## let ruff rewrite the files
 	$(BIN)/ruff check --fix src tests example_project
 	$(BIN)/ruff format src tests example_project
 
-bench: $(STAMP)  ## the benchmarks of tests/benchmarks, each against its peers
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
+bench: $(STAMP)  ## the benchmarks of tests/benchmarks, one after the other (BENCH=name for one)
+	@for script in tests/benchmarks/$(or $(BENCH),*).py; do \
+	  echo "== $$script"; OPENBLAS_NUM_THREADS=1 $(BIN)/python $$script $(BENCH_ARGS) || exit 1; done
 
 chaos: $(STAMP)  ## seeded kills of real runs (SQLINFER_KILLS=500)
-	SQLINFER_KILLS=$${SQLINFER_KILLS:-500} $(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)
+	SQLINFER_KILLS=$${SQLINFER_KILLS:-500} $(BIN)/python -m pytest -m chaos $(PYTEST_ARGS)
 
 clean:  ## remove the virtual environment, caches and what the example wrote
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
