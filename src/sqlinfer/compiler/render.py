@@ -99,9 +99,20 @@ def parse_pass(node: Node, project: Project) -> Parsed:
 def render(node: Node, project: Project, *, is_incremental: bool = False,
            flags: RenderFlags | None = None) -> RenderedNode:  # fmt: skip
     """The SQL of a node. Raises RenderError with the place in its file."""
+    if node.compiled is not None:
+        return _given(node, node.compiled, project)
     flags = flags or RenderFlags()
     scope = _scope(project, node, incremental=is_incremental and not flags.full_refresh, flags=flags)
     return _rendered(node.raw_sql, node.path, scope, project, flags)
+
+
+def _given(node: Node, sql: str, project: Project) -> RenderedNode:
+    """A node that dbt has rendered: its refs are relation names in the SQL; only nodes like it are compiled here."""
+    path = node.compiled_path or node.path
+    if not sql.strip():
+        raise RenderError("the SQL is empty", hint="write one SELECT", location=Location(path, 1))
+    refs = tuple(uid for uid in node.depends_on if uid in project.nodes and project.nodes[uid].compiled is not None)
+    return RenderedNode(sql, sql, path, refs)
 
 
 def render_inline(sql: str, project: Project, *, flags: RenderFlags | None = None,

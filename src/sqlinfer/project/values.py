@@ -127,6 +127,10 @@ class Node:
     """Names of declared functions that its SQL mentions, found by text; compiling finds them exactly."""
     patch: Location | None = None
     """Where a properties yml describes it."""
+    compiled: str | None = None
+    """SQL that dbt has rendered already, from its manifest; then ``raw_sql`` is never rendered here."""
+    compiled_path: Path | None = None
+    """The file that holds ``compiled``, for places in errors."""
 
 
 @dataclass(frozen=True, slots=True)
