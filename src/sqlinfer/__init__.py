@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlinfer.version import __version__
+
 if TYPE_CHECKING:
     from sqlinfer.api import connect as connect
     from sqlinfer.api import register as register
 
 __all__ = ["__version__", "connect", "register"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlinfer import __version__
 from sqlinfer.catalog import CompiledNode
 from sqlinfer.errors import SqlinferError, UsageError
 from sqlinfer.jobs import manifest
@@ -15,6 +14,7 @@ from sqlinfer.project import Node, Project
 from sqlinfer.runner.environment import now_utc
 from sqlinfer.runner.results import RunResult, write_json, write_results
 from sqlinfer.spec.plan import Plan
+from sqlinfer.version import __version__
 
 if TYPE_CHECKING:
     from sqlinfer.jobs.night import Night

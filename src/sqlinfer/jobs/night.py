@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from sqlinfer import __version__, catalog, inference
+from sqlinfer import catalog, inference
 from sqlinfer.adapters.base import Adapter
 from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.catalog import CompiledNode, ProjectCompiler
@@ -32,6 +32,7 @@ from sqlinfer.runner.events import NodeFinished, NodeStarted, Warned
 from sqlinfer.runner.node import retry_publication, run_node
 from sqlinfer.runner.results import NodeResult, RunResult
 from sqlinfer.runner.seed import seed
+from sqlinfer.version import __version__
 
 
 @dataclass(slots=True)
