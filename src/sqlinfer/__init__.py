@@ -1,7 +1,8 @@
 """Prediction as a nightly SQL job: predict() in a SELECT, predictions in a table.
 
-``sqlinfer.connect(project_dir).sql("select predict('f', x) from t")`` and ``sqlinfer.register(connection, project_dir)``
-are the ways in from Python; both are imported on first use, so that ``import sqlinfer`` stays cheap.
+``sqlinfer.connect(project_dir).sql("select predict('f', x) from t")`` and
+``sqlinfer.register(connection, project_dir)`` are the ways in from Python; both are imported on first use, so that
+``import sqlinfer`` stays cheap.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,45 @@ def test_a_bad_query_fails_its_node_and_keeps_the_table(shop: Path, capsys: pyte
     assert "SKIP" in out
     assert "PASS=0 WARN=0 ERROR=1 SKIP=1" in out
     assert published(shop) == before
+
+
+def test_secrets_are_starred_out_of_errors(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DBT_ENV_SECRET_NAME", "canary_column_4711")
+    assert run(shop, "preview", "--inline", "select canary_column_4711 from {{ ref('customers') }}") != 0
+    captured = capsys.readouterr()
+    assert "canary" not in captured.out + captured.err
+    assert "*****" in captured.err
+
+
+def test_another_run_is_refused_and_named(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from sqlinfer.api import RunOptions, load
+    from sqlinfer.jobs.night import Night
+
+    options = RunOptions(project_dir=shop)
+    with Night(load(options), options, lambda _: None, threading.Event()).adapter.workspace("other"):
+        began = time.monotonic()
+        assert run(shop, "run") == 1
+    assert time.monotonic() - began < 5
+    assert str(os.getpid()) in capsys.readouterr().err
+
+
+def test_a_seed_that_is_no_csv_fails_alone(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (shop / "seeds" / "broken.csv").write_text("a,b\n1\n")
+    assert run(shop, "seed") == 1
+    assert "PASS=1 WARN=0 ERROR=1" in capsys.readouterr().out
+
+
+def test_selecting_nothing_says_so(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(shop, "run", "--select", "tag:nightly") == 0
+    assert "Nothing to do" in capsys.readouterr().out
+
+
+def test_fail_fast_skips_what_comes_after(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (shop / "models" / "a_bad.sql").write_text("select * from nowhere")
+    assert run(shop, "run", "--fail-fast") == 1
+    assert "PASS=0 WARN=0 ERROR=1 SKIP=1 TOTAL=2" in capsys.readouterr().out
 
 
 def test_retry_does_only_what_is_left(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from sqlinfer.cli.options import GLOBAL_OPTIONS, add_options, join_selectors
+from sqlinfer.cli.redact import redact
 from sqlinfer.errors import SqlinferError
 
 COMMANDS = {
@@ -98,7 +99,7 @@ def invoke(argv: list[str]) -> int:
     except Exception:
         import traceback
 
-        traceback.print_exc()
+        click.echo(redact(traceback.format_exc()), err=True)
         click.echo("This is a bug in sqlinfer: please report it with the lines above.", err=True)
         return 2
 
@@ -108,8 +109,10 @@ def report(error: SqlinferError, *, debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exception(error)
-    click.echo(f"{click.style('Error:', fg='red')} {error}", err=True, color=None if use_color() else False)
+        click.echo(redact("".join(traceback.format_exception(error))), err=True)
+    click.echo(
+        f"{click.style('Error:', fg='red')} {redact(str(error))}", err=True, color=None if use_color() else False
+    )
     return error.exit_code
 
 
