@@ -1,0 +1,160 @@
+"""The graphs of the workloads, built in code: what skl2onnx or an exporter would have written for them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from sqlinfer.testing import onnx_builder as ob
+
+KINDS = tuple(f"category {number}" for number in range(12))
+"""Categories that the one-hot encoders of W5 know; the data has a thirteenth."""
+
+
+def scaled_logistic(features: int, *, seed: int = 0) -> bytes:
+    """W4: Scaler, LinearClassifier, as scikit-learn's pipeline of the two becomes: ``probabilities`` [N,2]."""
+    rng = random.Random(seed)
+    scaler = helper.make_node(
+        "Scaler", ["features"], ["scaled"], domain="ai.onnx.ml",
+        offset=[rng.random() for _ in range(features)], scale=[1 + rng.random() for _ in range(features)],
+    )  # fmt: skip
+    weights = [rng.gauss(0, 1) for _ in range(features)]
+    linear = helper.make_node(
+        "LinearClassifier", ["scaled"], ["label", "raw"], domain="ai.onnx.ml", post_transform="LOGISTIC",
+        coefficients=[*(-w for w in weights), *weights], intercepts=[-0.1, 0.1], classlabels_ints=[0, 1], multi_class=1,
+    )  # fmt: skip
+    norm = helper.make_node("Normalizer", ["raw"], ["probabilities"], domain="ai.onnx.ml", norm="L1")
+    outputs = [ob.value("label", "int64", ["N"]), ob.value("probabilities", "float", ["N", 2])]
+    return ob.build([scaler, linear, norm], [ob.value("features", "float", ["N", features])], outputs)
+
+
+def categorical_trees(numbers: Sequence[str], texts: Sequence[str], *, trees: int = 100, depth: int = 4) -> bytes:
+    """W5: one [N,1] input per column, one-hot on the texts, boosted trees over all of it: ``score`` [N,1]."""
+    nodes: list[NodeProto] = []
+    for name in texts:
+        attributes = {"cats_strings": list(KINDS), "zeros": 1}
+        nodes.append(helper.make_node("OneHotEncoder", [name], [f"{name}_hot"], domain="ai.onnx.ml", **attributes))
+        nodes.append(helper.make_node("Reshape", [f"{name}_hot", "flat"], [f"{name}_flat"]))
+    parts = [*numbers, *(f"{name}_flat" for name in texts)]
+    nodes.append(helper.make_node("Concat", parts, ["all"], axis=1))
+    nodes.append(_trees("all", len(numbers), len(numbers) + len(KINDS) * len(texts), trees, depth))
+    ports = [ob.value(name, "float", ["N", 1]) for name in numbers]
+    ports += [ob.value(name, "string", ["N", 1]) for name in texts]
+    flat = ob.constant("flat", [-1, len(KINDS)], "int64")
+    return ob.build(nodes, ports, [ob.value("score", "float", ["N", 1])], [flat])
+
+
+def _trees(source: str, numbers: int, features: int, trees: int, depth: int, *, seed: int = 0) -> NodeProto:
+    rng, columns = random.Random(seed), ob._TreeColumns()
+    for tree in range(trees):
+        for node in range(2 ** (depth + 1) - 1):
+            # half of the splits on numbers, as trained trees have it
+            feature = rng.randrange(numbers) if rng.random() < 0.5 else rng.randrange(numbers, features)
+            threshold = rng.random() if feature < numbers else 0.5
+            columns.add(tree, node, node >= 2**depth - 1, feature, threshold, rng.gauss(0, 1) / trees)
+    return helper.make_node(
+        "TreeEnsembleRegressor", [source], ["score"], domain="ai.onnx.ml", n_targets=1, **columns.attributes
+    )
+
+
+def encoder(path: Path, *, layers: int = 6, width: int = 384, heads: int = 12, vocabulary: int = 4096) -> None:
+    """W6: a BERT-like encoder, ``input_ids``, ``attention_mask`` [N,T] → ``last_hidden_state`` [N,T,width]."""
+    made = _Encoder(layers, width, heads, vocabulary)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(made.graph())
+
+
+class _Encoder:
+    def __init__(self, layers: int, width: int, heads: int, vocabulary: int) -> None:
+        self.layers, self.width, self.heads, self.vocabulary = layers, width, heads, vocabulary
+        self.rng = np.random.default_rng(0)
+        self.nodes: list[NodeProto] = []
+        self.consts: list[TensorProto] = []
+        self.count = 0
+
+    def graph(self) -> bytes:
+        hidden = self._norm(self._embed())
+        bias = self._mask_bias()
+        for _ in range(self.layers):
+            hidden = self._layer(hidden, bias)
+        self.nodes.append(helper.make_node("Identity", [hidden], ["last_hidden_state"]))
+        ports = [ob.value(name, "int64", ["N", "T"]) for name in ("input_ids", "attention_mask")]
+        result = [ob.value("last_hidden_state", "float", ["N", "T", self.width])]
+        return ob.build(self.nodes, ports, result, self.consts)
+
+    def _layer(self, hidden: str, bias: str) -> str:
+        hidden = self._norm(self._op("Add", hidden, self._attention(hidden, bias)))
+        inner = self._gelu(self._linear(hidden, self.width, 4 * self.width))
+        return self._norm(self._op("Add", hidden, self._linear(inner, 4 * self.width, self.width)))
+
+    def _attention(self, hidden: str, bias: str) -> str:
+        query, key, value = (self._split(self._linear(hidden, self.width, self.width)) for _ in range(3))
+        across = self._op("Transpose", key, perm=[0, 1, 3, 2])
+        scores = self._op("MatMul", query, across)
+        scores = self._op("Mul", scores, self._const(np.float32((self.width // self.heads) ** -0.5)))
+        weights = self._op("Softmax", self._op("Add", scores, bias), axis=-1)
+        mixed = self._op("Transpose", self._op("MatMul", weights, value), perm=[0, 2, 1, 3])
+        joined = self._op("Reshape", mixed, self._const(np.array([0, 0, self.width])))
+        return self._linear(joined, self.width, self.width)
+
+    def _split(self, hidden: str) -> str:
+        shape = self._const(np.array([0, 0, self.heads, self.width // self.heads]))
+        return self._op("Transpose", self._op("Reshape", hidden, shape), perm=[0, 2, 1, 3])
+
+    def _embed(self) -> str:
+        table = self._const(self.rng.normal(0, 0.5, (self.vocabulary, self.width)).astype(np.float32))
+        places = self._const(self.rng.normal(0, 0.5, (512, self.width)).astype(np.float32))
+        length = self._op("Gather", self._op("Shape", "input_ids"), self._const(np.array(1)))
+        steps = self._op("Range", self._const(np.array(0)), length, self._const(np.array(1)))
+        return self._op("Add", self._op("Gather", table, "input_ids"), self._op("Gather", places, steps))
+
+    def _mask_bias(self) -> str:
+        mask = self._op("Cast", "attention_mask", to=TensorProto.FLOAT)
+        mask = self._op("Unsqueeze", mask, self._const(np.array([1, 2])))
+        gone = self._op("Sub", self._const(np.float32(1)), mask)
+        return self._op("Mul", gone, self._const(np.float32(-10000)))
+
+    def _linear(self, hidden: str, fan_in: int, fan_out: int) -> str:
+        weights = self.rng.normal(0, fan_in**-0.5, (fan_in, fan_out)).astype(np.float32)
+        product = self._op("MatMul", hidden, self._const(weights))
+        return self._op("Add", product, self._const(self.rng.normal(0, 0.02, fan_out).astype(np.float32)))
+
+    def _norm(self, hidden: str) -> str:
+        ones, zeros = np.ones(self.width, np.float32), np.zeros(self.width, np.float32)
+        return self._op("LayerNormalization", hidden, self._const(ones), self._const(zeros), axis=-1, epsilon=1e-12)
+
+    def _gelu(self, hidden: str) -> str:
+        inner = self._op("Erf", self._op("Div", hidden, self._const(np.float32(2**0.5))))
+        outer = self._op("Mul", hidden, self._op("Add", inner, self._const(np.float32(1))))
+        return self._op("Mul", outer, self._const(np.float32(0.5)))
+
+    def _op(self, kind: str, *inputs: str, **attributes: object) -> str:
+        self.count += 1
+        name = f"t{self.count}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
+        return name
+
+    def _const(self, values: object) -> str:
+        self.count += 1
+        name = f"c{self.count}"
+        self.consts.append(numpy_helper.from_array(np.asarray(values), name))
+        return name
+
+
+WORDS = tuple(f"word{number}" for number in range(4000))
+
+
+def tokenizer(folder: Path) -> None:
+    """A word-level tokenizer.json whose every word is one token."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = {"[PAD]": 0, "[UNK]": 1} | {word: 2 + position for position, word in enumerate(WORDS)}
+    made = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.enable_padding(pad_id=0, pad_token="[PAD]")
+    folder.mkdir(parents=True, exist_ok=True)
+    made.save(str(folder / "tokenizer.json"))

@@ -1,0 +1,144 @@
+"""What users would otherwise write, one pass in a fresh process: ``python -m tests.benchmarks.peers SPEC.json``.
+
+Every peer is timed from opening the database to the closed database with its committed table, session included,
+imports left out. The last line of stdout is JSON: seconds, cpu, rss (MB).
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import duckdb
+import numpy as np
+import onnxruntime as ort
+import pyarrow as pa
+import pyarrow.compute as pc  # noqa: F401  imported here so that no peer pays for it inside its timing
+
+READ_ROWS = 122_880
+COMMIT_ROWS = 500_000
+Spec = dict[str, Any]
+
+
+def session(spec: Spec, threads: int = 0) -> ort.InferenceSession:
+    """``threads`` 0: ONNX Runtime's default, one per core inside a run."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    return ort.InferenceSession(spec["graph"], options, providers=["CPUExecutionProvider"])
+
+
+def feeds(spec: Spec, columns: list[Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """Arrow columns → the inputs of the graph."""
+    if spec["packed"]:
+        block = np.empty((len(columns[0]), len(columns)), dtype=np.float32)
+        for position, column in enumerate(columns):
+            block[:, position] = column.to_numpy(zero_copy_only=False)
+        return {"features": block}
+    arrays = [column.to_numpy(zero_copy_only=False).reshape(-1, 1) for column in columns]
+    return dict(zip(spec["arguments"], arrays, strict=True))
+
+
+def picked(spec: Spec, raw: Any) -> np.ndarray[Any, Any]:
+    values = np.asarray(raw[0])
+    flat = values[:, spec["index"]] if spec["index"] is not None else values.reshape(len(values))
+    return np.ascontiguousarray(flat, dtype=np.float32)
+
+
+def source(spec: Spec) -> str:
+    return f"SELECT id, {', '.join(spec['arguments'])} FROM input"
+
+
+def udf(spec: Spec) -> None:
+    """A vectorised Arrow UDF over the session, CREATE TABLE AS."""
+    run = session(spec)
+
+    def score(*columns: Any) -> pa.Array:
+        return pa.array(picked(spec, run.run([spec["output"]], feeds(spec, list(columns)))))
+
+    with duckdb.connect(spec["database"]) as con:
+        con.create_function("f", score, None, "FLOAT", type="arrow")
+        con.execute(f"CREATE OR REPLACE TABLE {spec['out']} AS SELECT id, f({', '.join(spec['arguments'])}) AS score "
+                    "FROM input")  # fmt: skip
+
+
+def loop(spec: Spec) -> None:
+    """One Python thread: read a batch, run the session, append, commit every 500,000 rows."""
+    run = session(spec)
+    with duckdb.connect(spec["database"]) as con:
+        reader = con.cursor().sql(source(spec)).to_arrow_reader(READ_ROWS)
+        con.execute(f"CREATE OR REPLACE TABLE {spec['out']} (id BIGINT, score FLOAT)")
+        for chunk in _chunks(_scored(spec, run, reader)):
+            con.execute(f"INSERT INTO {spec['out']} SELECT * FROM chunk")
+            del chunk
+        reader.close()
+
+
+def _scored(spec: Spec, run: ort.InferenceSession, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    for batch in reader:
+        values = picked(spec, run.run([spec["output"]], feeds(spec, batch.columns[1:])))
+        yield pa.RecordBatch.from_arrays([batch.column(0), pa.array(values)], names=["id", "score"])
+
+
+def _chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(one.num_rows for one in held) >= COMMIT_ROWS:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def readall(spec: Spec) -> None:
+    """Everything into memory, one run, everything back."""
+    run = session(spec)
+    with duckdb.connect(spec["database"]) as con:
+        table = con.sql(source(spec)).to_arrow_table().combine_chunks()
+        values = picked(spec, run.run([spec["output"]], feeds(spec, [table.column(n) for n in spec["arguments"]])))
+        done = pa.table({"id": table.column("id"), "score": values})
+        con.execute(f"CREATE OR REPLACE TABLE {spec['out']} AS SELECT * FROM done")
+        del done
+
+
+def batches32(spec: Spec) -> None:
+    """Texts in arrival order, 32 at a time, padded to the longest of the batch."""
+    from tokenizers import Tokenizer
+
+    run, encoder = session(spec), Tokenizer.from_file(spec["tokenizer"])
+    encoder.enable_truncation(max_length=128)
+    with duckdb.connect(spec["database"]) as con:
+        rows = con.sql("SELECT id, body FROM input").to_arrow_table()
+        texts, vectors = rows.column("body").to_pylist(), []
+        for start in range(0, len(texts), 32):
+            found = encoder.encode_batch(texts[start : start + 32])
+            ids = np.array([one.ids for one in found], dtype=np.int64)
+            mask = np.array([one.attention_mask for one in found], dtype=np.int64)
+            (hidden,) = run.run([spec["output"]], {"input_ids": ids, "attention_mask": mask})
+            weights = mask[:, :, None].astype(np.float32)
+            vectors.append((hidden * weights).sum(axis=1) / weights.sum(axis=1))
+        flat = np.concatenate(vectors)
+        values = pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), flat.shape[1])
+        done = pa.table({"id": rows.column("id"), "score": values})
+        con.execute(f"CREATE OR REPLACE TABLE {spec['out']} AS SELECT * FROM done")
+        del done
+
+
+PEERS: dict[str, Callable[[Spec], None]] = {"udf": udf, "loop": loop, "readall": readall, "batches32": batches32}
+
+
+def main() -> None:
+    with open(sys.argv[1], encoding="utf-8") as file:
+        spec = json.load(file)
+    cpu, began = time.process_time(), time.perf_counter()
+    PEERS[spec["kind"]](spec)
+    used = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
+    print(json.dumps({**used, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+if __name__ == "__main__":
+    main()
