@@ -182,3 +182,21 @@ def test_a_project_of_500_models_loads_within_seconds(tmp_path):
     project = load(tmp_path, env={})
     assert len(project.nodes) == 504
     assert time.perf_counter() - started < 5
+
+
+def test_a_projects_own_macro_names_schemas(tmp_path):
+    macro = (
+        "{% macro generate_schema_name(custom_schema_name, node) -%}\n"
+        "{{ target.schema if custom_schema_name is none else custom_schema_name | trim }}\n{%- endmacro %}\n"
+    )
+    config = "{{ config(schema='marts') }}"
+    files = {"macros/names.sql": macro, "models/campaign.sql": f"{config} select * from {{{{ ref('scores') }}}}"}
+    project = loaded(tmp_path, files)
+    assert project.node("campaign").relation.schema == "marts"
+    assert project.node("scores").relation.schema == "main"
+
+
+@pytest.mark.parametrize("bound", ["'>=0.1.0'", '[">=0.0.1", "<99.0.0"]', "'>=0.1,<99'", "'!=0.0.9'"])
+def test_a_version_that_fits_is_accepted(tmp_path, bound):
+    text = BASE["sqlinfer_project.yml"] + f"require-sqlinfer-version: {bound}\n"
+    assert loaded(tmp_path, {"sqlinfer_project.yml": text}).name == "shop"

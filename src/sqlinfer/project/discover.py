@@ -10,13 +10,14 @@ from typing import Any, Literal
 
 from sqlinfer.errors import Location, ProjectError, did_you_mean
 from sqlinfer.project import config as configs
+from sqlinfer.project import files
 from sqlinfer.project.basics import RelationValue
 from sqlinfer.project.context import Macros, Scope, Seen, build
 from sqlinfer.project.datatests import Subject, read_tests
 from sqlinfer.project.jinja import engine
 from sqlinfer.project.properties import Described, DescribedTable, Properties
 from sqlinfer.project.schema import ColumnProps
-from sqlinfer.project.values import ColumnInfo, DataTest, Node, NodeConfig, Profile, Project, Source
+from sqlinfer.project.values import ColumnInfo, DataTest, Node, NodeConfig, Project, Source
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_text
 from sqlinfer.relation import Relation
 
@@ -49,7 +50,8 @@ def nodes(base: Project, described: Properties, trees: Mapping[str, configs.Tree
     sources = {
         f"source.{base.name}.{a}.{b}": _source(base, (a, b), table) for (a, b), table in described.tables.items()
     }
-    relations = {name: relation_of(base.profile, name, draft.config) for name, draft in enabled.items()}
+    naming = Naming(base, macros)
+    relations = {name: naming.relation(draft.file, draft.config) for name, draft in enabled.items()}
     _distinct_relations(relations, enabled)
     built = [_node(base, draft, relations, enabled, sources, described) for draft in enabled.values()]
     warnings = [*base.warnings, *described.warnings]
@@ -68,11 +70,11 @@ def _unique_id(project: Project, file: _File) -> str:
 def _files(project: Project) -> list[_File]:
     found: dict[str, _File] = {}
     plan: tuple[tuple[Literal["model", "seed"], tuple[Path, ...], str], ...] = (
-        ("model", project.model_paths, "*.sql"), ("seed", project.seed_paths, "*.csv"),
+        ("model", project.model_paths, ".sql"), ("seed", project.seed_paths, ".csv"),
     )  # fmt: skip
-    for kind, folders, pattern in plan:
+    for kind, folders, suffix in plan:
         for folder in folders:
-            for path in sorted(folder.rglob(pattern)) if folder.is_dir() else ():
+            for path in files.found((folder,), project.root, (suffix,)):
                 file = _file(project, kind, folder, path)
                 twin = found.get(file.name)
                 if twin is not None and twin.path != path:
@@ -83,8 +85,6 @@ def _files(project: Project) -> list[_File]:
 
 
 def _file(project: Project, kind: Literal["model", "seed"], folder: Path, path: Path) -> _File:
-    if project.root.resolve() not in path.resolve().parents:
-        raise ProjectError(f"{path.name} is a link that leaves the project", location=Location(path))
     fqn = (project.name, *path.relative_to(folder).parent.parts, path.stem)
     return _File(path.stem, kind, path, fqn, read_text(path) if kind == "model" else "")
 
@@ -157,10 +157,45 @@ def run_parse(project: Project, sql: str, path: Path | None, refs: Sequence[str]
     engine().run(compiled, build(scope, macros), macros=macros.files)
 
 
-def relation_of(profile: Profile, name: str, config: NodeConfig) -> Relation:
-    """dbt's generate_schema_name: a custom schema is added to the target's."""
-    schema = f"{profile.schema}_{config.schema.strip()}" if config.schema else profile.schema
-    return Relation(config.alias or name, schema, config.database or profile.database)
+@dataclass(slots=True)
+class Naming:
+    """dbt's rules for names; a project's own ``generate_schema_name``, … macros replace them, as in dbt."""
+
+    project: Project
+    macros: Macros
+
+    def relation(self, file: _File, config: NodeConfig) -> Relation:
+        profile = self.project.profile
+        names: dict[str, tuple[str | None, str | None]] = {
+            "alias": (config.alias, config.alias or file.name),
+            "schema": (config.schema, _with_prefix(profile.schema, config.schema)),
+            "database": (config.database, config.database or profile.database),
+        }
+        alias, schema, database = (self._name(kind, *names[kind], file, config) for kind in names)
+        return Relation(alias or file.name, schema, database)
+
+    def _name(self, kind: str, custom: str | None, usual: str | None, file: _File, config: NodeConfig) -> str | None:
+        macro = f"generate_{kind}_name"
+        if macro not in self.macros.by_name:
+            return usual
+        project = self.project
+        scope = Scope(project.name, project.profile, project.vars, project.env, (), (), _none, _none, execute=True)
+        node = {
+            "name": file.name, "unique_id": _unique_id(project, file), "resource_type": file.kind,
+            "package_name": project.name, "fqn": list(file.fqn), "tags": list(config.tags), "config": config,
+            "path": str(file.path), "schema": config.schema, "alias": config.alias, "database": config.database,
+        }  # fmt: skip
+        context = build(scope, self.macros) | {"_custom": custom, "_node": node}
+        compiled = engine().compile(f"{{{{ {macro}(_custom, _node) }}}}")
+        return engine().run(compiled, context, macros=self.macros.files).text.strip() or usual
+
+
+def _with_prefix(schema: str, custom: str | None) -> str:
+    return f"{schema}_{custom.strip()}" if custom else schema
+
+
+def _none(*_: str) -> RelationValue:
+    raise AssertionError("names are generated without ref() and source()")
 
 
 def _distinct_relations(relations: Mapping[str, Relation], drafts: Mapping[str, _Draft]) -> None:
@@ -292,7 +327,7 @@ def _tests(props: ColumnProps | Any, subject: Subject, keys: Keys, column: str |
 def _singular(project: Project, described: Properties, macros: Macros) -> list[DataTest]:
     found = []
     names = tuple(node.name for node in project.nodes.values())
-    for path in sorted({path for folder in project.test_paths if folder.is_dir() for path in folder.rglob("*.sql")}):
+    for path in files.found(project.test_paths, project.root, (".sql",)):
         sql, seen = read_text(path), Seen()
         run_parse(project, sql, path, names, tuple(described.tables), macros, seen)
         test = _singular_test(project, path, sql, seen)

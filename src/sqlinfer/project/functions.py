@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlinfer import types
 from sqlinfer.errors import ProjectError, did_you_mean
-from sqlinfer.project import schema
+from sqlinfer.project import files, schema
 from sqlinfer.project.jinja import Engine
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.values import FunctionConfig, ImageConfig, ReturnField, TokenizerConfig
@@ -17,14 +17,27 @@ from sqlinfer.project.yamlfile import Keys, YamlFile, read_yaml
 from sqlinfer.spec.function import Argument, OnNull
 
 _NEEDS = {"onnx": ("path",), "torch": ("entrypoint",), "sklearn": (), "mlflow": ("uri",), "huggingface": ("path",)}
+YAML = (".yml", ".yaml")
+_TYPE = re.compile(r"[A-Za-z_][\w ]*(\([\d, ]*\))?[A-Za-z ]*(\[[1-9]?\d*\])*")
+"""Named types with numbers in parentheses, and arrays of them."""
+_LIMITS = {
+    name: (0, 2**bits - 1) if name.startswith("U") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    for bits, names in {
+        8: "TINYINT UTINYINT",
+        16: "SMALLINT USMALLINT",
+        32: "INT UINTEGER",
+        64: "BIGINT UBIGINT",
+    }.items()
+    for name in names.split()
+}
 _TRUST = re.compile(r"^(sha256:)?[0-9a-fA-F]{64}$")
 
 
-def load_functions(paths: Sequence[Path], engine: Engine, context: Mapping[str, Any],
+def load_functions(paths: Sequence[Path], root: Path, engine: Engine, context: Mapping[str, Any],
                    dialect: str = "duckdb") -> dict[str, FunctionConfig]:  # fmt: skip
     """Every enabled function of the yml files below ``paths``, by name."""
     found: dict[str, FunctionConfig] = {}
-    for path in yaml_files(paths):
+    for path in files.found(paths, root, YAML):
         for function in read_functions(path, engine, context, dialect):
             twin = next((f for name, f in found.items() if name.casefold() == function.name.casefold()), None)
             if twin is not None:
@@ -32,12 +45,6 @@ def load_functions(paths: Sequence[Path], engine: Engine, context: Mapping[str, 
                                    location=function.location)  # fmt: skip
             found[function.name] = function
     return {name: function for name, function in found.items() if function.enabled}
-
-
-def yaml_files(folders: Sequence[Path]) -> list[Path]:
-    """The yml files below the folders, in a stable order."""
-    return sorted({path for folder in folders if folder.is_dir() for path in folder.rglob("*")
-                   if path.suffix in (".yml", ".yaml") and path.is_file()})  # fmt: skip
 
 
 def read_functions(path: Path, engine: Engine, context: Mapping[str, Any], dialect: str) -> list[FunctionConfig]:
@@ -58,6 +65,7 @@ def _function(props: schema.FunctionProps, file: YamlFile, keys: Keys, dialect: 
     names = [argument.name for argument in arguments]
     model = props.model
     _source_keys(props, file, keys)
+    _paths(props, file, keys)
     returns = _returns(props.returns, file, (*keys, "returns"), dialect)
     tokenizer, image = _tokenizer(props, file, keys, names, folder), _image(props, file, keys, names)
     settings = props.config
@@ -78,6 +86,16 @@ def _function(props: schema.FunctionProps, file: YamlFile, keys: Keys, dialect: 
 
 def _resolved(folder: Path, path: str | None) -> Path | None:
     return None if path is None else (folder / Path(path).expanduser()).absolute()
+
+
+def _paths(props: schema.FunctionProps, file: YamlFile, keys: Keys) -> None:
+    for key in ("path", "weights"):
+        text = getattr(props.model, key)
+        if text is not None and ("\0" in text or not text.strip()):
+            raise file.error(f"{key}: not the name of a file", (*keys, "model", key), value=True)
+        if text is not None and "://" in text:
+            raise file.error(f"{key}: '{text}' is a URL; nothing is downloaded", (*keys, "model", key), value=True,
+                             hint="copy the file into the project")  # fmt: skip
 
 
 def _sample(folder: Path, text: str | None) -> str | Path | None:
@@ -107,10 +125,9 @@ def _source_keys(props: schema.FunctionProps, file: YamlFile, keys: Keys) -> Non
 
 def _type(text: str, file: YamlFile, keys: Keys, dialect: str) -> str:
     try:
-        canonical = types.canonical(text, dialect)
-        if not types.is_array(canonical) and re.search(r"[^A-Za-z0-9_ ,()\[\]]", canonical):
-            raise ProjectError(f"'{text}' is not a type that {dialect} knows")
-        return canonical
+        if not _TYPE.fullmatch(text.strip()):  # the parser would take the beginning of it
+            raise ProjectError(f"'{text}' is not a type that a function can take or give")
+        return types.canonical(text, dialect)
     except ProjectError as error:
         raise file.error(
             error.message, keys, value=True, hint="for example integer, double, varchar, float[384]"
@@ -150,6 +167,10 @@ def _on_null(argument: schema.ArgumentProps, data_type: str, file: YamlFile,
         if types.is_numeric(data_type) and isinstance(default, str):
             raise file.error(f"the default of '{argument.name}' is text, its type is {data_type}", (*here, "default"),
                              value=True)  # fmt: skip
+        low, high = _LIMITS.get(data_type, (None, None))
+        if low is not None and high is not None and not (isinstance(default, str) or low <= default <= high):
+            raise file.error(f"the default {default} of '{argument.name}' is out of range for {data_type}",
+                             (*here, "default"), value=True)  # fmt: skip
         return "default", default
     hint = did_you_mean(str(value), ("null", "error", "nan")) if isinstance(value, str) else None
     raise file.error(

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sqlinfer import __version__
 from sqlinfer.errors import Location, ProjectError, UsageError
 from sqlinfer.project import config as configs
-from sqlinfer.project import discover, graph, properties
+from sqlinfer.project import discover, files, graph, properties, versions
 from sqlinfer.project.basics import Environment, plain_context
 from sqlinfer.project.context import Macros, target_of
 from sqlinfer.project.functions import load_functions
@@ -55,7 +56,9 @@ def _project_file(root: Path) -> tuple[YamlFile, ProjectFile]:
     if file.data is None:
         raise ProjectError(f"{PROJECT_FILE} is empty", hint="it needs at least 'name' and 'profile'",
                            location=Location(path, 1))  # fmt: skip
-    return file, validate(ProjectFile, file, file.data)
+    props = validate(ProjectFile, file, file.data)
+    versions.require(props.require_version, __version__, file)
+    return file, props
 
 
 def _given_vars(given: Mapping[str, Any] | str | None) -> dict[str, Any]:
@@ -83,8 +86,8 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
               env: Mapping[str, str]) -> Project:  # fmt: skip
     yaml_context = plain_context(variables, Environment(env), target_of(profile))
     paths = {name: _folders(root, props, file, name) for name in ("model", "function", "seed", "macro", "test")}
-    macros = _macros(paths["macro"])
-    functions = load_functions(paths["function"], engine(), yaml_context, _dialect(profile))
+    macros = _macros(paths["macro"], root)
+    functions = load_functions(paths["function"], root, engine(), yaml_context, _dialect(profile))
     trees = {}
     for section in ("models", "seeds"):
         data = render_values(getattr(props, section) or {}, (section,), file, engine(), yaml_context)
@@ -97,7 +100,7 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
         clean_targets=tuple(root / name for name in (props.clean_targets or [props.target_path])),
         warnings=tuple(f"'{key}' in {file.path} is ignored" for key in IGNORED_PROJECT_KEYS if key in file.data),
     )  # fmt: skip
-    described = properties.read((*paths["model"], *paths["seed"]), paths["function"], engine(), yaml_context)
+    described = properties.read((*paths["model"], *paths["seed"]), paths["function"], root, engine(), yaml_context)
     project = discover.nodes(base, described, trees, Macros(macros, engine()))
     graph.graph(project)
     return project
@@ -116,9 +119,9 @@ def _folders(root: Path, props: ProjectFile, file: YamlFile, name: str) -> tuple
     return tuple(root / text for text in getattr(props, f"{name}_paths"))
 
 
-def _macros(folders: tuple[Path, ...]) -> tuple[MacroFile, ...]:
+def _macros(folders: tuple[Path, ...], root: Path) -> tuple[MacroFile, ...]:
     found = []
-    for path in sorted({path for folder in folders if folder.is_dir() for path in folder.rglob("*.sql")}):
+    for path in files.found(folders, root, (".sql",)):
         source = read_text(path)
         compiled = engine().compile(source, path)
         found.append(MacroFile(path, source, tuple(name for name, _ in compiled.macros)))

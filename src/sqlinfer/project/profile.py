@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sqlinfer import scrub
 from sqlinfer.errors import Location, ProfileError, did_you_mean
 from sqlinfer.project.basics import SECRET, Environment, plain_context
 from sqlinfer.project.jinja import Engine
@@ -14,7 +16,7 @@ from sqlinfer.project.strings import render_values
 from sqlinfer.project.values import Profile
 from sqlinfer.project.yamlfile import YamlFile, read_yaml
 
-_SECRET_KEYS = re.compile(r"pass(word|wd|phrase)?$|token$|secret|private_key|credential|api_key|access_key", re.I)
+_NOT_SECRET = ("type", "user", "username", "schema", "dataset", "database", "dbname", "catalog", "host", "path")
 TYPES = ("duckdb", "postgres", "spark", "databricks", "snowflake", "bigquery", "redshift", "trino", "clickhouse")
 """Names of dbt's adapters that are names of sqlglot's dialects too."""
 _PLACEHOLDER = re.compile(r"\$\$\$SECRET:(\w+)\$\$\$")
@@ -43,8 +45,28 @@ def load_profile(
     engine: Engine,
     project_file: Location | None = None,
 ) -> Profile:
-    """The chosen target of the chosen profile, its strings rendered."""
-    file = read_yaml(find_profiles(root, profiles_dir, env), ProfileError)
+    """The chosen target of the chosen profile, its strings rendered. Its secrets are masked from now on."""
+    scrub.learn(value for key, value in env.items() if key.startswith(SECRET))
+    path = find_profiles(root, profiles_dir, env)
+    try:
+        file = read_yaml(path, ProfileError)
+        literals: set[str] = set()
+        _collect(file.data, literals)
+        scrub.learn(value for value in literals if "{{" not in value)
+        return _chosen(file, name, target, env, variables, engine, root, project_file)
+    except ProfileError as error:
+        _mask_excerpt(error)
+        raise
+
+
+def _mask_excerpt(error: ProfileError) -> None:
+    """The line of profiles.yml that is shown may hold a password, which nobody has read yet."""
+    if error.location is not None and error.location.text is not None:
+        error.location = replace(error.location, text=scrub.scrub_pairs(error.location.text))
+
+
+def _chosen(file: YamlFile, name: str | None, target: str | None, env: Mapping[str, str], variables: Mapping[str, Any],
+            engine: Engine, root: Path, project_file: Location | None) -> Profile:  # fmt: skip
     if not isinstance(file.data, dict) or not file.data:
         raise ProfileError("profiles.yml is empty", location=Location(file.path, 1))
     profiles = [str(key) for key in file.data if key != "config"]
@@ -111,6 +133,7 @@ def _profile(file: YamlFile, name: str, target: str, config: dict[str, Any], sec
         raise file.error("threads must be a whole number from 1", (*keys, "threads"), value=True, kind=ProfileError)
     secrets |= {value for key, value in env.items() if key.startswith(SECRET) and value}
     _collect(config, secrets)
+    scrub.learn(secrets)
     ordered = tuple(sorted(secrets, key=lambda value: (-len(value), value)))
     if kind == "duckdb":
         config = _duckdb_path(config, file, root)
@@ -143,12 +166,18 @@ def _reveal(value: Any, env: Mapping[str, str]) -> tuple[Any, set[str]]:
 
 
 def _collect(config: Any, secrets: set[str]) -> None:
-    """Values of keys that are secrets by their name, at any depth."""
+    """Values of keys that are secrets by their name, and passwords inside connection strings, at any depth.
+
+    A password that equals the user's name (``postgres``, ``postgres``) is none: masking it would garble every name.
+    """
     if isinstance(config, dict):
+        plain = {str(config[key]) for key in _NOT_SECRET if config.get(key)}
         for key, value in config.items():
-            if isinstance(value, str | int) and not isinstance(value, bool) and _SECRET_KEYS.search(str(key)):
-                secrets.update({str(value)} - {""})
+            if isinstance(value, str | int) and not isinstance(value, bool) and scrub.SECRET_KEYS.search(str(key)):
+                secrets.update({str(value)} - {""} - plain)
             _collect(value, secrets)
     elif isinstance(config, list):
         for item in config:
             _collect(item, secrets)
+    elif isinstance(config, str):
+        secrets.update(scrub.secrets_of(config))

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.errors import ProjectError
-from sqlinfer.project.functions import yaml_files
+from sqlinfer.project import files
+from sqlinfer.project.functions import YAML
 from sqlinfer.project.jinja import Engine
 from sqlinfer.project.schema import IGNORED_PROPERTIES, ModelProps, PropertiesFile, SourceProps, TableProps, validate
 from sqlinfer.project.strings import render_values
@@ -42,12 +43,12 @@ class Properties:
     warnings: list[str] = field(default_factory=list)
 
 
-def read(folders: Sequence[Path], function_folders: Sequence[Path], engine: Engine,
+def read(folders: Sequence[Path], function_folders: Sequence[Path], root: Path, engine: Engine,
          context: Mapping[str, Any]) -> Properties:  # fmt: skip
     """All properties files below the folders; the yml files of functions are read elsewhere."""
     found = Properties()
-    skipped = set(yaml_files(function_folders))
-    for path in yaml_files(folders):
+    skipped = set(files.found(function_folders, root, YAML))
+    for path in files.found(folders, root, YAML):
         if path not in skipped:
             _read_file(read_yaml(path), found, engine, context)
     return found

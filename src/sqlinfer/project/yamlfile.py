@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +53,10 @@ def read_text(path: Path, kind: type[ProjectError] = ProjectError, limit: int = 
     """The text of a project file, without its BOM, lines ended by ``\\n``."""
     where = Location(path)
     try:
-        if path.stat().st_size > limit:
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode):
+            raise kind(f"{path.name} is not a regular file", location=where)
+        if info.st_size > limit:
             raise kind(f"{path.name} is larger than {limit // 1_000_000} MB", location=where)
         raw = path.read_bytes()
     except OSError as error:

@@ -1,0 +1,39 @@
+"""The files of a project, in a stable order. A link that leads out of it is refused: what it names is not ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from sqlinfer.errors import Location, ProjectError
+
+
+def found(folders: Iterable[Path], root: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Files below the folders whose names end in one of ``suffixes``.
+
+    Raises:
+        ProjectError: one of them is a link that leaves ``root``, or leads nowhere.
+    """
+    listed = {
+        path
+        for folder in folders
+        if folder.is_dir()
+        for path in folder.rglob("*")
+        if path.suffix in suffixes and (path.is_symlink() or not path.is_dir())
+    }
+    return [inside(path, root) for path in sorted(listed)]
+
+
+def inside(path: Path, root: Path) -> Path:
+    """``path`` itself, where following its links stays below ``root``."""
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        raise ProjectError(f"{path.name} is a link that leads nowhere", location=Location(path)) from error
+    if root.resolve() not in real.parents:
+        raise ProjectError(
+            f"{path.name} is a link that leaves the project", hint="copy the file into it", location=Location(path)
+        )
+    if not real.is_file():
+        raise ProjectError(f"{path.name} is not a regular file", location=Location(path))
+    return path
