@@ -65,7 +65,7 @@ def _compile(
         return Plan(node, catalog.dialect, sql, (), Result(text, names))
     _check_relations(query, catalog, source)
     if limit is not None:
-        query = exp.select("*", copy=False).from_(query.subquery("_preview", copy=False)).limit(limit, copy=False)
+        query = _limited(query, limit)
     query = qualified(query, catalog, source)
     applied = []
     for rule in RULES:
@@ -82,6 +82,13 @@ def _compile(
     text = result.sql(dialect=catalog.dialect, pretty=True, comments=False)
     columns = names or tuple(e.alias_or_name for e in result.selects)  # type: ignore[attr-defined]
     return Plan(node, catalog.dialect, sql, tuple(builder.stages), Result(text, columns), tuple(applied))
+
+
+def _limited(query: exp.Query, limit: int) -> exp.Query:
+    """The first rows of the query in its own order: a LIMIT around it, or in it where ORDER BY has none yet."""
+    if any(query.args.get(k) for k in ("limit", "offset", "with_")):
+        return exp.select("*", copy=False).from_(query.subquery("_preview", copy=False)).limit(limit, copy=False)
+    return query.limit(limit, copy=False)
 
 
 def _parsed(catalog: Catalog, source: Source) -> exp.Query:

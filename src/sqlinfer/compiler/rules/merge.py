@@ -58,6 +58,8 @@ def _mergeable(select: exp.Select, derived: exp.Subquery) -> bool:
     keys = ("distinct", "group", "having", "qualify", "limit", "offset", "windows", "sample", "laterals", "with_")
     if any(inner.args.get(k) for k in keys) or is_aggregated(inner) or not inner.args.get("from_"):
         return False
+    if inner.args.get("order") and (select.args.get("limit") or select.args.get("offset")):
+        return False  # DuckDB keeps the order of a subquery, so this LIMIT means its first rows
     if any(isinstance(n, (exp.Window, exp.Unnest, exp.Explode)) for e in inner.expressions for n in walk_own(e)):
         return False
     if any(is_volatile(e) for e in inner.expressions) or (derived.args["alias"].args.get("columns")):
