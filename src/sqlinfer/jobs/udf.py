@@ -26,7 +26,7 @@ def register_function(connection: Any, prepared: PreparedFunction, session: Sess
     DuckDB does not narrow the arguments of a UDF by itself, so a temporary macro of the function's name casts them.
     """
     contract = prepared.contract
-    inner = f"_sqlinfer_{contract.name}"
+    inner = inner_name(contract)
     if connection.execute("SELECT 1 FROM duckdb_functions() WHERE function_name = ?", [inner]).fetchall():
         connection.remove_function(inner)
     connection.create_function(
@@ -39,6 +39,11 @@ def register_function(connection: Any, prepared: PreparedFunction, session: Sess
         side_effects=False,
     )
     connection.execute(macro(contract, inner))
+
+
+def inner_name(contract: FunctionContract) -> str:
+    """The UDF that the macro calls."""
+    return f"_sqlinfer_{contract.name}"
 
 
 def macro(contract: FunctionContract, inner: str) -> str:
@@ -61,10 +66,6 @@ def _scorer(prepared: PreparedFunction, session: Session) -> Callable[..., pa.Ar
 
     contract = prepared.contract
     names = [argument.name for argument in contract.arguments]
-    fields = [
-        pa.field(output.name, kind.type)
-        for output, kind in zip(contract.outputs, session.output_fields(None), strict=True)
-    ]
 
     def score(*columns: Any) -> pa.Array:
         arrays = [
@@ -78,6 +79,8 @@ def _scorer(prepared: PreparedFunction, session: Session) -> Callable[..., pa.Ar
         if not contract.is_struct:
             return result.arrays[0]
         mask = pa.array(result.missing) if result.missing is not None else None
+        kinds = session.output_fields(None)
+        fields = [pa.field(output.name, kind.type) for output, kind in zip(contract.outputs, kinds, strict=True)]
         return pa.StructArray.from_arrays(list(result.arrays), fields=fields, mask=mask)
 
     # DuckDB counts parameters and evaluates annotations.

@@ -1,0 +1,145 @@
+"""``sqlinfer run --dbt``: the prediction nodes of a dbt project, scored and published. In: options. Out: RunResult."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlinfer.catalog import CompiledNode
+from sqlinfer.dbt.command import dbt_for, selection_flags
+from sqlinfer.dbt.contract import enforce
+from sqlinfer.dbt.project import check_compiled, home_of, load_project, profile_of
+from sqlinfer.errors import SqlinferError
+from sqlinfer.jobs import artifacts, planning
+from sqlinfer.jobs import night as nights
+from sqlinfer.jobs.events import Event
+from sqlinfer.jobs.loop import Loop
+from sqlinfer.jobs.night import Night
+from sqlinfer.jobs.options import RunOptions
+from sqlinfer.project import Project
+from sqlinfer.project.selectors import resolve
+from sqlinfer.runner.environment import now_utc
+from sqlinfer.runner.results import NodeResult, RunResult
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A project read from a manifest, and the prediction nodes that were chosen, in order."""
+
+    project: Project
+    ids: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def load(options: RunOptions, manifest: Path | None = None) -> Job:
+    """With a manifest: its nodes, chosen by our selectors. Without: dbt compiles the selection into a private folder.
+
+    Raises:
+        RunError: dbt failed. ProjectError, UsageError: the manifest is missing, damaged or stale.
+    """
+    home = home_of(options, os.environ)
+    profile = profile_of(home, options)
+    if manifest is not None:
+        project, _ = load_project(home, profile, manifest.absolute())
+        chosen = resolve(project, options.select, options.exclude, resource_types=("model",))
+        ids = tuple(key for key in chosen.ids if is_ours(project, key))
+        return Job(project, ids, (*project.warnings, *chosen.warnings))
+    folder = home.private / "dbt"
+    refresh = ["--full-refresh"] if options.full_refresh else []
+    dbt_for(options, os.environ).ask("compile", *selection_flags(options), *refresh, target_path=folder)
+    project, _ = load_project(home, profile, folder / "manifest.json", fresh=True)
+    order = resolve(project, resource_types=("model",)).ids
+    ids = tuple(key for key in order if is_ours(project, key) and project.nodes[key].compiled is not None)
+    return Job(project, ids, project.warnings)
+
+
+def is_ours(project: Project, unique_id: str) -> bool:
+    return project.nodes[unique_id].config.extra.get("materialized") == "prediction"
+
+
+def run(
+    options: RunOptions,
+    *,
+    manifest: Path | None = None,
+    on_event: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> RunResult:
+    """Score and publish the chosen prediction nodes; run_results.json goes to ``target/sqlinfer/``."""
+    job = load(options, manifest)
+    return execute(job, options, on_event, cancel)
+
+
+def execute(job: Job, options: RunOptions, on_event: Listener | None, cancel: threading.Event | None,
+            args: Mapping[str, object] | None = None) -> RunResult:  # fmt: skip
+    night = Night(job.project, options, on_event or (lambda _: None), cancel or threading.Event())
+    night.warn(job.warnings)
+    if not job.ids:
+        night.warn(["no prediction node is selected: nothing to do"])
+    nights.announce(night, len(job.ids))
+    given = {**options.as_args("run"), **(args or {}), "nodes": list(job.ids), "dbt": True}
+    result = RunResult(night.run_id, now_utc(), args=given)
+    loop = Loop(
+        parents={key: node.depends_on for key, node in job.project.nodes.items()}, emit=night.emit,
+        save=partial(artifacts.save_results, job.project), cancelled=night.cancel.is_set, fail_fast=options.fail_fast,
+    )  # fmt: skip
+    loop.save(result)
+    if job.ids:
+        result = _score(night, job.ids, loop, result)
+    loop.save(result)
+    return result
+
+
+def _score(night: Night, ids: Sequence[str], loop: Loop, result: RunResult) -> RunResult:
+    with night.compiler() as compiler:
+        compiled: nights.Compiled = {
+            key: item for uid in ids for key, item in _compiled(night, uid, partial(nights.compile_nodes, compiler))
+        }
+    artifacts.save_compiled(night, compiled)
+    if not any(isinstance(item, CompiledNode) for item in compiled.values()):
+        return loop.run(ids, partial(nights.run_one, night, None, compiled), result)
+    with nights.opened(night) as env:
+        return loop.run(ids, partial(nights.run_one, night, env, compiled), result)
+
+
+Compile = Callable[[Sequence[str], Project], Mapping[str, CompiledNode | SqlinferError]]
+
+
+def _compiled(night: Night, uid: str, compile_all: Compile) -> Sequence[tuple[str, CompiledNode | SqlinferError]]:
+    """The plan of one node, or what is wrong with it."""
+    node = night.project.nodes[uid]
+    try:
+        check_compiled(node, night.project)
+        item = compile_all([uid], night.project)[uid]
+        if isinstance(item, CompiledNode):
+            enforce(node, item, night.project.profile.type)
+    except SqlinferError as error:
+        return [(uid, error)]
+    return [(uid, item)]
+
+
+def preview(options: RunOptions, node: str, *, manifest: Path | None = None, limit: int = 5,
+            on_event: Listener | None = None) -> pa.Table:  # fmt: skip
+    """The first rows of a prediction node; nothing is published."""
+    job = load(options if manifest else replace(options, select=(node,)), manifest)
+    night = Night(_by_name(job.project), options, on_event or (lambda _: None), threading.Event())
+    return planning.preview_rows(night, node, None, None if limit < 0 else limit, None)
+
+
+def _by_name(project: Project) -> Project:
+    """``Project.node`` finds the nodes of the root package; those of packages are found by their own name too."""
+    extra = {f"model.{project.name}.{node.name}": node for node in project.nodes.values() if node.compiled is not None}
+    return replace(project, nodes={**project.nodes, **extra})
+
+
+def skipped(ids: Sequence[str], reason: str) -> tuple[NodeResult, ...]:
+    return tuple(NodeResult(uid, "skipped", message=reason) for uid in ids)

@@ -1,0 +1,106 @@
+"""dbt's manifest.json → the nodes that we read of it. Any dbt that writes schema v12 will do, whatever its engine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlinfer.errors import Location, ProjectError, UsageError
+
+SCHEMA = 12
+MATERIALIZED = "prediction"
+_VERSION = re.compile(r"/manifest/v(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    path: Path
+    dbt_version: str
+    nodes: Mapping[str, Mapping[str, Any]]
+    """Models, seeds, snapshots and tests by unique_id, as dbt wrote them."""
+    sources: Mapping[str, Mapping[str, Any]]
+    unit_tests: Mapping[str, Mapping[str, Any]]
+    warnings: tuple[str, ...] = ()
+
+    def predictions(self) -> dict[str, Mapping[str, Any]]:
+        return {key: node for key, node in self.nodes.items() if is_prediction(node)}
+
+    def parents(self, unique_id: str) -> tuple[str, ...]:
+        node = self.nodes.get(unique_id) or self.unit_tests.get(unique_id) or {}
+        return tuple(dict.fromkeys((node.get("depends_on") or {}).get("nodes") or ()))
+
+
+def is_prediction(node: Mapping[str, Any]) -> bool:
+    return node.get("resource_type") == "model" and (node.get("config") or {}).get("materialized") == MATERIALIZED
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Raises UsageError where it is missing, ProjectError where it is damaged or of another schema."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        hint = "`dbt compile` writes it; without --manifest sqlinfer runs that itself"
+        raise UsageError(f"there is no manifest {path}", hint=hint) from None
+    except (OSError, ValueError) as error:
+        raise ProjectError(f"{path} is not a manifest: {error}", hint="run `dbt compile`") from error
+    metadata = content.get("metadata") if isinstance(content, dict) else None
+    found = _VERSION.search(str((metadata or {}).get("dbt_schema_version", "")))
+    if metadata is None or found is None or not isinstance(content.get("nodes"), dict):
+        raise ProjectError(f"{path} is not a manifest of dbt", hint="give the manifest.json of dbt's target folder")
+    version = int(found.group(1))
+    if version < SCHEMA:
+        raise ProjectError(
+            f"{path} has manifest schema v{version}, sqlinfer reads v{SCHEMA}", hint="upgrade dbt to 1.8 or newer"
+        )
+    warnings = (f"manifest schema v{version} is newer than v{SCHEMA}",) if version > SCHEMA else ()
+    return Manifest(
+        path, str(metadata.get("dbt_version")), content["nodes"], content.get("sources") or {},
+        content.get("unit_tests") or {}, warnings,
+    )  # fmt: skip
+
+
+def refuse_stale(manifest: Manifest, root: Path, project: str) -> None:
+    """Raises ProjectError where a file of the project is not the one that the manifest was made from.
+
+    SQL files are compared by dbt's own checksums, yml files by their time.
+    """
+    for node in manifest.nodes.values():
+        if node.get("package_name") == project and _changed(node, root):
+            raise _stale(manifest, root / node["original_file_path"])
+    written = manifest.path.stat().st_mtime
+    for path in _yml_files(manifest, root, project):
+        if path.is_file() and path.stat().st_mtime > written:
+            raise _stale(manifest, path)
+
+
+def _stale(manifest: Manifest, path: Path) -> ProjectError:
+    hint = "run `dbt compile` again, or leave out --manifest"
+    return ProjectError(f"{manifest.path} is older than the project: {path.name} has changed", hint=hint,
+                        location=Location(path))  # fmt: skip
+
+
+def _changed(node: Mapping[str, Any], root: Path) -> bool:
+    checksum = node.get("checksum") or {}
+    file = root / str(node.get("original_file_path", ""))
+    if node.get("resource_type") != "model" or checksum.get("name") != "sha256" or file.suffix != ".sql":
+        return False
+    if not file.is_file():
+        return True
+    text = file.read_text(encoding="utf-8")
+    digests = {hashlib.sha256(one.encode()).hexdigest() for one in (text, text.strip())}
+    # dbt hashes the text of the file; only where that ever changes does the time decide.
+    return checksum.get("checksum") not in digests
+
+
+def _yml_files(manifest: Manifest, root: Path, project: str) -> Iterator[Path]:
+    yield root / "dbt_project.yml"
+    patches = {str(node.get("patch_path") or "") for node in manifest.nodes.values()}
+    for patch in sorted(patches):
+        package, _, path = patch.partition("://")
+        if package == project and path:
+            yield root / path

@@ -1,0 +1,159 @@
+"""A dbt project's manifest → our Project: models are nodes, those materialised as ``prediction`` can be compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from sqlinfer.compiler.compile import may_call
+from sqlinfer.dbt.home import DbtHome, read_functions, read_home, read_profile
+from sqlinfer.dbt.manifest import Manifest, is_prediction, read_manifest, refuse_stale
+from sqlinfer.dbt.tests import tests_of
+from sqlinfer.errors import CompileError, Location, ProjectError
+from sqlinfer.jobs.options import RunOptions
+from sqlinfer.project import ColumnInfo, DataTest, FunctionConfig, Node, NodeConfig, Profile, Project, Source
+from sqlinfer.project.discover import mentioned
+from sqlinfer.project.values import Materialized
+from sqlinfer.relation import Relation
+
+STRATEGIES = ("append", "delete+insert", "merge")
+_PLAIN = ("view", "ephemeral", "table", "incremental")
+
+
+def home_of(options: RunOptions, env: Mapping[str, str]) -> DbtHome:
+    return read_home(options.project_dir, options.vars, env)
+
+
+def profile_of(home: DbtHome, options: RunOptions) -> Profile:
+    return read_profile(
+        home, profiles_dir=options.profiles_dir, profile=options.profile, target=options.target
+    )  # fmt: skip
+
+
+def functions_only(home: DbtHome, profile: Profile) -> Project:
+    """The project without its models: enough to prepare and call its functions."""
+    return Project(
+        name=home.name, version=None, root=home.root, profile=profile, vars=home.variables,
+        functions=read_functions(home, profile.type), env=home.env, function_paths=home.function_folders,
+        target_path=home.private,
+    )  # fmt: skip
+
+
+def load_project(home: DbtHome, profile: Profile, path: Path, *, fresh: bool = False) -> tuple[Project, Manifest]:
+    """The project as the manifest tells it.
+
+    Args:
+        fresh: the manifest was written just now; otherwise it is compared with the project's files.
+
+    Raises:
+        ProjectError: the manifest is stale, or a prediction node is configured in a way that cannot be done.
+    """
+    manifest = read_manifest(path)
+    if not fresh:
+        refuse_stale(manifest, home.root, home.name)
+    base = functions_only(home, profile)
+    nodes = {
+        key: _node(node, manifest, home, base.functions)
+        for key, node in manifest.nodes.items()
+        if node.get("resource_type") in ("model", "seed", "snapshot")
+    }
+    sources = {key: _source(source) for key, source in manifest.sources.items()}
+    tests = {test.unique_id: test for node in nodes.values() for test in node.tests}
+    return _with(base, nodes, sources, tests, manifest.warnings), manifest
+
+
+def _with(base: Project, nodes: dict[str, Node], sources: dict[str, Source], tests: dict[str, DataTest],
+          warnings: tuple[str, ...]) -> Project:  # fmt: skip
+    return replace(base, nodes=nodes, sources=sources, tests=tests, warnings=warnings)
+
+
+def _source(source: Mapping[str, Any]) -> Source:
+    relation = Relation(source.get("identifier") or source["name"], source.get("schema"), source.get("database"))
+    return Source(
+        source["unique_id"], source["source_name"], source["name"], relation, source.get("description") or "",
+        tags=tuple(source.get("tags") or ()), fqn=tuple(source.get("fqn") or ()),
+    )  # fmt: skip
+
+
+def _node(node: Mapping[str, Any], manifest: Manifest, home: DbtHome, functions: Mapping[str, FunctionConfig]) -> Node:
+    path = _file_of(node, home)
+    ours = is_prediction(node)
+    sql = node.get("compiled_code") if ours else None
+    compiled = home.root / node["compiled_path"] if node.get("compiled_path") else None
+    return Node(
+        unique_id=node["unique_id"], name=node["name"],
+        resource_type="seed" if node["resource_type"] == "seed" else "model", path=path,
+        raw_sql=node.get("raw_code") or "",
+        relation=Relation(node.get("alias") or node["name"], node.get("schema"), node.get("database")),
+        config=_config(node, path) if ours else _plain_config(node), description=node.get("description") or "",
+        columns=tuple(_column(one) for one in (node.get("columns") or {}).values()),
+        tests=tests_of(manifest, node["unique_id"]) if ours else (), tags=tuple(node.get("tags") or ()),
+        fqn=tuple(node.get("fqn") or ()), depends_on=tuple(k for k in manifest.parents(node["unique_id"])
+                                                            if k in manifest.nodes),
+        sources=tuple(k for k in manifest.parents(node["unique_id"]) if k in manifest.sources),
+        functions=mentioned(sql or "", functions), compiled=sql,
+        compiled_path=compiled if compiled and compiled.is_file() else None,
+    )  # fmt: skip
+
+
+def _file_of(node: Mapping[str, Any], home: DbtHome) -> Path:
+    package = node.get("package_name")
+    base = home.root if package == home.name else home.packages_path / str(package)
+    return base / str(node.get("original_file_path", ""))
+
+
+def _column(column: Mapping[str, Any]) -> ColumnInfo:
+    return ColumnInfo(column["name"], column.get("data_type"), column.get("description") or "")
+
+
+def _plain_config(node: Mapping[str, Any]) -> NodeConfig:
+    config = node.get("config") or {}
+    kind = config.get("materialized")
+    return NodeConfig(
+        materialized=cast(Materialized, kind if kind in _PLAIN else "table"), tags=tuple(config.get("tags") or ())
+    )
+
+
+def _config(node: Mapping[str, Any], path: Path) -> NodeConfig:
+    """The configuration of a prediction node; our own keys stand in ``meta: {sqlinfer: {…}}`` or beside dbt's."""
+    config = node.get("config") or {}
+    own = (config.get("meta") or {}).get("sqlinfer") or {}
+    settings = {**config, **own} if isinstance(own, dict) else config
+    keys = _names(config.get("unique_key"))
+    strategy = config.get("incremental_strategy")
+    if strategy is not None and strategy not in STRATEGIES:
+        raise ProjectError(
+            f"'{node['name']}': incremental_strategy '{strategy}' is not one of {', '.join(STRATEGIES)}",
+            location=Location(path),
+        )
+    if strategy in ("merge", "delete+insert") and not keys:
+        raise ProjectError(f"'{node['name']}': {strategy} needs a unique_key", location=Location(path))
+    change: Any = config.get("on_schema_change") or "ignore"
+    return NodeConfig(
+        materialized="incremental" if keys or strategy else "table", unique_key=keys, incremental_strategy=strategy,
+        on_schema_change=change, on_missing=settings.get("on_missing", "delete"), lineage=bool(settings.get("lineage")),
+        tags=tuple(config.get("tags") or ()), contract=bool((config.get("contract") or {}).get("enforced")),
+        meta=config.get("meta") or {}, full_refresh=config.get("full_refresh"),
+        publish_timeout=settings.get("publish_timeout"), max_error_rate=settings.get("max_error_rate"),
+        extra={"grants": config.get("grants") or {}, "materialized": "prediction"},
+    )  # fmt: skip
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+def check_compiled(node: Node, project: Project) -> None:
+    """Raises CompileError where a prediction node has no compiled SQL, or nothing in it to predict."""
+    where = Location(node.compiled_path or node.path)
+    if node.compiled is None:
+        hint = "`dbt parse` and `dbt ls` do not compile: run `dbt compile`, or leave out --manifest"
+        raise CompileError(
+            f"the manifest has no compiled SQL of '{node.name}'", hint=hint, location=Location(node.path)
+        )
+    if not may_call(node.compiled, cast(Any, project.functions)):
+        hint = "call {{ sqlinfer.predict('function', …) }} in it, or give it another materialization"
+        raise CompileError(f"'{node.name}' is materialized as prediction and has no predict()", hint=hint,
+                           location=where)  # fmt: skip
