@@ -5,7 +5,8 @@ for them; a NULL inside an array is encoded by its content.
 
 Fixed-width arguments: two structurally different 64-bit hashes. The first is DuckDB's ``hash(a, b, …)``; the second
 hashes each argument's hash again after a distinct XOR, because ``hash('salt', v)`` differs from ``hash(v)`` by a
-constant only. Variable-length arguments: md5 over a length-delimited encoding.
+constant only. Variable-length arguments: md5 over a length-delimited encoding. A call with both kinds has the XOR of
+the two, so that numbers are not written out as text only to be hashed.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ _SALTS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)
 def key(arguments: Sequence[tuple[exp.Expr, str]], dialect: str) -> exp.Expr:
     """The key of (expression, canonical type) pairs, in the given dialect."""
     if dialect == "duckdb":
-        if all(types.is_fixed_width(data_type) for _, data_type in arguments):
-            return _fixed([_unsigned_zero(e, t) for e, t in arguments])
-        return exp.func("md5_number", _concatenated([_encoded(e, t) for e, t in arguments]))
+        fixed = [_unsigned_zero(e, t) for e, t in arguments if types.is_fixed_width(t)]
+        variable = [_encoded(e, t) for e, t in arguments if not types.is_fixed_width(t)]
+        if not variable:
+            return _fixed(fixed)
+        content = exp.func("md5_number", _concatenated(variable))
+        return exp.Anonymous(this="xor", expressions=[content, _fixed(fixed)]) if fixed else content
     return exp.func("md5", _concatenated([_delimited(exp.cast(_unsigned_zero(e, t), "text")) for e, t in arguments]))
 
 
