@@ -38,6 +38,15 @@ class Relation:
         return ".".join(part for part in (self.catalog, self.schema, self.name) if part)
 
 
+def literal(text: str) -> str:
+    """A SQL string with this text, in the spelling that every dialect reads.
+
+    >>> literal("it's")
+    "'it''s'"
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
 def quote(identifier: str, dialect: str = "duckdb") -> str:
     """One identifier, always quoted."""
     return exp.to_identifier(identifier, quoted=True).sql(dialect=dialect)

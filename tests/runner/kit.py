@@ -40,7 +40,7 @@ class FakeSession:
     seen: list[float] = field(default_factory=list)
     on_batch: object = None
 
-    def score(self, reader, arguments, keep, *, as_column=None, error_column="error"):
+    def score(self, reader, arguments, keep, *, as_column=None, error_column="error", **_):
         return FakeScored(self, reader, arguments[0], list(keep), as_column, error_column)
 
 

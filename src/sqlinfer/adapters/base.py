@@ -6,6 +6,7 @@ stages, stores and errors live, plus the warehouse itself, attached only inside 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -56,6 +57,11 @@ class Workspace(Protocol):
     """False for a scratch workspace, whose side catalog lives in memory and is forgotten."""
     warnings: list[str]
     """What was found wrong at opening and repaired, e.g. a damaged side file moved aside."""
+
+    cancel: threading.Event | None
+    """When it is set, waiting for the warehouse ends."""
+    place: str
+    """Where the side catalog lies, for people: a file name."""
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> None: ...
 
@@ -138,8 +144,15 @@ class Adapter(Protocol):
 
     def shadow(self) -> AbstractContextManager[ShadowDatabase]: ...
 
-    def workspace(self, run_id: str) -> AbstractContextManager[Workspace]:
-        """The durable workspace of this target; at most one holder at a time.
+    def claim(self, run_id: str) -> AbstractContextManager[Any]:
+        """The right to work on this target, for a whole run. Cheap: it opens no database.
+
+        Raises:
+            StoreError: another run holds it; the message names the holder.
+        """
+
+    def workspace(self, run_id: str, claim: Any = None) -> AbstractContextManager[Workspace]:
+        """The durable workspace of this target, under a claim of this run or one of its own.
 
         Raises:
             StoreError: another run holds it, or the store was written by a newer version.

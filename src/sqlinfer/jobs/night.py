@@ -5,6 +5,7 @@ Compiling comes first so that a query or a function that does not fit is known b
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.catalog import CompiledNode, ProjectCompiler
 from sqlinfer.compiler.render import render_test
 from sqlinfer.errors import SqlinferError
-from sqlinfer.jobs import artifacts
+from sqlinfer.jobs import artifacts, tuning
 from sqlinfer.jobs.events import Event, JobStarted
 from sqlinfer.jobs.functions import Contracts, Functions, cache_dir
 from sqlinfer.jobs.loop import Loop
@@ -46,16 +47,36 @@ class Night:
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     functions: Functions = field(init=False)
     adapter: Adapter = field(init=False)
+    _claim: Any = None
 
     def __post_init__(self) -> None:
         self.functions = Functions(self.project, self.options.device or "auto")
         profile = self.project.profile
-        limit = {"memory_limit": self.options.memory_limit} if self.options.memory_limit else {}
-        self.adapter = open_adapter(profile.type, {**profile.config, **limit}, self.project.root)
+        config = dict(profile.config)
+        if self.options.memory_limit:
+            limit = {"memory_limit": tuning.database_memory(self.options.memory_limit)}
+            config["settings"] = {**(config.get("settings") or {}), **limit}
+        self.adapter = open_adapter(profile.type, config, self.project.root)
 
     def warn(self, messages: Iterable[str]) -> None:
         for message in messages:
             self.emit(Warned(self.project.name, message))
+
+    @contextmanager
+    def claimed(self) -> Iterator[Any]:
+        """The target is this run's alone, from before its first artifact until its last. Re-entrant.
+
+        Raises:
+            StoreError: another run holds it.
+        """
+        if self._claim is not None:
+            yield self._claim
+            return
+        with self.adapter.claim(self.run_id) as self._claim:
+            try:
+                yield self._claim
+            finally:
+                self._claim = None
 
     @contextmanager
     def compiler(self) -> Iterator[ProjectCompiler]:
@@ -78,6 +99,8 @@ class Night:
             version=__version__,
             full_refresh=self.options.full_refresh,
             relations=relations(self.project),
+            retry_errors=self.options.retry_errors,
+            **tuning.chunk_bounds(os.environ, self.options.memory_limit),
         )
 
 
@@ -109,6 +132,11 @@ def compile_nodes(
 
 def work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Mapping[str, Any]) -> RunResult:
     """Seeds, then models, then the tests that did not run with their node."""
+    with night.claimed():
+        return _work(night, ids, tests, args)
+
+
+def _work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Mapping[str, Any]) -> RunResult:
     project = night.project
     seeds = [uid for uid in ids if uid in project.nodes and project.nodes[uid].resource_type == "seed"]
     models = [uid for uid in ids if uid in project.nodes and is_built(project, uid)]
@@ -143,7 +171,8 @@ def is_built(project: Project, unique_id: str) -> bool:
 @contextmanager
 def opened(night: Night) -> Iterator[RunEnvironment]:
     """The exclusive workspace of the target. Raises StoreError where another run holds it."""
-    with night.adapter.workspace(night.run_id) as workspace:
+    with night.claimed() as claim, night.adapter.workspace(night.run_id, claim) as workspace:
+        workspace.cancel = night.cancel
         night.warn(workspace.warnings)
         yield night.environment(workspace)
 

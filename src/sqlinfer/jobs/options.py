@@ -29,6 +29,9 @@ class RunOptions:
     memory_limit: str | None = None
     """Bound of host memory, such as ``4GB``."""
 
+    retry_errors: bool = False
+    """``retry --errors``: score again what failed."""
+
     def as_args(self, command: str) -> dict[str, Any]:
         """What ``args`` of run_results.json says, enough for ``retry`` to continue."""
         return {

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from sqlinfer.errors import UsageError
 from sqlinfer.jobs import artifacts, night
 from sqlinfer.jobs.night import Night
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.runner.environment import now_utc
 from sqlinfer.runner.results import RunResult
+from sqlinfer.scrub import MASK
 
 DONE = ("success", "pass", "warn")
 
@@ -22,11 +25,16 @@ def retry(options: RunOptions, open_night: Callable[[RunOptions], Night]) -> Run
         UsageError: there is no earlier run.
     """
     last = artifacts.read_results(open_night(options).project)
+    tonight = open_night(as_before(options, last["args"]))
+    with tonight.claimed():
+        return _continue(tonight, artifacts.read_results(tonight.project))
+
+
+def _continue(tonight: Night, last: Mapping[str, Any]) -> RunResult:
     args = last["args"]
-    tonight = open_night(as_before(options, args))
     published = night.publish_pending(tonight, RunResult(tonight.run_id, now_utc(), args=args))
     finished = {item.unique_id for item in published.results if item.ok}
-    left = [uid for uid in remaining(last) if uid not in finished]
+    left = [uid for uid in remaining(last, tonight.options.retry_errors) if uid not in finished]
     known = [uid for uid in left if uid in tonight.project.nodes or uid in tonight.project.tests]
     if not known:
         if published.results:
@@ -39,14 +47,26 @@ def retry(options: RunOptions, open_night: Callable[[RunOptions], Night]) -> Run
     return result
 
 
-def remaining(last: Mapping[str, Any]) -> list[str]:
-    """Planned, and not done."""
+def remaining(last: Mapping[str, Any], errors: bool = False) -> list[str]:
+    """Planned, and not done. With ``errors`` also what has error rows, and all that was done after it."""
     done = {item["unique_id"] for item in last["results"] if item["status"] in DONE}
+    if errors:
+        bad = {item["unique_id"] for item in last["results"] if item["adapter_response"].get("errors")}
+        first = next((at for at, uid in enumerate(last["args"]["nodes"]) if uid in bad), None)
+        done -= set() if first is None else set(last["args"]["nodes"][first:])
     return [uid for uid in last["args"]["nodes"] if uid not in done]
 
 
 def as_before(options: RunOptions, args: Mapping[str, Any]) -> RunOptions:
-    """Today's options where they were given, else those of the run that is continued."""
+    """Today's options where they were given, else those of the run that is continued.
+
+    Raises:
+        UsageError: a variable held a secret, which no file remembers.
+    """
+    if not options.vars and MASK in json.dumps(args.get("vars")):
+        raise UsageError(
+            "a variable of the last run held a secret, which is not written down", hint="give --vars again"
+        )
     return replace(
         options,
         vars=options.vars or args.get("vars"),

@@ -51,7 +51,7 @@ class NodeConfig:
     materialized: Materialized = "table"
     unique_key: tuple[str, ...] = ()
     incremental_strategy: Literal["append", "delete+insert", "merge"] | None = None
-    """None: delete+insert where there is a ``unique_key``, append otherwise."""
+    """None: merge where there is a ``unique_key``, else append for slices and replace otherwise."""
     on_schema_change: Literal["ignore", "fail", "append_new_columns", "sync_all_columns"] = "ignore"
     on_missing: Literal["delete", "keep"] = "delete"
     lineage: bool = False

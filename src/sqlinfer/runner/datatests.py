@@ -192,10 +192,12 @@ def run_test(work: Workspace, audit: Audit) -> NodeResult:
     )  # fmt: skip
 
 
-def refuse_failed(results: tuple[NodeResult, ...], staged: Relation | None = None) -> None:
+def refuse_failed(results: tuple[NodeResult, ...], staged: Relation | None = None, place: str = "") -> None:
     failed = [result for result in results if result.status == "fail"]
     if not failed:
         return
     names = ", ".join(f"{result.unique_id} ({result.failures})" for result in failed)
-    kept = f"the rows are kept in the side file as {staged}" if staged else "nothing was changed"
+    kept = "nothing was changed"
+    if staged:
+        kept = f"the rows are kept until the next run: table {staged.schema}.{staged.name} in {place}"
     raise DataTestError(f"data tests failed: {names}; the published table is unchanged", hint=kept)

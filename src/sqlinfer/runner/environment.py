@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -9,16 +10,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from sqlinfer.adapters.base import Workspace
+from sqlinfer.adapters.base import READ_ROWS, Workspace
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation
 from sqlinfer.runner.events import Emit, ignore
-from sqlinfer.spec.function import PreparedFunction
+from sqlinfer.spec.function import FunctionContract, PreparedFunction
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 STORE_CHUNK, STREAM_CHUNK = 65_536, 500_000
+CHUNK_BYTES, READ_BYTES = 128 << 20, 32 << 20
+MAX_ERROR_RATE = 0.01
 
 
 class Scored(Protocol):
@@ -48,6 +51,7 @@ class Session(Protocol):
         *,
         as_column: str | None = None,
         error_column: str = "error",
+        max_error_rate: float | None = None,
     ) -> Scored: ...
 
 
@@ -73,10 +77,16 @@ class RunEnvironment:
     version: str = "0"
     full_refresh: bool = False
     publish_timeout: float = 300.0
-    max_error_rate: float = 0.01
+    max_error_rate: float | None = None
+    """The node's own; None: the function's, else 1 %."""
     store_chunk: int = STORE_CHUNK
     stream_chunk: int = STREAM_CHUNK
     chunk_seconds: float = 10.0
+    chunk_bytes: int = CHUNK_BYTES
+    read_bytes: int = READ_BYTES
+    """Bounds of what waits in memory for a commit, and of one batch that is read."""
+    retry_errors: bool = False
+    """Remembered failures are forgotten first, so that those inputs are tried again."""
     relations: Mapping[str, Relation] = field(default_factory=dict)
     """Node and source names that data tests refer to → their relations."""
 
@@ -86,9 +96,29 @@ class RunEnvironment:
             raise RunError(f"function '{name}' is not the one that the query was compiled with", hint="run again")
         return prepared
 
+    def error_rate(self, *contracts: FunctionContract) -> float:
+        """Of the node, else of its functions (the most lenient one), else the default."""
+        if self.max_error_rate is not None:
+            return self.max_error_rate
+        declared = [MAX_ERROR_RATE if c.max_error_rate is None else c.max_error_rate for c in contracts]
+        return max(declared, default=MAX_ERROR_RATE)
+
+    def read_rows(self, *contracts: FunctionContract) -> int:
+        """Rows of one read batch: DuckDB's row group, fewer where the arguments are wide."""
+        width = sum(_width(argument.data_type) for contract in contracts for argument in contract.arguments)
+        return max(64, min(READ_ROWS, self.read_bytes // max(width, 1)))
+
     def stop_if_cancelled(self) -> None:
         if self.cancel.is_set():
             raise Cancelled("interrupted; what was scored is kept", hint="`sqlinfer run` or `sqlinfer retry` continues")
+
+
+def _width(data_type: str) -> int:
+    """Bytes of a value, roughly."""
+    items = re.search(r"\[(\d+)\]$", data_type)
+    if items:
+        return 8 * int(items[1])
+    return {"BLOB": 65_536, "TEXT": 64}.get(data_type, 256 if data_type.endswith("[]") else 8)
 
 
 class Cancelled(RunError):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sqlinfer.adapters.base import ERRORS, SIDE, Workspace
-from sqlinfer.adapters.duckdb.settings import literal
-from sqlinfer.relation import Relation, quote
+from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.plan import CAST_ERROR, NULL_ERROR, Call, Stage
 
 COLUMNS = (
@@ -22,6 +21,14 @@ def relation(node: str) -> Relation:
 
 def start(work: Workspace, node: str) -> None:
     work.execute(f"CREATE OR REPLACE TABLE {relation(node).sql()} ({COLUMNS})")
+
+
+def summary(work: Workspace, node: str) -> str:
+    """The most frequent classes: ``12 runtime, 3 cast_error``."""
+    found = work.rows(
+        f"SELECT error_class, count(*) FROM {relation(node).sql()} GROUP BY ALL ORDER BY 2 DESC, 1 LIMIT 3"
+    )
+    return ", ".join(f"{count} {name}" for name, count in found)
 
 
 def is_bad(status: str) -> str:

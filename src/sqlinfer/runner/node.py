@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import perf_counter
 
@@ -22,6 +22,7 @@ from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.results import NodeResult, Timing
 from sqlinfer.runner.scoring import refuse_bad_night, score_plan
 from sqlinfer.runner.scoring_store import Seconds
+from sqlinfer.runner.store import forget_errors
 from sqlinfer.spec.plan import Counts, Plan
 
 
@@ -113,17 +114,22 @@ def _run_plain(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, prog
 def _run_scored(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progress: _Progress) -> None:
     if node.config.materialized == "view":
         raise RunError(f"{node.name} calls predict() and cannot be a view", hint="materialized: table")
+    if node.config.max_error_rate is not None:
+        env = replace(env, max_error_rate=node.config.max_error_rate)
     work = env.workspace
     publication.forget(work, node.unique_id)
     staging.clear(work, plan)
+    if env.retry_errors:
+        for call in plan.calls:
+            forget_errors(work, env.function(call.function, call.digest).contract)
     progress.counts = score_plan(env, plan, node.config.unique_key, progress.seconds)
-    refuse_bad_night(env, progress.counts, node.config.max_error_rate)
+    refuse_bad_night(env, plan, progress.counts)
     result = _stage_result(plan, node, env)
     progress.tests = _audit_staged(node, result, env, progress.counts)
     for test in progress.tests:
         if test.status == "warn":
             env.emit(Warned(node.unique_id, f"{test.unique_id}: {test.message}"))
-    refuse_failed(progress.tests, result)
+    refuse_failed(progress.tests, result, work.place)
     env.stop_if_cancelled()
     if node.config.materialized == "external":
         progress.rows = write_external(work, f"FROM {result.sql()}", node)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlinfer.errors import SqlinferError
+from sqlinfer.scrub import scrub_values
 from sqlinfer.spec.plan import Counts
 
 SCHEMA = "https://schemas.getdbt.com/dbt/run-results/v6.json"
@@ -126,12 +127,12 @@ def iso(moment: datetime) -> str:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Replace a file as a whole: readers see the old text or the new one, also after a kill."""
+    """Replace a file as a whole: readers see the old text or the new one, also after a kill. Secrets are masked."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2, default=str)
+            json.dump(scrub_values(content), file, indent=2)
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)

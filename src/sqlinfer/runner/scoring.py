@@ -90,15 +90,18 @@ def _outputs(calls: tuple[Call, ...]) -> set[str]:
     return {call.output for call in calls}
 
 
-def refuse_bad_night(env: RunEnvironment, counts: Counts, rate: float | None) -> None:
+def refuse_bad_night(env: RunEnvironment, plan: Plan, counts: Counts) -> None:
     """Raise RunError where too many inputs failed. Few bad rows in a small table are no bad night."""
-    allowed = env.max_error_rate if rate is None else rate
+    allowed = env.error_rate(*(env.function(call.function, call.digest).contract for call in plan.calls))
     errors, inputs = counts.errors, counts.inputs
     if not errors or errors <= allowed * inputs:
         return
     if allowed > 0 and errors <= RATE_COUNTS_FROM and errors * 2 <= inputs:
         return
+    records = errorlog.relation(plan.node)
     raise RunError(
-        f"{errors} of {inputs} inputs failed, more than max_error_rate {allowed:g}; the published table is unchanged",
-        hint="see the error records; raise max_error_rate if this is expected",
+        f"{errors} of {inputs} inputs failed ({errorlog.summary(env.workspace, plan.node)}), more than max_error_rate "
+        f"{allowed:g}; the published table is unchanged",
+        hint=f"the records are in {env.workspace.place}, table {records.schema}.{records.name}; raise max_error_rate if "
+        "this is expected, or put the cause right and `sqlinfer retry --errors`",
     )

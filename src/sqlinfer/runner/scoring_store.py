@@ -42,18 +42,23 @@ class Seconds:
                 self.add(name, float(getattr(times, name, 0.0)))
 
 
-def chunks(batches: Iterator[pa.RecordBatch], rows: int, seconds: float) -> Iterator[pa.Table]:
-    """Batches put together to tables of at least ``rows`` rows, or of ``seconds`` of work."""
+def chunks(env: RunEnvironment, batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Batches put together to tables of ``rows`` rows, of some seconds of work, or of what memory allows.
+
+    When the run is cancelled, what is at hand is the last chunk.
+    """
     import pyarrow as pa
 
     held: list[pa.RecordBatch] = []
-    size, began = 0, monotonic()
+    size, weight, began = 0, 0, monotonic()
     for batch in batches:
         held.append(batch)
         size += batch.num_rows
-        if size >= rows or monotonic() - began >= seconds:
+        weight += batch.nbytes
+        late = monotonic() - began >= env.chunk_seconds or env.cancel.is_set()
+        if size >= rows or weight >= env.chunk_bytes or late:
             yield pa.Table.from_batches(held)
-            held, size, began = [], 0, monotonic()
+            held, size, weight, began = [], 0, 0, monotonic()
     if size:
         yield pa.Table.from_batches(held)
 
@@ -90,11 +95,13 @@ def _score_rows(
     known, done, valid = count(env.workspace, store.relation), 0, 0
     with (
         env.session_factory(prepared) as session,
-        env.workspace.reader(sql) as reader,
-        session.score(reader, call.arguments, (call.key,), as_column=RESULT, error_column=ERROR) as scored,
-    ):
-        for chunk in chunks(iter(scored), env.store_chunk, env.chunk_seconds):
-            env.stop_if_cancelled()
+        env.workspace.reader(sql, env.read_rows(prepared.contract)) as reader,
+        session.score(
+            reader, call.arguments, (call.key,), as_column=RESULT, error_column=ERROR,
+            max_error_rate=env.error_rate(prepared.contract),
+        ) as scored,
+    ):  # fmt: skip
+        for chunk in chunks(env, iter(scored), env.store_chunk):
             began = perf_counter()
             known = _append(env, store, _as_store_rows(chunk, store, prepared), known)
             seconds.add("write", perf_counter() - began)

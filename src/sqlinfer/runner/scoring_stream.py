@@ -53,11 +53,11 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
             call.digest: stack.enter_context(env.session_factory(env.function(call.function, call.digest)))
             for call in work.calls
         }
-        reader = stack.enter_context(env.workspace.reader(work.source))
-        scored = _chain(stack, work, sessions, reader)
+        contracts = [env.function(call.function, call.digest).contract for call in work.calls]
+        reader = stack.enter_context(env.workspace.reader(work.source, env.read_rows(*contracts)))
+        scored = _chain(stack, work, sessions, reader, env.error_rate(*contracts))
         table = _create(env, work)
-        for chunk in chunks(iter(scored[-1]), env.stream_chunk, env.chunk_seconds):
-            env.stop_if_cancelled()
+        for chunk in chunks(env, iter(scored[-1]), env.stream_chunk):
             began = perf_counter()
             _write(env, work, table, chunk, tallies)
             seconds.add("write", perf_counter() - began)
@@ -73,7 +73,9 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
     return tuple(tally.counts() for tally in tallies)
 
 
-def _chain(stack: ExitStack, work: StreamPass, sessions: dict[str, Any], reader: pa.RecordBatchReader) -> list[Any]:
+def _chain(
+    stack: ExitStack, work: StreamPass, sessions: dict[str, Any], reader: pa.RecordBatchReader, rate: float
+) -> list[Any]:
     """Each call reads what the one before it hands on; the last hands on everything."""
     scored: list[Any] = []
     names = list(reader.schema.names)
@@ -83,8 +85,9 @@ def _chain(stack: ExitStack, work: StreamPass, sessions: dict[str, Any], reader:
         carried |= {c.status for c in work.calls if c.status} | later | set(_derived(work))
         keep = [name for name in names if name in carried]
         one = sessions[call.digest].score(
-            reader, call.arguments, keep, as_column=call.output, error_column=error_column(position)
-        )
+            reader, call.arguments, keep, as_column=call.output, error_column=error_column(position),
+            max_error_rate=rate,
+        )  # fmt: skip
         scored.append(stack.enter_context(one))
         names = list(one.schema.names)
         if position + 1 < len(work.calls):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.duckdb.catalog import columns_of, list_relations, spelled
+from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.adapters.duckdb.shadow import DuckDBShadow, open_shadow
 from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
@@ -62,8 +63,11 @@ class DuckDBAdapter:
         finally:
             connection.close()
 
-    def workspace(self, run_id: str) -> DuckDBWorkspace:
-        return DuckDBWorkspace(self.settings, run_id, lock_wait=self.lock_wait)
+    def claim(self, run_id: str) -> TargetLock:
+        return TargetLock(self.settings.lock, run_id)
+
+    def workspace(self, run_id: str, claim: TargetLock | None = None) -> DuckDBWorkspace:
+        return DuckDBWorkspace(self.settings, run_id, lock_wait=self.lock_wait, claim=claim)
 
     def scratch(self) -> DuckDBWorkspace:
         return DuckDBWorkspace(self.settings, "scratch", persistent=False, lock_wait=self.lock_wait)

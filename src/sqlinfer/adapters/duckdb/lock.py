@@ -9,17 +9,25 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from sqlinfer.errors import StoreError
 
 
 @dataclass(slots=True)
 class TargetLock:
-    """Held while a workspace is open. The file itself stays: removing it would let two runs lock two files."""
+    """Held while a run works. The file itself stays: removing it would let two runs lock two files."""
 
     path: Path
     run_id: str
     _handle: int | None = None
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def acquire(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

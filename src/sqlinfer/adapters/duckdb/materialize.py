@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from sqlinfer.adapters.base import LINEAGE, Materialization
 from sqlinfer.errors import PublicationError
-from sqlinfer.relation import Relation, quote
+from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
 
 
@@ -151,14 +151,10 @@ def _changes(old: dict[str, str], new: dict[str, str]) -> str:
 
 def _comment(work: Statements, how: Materialization, kind: str) -> None:
     if how.description:
-        work.execute(f"COMMENT ON {kind} {how.target.sql()} IS {_text(how.description)}")
+        work.execute(f"COMMENT ON {kind} {how.target.sql()} IS {literal(how.description)}")
     if not how.column_descriptions:
         return
     present = {column.name.casefold() for column in work.describe(f"SELECT * FROM {how.target.sql()}")}
     for name, text in how.column_descriptions:
         if name.casefold() in present and text:
-            work.execute(f"COMMENT ON COLUMN {how.target.sql()}.{quote(name)} IS {_text(text)}")
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+            work.execute(f"COMMENT ON COLUMN {how.target.sql()}.{quote(name)} IS {literal(text)}")

@@ -15,7 +15,7 @@ import duckdb
 
 from sqlinfer.adapters.duckdb.errors import translated
 from sqlinfer.errors import ProfileError, did_you_mean
-from sqlinfer.relation import quote
+from sqlinfer.relation import literal, quote
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -113,10 +113,6 @@ def catalog_name(path: Path) -> str:
     """The name that DuckDB itself gives to a database file: its base name up to the first dot."""
     name = path.name.split(".")[0]
     return f"{name}_db" if name in ("memory", "temp", "system") else name
-
-
-def literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def open_memory(settings: DuckDBSettings) -> DuckDBPyConnection:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlinfer.adapters.duckdb.catalog import spelled
 from sqlinfer.adapters.duckdb.errors import translated
-from sqlinfer.adapters.duckdb.settings import DuckDBSettings, literal, open_memory
+from sqlinfer.adapters.duckdb.settings import DuckDBSettings, open_memory
 from sqlinfer.errors import AdapterError
-from sqlinfer.relation import Relation, quote
+from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
 
 if TYPE_CHECKING:

@@ -14,33 +14,44 @@ from sqlinfer.adapters.base import ERRORS, META, READ_ROWS, SIDE, STAGE, STORE, 
 from sqlinfer.adapters.duckdb.errors import translated
 from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.materialize import materialize
-from sqlinfer.adapters.duckdb.settings import DuckDBSettings, literal, open_memory
+from sqlinfer.adapters.duckdb.settings import DuckDBSettings, open_memory
 from sqlinfer.errors import AdapterError, DatabaseLocked, RunError, StoreError
-from sqlinfer.relation import Relation, quote
+from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT_VERSION = 1
-_FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0
+_FIRST_WAIT, _LONGEST_WAIT = 0.02, 0.2
+"""Readers that come and go leave gaps of milliseconds, so ask often."""
 
 
 class DuckDBWorkspace:
     """A context manager. Not for several threads, except that readers may be drained in another thread."""
 
-    def __init__(self, settings: DuckDBSettings, run_id: str, *, persistent: bool = True, lock_wait: float = 10.0):
+    def __init__(
+        self,
+        settings: DuckDBSettings,
+        run_id: str,
+        *,
+        persistent: bool = True,
+        lock_wait: float = 10.0,
+        claim: TargetLock | None = None,
+    ) -> None:
+        """``claim``: the target's lock, held by the caller; without it the workspace takes the lock itself."""
         self.run_id = run_id
         self.persistent = persistent
         self.warnings: list[str] = []
         self.cancel: threading.Event | None = None
         self._settings = settings
         self._lock_wait = lock_wait
-        self._lock = TargetLock(settings.lock, run_id)
+        self._claimed = claim is not None
+        self._lock = claim or TargetLock(settings.lock, run_id)
         self._depth = 0
 
     def __enter__(self) -> DuckDBWorkspace:
-        if self.persistent:
+        if self.persistent and not self._claimed:
             self._lock.acquire()
         try:
             self._memory = open_memory(self._settings)
@@ -58,7 +69,12 @@ class DuckDBWorkspace:
             if connection is not None:
                 with suppress(Exception):
                     connection.close()
-        self._lock.release()
+        if not self._claimed:
+            self._lock.release()
+
+    @property
+    def place(self) -> str:
+        return self._settings.side.name if self.persistent else "memory"
 
     # statements
 
@@ -159,10 +175,15 @@ class DuckDBWorkspace:
                 if self.persistent:
                     self._lock.check()
                 yield
-            self.execute(f"CHECKPOINT {self._catalog()}")
+            self._checkpoint()
         finally:
             self._depth = 0
             self._detach()
+
+    def _checkpoint(self) -> None:
+        """The commit stands in the write-ahead log already: what fails here is done at the next opening."""
+        with suppress(AdapterError):
+            self.execute(f"CHECKPOINT {self._catalog()}")
 
     def materialize(self, how: Materialization, sql: str) -> int:
         return materialize(self, how, sql)

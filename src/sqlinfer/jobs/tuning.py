@@ -1,0 +1,59 @@
+"""Bounds of a run that are not part of the project: environment variables and ``--memory-limit``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sqlinfer.errors import UsageError
+from sqlinfer.runner.environment import CHUNK_BYTES, READ_BYTES
+
+ROWS, SECONDS = "SQLINFER_CHUNK_ROWS", "SQLINFER_CHUNK_SECONDS"
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+          "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}  # fmt: skip
+
+
+def chunk_bounds(env: Mapping[str, str], memory_limit: str | None) -> dict[str, Any]:
+    """Fields of ``RunEnvironment`` that differ from their defaults.
+
+    ``SQLINFER_CHUNK_ROWS`` and ``SQLINFER_CHUNK_SECONDS`` say after how much work a chunk is committed: less is lost in
+    a kill, more commits are made. Results do not depend on it.
+    """
+    found: dict[str, Any] = {}
+    if env.get(ROWS):
+        found["store_chunk"] = found["stream_chunk"] = int(_positive(ROWS, env[ROWS]))
+    if env.get(SECONDS):
+        found["chunk_seconds"] = _positive(SECONDS, env[SECONDS])
+    if memory_limit:
+        size = parse_size(memory_limit)
+        found["chunk_bytes"] = min(CHUNK_BYTES, size // 16)
+        found["read_bytes"] = min(READ_BYTES, size // 64)
+    return found
+
+
+def _positive(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if value <= 0 or value == float("inf"):
+        raise UsageError(f"{name}={text} is not a positive number")
+    return value
+
+
+def database_memory(memory_limit: str) -> str:
+    """DuckDB's share of ``--memory-limit``: half; the rest is for batches under way and the sessions."""
+    return f"{max(parse_size(memory_limit) // 2, 64 << 20) >> 20}MiB"
+
+
+def parse_size(text: str) -> int:
+    """
+    >>> parse_size("1.5GiB")
+    1610612736
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
+    unit = _UNITS.get(match[2].upper()) if match else None
+    if match is None or unit is None or float(match[1]) <= 0:
+        raise UsageError(f"--memory-limit {text} is not a size", hint="for example 4GB or 512MiB")
+    return int(float(match[1]) * unit)
