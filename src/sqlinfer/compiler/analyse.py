@@ -180,76 +180,8 @@ def replace_top_down(node: exp.Expr, change: Callable[[exp.Expr], exp.Expr | Non
     return result  # type: ignore[no-any-return]
 
 
-# Guards: the condition under which SQL evaluates a call.
-
-
-def guard_of(call: exp.Expr, root: exp.Expr, before: Callable[[exp.Expr], bool]) -> exp.Expr | None:
-    """The condition for evaluating ``call`` inside ``root``, or None where it is always evaluated.
-
-    ``before`` tells for an operand of AND or OR with calls whether it is known when ``call`` is scored; operands
-    without calls always are. CASE and COALESCE fix the order themselves.
-    """
-    guards: list[exp.Expr] = []
-    child, parent = call, call.parent
-    while child is not root and parent is not None:
-        guards += _step(child, parent, before)
-        child, parent = parent, parent.parent
-    unique = {text(g): g for g in guards}
-    return and_all(reversed(list(unique.values())))
-
-
-def _step(child: exp.Expr, parent: exp.Expr, before: Callable[[exp.Expr], bool]) -> list[exp.Expr]:
-    if isinstance(parent, (exp.And, exp.Or)):
-        other = parent.right if child is parent.left else parent.left
-        wanted = exp.false() if isinstance(parent, exp.And) else exp.true()
-        return [_is_not(part, wanted) for part in _operands(other, type(parent)) if before(part)]
-    if isinstance(parent, exp.If) and isinstance(parent.parent, exp.Case):
-        return _case_branch(child, parent, parent.parent)
-    if isinstance(parent, exp.If):
-        if child.arg_key == "true":
-            return [_is(parent.this)]
-        return [_is_not(parent.this, exp.true())] if child.arg_key == "false" else []
-    if isinstance(parent, exp.Case) and child.arg_key == "default":
-        return [_is_not(_condition(parent, branch), exp.true()) for branch in parent.args["ifs"]]
-    if isinstance(parent, exp.Coalesce):
-        operands = [parent.this, *parent.expressions]
-        index = next(i for i, operand in enumerate(operands) if operand is child)
-        return [exp.Is(this=exp.paren(o.copy()), expression=exp.null()) for o in operands[:index]]
-    if isinstance(parent, exp.Filter) and child.arg_key == "this":
-        return [_is(parent.expression.this)]
-    return []
-
-
-def _operands(node: exp.Expr, kind: type[exp.Expr]) -> list[exp.Expr]:
-    inner = node.unnest()
-    return [p for part in inner.flatten() for p in _operands(part, kind)] if isinstance(inner, kind) else [inner]
-
-
-def _case_branch(child: exp.Expr, branch: exp.If, case: exp.Case) -> list[exp.Expr]:
-    branches = case.args["ifs"]
-    index = next(i for i, item in enumerate(branches) if item is branch)
-    if child.arg_key == "this" and index == 0:
-        return []
-    earlier = [_is_not(_condition(case, item), exp.true()) for item in branches[:index]]
-    return [*earlier, _is(_condition(case, branch))] if child.arg_key == "true" else earlier
-
-
-def _condition(case: exp.Case, branch: exp.If) -> exp.Expr:
-    if case.this is None:
-        return branch.this  # type: ignore[no-any-return]
-    return exp.EQ(this=exp.paren(case.this.copy()), expression=exp.paren(branch.this.copy()))
-
-
-def _is(condition: exp.Expr) -> exp.Expr:
-    return exp.Is(this=exp.paren(condition.copy()), expression=exp.true())
-
-
-def _is_not(condition: exp.Expr, value: exp.Expr) -> exp.Expr:
-    return exp.Not(this=exp.Is(this=exp.paren(condition.copy()), expression=value))
-
-
 __all__ = [
-    "and_all", "calls_in", "columns_in", "conjuncts", "flat_conjuncts", "guard_of", "has_calls", "inner_aliases",
+    "and_all", "calls_in", "columns_in", "conjuncts", "flat_conjuncts", "has_calls", "inner_aliases",
     "is_aggregate", "is_aggregated", "is_volatile", "own_calls", "replace_top_down", "sources", "tables_of", "text",
     "walk_own",
 ]  # fmt: skip

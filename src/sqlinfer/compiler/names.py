@@ -8,14 +8,16 @@ from collections.abc import Iterable
 from sqlglot import exp
 from sqlglot.errors import OptimizeError, SqlglotError
 from sqlglot.optimizer.qualify import qualify
-from sqlglot.optimizer.scope import Scope, traverse_scope
 from sqlglot.schema import MappingSchema
 
 from sqlinfer.compiler.calls import Source
-from sqlinfer.errors import ColumnError, CompileError, UnsupportedQuery
+from sqlinfer.compiler.normal_forms import after_names, before_names, unique_outputs
+from sqlinfer.errors import ColumnError, CompileError
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column, Table
 
+_LEVELS = 12
+"""Derived tables with repeated columns inside each other."""
 FUNCTION_SCHEMA = "_table_functions"
 """Table functions stand in the tree as tables of this schema while columns are resolved."""
 
@@ -28,25 +30,35 @@ def qualified(query: exp.Query, catalog: Catalog, source: Source) -> exp.Query:
         CompileError: anything else that cannot be resolved.
     """
     query, functions = _shelve_table_functions(query, catalog)
-    _group_by_all(query)
+    before_names(query, source)
     tables = list(_tables(query, catalog, functions))
     try:
-        resolved = qualify(
-            query,
-            dialect=catalog.dialect,
-            schema=_schema(tables, catalog),
-            db=catalog.default.schema,
-            catalog=catalog.default.catalog,
-            validate_qualify_columns=True,
-        )
+        resolved = _resolved(query, catalog, tables)
     except OptimizeError as error:
         raise _column_error(str(error), tables, source) from error
     except SqlglotError as error:
         raise CompileError(f"the query cannot be resolved: {error}", location=source.locate(query)) from error
-    _unique_aliases(resolved)
+    after_names(resolved)
     _restore_table_functions(resolved, functions)
-    _inline_named_windows(resolved)
     return resolved
+
+
+def _resolved(query: exp.Expr, catalog: Catalog, tables: Iterable[Table]) -> exp.Query:
+    """sqlglot leaves a star over repeated columns alone: name those, then resolve again, one level at a time."""
+    schema = _schema(tables, catalog)
+    for _ in range(_LEVELS):
+        query = qualify(
+            query,
+            dialect=catalog.dialect,
+            schema=schema,
+            db=catalog.default.schema,
+            catalog=catalog.default.catalog,
+            validate_qualify_columns=True,
+        )
+        if not unique_outputs(query):
+            break
+    assert isinstance(query, exp.Query)
+    return query
 
 
 def _tables(query: exp.Query, catalog: Catalog, functions: dict[str, exp.Table]) -> Iterable[Table]:
@@ -69,7 +81,8 @@ def _schema(tables: Iterable[Table], catalog: Catalog) -> MappingSchema:
 
 
 def _quoted(column: Column) -> str:
-    return column.name if re.fullmatch(r"[A-Za-z_]\w*", column.name) else f'"{column.name}"'
+    escaped = column.name.replace('"', '""')
+    return column.name if re.fullmatch(r"[A-Za-z_]\w*", column.name) else f'"{escaped}"'
 
 
 _POSITION = re.compile(r"Line: (\d+), Col: (\d+)")
@@ -158,71 +171,3 @@ def _restore_table_functions(query: exp.Query, functions: dict[str, exp.Table]) 
             table.set("this", original.this.copy())
             table.set("db", None)
             table.set("catalog", None)
-
-
-# Small normal forms
-
-
-def _group_by_all(query: exp.Query) -> None:
-    """GROUP BY ALL → the projections without aggregates, by position."""
-    from sqlinfer.compiler.analyse import is_aggregate, walk_own
-
-    for select in query.find_all(exp.Select):
-        group = select.args.get("group")
-        if group is None or not group.args.get("all"):
-            continue
-        keys = [e for e in select.expressions if not any(is_aggregate(n) for n in walk_own(e))]
-        if any(isinstance(n, exp.Star) for e in keys for n in walk_own(e)):
-            raise UnsupportedQuery("GROUP BY ALL with * and predict()", hint="name the columns")
-        select.set("group", exp.Group(expressions=[k.unalias().copy() for k in keys]) if keys else None)
-
-
-def _inline_named_windows(query: exp.Query) -> None:
-    for select in query.find_all(exp.Select):
-        named = {w.name.casefold(): w for w in select.args.get("windows") or []}
-        for window in list(select.find_all(exp.Window)) if named else []:
-            spec = named.get(str(window.alias or "").casefold())
-            if spec is None or window in named.values():
-                continue
-            window.set("alias", None)
-            for key in ("partition_by", "order", "spec"):
-                value = spec.args.get(key)
-                if value and not window.args.get(key):
-                    window.set(key, [v.copy() for v in value] if isinstance(value, list) else value.copy())
-        if named:
-            select.set("windows", None)
-
-
-def _unique_aliases(query: exp.Query) -> None:
-    """Rename sources so that an alias names one source in the whole query; inner scopes come first."""
-    scopes = list(traverse_scope(query))
-    taken: set[str] = set()
-    for scope in reversed(scopes):
-        for alias in list(scope.references_aliases if hasattr(scope, "references_aliases") else scope.selected_sources):
-            if alias in taken:
-                _rename(scope, alias, _free(alias, taken))
-            else:
-                taken.add(alias)
-
-
-def _free(alias: str, taken: set[str]) -> str:
-    number = 2
-    while f"{alias}_{number}" in taken:
-        number += 1
-    taken.add(f"{alias}_{number}")
-    return f"{alias}_{number}"
-
-
-def _rename(scope: Scope, alias: str, new: str) -> None:
-    node, _ = scope.selected_sources[alias]
-    inner = [s for s in scope.traverse() if s is not scope and alias in s.selected_sources]
-    shadowed = {id(c) for s in inner for c in s.expression.find_all(exp.Column) if c.table == alias}
-    for column in scope.expression.find_all(exp.Column):
-        if column.table == alias and id(column) not in shadowed:
-            column.set("table", exp.to_identifier(new, quoted=True))
-    target = node
-    pivots = node.args.get("pivots") or []
-    if pivots and pivots[-1].alias == alias:
-        target = pivots[-1]
-    columns = target.args["alias"].args.get("columns") if target.args.get("alias") else None
-    target.set("alias", exp.TableAlias(this=exp.to_identifier(new, quoted=True), columns=columns))

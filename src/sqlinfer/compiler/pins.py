@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlglot import exp
 
-from sqlinfer.compiler.analyse import columns_in, inner_aliases, tables_of, text
+from sqlinfer.compiler.analyse import columns_in, has_calls, inner_aliases, tables_of, text
 from sqlinfer.compiler.stages import Builder
 
 
@@ -47,12 +49,12 @@ class Pins:
             self._known[identity] = stage.relation.expression()
         return self._known[identity].copy()
 
-    def shared(self, place: exp.Expr, name: str, body: exp.Expr) -> None:
+    def shared(self, place: exp.Expr, name: str, body: exp.Expr, columns: Sequence[str] = ()) -> None:
         """Let every reference to a CTE read its stage."""
         references = [t for t in place.find_all(exp.Table) if t.name == name and not t.db]
         if not references:
             return
-        relation = self.materialise(body)
+        relation = self.materialise(_renamed(body, columns))
         for table in references:
             replacement = relation.copy()
             replacement.set(
@@ -62,14 +64,12 @@ class Pins:
                 replacement.set(key, table.args.get(key))
             table.replace(replacement)
 
-    def recursive(self, query: exp.Expr, clause: exp.With) -> None:
-        """WITH RECURSIVE without calls: each of its CTEs that is read becomes a stage with the whole clause."""
-        for cte in clause.expressions:
-            whole = exp.select("*", copy=False).from_(exp.table_(cte.alias, quoted=True))
-            whole.set("expressions", [exp.column(n, quoted=True) for n in _outputs(cte)])
-            whole.set("with_", clause.copy())
-            if any(t.name == cte.alias and not t.db for t in query.find_all(exp.Table)):
-                self.shared(query, cte.alias, whole)
+    def recursive(self, place: exp.Expr, cte: exp.CTE) -> None:
+        """A recursive CTE without calls becomes a stage that holds the WITH RECURSIVE clause."""
+        whole = exp.select(*[exp.column(n, quoted=True) for n in _outputs(cte)], copy=False)
+        whole.from_(exp.table_(cte.alias, quoted=True), copy=False)
+        whole.set("with_", exp.With(expressions=[cte.copy()], recursive=True))
+        self.shared(place, cte.alias, whole)
 
     def _reads_warehouse(self, node: exp.Expr) -> bool:
         return any(not self.builder.is_staged(t) for t in node.find_all(exp.Table))
@@ -85,6 +85,8 @@ class Pins:
                 side.replace(self._read_all(side))
 
     def _pure(self, node: exp.Expr) -> bool:
+        if has_calls(node):
+            return False
         return self._reads_warehouse(node) and not any(self.builder.is_staged(t) for t in node.find_all(exp.Table))
 
     def _stageable(self, node: exp.Subquery, holder: exp.Expr) -> bool:
@@ -133,6 +135,18 @@ class Pins:
         if not relation.alias:
             relation.set("alias", exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
         table.replace(relation)
+
+
+def _renamed(body: exp.Expr, columns: Sequence[str]) -> exp.Expr:
+    """``with c(a, b) as (select x, y)``: the columns of the stage are a and b."""
+    if not columns or [e.alias_or_name for e in body.selects][: len(columns)] == list(columns):  # type: ignore[attr-defined]
+        return body
+    inner = exp.Subquery(
+        this=body,
+        alias=exp.TableAlias(this=exp.to_identifier("_c"), columns=[exp.to_identifier(c, quoted=True) for c in columns]),
+    )
+    names = [*columns, *[e.alias_or_name for e in body.selects][len(columns) :]]  # type: ignore[attr-defined]
+    return exp.select(*[exp.column(n, table="_c", quoted=True) for n in names], copy=False).from_(inner)
 
 
 def _outputs(cte: exp.CTE) -> list[str]:

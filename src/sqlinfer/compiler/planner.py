@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -67,25 +68,30 @@ class Planner:
     def _shared(self, query: exp.Expr) -> exp.Expr:
         """CTEs that are read more than once are staged once."""
         clause = query.args["with_"]
-        if clause.args.get("recursive") and has_calls(clause):
-            raise UnsupportedQuery(
-                "predict() cannot stand in a recursive CTE",
-                hint="materialise the recursion as a model and predict over it",
-                location=self.builder.source.locate(next(iter(calls_in(clause)))),
-            )
         if not has_calls(query):
             return query
         clause.pop()
-        if clause.args.get("recursive"):
-            self.pins.recursive(query, clause)
-            return query
         later = list(clause.expressions)
         while later:
             cte = later.pop(0)
+            if clause.args.get("recursive") and any(t.name == cte.alias and not t.db for t in cte.find_all(exp.Table)):
+                self._recursive(cte, [*later, query])
+                continue
             body = self.visit(cte.this)
             for place in (*later, query):
-                self.pins.shared(place, cte.alias, body)
+                self.pins.shared(place, cte.alias, body, _column_names(cte))
         return query
+
+    def _recursive(self, cte: exp.CTE, places: list[exp.Expr]) -> None:
+        call = next(iter(calls_in(cte)), None)
+        if call is not None:
+            raise UnsupportedQuery(
+                "predict() cannot stand in a recursive CTE",
+                hint="materialise the recursion as a model and predict over it",
+                location=self.builder.source.locate(call),
+            )
+        for place in places:
+            self.pins.recursive(place, cte)
 
     def _select(self, select: exp.Select) -> exp.Expr:
         self._refuse(select)
@@ -119,11 +125,6 @@ class Planner:
                     "predict() cannot stand inside a lambda or list comprehension",
                     hint="unnest the list in a subquery and predict over its rows",
                     location=self.builder.source.locate(call),
-                )
-        for node in walk_own(select):
-            if isinstance(node, exp.Columns) and has_calls(select):
-                raise UnsupportedQuery(
-                    "COLUMNS(…) cannot stand beside predict()", hint="name the columns, or use * in a CTE"
                 )
 
     def _sources(self, select: exp.Select) -> None:
@@ -182,7 +183,7 @@ class Planner:
             ready = ready if wave else []
             waiting = [w for w in waiting if w not in ready]
             needed = names.needed(rest, outer_only, [o for _, o in waiting], later)
-            body = self._first_body(select, below, limited) if wave == 0 else _next_body(scored, alias, ready)
+            body = self._first_body(select, below, limited, found) if wave == 0 else _next_body(scored, alias, ready)
             layer = Layer(
                 builder=self.builder,
                 body=body if wave == 0 else self.pins.pin(body),  # type: ignore[arg-type]
@@ -201,7 +202,7 @@ class Planner:
             rest.set(key, None)
         return rest
 
-    def _first_body(self, select: exp.Select, below: list[exp.Expr], limited: bool) -> exp.Select:
+    def _first_body(self, select: exp.Select, below: list[exp.Expr], limited: bool, found: list[Site]) -> exp.Select:
         body = exp.Select()
         for key in ("from_", "joins", "laterals", "sample"):
             if select.args.get(key):
@@ -214,7 +215,14 @@ class Planner:
             for key in ("order", *_LIMITS):
                 if select.args.get(key):
                     body.set(key, _unaliased(select.args[key], aliases))
-        return self.pins.pin(body) if self.builder.reads_scored(body) else body  # type: ignore[return-value]
+        if not self.builder.reads_scored(body):
+            return body
+        names = sources(body)  # what is pinned must hold all that will be selected from it
+        used = {text(c): c.copy() for c in columns_in(select) if c.table in names}
+        body.set("expressions", list(used.values()))
+        pinned = self.pins.pin(body)
+        pinned.set("expressions", [])
+        return pinned  # type: ignore[return-value]
 
 
 class _Names:
@@ -254,7 +262,7 @@ class _Names:
         call = PredictCall(this=site.call.this, expressions=[self.over(e) for e in site.call.expressions])
         call.meta.update(site.call.meta)
         guard = self.over(site.guard) if site.guard is not None else None
-        return Site(site.identity, call, site.contract, guard, site.wave, site.output)
+        return replace(site, call=call, guard=guard)
 
     def needed(
         self, rest: exp.Select, outer: list[exp.Expr], waiting: list[exp.Expr], later: list[Site]
@@ -345,6 +353,10 @@ def _pushed(conditions: list[exp.Expr], limited: bool, select: exp.Select) -> tu
                 lines.append(select.args[key].sql(dialect="duckdb", comments=False).strip().lower().split(" ", 1)[0]
                              + ": " + select.args[key].sql(dialect="duckdb", comments=False).strip())  # fmt: skip
     return tuple(lines)
+
+
+def _column_names(cte: exp.CTE) -> list[str]:
+    return [c.name for c in cte.args["alias"].args.get("columns") or []]
 
 
 def _values(values: exp.Values, columns: list[str] | None = None) -> exp.Expr:

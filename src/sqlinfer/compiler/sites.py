@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlglot import exp
 
 from sqlinfer.compiler.analyse import (
     calls_in,
     flat_conjuncts,
-    guard_of,
     has_calls,
     inner_aliases,
     is_aggregated,
@@ -19,6 +18,7 @@ from sqlinfer.compiler.analyse import (
     text,
 )
 from sqlinfer.compiler.calls import PredictCall
+from sqlinfer.compiler.guards import chained, guards_of
 from sqlinfer.spec.function import FunctionContract
 
 
@@ -32,6 +32,8 @@ class Site:
     guard: exp.Expr | None
     wave: int
     output: str
+    partial: bool = False
+    """Whether SQL may evaluate it for fewer rows than ``guard`` says: an argument that fails must not fail the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +66,22 @@ def sites(select: exp.Select, functions: Mapping[str, FunctionContract], first_o
     before it only use calls of earlier waves."""
     found = _occurrences(select, functions)
     order = {identity: i for i, identity in enumerate(_ranked(found, functions))}
-    guards = {identity: _guard(found[identity], order, identity, select) for identity in found}
+    known = {identity: _guard(found[identity], order, identity, select) for identity in found}
+    guards = {identity: guard for identity, (guard, _) in known.items()}
+    partial = {identity for identity, (_, left_out) in known.items() if left_out}
     while True:
         waves, cyclic = _waves(select, found, guards, functions)
         if cyclic is None:
             break
         guards[cyclic] = None
+        partial.add(cyclic)
     result = []
     for number, identity in enumerate(order):
         call = found[identity][0].call
         guard = guards[identity]
-        result.append(
-            Site(identity, call, functions[call.function], guard, waves[identity], f"_p{first_output + number}")
-        )
+        output = f"_p{first_output + number}"
+        contract = functions[call.function]
+        result.append(Site(identity, call, contract, guard, waves[identity], output, identity in partial))
     return result
 
 
@@ -118,8 +123,11 @@ def _ranked(found: dict[str, list[_Occurrence]], functions: Mapping[str, Functio
     return sorted(found, key=lambda identity: costs[identity])
 
 
-def _guard(occurrences: list[_Occurrence], order: dict[str, int], identity: str, select: exp.Select) -> exp.Expr | None:
-    """The disjunction of the occurrences' guards; None as soon as one of them is unguarded."""
+def _guard(
+    occurrences: list[_Occurrence], order: dict[str, int], identity: str, select: exp.Select
+) -> tuple[exp.Expr | None, bool]:
+    """The disjunction of the occurrences' guards, and whether something of them had to be left out; no guard as soon
+    as one of them is unguarded."""
     own = order[identity]
     names = set(sources(select))
     grouped = is_aggregated(select)
@@ -128,14 +136,21 @@ def _guard(occurrences: list[_Occurrence], order: dict[str, int], identity: str,
         return all(order.get(text(c), own) < own for c in calls_in(operand))
 
     alternatives: dict[str, exp.Expr] = {}
+    partial = unguarded = False
     for occurrence in occurrences:
-        guard = guard_of(occurrence.call, occurrence.root, before)
-        if guard is None or _inside_subquery(occurrence.call, occurrence.root):
-            return None
-        if not _known(guard, names, order, grouped):
-            return None
-        alternatives[text(guard)] = guard
-    return exp.or_(*alternatives.values()) if alternatives else None
+        guards = guards_of(occurrence.call, occurrence.root, before)
+        known = [g for g in guards if _known(g, names, order, grouped)]
+        inside = _inside_subquery(occurrence.call, occurrence.root)
+        if not guards and not inside:
+            return None, False
+        partial |= len(known) < len(guards) or inside
+        unguarded |= not known
+        if known:
+            guard = chained(known)
+            alternatives[text(guard)] = guard
+    if unguarded:
+        return None, partial
+    return exp.or_(*alternatives.values()), partial
 
 
 def _known(guard: exp.Expr, names: set[str], order: dict[str, int], grouped: bool) -> bool:
@@ -205,7 +220,3 @@ def _breakable(identity: str, guards: Mapping[str, exp.Expr | None]) -> str:
     if guards.get(identity) is not None:
         return identity
     return next(i for i, g in guards.items() if g is not None and has_calls(g))
-
-
-def with_outputs(found: list[Site], names: dict[str, str]) -> list[Site]:
-    return [replace(s, output=names.get(s.identity, s.output)) for s in found]

@@ -132,7 +132,7 @@ class Layer:
     ) -> Call:
         guard = None
         if site.guard is not None:
-            raw[f"{site.output}_guard"] = site.guard.copy()
+            raw[f"{site.output}_guard"] = _tried(site.guard, site.partial)
             guard = exp.column(f"{site.output}_guard", quoted=True)
         finals: list[tuple[Argument, CastArgument, exp.Expr]] = []
         names: list[str] = []
@@ -183,7 +183,8 @@ class Layer:
             finals.append((argument, cast_argument(column, argument, given), column))
             return name
         source_name, name = f"{site.output}_{argument.name}_raw", f"{site.output}_{argument.name}"
-        raw[source_name] = value.copy() if site.guard is None else exp.case().when(site.guard.copy(), value.copy())
+        tried = _tried(value, site.partial)
+        raw[source_name] = tried if site.guard is None else exp.case().when(_tried(site.guard, site.partial), tried)
         column = exp.column(source_name, quoted=True)
         cast = cast_argument(column, argument, given)
         final = cast.value
@@ -260,6 +261,12 @@ def _canonical(data_type: str, dialect: str) -> str | None:
         return types.canonical(data_type, dialect)
     except Exception:  # an engine's own type that sqlglot does not parse is simply not certain
         return None
+
+
+def _tried(node: exp.Expr, partial: bool) -> exp.Expr:
+    """NULL instead of an error where SQL might not have evaluated the expression."""
+    risky = partial and not isinstance(node.unnest(), exp.Column) and node.find(exp.Query) is None
+    return exp.Anonymous(this="try", expressions=[node.copy()]) if risky and not is_volatile(node) else node.copy()
 
 
 def _aliased(columns: Mapping[str, exp.Expr]) -> list[exp.Expr]:

@@ -1,0 +1,82 @@
+"""Guards: the conditions under which SQL evaluates a call inside CASE, AND, OR, IF, COALESCE or FILTER."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlglot import exp
+
+from sqlinfer.compiler.analyse import text
+
+
+def guards_of(call: exp.Expr, root: exp.Expr, before: Callable[[exp.Expr], bool]) -> list[exp.Expr]:
+    """The conditions for evaluating ``call`` inside ``root``, outermost first; none where it is always evaluated.
+
+    ``before`` tells for an operand of AND or OR with calls whether it is known when ``call`` is scored; operands
+    without calls always are. CASE and COALESCE fix the order themselves.
+    """
+    steps: list[list[exp.Expr]] = []
+    child, parent = call, call.parent
+    while child is not root and parent is not None:
+        steps.append(_step(child, parent, before))
+        child, parent = parent, parent.parent
+    unique = {text(g): g for step in reversed(steps) for g in step}
+    return list(unique.values())
+
+
+def chained(guards: Sequence[exp.Expr]) -> exp.Expr:
+    """All of them, each evaluated only where those before it are true: AND promises no order, CASE does."""
+    whole = guards[-1].copy()
+    for guard in reversed(guards[:-1]):
+        whole = exp.case().when(guard.copy(), whole)
+    return whole
+
+
+def _step(child: exp.Expr, parent: exp.Expr, before: Callable[[exp.Expr], bool]) -> list[exp.Expr]:
+    if isinstance(parent, (exp.And, exp.Or)):
+        other = parent.right if child is parent.left else parent.left
+        wanted = exp.false() if isinstance(parent, exp.And) else exp.true()
+        return [_is_not(part, wanted) for part in _operands(other, type(parent)) if before(part)]
+    if isinstance(parent, exp.If) and isinstance(parent.parent, exp.Case):
+        return _case_branch(child, parent, parent.parent)
+    if isinstance(parent, exp.If):
+        if child.arg_key == "true":
+            return [_is(parent.this)]
+        return [_is_not(parent.this, exp.true())] if child.arg_key == "false" else []
+    if isinstance(parent, exp.Case) and child.arg_key == "default":
+        return [_is_not(_condition(parent, branch), exp.true()) for branch in parent.args["ifs"]]
+    if isinstance(parent, exp.Coalesce):
+        operands = [parent.this, *parent.expressions]
+        index = next(i for i, operand in enumerate(operands) if operand is child)
+        return [exp.Is(this=exp.paren(o.copy()), expression=exp.null()) for o in operands[:index]]
+    if isinstance(parent, exp.Filter) and child.arg_key == "this":
+        return [_is(parent.expression.this)]
+    return []
+
+
+def _operands(node: exp.Expr, kind: type[exp.Expr]) -> list[exp.Expr]:
+    inner = node.unnest()
+    return [p for part in inner.flatten() for p in _operands(part, kind)] if isinstance(inner, kind) else [inner]
+
+
+def _case_branch(child: exp.Expr, branch: exp.If, case: exp.Case) -> list[exp.Expr]:
+    branches = case.args["ifs"]
+    index = next(i for i, item in enumerate(branches) if item is branch)
+    if child.arg_key == "this" and index == 0:
+        return []
+    earlier = [_is_not(_condition(case, item), exp.true()) for item in branches[:index]]
+    return [*earlier, _is(_condition(case, branch))] if child.arg_key == "true" else earlier
+
+
+def _condition(case: exp.Case, branch: exp.If) -> exp.Expr:
+    if case.this is None:
+        return branch.this  # type: ignore[no-any-return]
+    return exp.EQ(this=exp.paren(case.this.copy()), expression=exp.paren(branch.this.copy()))
+
+
+def _is(condition: exp.Expr) -> exp.Expr:
+    return exp.Is(this=exp.paren(condition.copy()), expression=exp.true())
+
+
+def _is_not(condition: exp.Expr, value: exp.Expr) -> exp.Expr:
+    return exp.Not(this=exp.Is(this=exp.paren(condition.copy()), expression=value))

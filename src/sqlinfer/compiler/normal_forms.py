@@ -1,0 +1,164 @@
+"""Small normal forms around name resolution: what sqlglot's qualify does not do, or needs done first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlglot import exp
+from sqlglot.optimizer.scope import Scope, traverse_scope
+
+from sqlinfer.compiler.analyse import is_aggregate, walk_own
+from sqlinfer.compiler.calls import Source
+from sqlinfer.errors import UnsupportedQuery
+
+
+def before_names(query: exp.Query, source: Source) -> None:
+    """What must be spelt out before columns are resolved."""
+    _columns_function(query, source)
+    _group_by_all(query)
+    _values_columns(query)
+
+
+def after_names(query: exp.Query) -> None:
+    """What reads better once they are."""
+    _unique_ctes(query, {}, set())
+    _unique_aliases(query)
+    _inline_named_windows(query)
+
+
+def unique_outputs(query: exp.Expr) -> bool:
+    """Name repeated columns of derived tables as DuckDB does (a, a_1); whether a star still waits for that."""
+    for derived in query.find_all(exp.Subquery, exp.CTE):
+        inner = derived.this.unnest() if isinstance(derived.this, exp.Subquery) else derived.this
+        while isinstance(inner, exp.SetOperation):
+            inner = inner.this.unnest()
+        if isinstance(inner, exp.Select) and isinstance(derived.parent, (exp.From, exp.Join, exp.With)):
+            _number_repeats(inner)
+    return any(e.is_star for s in query.find_all(exp.Select) for e in s.expressions if not isinstance(e, exp.Func))
+
+
+def _number_repeats(select: exp.Select) -> None:
+    taken: set[str] = set()
+    for projection in select.expressions:
+        name, number = projection.alias_or_name, 0
+        if projection.is_star or not name:
+            return
+        while (name if not number else f"{name}_{number}").casefold() in taken:
+            number += 1
+        final = name if not number else f"{name}_{number}"
+        taken.add(final.casefold())
+        if number:
+            projection.replace(exp.alias_(projection.unalias().copy(), final, quoted=True))
+
+
+def _columns_function(query: exp.Query, source: Source) -> None:
+    """COLUMNS(*) as a projection is a star; any other COLUMNS stands for names that only the warehouse knows."""
+    for node in list(query.find_all(exp.Columns)):
+        if isinstance(node.this, exp.Star) and isinstance(node.parent, exp.Select) and node.arg_key == "expressions":
+            node.replace(node.this)
+        else:
+            raise UnsupportedQuery(
+                "COLUMNS(…) cannot stand in a query with predict()",
+                hint="name the columns, or use * in a CTE",
+                location=source.locate(node),
+            )
+
+
+def _values_columns(query: exp.Query) -> None:
+    """VALUES without column names gets DuckDB's: col0, col1, …"""
+    for values in query.find_all(exp.Values):
+        alias = values.args.get("alias")
+        if not isinstance(values.parent, (exp.From, exp.Join)) or (alias is not None and alias.args.get("columns")):
+            continue
+        first = values.expressions[0]
+        width = len(first.expressions) if isinstance(first, exp.Tuple) else 1
+        name = alias.this if alias is not None else exp.to_identifier("valueslist")
+        columns = [exp.to_identifier(f"col{i}") for i in range(width)]
+        values.set("alias", exp.TableAlias(this=name, columns=columns))
+
+
+def _unique_ctes(node: exp.Expr, known: Mapping[str, str], taken: set[str]) -> None:
+    """Rename CTEs so that a name means one CTE in the whole query; an inner WITH shadows an outer one."""
+    clause = node.args.get("with_")
+    inside = dict(known)
+    for cte in clause.expressions if isinstance(clause, exp.With) else []:
+        new = _free(cte.alias, taken) if cte.alias in taken else cte.alias
+        taken.add(new)
+        recursive = clause.args.get("recursive")
+        _unique_ctes(cte.this, inside | {cte.alias: new} if recursive else inside, taken)
+        inside[cte.alias] = new
+        cte.args["alias"].set("this", exp.to_identifier(new, quoted=True))
+    stack = [c for c in node.iter_expressions() if c is not clause]
+    while stack:
+        current = stack.pop()
+        if current.args.get("with_"):
+            _unique_ctes(current, inside, taken)
+            continue
+        if isinstance(current, exp.Table) and not current.db and inside.get(current.name, current.name) != current.name:
+            alias = current.args.get("alias") or exp.TableAlias(this=exp.to_identifier(current.name, quoted=True))
+            current.set("alias", alias)
+            current.set("this", exp.to_identifier(inside[current.name], quoted=True))
+        stack.extend(current.iter_expressions())
+
+
+def _group_by_all(query: exp.Query) -> None:
+    """GROUP BY ALL → the projections without aggregates, by position."""
+    for select in query.find_all(exp.Select):
+        group = select.args.get("group")
+        if group is None or not group.args.get("all"):
+            continue
+        keys = [e for e in select.expressions if not any(is_aggregate(n) for n in walk_own(e))]
+        if any(isinstance(n, exp.Star) for e in keys for n in walk_own(e)):
+            raise UnsupportedQuery("GROUP BY ALL with * and predict()", hint="name the columns")
+        select.set("group", exp.Group(expressions=[k.unalias().copy() for k in keys]) if keys else None)
+
+
+def _inline_named_windows(query: exp.Query) -> None:
+    for select in query.find_all(exp.Select):
+        named = {w.name.casefold(): w for w in select.args.get("windows") or []}
+        for window in list(select.find_all(exp.Window)) if named else []:
+            spec = named.get(str(window.alias or "").casefold())
+            if spec is None or window in named.values():
+                continue
+            window.set("alias", None)
+            for key in ("partition_by", "order", "spec"):
+                value = spec.args.get(key)
+                if value and not window.args.get(key):
+                    window.set(key, [v.copy() for v in value] if isinstance(value, list) else value.copy())
+        if named:
+            select.set("windows", None)
+
+
+def _unique_aliases(query: exp.Query) -> None:
+    """Rename sources so that an alias names one source in the whole query; inner scopes come first."""
+    scopes = list(traverse_scope(query))
+    taken: set[str] = set()
+    for scope in reversed(scopes):
+        for alias in list(scope.references_aliases if hasattr(scope, "references_aliases") else scope.selected_sources):
+            if alias in taken:
+                _rename(scope, alias, _free(alias, taken))
+            else:
+                taken.add(alias)
+
+
+def _free(alias: str, taken: set[str]) -> str:
+    number = 2
+    while f"{alias}_{number}" in taken:
+        number += 1
+    taken.add(f"{alias}_{number}")
+    return f"{alias}_{number}"
+
+
+def _rename(scope: Scope, alias: str, new: str) -> None:
+    node, _ = scope.selected_sources[alias]
+    inner = [s for s in scope.traverse() if s is not scope and alias in s.selected_sources]
+    shadowed = {id(c) for s in inner for c in s.expression.find_all(exp.Column) if c.table == alias}
+    for column in scope.expression.find_all(exp.Column):
+        if column.table == alias and id(column) not in shadowed:
+            column.set("table", exp.to_identifier(new, quoted=True))
+    target = node
+    pivots = node.args.get("pivots") or []
+    if pivots and pivots[-1].alias == alias:
+        target = pivots[-1]
+    columns = target.args["alias"].args.get("columns") if target.args.get("alias") else None
+    target.set("alias", exp.TableAlias(this=exp.to_identifier(new, quoted=True), columns=columns))

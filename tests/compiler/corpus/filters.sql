@@ -1,0 +1,36 @@
+select id, f(x) p from t where f(x) > 3 and g = 'a';
+-- scored: f=11
+select id from t where f(x) > 3;
+select id from t where x > 3 or f(y) > 2;
+select id from t where not (f(x) > 2);
+select id from t where f(x) > 2 and g(x, y) > 1 and lab(g) > 'a';
+select id from t where f(x) > 2 or g(x, y) > 3 or lab(g) > 'a';
+select id from t where (f(x) > 2 or y > 3) and (g(x, y) < 5 or k = 1);
+select id from t where f(x) in (select f(z) from u);
+select id from t where f(x) not in (select f(z) from u);
+select id from t where f(x) not in (select f(v) from w);
+select id from t where f(x) in (select z from u where f(z) > 2);
+select id from t where f(x) > (select avg(f(x)) from t);
+select id from t where exists (select 1 from u where u.k = t.k and f(u.z) > 3);
+select id from t where not exists (select 1 from u where u.k = t.k and f(u.z) > 3);
+select id from t where exists (select f(z) from u where u.k = t.k);
+select id from t where exists (select 1 from u where f(z) > 100);
+select id from t where f(x) > all (select f(z) from u where z < 2);
+select id from t where f(x) = any (select f(z) from u);
+select id from t where (f(x), k) in (select f(z), k from u);
+select id from t where case when b then f(x) > 3 else g(x, y) > 2 end;
+select id from t where regexp_full_match(s, '[0-9]+') and f(cast(s as integer)) > 2;
+select id from t where f(x) > 3 and id in (select uid from u);
+select id from t where f(x) is null;
+select id from t where f(x) is distinct from f(y);
+select id from t where lab(g) like '%1' and lab(s) ~ '.*x.*';
+select id from t where b and f(x) > 2;
+select id from t where f(f(x)) > 3;
+select id from t where st(x).l = 'L1' and st(x).p > 1;
+select id from t where false and f(x) > 2;
+select id from t where true or f(x) > 2;
+select id from t where f(x) > 2 and f(x) < 6 and f(x) <> 3;
+select id from t where f(x) = f(y);
+select id, f(x) p from t where p > 3;
+select f(z) from e where f(z) > 1;
+select max(f(z)), count(*) from e where f(z) > 1

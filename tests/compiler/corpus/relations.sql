@@ -1,0 +1,34 @@
+select f(column1) from (values (1.0), (2.0)) v(column1);
+-- ordered
+select v.p from (values (f(1.0), 1), (f(2.0), 2)) v(p, i) order by i;
+select f(a + b) from (values (1, 2), (3, 4), (null, 1)) v(a, b);
+select f(col0) from (values (1.5), (2.5));
+select id, e1 from t, unnest(vec(t.x)) as q(e1);
+select id, unnest(vec(x)) e1 from t;
+select id, f(unnest(l)) p from t;
+select id, e1, f(e1) p from t, unnest(l) as q(e1);
+select id, f(e1) from t, unnest(t.l) as q(e1) where f(e1) > 2;
+select f(e1) from (select unnest([1, 2, 3]) e1);
+select unnest([f(x), f(y)]) p, id from t;
+select * from (select g, k, x from t) pivot (sum(f(x)) for k in (1, 2, 3));
+select * from (select k, f(x) p, g from t) pivot (max(p) for k in (1, 2)) where g = 'a';
+select f(k1) from (select * from (select k, x, g from t) pivot (sum(x) for k in (1 as k1, 2 as k2)));
+select id, name, f(v) p from (select id, x, y from t) unpivot (v for name in (x, y));
+select * from (select id, f(x) fx, f(y) fy from t) unpivot (v for name in (fx, fy));
+select i, f(i) from range(5) r(i);
+select range, f(range) p from range(5);
+select generate_series, f(generate_series) from generate_series(1, 4);
+select f(i) p from range(10) r(i) where i % 2 = 0;
+select t.id, f(r.i) from t, range(3) r(i) where t.id = r.i;
+select id, f(x) from t using sample 100%;
+select id, f(x) from t tablesample 100%;
+select "Mixed Case", f("_p1") as "_p1" from "Odd Table";
+select "mixed case" + 1, f("naïve"), "select", "_row" from "Odd Table" where f("naïve") > 1;
+select o."c1", f(o."c1"), o."_left", u.uid from "Odd Table" o left join u on f(o."c1") > u.z and o."_row" = u.uid;
+select lab("quo""te") as "quo""te" from "Odd Table" order by 1;
+select "_p1", f("_p1") p, f("c1") "_p2", sum("_row") over (order by "_row") from "Odd Table" where f("c1") > 0.5;
+select "select", f(sum("c1")) "_s1" from "Odd Table" group by "select";
+select "T"."ID", f("T"."X") from t as "T";
+select v, z, f(v) from w;
+select k, z, f(v), count(*) from w group by all;
+select f(v), f(z) from w union select v, z from w

@@ -1,0 +1,34 @@
+select id, predict('f', x) from t;
+-- reference: select id, f(x) p from t where k = 2
+select id, predict('f', x => x) p from t where k = 2;
+-- reference: select id, g(x, y) p from t
+select id, predict('g', y => y, x => x) p from t;
+-- reference: select id, g(x, y) p from t
+select id, predict('g', x, y := y) p from t;
+-- reference: select id, g(x, y) p from t
+select id, predict('g', *) p from t;
+-- reference: select id, g(x, y) p from t
+select id, predict('g', t.*) p from t;
+-- reference: select t.id, f(t.x) p, u.uid from t join u using (k)
+select t.id, predict('f', t.*) p, u.uid from t join u using (k);
+-- reference: select id, st(x).p p, st(x).l l from t
+select id, predict('st', x).p p, predict('st', x).l l from t;
+-- reference: select *, st(x).p p, st(x).l l from (select id, x from t where k = 1)
+select * from predict('st', (select id, x from t where k = 1));
+-- reference: select *, st(x).p p, st(x).l l from t
+select * from predict('st', t);
+-- reference: select id, f(x) f from t
+select id, f from predict('f', t);
+-- reference: select q.id, q.l from (select *, st(x).p p, st(x).l l from (select id, x from t)) q join u on q.id = u.uid where q.p > 1
+select q.id, q.l from predict('st', (select id, x from t)) q join u on q.id = u.uid where q.p > 1;
+-- reference: select id, f(x) p from t
+select id, PREDICT('F', x) p from t;
+-- reference: select id, f(x) p from t
+select id, F(x) p from t;
+-- reference: select id, g(x, y) p from t
+select id, g(x => x, y => y) p from t;
+-- reference: select id, g(f(x), f(y)) p from t
+select id, predict('g', predict('f', x), predict('f', y)) p from t;
+-- reference: select id, f(x) p from t
+select id, predict('f', x /* inside */) p -- trailing
+from t /* here */

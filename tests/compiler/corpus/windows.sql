@@ -1,0 +1,27 @@
+select id from t qualify row_number() over (partition by g order by f(x), id) = 1;
+select id, f(x) p from t qualify row_number() over (partition by g order by id) = 1;
+select id, f(sum(y) over (partition by g order by id)) p from t;
+select id, sum(f(x)) over (partition by g order by id) p from t;
+select g, rank() over (order by f(sum(x))) r from t group by g;
+select g, f(rank() over (order by sum(x) nulls last, g nulls last)) r from t group by g;
+select id, lag(f(x)) over (order by id) p from t;
+select id, f(lag(x) over (order by id)) p from t;
+select f(x) p, row_number() over (order by f(x), id) from t where f(x) > 2;
+select id, count(*) over (partition by f(x)) from t;
+select id, sum(x) over w1, f(x) from t window w1 as (partition by k order by id);
+select id, avg(f(x)) over (partition by k order by id rows between 1 preceding and current row) from t;
+select id, f(x) p, row_number() over (order by id) r from t qualify p > 3;
+select id from t qualify f(count(*) over (partition by k)) > 2;
+select id from t qualify f(x) > 2 and row_number() over (partition by k order by id) < 3;
+select id, f(row_number() over (order by id)) p from t qualify p > 2;
+select id, f(x) - lag(f(x), 1, 0) over (order by id) from t;
+select id, first_value(lab(g)) over (partition by k order by f(x), id) from t;
+select id, sum(f(x)) filter (where f(y) > 1) over (order by id) from t;
+select k, sum(sum(f(x))) over (order by k) from t group by k;
+select k, f(sum(x)) p, sum(f(sum(x))) over (order by k) from t group by k;
+select id, case when row_number() over (partition by k order by id) = 1 then f(x) end from t;
+select id, case when f(x) > 2 then row_number() over (order by id) end from t;
+select distinct g, count(*) over (partition by f(k)) from t;
+select id, f(x), ntile(3) over (order by f(x), id), lead(id) over (order by f(y), id) from t;
+select * from (select id, f(x) p, row_number() over (partition by k order by f(x) desc nulls last, id) r from t) where r = 1;
+select * from (select id, k, f(x) p, max(f(x)) over (partition by k) m from t) where p = m and k < 3
