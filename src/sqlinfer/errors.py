@@ -32,6 +32,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+WIDEST = 240
+"""Characters of a source line that an error shows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Location:
@@ -57,8 +60,12 @@ class Location:
         if self.text is None or self.column is None:
             return ""
         gutter = f"{self.line} | " if self.line is not None else "| "
-        width = max(1, min(self.length, len(self.text) - self.column + 1))
-        return f"{gutter}{self.text}\n{' ' * (len(gutter) + self.column - 1)}{'^' * width}"
+        before, after = self.text[: self.column - 1], self.text[self.column - 1 :]
+        if len(self.text) > WIDEST:  # generated or minified: the part around the span
+            before = "…" + before[-WIDEST // 2 :] if len(before) > WIDEST // 2 else before
+            after = after[: WIDEST // 2] + "…" if len(after) > WIDEST // 2 else after
+        width = max(1, min(self.length, len(after)))
+        return f"{gutter}{before}{after}\n{' ' * (len(gutter) + len(before))}{'^' * width}"
 
     @classmethod
     def in_source(cls, source: str, start: int, end: int, path: Path | None = None) -> Location:

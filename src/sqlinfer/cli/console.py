@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from sqlinfer.cli.redact import redact
-
 if TYPE_CHECKING:
     from sqlinfer.cli.lines import Lines
     from sqlinfer.cli.options import Flags
@@ -120,9 +118,8 @@ class Console:
             return
         with self._lock:
             if self.flags.log_format == "json":
-                self.stream.write(redact(json_line(text, level, event, data)) + "\n")
+                self.stream.write(json_line(text, level, event, data) + "\n")
             else:
-                text = redact(text)
                 stamp = datetime.now().strftime("%H:%M:%S")
                 self.stream.write(f"{stamp}  {paint(text) if self.colors else text}\n" if text else f"{stamp}\n")
             self.stream.flush()

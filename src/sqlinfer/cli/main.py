@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
 from sqlinfer.cli.options import GLOBAL_OPTIONS, add_options, join_selectors
-from sqlinfer.cli.redact import redact
 from sqlinfer.errors import SqlinferError
+from sqlinfer.scrub import ScrubbedStream, learn
 
 COMMANDS = {
     "build": "Seed, run and test the selected nodes in the order of the graph.",
@@ -81,6 +83,13 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 
 def invoke(argv: list[str]) -> int:
+    """Run one command; its exit code. Nothing that it prints, tracebacks included, holds a known secret."""
+    learn(value for name, value in os.environ.items() if name.startswith("DBT_ENV_SECRET"))
+    with redirect_stdout(ScrubbedStream(sys.stdout)), redirect_stderr(ScrubbedStream(sys.stderr)):
+        return _invoke(argv)
+
+
+def _invoke(argv: list[str]) -> int:
     try:
         code = cli.main(argv, prog_name="sqlinfer", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -99,7 +108,7 @@ def invoke(argv: list[str]) -> int:
     except Exception:
         import traceback
 
-        click.echo(redact(traceback.format_exc()), err=True)
+        click.echo(traceback.format_exc(), err=True)
         click.echo("This is a bug in sqlinfer: please report it with the lines above.", err=True)
         return 2
 
@@ -109,22 +118,16 @@ def report(error: SqlinferError, *, debug: bool) -> int:
     if debug:
         import traceback
 
-        click.echo(redact("".join(traceback.format_exception(error))), err=True)
-    click.echo(
-        f"{click.style('Error:', fg='red')} {redact(str(error))}", err=True, color=None if use_color() else False
-    )
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    click.echo(f"{click.style('Error:', fg='red')} {error}", err=True, color=None if use_color() else False)
     return error.exit_code
 
 
 def use_color() -> bool:
-    import os
-
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
 
 
 def quiet_pipe() -> int:
     """The reader of our output left (``| head``): that is no error, but the flush at exit must not raise either."""
-    import os
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -13,6 +13,7 @@ from sqlinfer.jobs import manifest
 from sqlinfer.project import Node, Project
 from sqlinfer.runner.environment import now_utc
 from sqlinfer.runner.results import RunResult, write_json, write_results
+from sqlinfer.scrub import scrub
 from sqlinfer.spec.plan import Plan
 from sqlinfer.version import __version__
 
@@ -55,7 +56,7 @@ def save_compiled(night: Night, compiled: Mapping[str, CompiledNode | SqlinferEr
     for unique_id, text in texts.items():
         path = compiled_path(project, project.nodes[unique_id])
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_text(scrub(text) + "\n", encoding="utf-8")
     contracts = {name: prepared.contract for name, prepared in night.functions.opened.items()}
     content = manifest.build(project, texts, contracts, version=__version__, invocation_id=night.run_id)
     write_json(project.target_path / "manifest.json", content)
