@@ -79,7 +79,7 @@ def _compile(
     if left is not None:
         raise UnsupportedQuery("predict() cannot be planned in this position", location=source.locate(left))
     _name_output(result, names)
-    text = result.sql(dialect=catalog.dialect, pretty=True, comments=False)
+    text = result.sql(dialect=catalog.dialect, pretty=True, comments=False, identify=True)
     columns = names or tuple(e.alias_or_name for e in result.selects)  # type: ignore[attr-defined]
     return Plan(node, catalog.dialect, sql, tuple(builder.stages), Result(text, columns), tuple(applied))
 

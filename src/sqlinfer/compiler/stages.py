@@ -63,7 +63,7 @@ class Builder:
             name=f"s{number}",
             relation=relation,
             scored=scored,
-            sql=select.sql(dialect=self.catalog.dialect, pretty=True, comments=False),
+            sql=select.sql(dialect=self.catalog.dialect, pretty=True, comments=False, identify=True),
             columns=columns,
             calls=calls,
             pushed=pushed,

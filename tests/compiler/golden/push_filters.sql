@@ -1,0 +1,362 @@
+-- select * from (select region, predict('spend', avg(charges)) as p from customers group by region) as r where region = 'EU'
+
+-- duckdb: s1
+SELECT
+  "c1",
+  "_p1_charges",
+  "_p1_status",
+  CASE
+    WHEN NOT "_p1_charges" IS NULL
+    THEN CAST(HASH("_p1_charges" + CAST(0 AS DOUBLE)) AS UINT128) * 18446744073709551616 + HASH(
+      XOR(HASH("_p1_charges" + CAST(0 AS DOUBLE)), CAST(6983438112510666596 AS UBIGINT))
+    )
+  END AS "_p1_key"
+FROM (
+  SELECT
+    "c1",
+    TRY_CAST("_p1_charges_raw" AS DOUBLE) AS "_p1_charges",
+    CASE
+      WHEN NOT "_p1_charges_raw" IS NULL AND TRY_CAST("_p1_charges_raw" AS DOUBLE) IS NULL
+      THEN 'cast_error:charges'
+      WHEN TRY_CAST("_p1_charges_raw" AS DOUBLE) IS NULL
+      THEN 'null_input'
+    END AS "_p1_status"
+  FROM (
+    SELECT
+      "_g1"."c1" AS "c1",
+      "_g1"."c2" AS "_p1_charges_raw"
+    FROM (
+      SELECT
+        "customers"."region" AS "c1",
+        AVG("customers"."charges") AS "c2"
+      FROM "warehouse"."shop"."customers" AS "customers"
+      WHERE
+        "customers"."region" = 'EU'
+      GROUP BY
+        "customers"."region"
+    ) AS "_g1"
+  ) AS "_raw"
+) AS "_cast";
+
+-- duckdb: result
+SELECT
+  "r"."region" AS "region",
+  "r"."p" AS "p"
+FROM (
+  SELECT
+    "_s2"."c1" AS "region",
+    "_s2"."_p1" AS "p"
+  FROM "sqlinfer_side"."stage"."push_filters__s1_scored" AS "_s2"
+) AS "r"
+WHERE
+  "r"."region" = 'EU';
+
+-- postgres: s1
+SELECT
+  "c1",
+  "_p1_charges",
+  "_p1_status",
+  CASE
+    WHEN NOT "_p1_charges" IS NULL
+    THEN MD5(
+      CAST(LENGTH(CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)) AS TEXT) || ':' || CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)
+    )
+  END AS "_p1_key"
+FROM (
+  SELECT
+    "c1",
+    CAST("_p1_charges_raw" AS DOUBLE PRECISION) AS "_p1_charges",
+    CASE
+      WHEN NOT "_p1_charges_raw" IS NULL
+      AND CAST("_p1_charges_raw" AS DOUBLE PRECISION) IS NULL
+      THEN 'cast_error:charges'
+      WHEN CAST("_p1_charges_raw" AS DOUBLE PRECISION) IS NULL
+      THEN 'null_input'
+    END AS "_p1_status"
+  FROM (
+    SELECT
+      "_g1"."c1" AS "c1",
+      "_g1"."c2" AS "_p1_charges_raw"
+    FROM (
+      SELECT
+        "customers"."region" AS "c1",
+        AVG("customers"."charges") AS "c2"
+      FROM "warehouse"."shop"."customers" AS "customers"
+      WHERE
+        "customers"."region" = 'EU'
+      GROUP BY
+        "customers"."region"
+    ) AS "_g1"
+  ) AS "_raw"
+) AS "_cast";
+
+-- postgres: result
+SELECT
+  "r"."region" AS "region",
+  "r"."p" AS "p"
+FROM (
+  SELECT
+    "_s2"."c1" AS "region",
+    "_s2"."_p1" AS "p"
+  FROM "sqlinfer_side"."stage"."push_filters__s1_scored" AS "_s2"
+) AS "r"
+WHERE
+  "r"."region" = 'EU';
+
+-- spark: s1
+SELECT
+  `c1`,
+  `_p1_charges`,
+  `_p1_status`,
+  CASE
+    WHEN NOT `_p1_charges` IS NULL
+    THEN MD5(
+      CAST(LENGTH(CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)) AS STRING) || ':' || CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)
+    )
+  END AS `_p1_key`
+FROM (
+  SELECT
+    `c1`,
+    CAST(`_p1_charges_raw` AS DOUBLE) AS `_p1_charges`,
+    CASE
+      WHEN NOT `_p1_charges_raw` IS NULL AND CAST(`_p1_charges_raw` AS DOUBLE) IS NULL
+      THEN 'cast_error:charges'
+      WHEN CAST(`_p1_charges_raw` AS DOUBLE) IS NULL
+      THEN 'null_input'
+    END AS `_p1_status`
+  FROM (
+    SELECT
+      `_g1`.`c1` AS `c1`,
+      `_g1`.`c2` AS `_p1_charges_raw`
+    FROM (
+      SELECT
+        `customers`.`region` AS `c1`,
+        AVG(`customers`.`charges`) AS `c2`
+      FROM `warehouse`.`shop`.`customers` AS `customers`
+      WHERE
+        `customers`.`region` = 'EU'
+      GROUP BY
+        `customers`.`region`
+    ) AS `_g1`
+  ) AS `_raw`
+) AS `_cast`;
+
+-- spark: result
+SELECT
+  `r`.`region` AS `region`,
+  `r`.`p` AS `p`
+FROM (
+  SELECT
+    `_s2`.`c1` AS `region`,
+    `_s2`.`_p1` AS `p`
+  FROM `sqlinfer_side`.`stage`.`push_filters__s1_scored` AS `_s2`
+) AS `r`
+WHERE
+  `r`.`region` = 'EU';
+
+-- databricks: s1
+SELECT
+  `c1`,
+  `_p1_charges`,
+  `_p1_status`,
+  CASE
+    WHEN NOT `_p1_charges` IS NULL
+    THEN MD5(
+      CAST(LENGTH(CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)) AS STRING) || ':' || CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)
+    )
+  END AS `_p1_key`
+FROM (
+  SELECT
+    `c1`,
+    TRY_CAST(`_p1_charges_raw` AS DOUBLE) AS `_p1_charges`,
+    CASE
+      WHEN NOT `_p1_charges_raw` IS NULL AND TRY_CAST(`_p1_charges_raw` AS DOUBLE) IS NULL
+      THEN 'cast_error:charges'
+      WHEN TRY_CAST(`_p1_charges_raw` AS DOUBLE) IS NULL
+      THEN 'null_input'
+    END AS `_p1_status`
+  FROM (
+    SELECT
+      `_g1`.`c1` AS `c1`,
+      `_g1`.`c2` AS `_p1_charges_raw`
+    FROM (
+      SELECT
+        `customers`.`region` AS `c1`,
+        AVG(`customers`.`charges`) AS `c2`
+      FROM `warehouse`.`shop`.`customers` AS `customers`
+      WHERE
+        `customers`.`region` = 'EU'
+      GROUP BY
+        `customers`.`region`
+    ) AS `_g1`
+  ) AS `_raw`
+) AS `_cast`;
+
+-- databricks: result
+SELECT
+  `r`.`region` AS `region`,
+  `r`.`p` AS `p`
+FROM (
+  SELECT
+    `_s2`.`c1` AS `region`,
+    `_s2`.`_p1` AS `p`
+  FROM `sqlinfer_side`.`stage`.`push_filters__s1_scored` AS `_s2`
+) AS `r`
+WHERE
+  `r`.`region` = 'EU';
+
+-- snowflake: s1
+SELECT
+  "c1",
+  "_p1_charges",
+  "_p1_status",
+  CASE
+    WHEN NOT "_p1_charges" IS NULL
+    THEN MD5(
+      CAST(LENGTH(CAST("_p1_charges" + CAST(0 AS DOUBLE) AS VARCHAR)) AS VARCHAR) || ':' || CAST("_p1_charges" + CAST(0 AS DOUBLE) AS VARCHAR)
+    )
+  END AS "_p1_key"
+FROM (
+  SELECT
+    "c1",
+    CAST("_p1_charges_raw" AS DOUBLE) AS "_p1_charges",
+    CASE
+      WHEN NOT "_p1_charges_raw" IS NULL AND CAST("_p1_charges_raw" AS DOUBLE) IS NULL
+      THEN 'cast_error:charges'
+      WHEN CAST("_p1_charges_raw" AS DOUBLE) IS NULL
+      THEN 'null_input'
+    END AS "_p1_status"
+  FROM (
+    SELECT
+      "_g1"."c1" AS "c1",
+      "_g1"."c2" AS "_p1_charges_raw"
+    FROM (
+      SELECT
+        "CUSTOMERS"."REGION" AS "c1",
+        AVG("CUSTOMERS"."CHARGES") AS "c2"
+      FROM "WAREHOUSE"."SHOP"."CUSTOMERS" AS "CUSTOMERS"
+      WHERE
+        "CUSTOMERS"."REGION" = 'EU'
+      GROUP BY
+        "CUSTOMERS"."REGION"
+    ) AS "_g1"
+  ) AS "_raw"
+) AS "_cast";
+
+-- snowflake: result
+SELECT
+  "R"."REGION" AS "REGION",
+  "R"."P" AS "P"
+FROM (
+  SELECT
+    "_s2"."c1" AS "REGION",
+    "_s2"."_p1" AS "P"
+  FROM "sqlinfer_side"."stage"."push_filters__s1_scored" AS "_s2"
+) AS "R"
+WHERE
+  "R"."REGION" = 'EU';
+
+-- bigquery: s1
+SELECT
+  `c1`,
+  `_p1_charges`,
+  `_p1_status`,
+  CASE
+    WHEN NOT `_p1_charges` IS NULL
+    THEN TO_HEX(
+      MD5(
+        CAST(LENGTH(CAST(`_p1_charges` + CAST(0 AS FLOAT64) AS STRING)) AS STRING) || ':' || CAST(`_p1_charges` + CAST(0 AS FLOAT64) AS STRING)
+      )
+    )
+  END AS `_p1_key`
+FROM (
+  SELECT
+    `c1`,
+    SAFE_CAST(`_p1_charges_raw` AS FLOAT64) AS `_p1_charges`,
+    CASE
+      WHEN NOT `_p1_charges_raw` IS NULL AND SAFE_CAST(`_p1_charges_raw` AS FLOAT64) IS NULL
+      THEN 'cast_error:charges'
+      WHEN SAFE_CAST(`_p1_charges_raw` AS FLOAT64) IS NULL
+      THEN 'null_input'
+    END AS `_p1_status`
+  FROM (
+    SELECT
+      `_g1`.`c1` AS `c1`,
+      `_g1`.`c2` AS `_p1_charges_raw`
+    FROM (
+      SELECT
+        `customers`.`region` AS `c1`,
+        avg(`customers`.`charges`) AS `c2`
+      FROM `warehouse`.`shop`.`customers` AS `customers`
+      WHERE
+        `customers`.`region` = 'EU'
+      GROUP BY
+        `customers`.`region`
+    ) AS `_g1`
+  ) AS `_raw`
+) AS `_cast`;
+
+-- bigquery: result
+SELECT
+  `r`.`region` AS `region`,
+  `r`.`p` AS `p`
+FROM (
+  SELECT
+    `_s2`.`c1` AS `region`,
+    `_s2`.`_p1` AS `p`
+  FROM `sqlinfer_side`.`stage`.`push_filters__s1_scored` AS `_s2`
+) AS `r`
+WHERE
+  `r`.`region` = 'EU';
+
+-- redshift: s1
+SELECT
+  "c1",
+  "_p1_charges",
+  "_p1_status",
+  CASE
+    WHEN NOT "_p1_charges" IS NULL
+    THEN MD5(
+      CAST(LENGTH(CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS VARCHAR(MAX))) AS VARCHAR(MAX)) || ':' || CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS VARCHAR(MAX))
+    )
+  END AS "_p1_key"
+FROM (
+  SELECT
+    "c1",
+    TRY_CAST("_p1_charges_raw" AS DOUBLE PRECISION) AS "_p1_charges",
+    CASE
+      WHEN NOT "_p1_charges_raw" IS NULL
+      AND TRY_CAST("_p1_charges_raw" AS DOUBLE PRECISION) IS NULL
+      THEN 'cast_error:charges'
+      WHEN TRY_CAST("_p1_charges_raw" AS DOUBLE PRECISION) IS NULL
+      THEN 'null_input'
+    END AS "_p1_status"
+  FROM (
+    SELECT
+      "_g1"."c1" AS "c1",
+      "_g1"."c2" AS "_p1_charges_raw"
+    FROM (
+      SELECT
+        "customers"."region" AS "c1",
+        AVG("customers"."charges") AS "c2"
+      FROM "warehouse"."shop"."customers" AS "customers"
+      WHERE
+        "customers"."region" = 'EU'
+      GROUP BY
+        "customers"."region"
+    ) AS "_g1"
+  ) AS "_raw"
+) AS "_cast";
+
+-- redshift: result
+SELECT
+  "r"."region" AS "region",
+  "r"."p" AS "p"
+FROM (
+  SELECT
+    "_s2"."c1" AS "region",
+    "_s2"."_p1" AS "p"
+  FROM "sqlinfer_side"."stage"."push_filters__s1_scored" AS "_s2"
+) AS "r"
+WHERE
+  "r"."region" = 'EU';

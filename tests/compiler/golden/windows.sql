@@ -1,0 +1,285 @@
+-- select id, predict('spend', sum(charges) over (partition by region order by id)) as p from customers
+
+-- duckdb: s1
+SELECT
+  "c1",
+  "_p1_charges",
+  "_p1_status",
+  CASE
+    WHEN NOT "_p1_charges" IS NULL
+    THEN CAST(HASH("_p1_charges" + CAST(0 AS DOUBLE)) AS UINT128) * 18446744073709551616 + HASH(
+      XOR(HASH("_p1_charges" + CAST(0 AS DOUBLE)), CAST(6983438112510666596 AS UBIGINT))
+    )
+  END AS "_p1_key"
+FROM (
+  SELECT
+    "c1",
+    TRY_CAST("_p1_charges_raw" AS DOUBLE) AS "_p1_charges",
+    CASE
+      WHEN NOT "_p1_charges_raw" IS NULL AND TRY_CAST("_p1_charges_raw" AS DOUBLE) IS NULL
+      THEN 'cast_error:charges'
+      WHEN TRY_CAST("_p1_charges_raw" AS DOUBLE) IS NULL
+      THEN 'null_input'
+    END AS "_p1_status"
+  FROM (
+    SELECT
+      "_w1"."c1" AS "c1",
+      "_w1"."c2" AS "_p1_charges_raw"
+    FROM (
+      SELECT
+        "customers"."id" AS "c1",
+        SUM("customers"."charges") OVER (PARTITION BY "customers"."region" ORDER BY "customers"."id") AS "c2"
+      FROM "warehouse"."shop"."customers" AS "customers"
+    ) AS "_w1"
+  ) AS "_raw"
+) AS "_cast";
+
+-- duckdb: result
+SELECT
+  "_s2"."c1" AS "id",
+  "_s2"."_p1" AS "p"
+FROM "sqlinfer_side"."stage"."windows__s1_scored" AS "_s2";
+
+-- postgres: s1
+SELECT
+  "c1",
+  "_p1_charges",
+  "_p1_status",
+  CASE
+    WHEN NOT "_p1_charges" IS NULL
+    THEN MD5(
+      CAST(LENGTH(CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)) AS TEXT) || ':' || CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)
+    )
+  END AS "_p1_key"
+FROM (
+  SELECT
+    "c1",
+    CAST("_p1_charges_raw" AS DOUBLE PRECISION) AS "_p1_charges",
+    CASE
+      WHEN NOT "_p1_charges_raw" IS NULL
+      AND CAST("_p1_charges_raw" AS DOUBLE PRECISION) IS NULL
+      THEN 'cast_error:charges'
+      WHEN CAST("_p1_charges_raw" AS DOUBLE PRECISION) IS NULL
+      THEN 'null_input'
+    END AS "_p1_status"
+  FROM (
+    SELECT
+      "_w1"."c1" AS "c1",
+      "_w1"."c2" AS "_p1_charges_raw"
+    FROM (
+      SELECT
+        "customers"."id" AS "c1",
+        SUM("customers"."charges") OVER (PARTITION BY "customers"."region" ORDER BY "customers"."id") AS "c2"
+      FROM "warehouse"."shop"."customers" AS "customers"
+    ) AS "_w1"
+  ) AS "_raw"
+) AS "_cast";
+
+-- postgres: result
+SELECT
+  "_s2"."c1" AS "id",
+  "_s2"."_p1" AS "p"
+FROM "sqlinfer_side"."stage"."windows__s1_scored" AS "_s2";
+
+-- spark: s1
+SELECT
+  `c1`,
+  `_p1_charges`,
+  `_p1_status`,
+  CASE
+    WHEN NOT `_p1_charges` IS NULL
+    THEN MD5(
+      CAST(LENGTH(CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)) AS STRING) || ':' || CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)
+    )
+  END AS `_p1_key`
+FROM (
+  SELECT
+    `c1`,
+    CAST(`_p1_charges_raw` AS DOUBLE) AS `_p1_charges`,
+    CASE
+      WHEN NOT `_p1_charges_raw` IS NULL AND CAST(`_p1_charges_raw` AS DOUBLE) IS NULL
+      THEN 'cast_error:charges'
+      WHEN CAST(`_p1_charges_raw` AS DOUBLE) IS NULL
+      THEN 'null_input'
+    END AS `_p1_status`
+  FROM (
+    SELECT
+      `_w1`.`c1` AS `c1`,
+      `_w1`.`c2` AS `_p1_charges_raw`
+    FROM (
+      SELECT
+        `customers`.`id` AS `c1`,
+        SUM(`customers`.`charges`) OVER (PARTITION BY `customers`.`region` ORDER BY `customers`.`id`) AS `c2`
+      FROM `warehouse`.`shop`.`customers` AS `customers`
+    ) AS `_w1`
+  ) AS `_raw`
+) AS `_cast`;
+
+-- spark: result
+SELECT
+  `_s2`.`c1` AS `id`,
+  `_s2`.`_p1` AS `p`
+FROM `sqlinfer_side`.`stage`.`windows__s1_scored` AS `_s2`;
+
+-- databricks: s1
+SELECT
+  `c1`,
+  `_p1_charges`,
+  `_p1_status`,
+  CASE
+    WHEN NOT `_p1_charges` IS NULL
+    THEN MD5(
+      CAST(LENGTH(CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)) AS STRING) || ':' || CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)
+    )
+  END AS `_p1_key`
+FROM (
+  SELECT
+    `c1`,
+    TRY_CAST(`_p1_charges_raw` AS DOUBLE) AS `_p1_charges`,
+    CASE
+      WHEN NOT `_p1_charges_raw` IS NULL AND TRY_CAST(`_p1_charges_raw` AS DOUBLE) IS NULL
+      THEN 'cast_error:charges'
+      WHEN TRY_CAST(`_p1_charges_raw` AS DOUBLE) IS NULL
+      THEN 'null_input'
+    END AS `_p1_status`
+  FROM (
+    SELECT
+      `_w1`.`c1` AS `c1`,
+      `_w1`.`c2` AS `_p1_charges_raw`
+    FROM (
+      SELECT
+        `customers`.`id` AS `c1`,
+        SUM(`customers`.`charges`) OVER (PARTITION BY `customers`.`region` ORDER BY `customers`.`id`) AS `c2`
+      FROM `warehouse`.`shop`.`customers` AS `customers`
+    ) AS `_w1`
+  ) AS `_raw`
+) AS `_cast`;
+
+-- databricks: result
+SELECT
+  `_s2`.`c1` AS `id`,
+  `_s2`.`_p1` AS `p`
+FROM `sqlinfer_side`.`stage`.`windows__s1_scored` AS `_s2`;
+
+-- snowflake: s1
+SELECT
+  "c1",
+  "_p1_charges",
+  "_p1_status",
+  CASE
+    WHEN NOT "_p1_charges" IS NULL
+    THEN MD5(
+      CAST(LENGTH(CAST("_p1_charges" + CAST(0 AS DOUBLE) AS VARCHAR)) AS VARCHAR) || ':' || CAST("_p1_charges" + CAST(0 AS DOUBLE) AS VARCHAR)
+    )
+  END AS "_p1_key"
+FROM (
+  SELECT
+    "c1",
+    CAST("_p1_charges_raw" AS DOUBLE) AS "_p1_charges",
+    CASE
+      WHEN NOT "_p1_charges_raw" IS NULL AND CAST("_p1_charges_raw" AS DOUBLE) IS NULL
+      THEN 'cast_error:charges'
+      WHEN CAST("_p1_charges_raw" AS DOUBLE) IS NULL
+      THEN 'null_input'
+    END AS "_p1_status"
+  FROM (
+    SELECT
+      "_w1"."c1" AS "c1",
+      "_w1"."c2" AS "_p1_charges_raw"
+    FROM (
+      SELECT
+        "CUSTOMERS"."ID" AS "c1",
+        SUM("CUSTOMERS"."CHARGES") OVER (PARTITION BY "CUSTOMERS"."REGION" ORDER BY "CUSTOMERS"."ID") AS "c2"
+      FROM "WAREHOUSE"."SHOP"."CUSTOMERS" AS "CUSTOMERS"
+    ) AS "_w1"
+  ) AS "_raw"
+) AS "_cast";
+
+-- snowflake: result
+SELECT
+  "_s2"."c1" AS "ID",
+  "_s2"."_p1" AS "P"
+FROM "sqlinfer_side"."stage"."windows__s1_scored" AS "_s2";
+
+-- bigquery: s1
+SELECT
+  `c1`,
+  `_p1_charges`,
+  `_p1_status`,
+  CASE
+    WHEN NOT `_p1_charges` IS NULL
+    THEN TO_HEX(
+      MD5(
+        CAST(LENGTH(CAST(`_p1_charges` + CAST(0 AS FLOAT64) AS STRING)) AS STRING) || ':' || CAST(`_p1_charges` + CAST(0 AS FLOAT64) AS STRING)
+      )
+    )
+  END AS `_p1_key`
+FROM (
+  SELECT
+    `c1`,
+    SAFE_CAST(`_p1_charges_raw` AS FLOAT64) AS `_p1_charges`,
+    CASE
+      WHEN NOT `_p1_charges_raw` IS NULL AND SAFE_CAST(`_p1_charges_raw` AS FLOAT64) IS NULL
+      THEN 'cast_error:charges'
+      WHEN SAFE_CAST(`_p1_charges_raw` AS FLOAT64) IS NULL
+      THEN 'null_input'
+    END AS `_p1_status`
+  FROM (
+    SELECT
+      `_w1`.`c1` AS `c1`,
+      `_w1`.`c2` AS `_p1_charges_raw`
+    FROM (
+      SELECT
+        `customers`.`id` AS `c1`,
+        sum(`customers`.`charges`) OVER (PARTITION BY `customers`.`region` ORDER BY `customers`.`id`) AS `c2`
+      FROM `warehouse`.`shop`.`customers` AS `customers`
+    ) AS `_w1`
+  ) AS `_raw`
+) AS `_cast`;
+
+-- bigquery: result
+SELECT
+  `_s2`.`c1` AS `id`,
+  `_s2`.`_p1` AS `p`
+FROM `sqlinfer_side`.`stage`.`windows__s1_scored` AS `_s2`;
+
+-- redshift: s1
+SELECT
+  "c1",
+  "_p1_charges",
+  "_p1_status",
+  CASE
+    WHEN NOT "_p1_charges" IS NULL
+    THEN MD5(
+      CAST(LENGTH(CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS VARCHAR(MAX))) AS VARCHAR(MAX)) || ':' || CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS VARCHAR(MAX))
+    )
+  END AS "_p1_key"
+FROM (
+  SELECT
+    "c1",
+    TRY_CAST("_p1_charges_raw" AS DOUBLE PRECISION) AS "_p1_charges",
+    CASE
+      WHEN NOT "_p1_charges_raw" IS NULL
+      AND TRY_CAST("_p1_charges_raw" AS DOUBLE PRECISION) IS NULL
+      THEN 'cast_error:charges'
+      WHEN TRY_CAST("_p1_charges_raw" AS DOUBLE PRECISION) IS NULL
+      THEN 'null_input'
+    END AS "_p1_status"
+  FROM (
+    SELECT
+      "_w1"."c1" AS "c1",
+      "_w1"."c2" AS "_p1_charges_raw"
+    FROM (
+      SELECT
+        "customers"."id" AS "c1",
+        SUM("customers"."charges") OVER (PARTITION BY "customers"."region" ORDER BY "customers"."id") AS "c2"
+      FROM "warehouse"."shop"."customers" AS "customers"
+    ) AS "_w1"
+  ) AS "_raw"
+) AS "_cast";
+
+-- redshift: result
+SELECT
+  "_s2"."c1" AS "id",
+  "_s2"."_p1" AS "p"
+FROM "sqlinfer_side"."stage"."windows__s1_scored" AS "_s2";
