@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from sqlinfer.jobs.options import RunOptions
 EXECUTABLE = "SQLINFER_DBT"
 """Names the dbt to use where it is neither beside our Python nor in PATH."""
 _TAIL = 30
+_POLL_SECONDS, _GRACE_SECONDS = 0.2, 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +31,15 @@ class Dbt:
     flags: tuple[str, ...] = ()
     """Connection flags of every call."""
 
-    def call(self, command: str, *arguments: str, target_path: Path) -> int:
-        """Run with dbt's own output on our terminal; its exit code."""
-        return subprocess.run(self._line(command, arguments, target_path), cwd=self.root, check=False).returncode
+    def call(self, command: str, *arguments: str, target_path: Path, cancel: threading.Event | None = None) -> int:
+        """Run with dbt's own output on our terminal; its exit code. ``cancel`` interrupts it as Ctrl-C does."""
+        with subprocess.Popen(self._line(command, arguments, target_path), cwd=self.root) as child:
+            while True:
+                try:
+                    return child.wait(timeout=_POLL_SECONDS)
+                except subprocess.TimeoutExpired:
+                    if cancel is not None and cancel.is_set():
+                        return _stop(child)
 
     def ask(self, command: str, *arguments: str, target_path: Path) -> str:
         """Run silently; what it wrote to stdout.
@@ -48,6 +57,16 @@ class Dbt:
 
     def _line(self, command: str, arguments: Sequence[str], target_path: Path) -> list[str]:
         return [self.program, command, *self.flags, *arguments, "--target-path", str(target_path)]
+
+
+def _stop(child: subprocess.Popen[bytes]) -> int:
+    """dbt cancels its queries on SIGINT; one that does not leave in time is killed."""
+    child.send_signal(signal.SIGINT)
+    try:
+        return child.wait(timeout=_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return child.wait()
 
 
 def find_dbt(env: Mapping[str, str]) -> str:

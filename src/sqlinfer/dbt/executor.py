@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlinfer.catalog import CompiledNode
-from sqlinfer.dbt.command import dbt_for, selection_flags
+from sqlinfer.dbt.command import Dbt, dbt_for, selection_flags
 from sqlinfer.dbt.contract import enforce
 from sqlinfer.dbt.project import check_compiled, home_of, load_project, profile_of
 from sqlinfer.errors import SqlinferError
@@ -48,16 +48,21 @@ def load(options: RunOptions, manifest: Path | None = None) -> Job:
         RunError: dbt failed. ProjectError, UsageError: the manifest is missing, damaged or stale.
     """
     home = home_of(options, os.environ)
-    profile = profile_of(home, options)
     if manifest is not None:
-        project, _ = load_project(home, profile, manifest.absolute())
+        project, _ = load_project(home, profile_of(home, options), manifest.absolute())
         chosen = resolve(project, options.select, options.exclude, resource_types=("model",))
         ids = tuple(key for key in chosen.ids if is_ours(project, key))
         return Job(project, ids, (*project.warnings, *chosen.warnings))
-    folder = home.private / "dbt"
     refresh = ["--full-refresh"] if options.full_refresh else []
-    dbt_for(options, os.environ).ask("compile", *selection_flags(options), *refresh, target_path=folder)
-    project, _ = load_project(home, profile, folder / "manifest.json", fresh=True)
+    return compiled_by_dbt(options, dbt_for(options, os.environ), (*selection_flags(options), *refresh))
+
+
+def compiled_by_dbt(options: RunOptions, dbt: Dbt, arguments: Sequence[str]) -> Job:
+    """The prediction nodes that ``dbt compile`` with these arguments compiles; it writes into a folder of ours."""
+    home = home_of(options, os.environ)
+    folder = home.private / "dbt"
+    dbt.ask("compile", *arguments, target_path=folder)
+    project, _ = load_project(home, profile_of(home, options), folder / "manifest.json", fresh=True)
     order = resolve(project, resource_types=("model",)).ids
     ids = tuple(key for key in order if is_ours(project, key) and project.nodes[key].compiled is not None)
     return Job(project, ids, project.warnings)

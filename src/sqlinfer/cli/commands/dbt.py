@@ -1,0 +1,155 @@
+"""``sqlinfer dbt``: predictions inside a dbt project."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sqlinfer.cli.options import COMMON, EXECUTION, Flags, shared
+
+if TYPE_CHECKING:
+    from sqlinfer.api import RunOptions
+    from sqlinfer.cli.console import Console
+    from sqlinfer.dbt.build import Mixed
+
+
+@click.group("dbt")
+def command() -> None:
+    """Build, preview and set up predictions inside a dbt project."""
+
+
+def dbt_options(flags: Flags) -> RunOptions:
+    """The options of a command that works in a dbt project: the nearest one above, as dbt has it."""
+    from sqlinfer.dbt.home import find_home
+
+    return replace(flags.options(), project_dir=flags.project_dir or find_home(Path.cwd()))
+
+
+_PASSED_ON: dict[str, Any] = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+@command.command("build", context_settings=_PASSED_ON)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[DBT FLAGS]…")
+def build(words: tuple[str, ...]) -> int:
+    """Build the whole graph: dbt its SQL nodes and tests, sqlinfer the predictions between them.
+
+    Takes the flags of `dbt build` (--select, --exclude, --target, --vars, --full-refresh, --threads, …) and --device.
+    """
+    return _mixed(words, retry=False)
+
+
+@command.command("retry", context_settings=_PASSED_ON)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[DBT FLAGS]…")
+def retry(words: tuple[str, ...]) -> int:
+    """Continue the last `sqlinfer dbt build`: what failed, was skipped or never started."""
+    return _mixed(words, retry=True)
+
+
+def _mixed(words: tuple[str, ...], *, retry: bool) -> int:
+    import os
+
+    from sqlinfer.cli.console import job
+    from sqlinfer.dbt import build as builds
+    from sqlinfer.dbt.flags import split
+    from sqlinfer.dbt.home import find_home, read_home
+
+    given = split(words).value("--project-dir")
+    root = Path(given) if given else find_home(Path.cwd())
+    before = click.get_current_context().find_root().params
+    flags = Flags(**{name: value for name, value in before.items() if name in COMMON})
+    only = None
+    if retry:
+        earlier, only = builds.remaining(read_home(root, None, os.environ))
+        words = (*earlier, *words)
+    with job(flags, "dbt build") as console:
+        mixed = builds.build(
+            words, root, on_event=console.on_event, cancel=console.cancel, say=console.line, only=only
+        )  # fmt: skip
+    return _summary(mixed, console)
+
+
+def _summary(mixed: Mixed, console: Console) -> int:
+    failures = [result for result in mixed.results.values() if result["status"] not in ("success", "pass", "no-op")]
+    for result in failures:
+        if result["status"] != "skipped":
+            console.line(f"{str(result['status']).upper()} {result['unique_id']}: {result['message']}", level="error")
+    counts = " ".join(f"{name}={count}" for name, count in mixed.counts().items())
+    console.line(f"Done. {counts}")
+    if mixed.exit_code:
+        console.note("Continue with: sqlinfer dbt retry")
+    return mixed.exit_code
+
+
+@command.command("preview")
+@click.argument("node")
+@click.option("--manifest", type=click.Path(dir_okay=False, path_type=Path), help="Use this manifest.json of dbt.")
+@click.option("--limit", type=int, default=5, show_default=True, help="Rows to show; -1 for all.")
+@click.option(
+    "--output", type=click.Choice(["table", "json", "csv", "parquet"]), default="table", show_default=True,
+)  # fmt: skip
+@shared(EXECUTION)
+def preview(flags: Flags, node: str, manifest: Path | None, limit: int, output: str) -> int:
+    """Show the first rows of the prediction node NODE, as `dbt show` does for others. Nothing is published."""
+    from sqlinfer.cli.console import job
+    from sqlinfer.cli.tables import write_table
+    from sqlinfer.dbt import executor
+
+    with job(flags, "preview", results_on_stdout=True) as console:
+        rows = executor.preview(
+            dbt_options(flags), node, manifest=manifest, limit=limit, on_event=console.on_event
+        )  # fmt: skip
+    write_table(rows, output)
+    return 0
+
+
+@command.command("init")
+@click.option("--git", metavar="URL", help="Take the package from this repository instead of copying it.")
+@click.option("--revision", help="Tag or commit of --git (default: the tag of this version).")
+@shared()
+def init(flags: Flags, git: str | None, revision: str | None) -> int:
+    """Add sqlinfer to the dbt project here: its package in packages.yml, and a folder ml/ for functions."""
+    from sqlinfer.dbt.scaffold import add_to_project
+
+    done = add_to_project(dbt_options(flags).project_dir, git=git, revision=revision)
+    for line in done:
+        click.echo(line)
+    click.echo("\nNext:\n\n  dbt deps\n  sqlinfer dbt build\n")
+    return 0
+
+
+@command.command("sources")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write this file instead of printing.")
+@click.option("--name", default="sqlinfer", show_default=True, help="Name of the source.")
+@shared()
+def sources(flags: Flags, out: Path | None, name: str) -> int:
+    """Print a sources.yml with freshness for a dbt project that reads what this sqlinfer project publishes."""
+    from sqlinfer import api
+    from sqlinfer.dbt.sources import sources_yml
+
+    text = sources_yml(api.load(flags.options()), name)
+    if out is None:
+        click.echo(text, nl=False)
+        return 0
+    out.write_text(text, encoding="utf-8")
+    click.echo(f"Wrote {out}", err=True)
+    return 0
+
+
+@command.command("docs")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write this file instead of printing.")
+@click.option("--manifest", type=click.Path(dir_okay=False, path_type=Path), help="Use this manifest.json of dbt.")
+@shared()
+def docs(flags: Flags, out: Path | None, manifest: Path | None) -> int:
+    """Print a yml with one exposure per function and the column types of prediction nodes, for `dbt docs`."""
+    from sqlinfer.dbt.docs import docs_yml
+
+    text = docs_yml(dbt_options(flags), manifest)
+    if out is None:
+        click.echo(text, nl=False)
+        return 0
+    out.write_text(text, encoding="utf-8")
+    click.echo(f"Wrote {out}", err=True)
+    return 0

@@ -1,0 +1,244 @@
+"""``sqlinfer dbt build``: the user's dbt for the SQL layers, sqlinfer for the predictions between, one result."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sqlinfer import __version__
+from sqlinfer.dbt import executor, layers
+from sqlinfer.dbt.command import Dbt, find_dbt
+from sqlinfer.dbt.flags import DbtFlags, split
+from sqlinfer.dbt.home import DbtHome, read_home
+from sqlinfer.dbt.layers import Layer, LayerPlan
+from sqlinfer.dbt.manifest import Manifest, read_manifest
+from sqlinfer.errors import SqlinferError, UsageError
+from sqlinfer.jobs.events import Event
+from sqlinfer.jobs.options import RunOptions
+from sqlinfer.project import Project
+from sqlinfer.runner.environment import now_utc
+from sqlinfer.runner.results import SCHEMA, NodeResult, iso, write_json
+
+Listener = Callable[[Event], None]
+GENERATOR = "sqlinfer dbt build"
+GOOD = ("success", "pass", "warn", "no-op")
+BUILT_TYPES = ("model", "seed", "snapshot", "test", "unit_test")
+
+
+@dataclass(slots=True)
+class Mixed:
+    """A mixed build while it runs: results as dbt writes them, by unique_id."""
+
+    home: DbtHome
+    flags: DbtFlags
+    options: RunOptions
+    dbt: Dbt
+    manifest: Manifest
+    plan: LayerPlan
+    on_event: Listener
+    cancel: threading.Event
+    say: Callable[[str], None]
+    run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    began: float = field(default_factory=time.monotonic)
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failed_dbt: int = 0
+    """The exit code of a dbt that failed as a whole."""
+
+    @property
+    def folder(self) -> Path:
+        return self.home.private / "dbt"
+
+    @property
+    def broken(self) -> list[str]:
+        return [key for key, result in self.results.items() if result["status"] not in GOOD]
+
+    @property
+    def stopped(self) -> bool:
+        return bool(self.failed_dbt) or self.cancel.is_set() or (self.flags.fail_fast and bool(self.broken))
+
+    @property
+    def exit_code(self) -> int:
+        if self.failed_dbt:
+            return self.failed_dbt
+        return 1 if self.broken or self.cancel.is_set() or self.missing() else 0
+
+    def missing(self) -> list[str]:
+        return [key for key in self.plan.ids if key not in self.results]
+
+    def counts(self) -> dict[str, int]:
+        """As in dbt's last line."""
+        names = {"success": "PASS", "pass": "PASS", "warn": "WARN", "skipped": "SKIP", "no-op": "NO-OP"}
+        found = dict.fromkeys(("PASS", "WARN", "ERROR", "SKIP", "NO-OP"), 0)
+        for result in self.results.values():
+            found[names.get(result["status"], "ERROR")] += 1
+        return {**found, "TOTAL": len(self.results)}
+
+
+def build(
+    words: Sequence[str],
+    root: Path,
+    *,
+    on_event: Listener,
+    cancel: threading.Event,
+    say: Callable[[str], None],
+    only: Iterable[str] | None = None,
+) -> Mixed:
+    """Build the selected part of a dbt project.
+
+    Args:
+        words: dbt's own flags, as they stand on the command line, and ``--device``.
+        only: unique_ids to build instead of a selection (``retry``).
+
+    Raises:
+        UsageError: no dbt, or a flag that cannot be honoured. RunError: dbt could not list the project.
+    """
+    flags = split(words)
+    options = flags.options(root)
+    home = read_home(root, options.vars, os.environ)
+    dbt = Dbt(find_dbt(os.environ), home.root, _connection(flags, home.root))
+    folder = home.private / "dbt"
+    listed = dbt.ask("ls", *flags.selection, *flags.state, "--output", "json", "--output-keys", "unique_id",
+                     "resource_type", target_path=folder)  # fmt: skip
+    manifest = read_manifest(folder / "manifest.json")
+    selected = tuple(only) if only is not None else selection(listed)
+    mixed = Mixed(home, flags, options, dbt, manifest, layers.plan(manifest, selected), on_event, cancel, say)
+    return _work(mixed)
+
+
+def _connection(flags: DbtFlags, root: Path) -> tuple[str, ...]:
+    return flags.connection if "--project-dir" in flags.connection else ("--project-dir", str(root), *flags.connection)
+
+
+def selection(listed: str) -> tuple[str, ...]:
+    """unique_ids out of what ``dbt ls --output json`` printed; other lines are warnings."""
+    found = []
+    for line in listed.splitlines():
+        if line.startswith("{"):
+            item = json.loads(line)
+            if item.get("resource_type") in BUILT_TYPES:
+                found.append(str(item["unique_id"]))
+    return tuple(found)
+
+
+def _work(mixed: Mixed) -> Mixed:
+    for key in mixed.plan.left_out:
+        mixed.say(f"{key} is left out: dbt cannot run unit tests of prediction nodes")
+    total = sum(bool(layer.sql) + bool(layer.predictions) for layer in mixed.plan.layers)
+    number = 0
+    _save(mixed)
+    for layer in mixed.plan.layers:
+        for ids, do in ((layer.sql, _sql_layer), (layer.predictions, _prediction_layer)):
+            if not ids or mixed.stopped:
+                continue
+            number += 1
+            who = "dbt" if do is _sql_layer else "sqlinfer"
+            mixed.say(f"Layer {number} of {total}: {who}, {len(ids)} nodes")
+            ready = _skip_blocked(mixed, ids)
+            if ready:
+                do(mixed, layer, ready)
+            _save(mixed)
+    _skip(mixed, dict.fromkeys(mixed.missing(), "the build stopped") if mixed.stopped else {})
+    _save(mixed)
+    return mixed
+
+
+def _skip_blocked(mixed: Mixed, ids: Sequence[str]) -> tuple[str, ...]:
+    reasons = layers.blocked(mixed.manifest, mixed.broken, ids)
+    _skip(mixed, {key: f"depends on {culprit}, which failed" for key, culprit in reasons.items()})
+    return tuple(key for key in ids if key not in reasons)
+
+
+def _skip(mixed: Mixed, reasons: Mapping[str, str]) -> None:
+    for key, reason in reasons.items():
+        mixed.results[key] = NodeResult(key, "skipped", message=reason).as_dbt()
+
+
+def _sql_layer(mixed: Mixed, layer: Layer, ids: Sequence[str]) -> None:
+    """One ``dbt build`` of exactly these members."""
+    words = [layers.selector(mixed.manifest, key) for key in ids]
+    written = mixed.folder / "run_results.json"
+    written.unlink(missing_ok=True)
+    flags = (*mixed.flags.state, *mixed.flags.compiling, *mixed.flags.rest)
+    code = mixed.dbt.call("build", "--select", *words, "--indirect-selection", "empty", *flags,
+                          target_path=mixed.folder, cancel=mixed.cancel)  # fmt: skip
+    found = _read_results(written)
+    mixed.results.update(found)
+    if code not in (0, 1) or (code == 1 and not found):
+        mixed.failed_dbt = code if code > 0 else 2
+
+
+def _read_results(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {result["unique_id"]: result for result in content.get("results", ())}
+
+
+def _prediction_layer(mixed: Mixed, layer: Layer, ids: Sequence[str]) -> None:
+    try:
+        arguments = ["--select", *(layers.selector(mixed.manifest, key) for key in ids)]
+        job = executor.compiled_by_dbt(
+            mixed.options, mixed.dbt, (*arguments, *mixed.flags.state, *mixed.flags.compiling)
+        )
+        job = replace(job, ids=tuple(key for key in job.ids if key in ids), project=_chosen_tests(mixed, job.project))
+        result = executor.execute(job, mixed.options, mixed.on_event, mixed.cancel)
+    except SqlinferError as error:
+        mixed.say(str(error))
+        for key in ids:
+            mixed.results[key] = NodeResult(key, "error", message=str(error)).as_dbt()
+        return
+    mixed.results.update({one.unique_id: one.as_dbt() for one in result.results})
+
+
+def _chosen_tests(mixed: Mixed, project: Project) -> Project:
+    """Only tests that were selected run on the staged rows."""
+    nodes = {
+        key: replace(node, tests=tuple(test for test in node.tests if test.unique_id in mixed.plan.audited))
+        for key, node in project.nodes.items()
+    }
+    return replace(project, nodes=nodes)
+
+
+def _save(mixed: Mixed) -> None:
+    """run_results.json and manifest.json where dbt's tools look for them, valid at every moment."""
+    nodes = [*mixed.plan.ids, *sorted(mixed.plan.audited)]
+    args = {"which": "build", "generator": GENERATOR, "nodes": nodes, "flags": mixed.flags.words()}
+    now = iso(now_utc())
+    content = {
+        "metadata": {
+            "dbt_schema_version": SCHEMA, "dbt_version": mixed.manifest.dbt_version, "generated_at": now,
+            "invocation_id": mixed.run_id, "env": {}, "generator": f"sqlinfer {__version__}",
+        },
+        "results": list(mixed.results.values()),
+        "elapsed_time": time.monotonic() - mixed.began,
+        "args": args,
+    }  # fmt: skip
+    write_json(mixed.home.target_path / "run_results.json", content)
+    shutil.copyfile(mixed.manifest.path, mixed.home.target_path / "manifest.json")
+
+
+def remaining(home: DbtHome) -> tuple[list[str], list[str]]:
+    """Of the last mixed build: its flags, and the unique_ids that did not succeed.
+
+    Raises:
+        UsageError: there was none.
+    """
+    path = home.target_path / "run_results.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        content = {}
+    args = content.get("args") or {}
+    if args.get("generator") != GENERATOR:
+        raise UsageError(f"{path} is not of a `sqlinfer dbt build`: nothing to retry", hint="run `sqlinfer dbt build`")
+    done = {result["unique_id"] for result in content["results"] if result["status"] in GOOD}
+    return list(args["flags"]), [key for key in args["nodes"] if key not in done]

@@ -1,0 +1,114 @@
+"""A selection of a mixed graph → layers: SQL nodes for dbt, prediction nodes for us, in turn. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlinfer.dbt.manifest import Manifest, is_prediction
+from sqlinfer.dbt.tests import as_data_test
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What dbt builds first, and the prediction nodes that are scored after it."""
+
+    sql: tuple[str, ...]
+    predictions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPlan:
+    layers: tuple[Layer, ...]
+    audited: frozenset[str] = frozenset()
+    """Data tests that we run on the staged rows of a prediction node, so that dbt need not."""
+    left_out: tuple[str, ...] = ()
+    """Selected members that nobody can run: unit tests of prediction nodes."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(key for layer in self.layers for key in (*layer.sql, *layer.predictions))
+
+
+def plan(manifest: Manifest, selected: Iterable[str]) -> LayerPlan:
+    """A node's layer is the number of selected prediction nodes on the longest way above it."""
+    chosen = tuple(dict.fromkeys(selected))
+    ours = {key for key in chosen if is_prediction(manifest.nodes.get(key, {}))}
+    audited = frozenset(key for key in chosen if _audited(key, manifest, ours))
+    left_out = tuple(key for key in chosen if key in manifest.unit_tests and set(manifest.parents(key)) & ours)
+    depths = _depths(manifest, ours)
+    count = 1 + max((depths(key) for key in chosen), default=0)
+    dbt = [key for key in chosen if key not in ours and key not in audited and key not in left_out]
+    layers = tuple(
+        Layer(
+            tuple(key for key in dbt if depths(key) == number),
+            tuple(sorted(key for key in ours if depths(key) == number)),
+        )
+        for number in range(count)
+    )
+    return LayerPlan(layers, audited, left_out)
+
+
+def _audited(key: str, manifest: Manifest, ours: set[str]) -> bool:
+    node = manifest.nodes.get(key) or {}
+    return node.get("attached_node") in ours and as_data_test(node, manifest) is not None
+
+
+class _depths:
+    """unique_id → layer, remembered. Iterative, since graphs may be deep."""
+
+    def __init__(self, manifest: Manifest, ours: set[str]) -> None:
+        self._manifest, self._ours = manifest, ours
+        self._known: dict[str, int] = {}
+
+    def __call__(self, unique_id: str) -> int:
+        stack = [unique_id]
+        while stack:
+            key = stack[-1]
+            parents = self._manifest.parents(key)
+            missing = [parent for parent in parents if parent not in self._known]
+            if missing:
+                stack += missing
+                continue
+            self._known[key] = max((self._known[parent] + (parent in self._ours) for parent in parents), default=0)
+            stack.pop()
+        return self._known[unique_id]
+
+
+def blocked(manifest: Manifest, broken: Iterable[str], ids: Iterable[str]) -> dict[str, str]:
+    """unique_id → the broken member that keeps it from being built. A failed test blocks what is below all it tests."""
+    ancestors = _Ancestors(manifest)
+    culprits = [(key, _roots(key, manifest)) for key in broken]
+    found: dict[str, str] = {}
+    for key in ids:
+        above = ancestors(key)
+        culprit = next((one for one, roots in culprits if one != key and roots and roots <= above), None)
+        if culprit is not None:
+            found[key] = culprit
+    return found
+
+
+def _roots(key: str, manifest: Manifest) -> frozenset[str]:
+    is_test = key.startswith(("test.", "unit_test."))
+    return frozenset(manifest.parents(key)) if is_test else frozenset((key,))
+
+
+class _Ancestors:
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+
+    def __call__(self, unique_id: str) -> frozenset[str]:
+        seen: set[str] = set()
+        stack = list(self._manifest.parents(unique_id))
+        while stack:
+            key = stack.pop()
+            if key not in seen:
+                seen.add(key)
+                stack += self._manifest.parents(key)
+        return frozenset(seen)
+
+
+def selector(manifest: Manifest, unique_id: str) -> str:
+    """The word that makes dbt take exactly this member."""
+    node = manifest.nodes.get(unique_id) or manifest.unit_tests.get(unique_id) or {}
+    return "fqn:" + ".".join(node.get("fqn") or (unique_id,))
