@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import Self
 
@@ -31,6 +32,8 @@ READ_ROWS = 122_880
 TASK_SECONDS = 0.05
 TEXT_ROWS = 256
 DEFAULT_BATCH = 1024
+FIRST_ROWS = 4096
+"""Rows of a task while nothing is known of the speed: a slow function must not hold a chunk back for minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,23 @@ class BatchResult:
     rows: int
     null_inputs: int
     failed: int
+
+
+class Rate:
+    """Rows a second of one worker, from the tasks done so far."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rows, self._seconds = 0, 0.0
+
+    def add(self, rows: int, seconds: float) -> None:
+        with self._lock:
+            self._rows += rows
+            self._seconds += seconds
+
+    @property
+    def rows_per_second(self) -> float | None:
+        return self._rows / self._seconds if self._rows and self._seconds > 0 else None
 
 
 class Session:
@@ -75,6 +95,7 @@ class Session:
         self._measuring = threading.Lock()
         self._tried = layout.source in ("declared", "cached") or self._assembler.has_text or self._assembler.has_images
         self._limits = Limits(layout.batch_size, layout.token_budget)
+        self._seen = Rate()
 
     def __enter__(self) -> Self:
         return self
@@ -151,9 +172,12 @@ class Session:
         return [Scorer(k, outputs, bindings, self._limits, budget, cancelled) for k in self._kernels]
 
     def run_with(self, scorer: Scorer, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
+        began = perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):  # a double too large for a float is infinite, as in SQL
             block = self._assembler.block(batch, arguments)
-            return self._finish(block, scorer.score(block))
+            result = self._finish(block, scorer.score(block))
+        self._seen.add(result.rows, perf_counter() - began)
+        return result
 
     def output_fields(self, as_column: str | None) -> list[pa.Field]:
         fields = [pa.field(output.name, arrow_type(output.data_type)) for output in self.contract.outputs]
@@ -195,7 +219,8 @@ class Session:
         if self._assembler.has_images:
             return size
         rate = self.layout.rows_per_second
-        wanted = READ_ROWS if rate is None else int(rate / self.layout.sessions * TASK_SECONDS)
+        each = self._seen.rows_per_second if rate is None else rate / self.layout.sessions
+        wanted = FIRST_ROWS if each is None else int(each * TASK_SECONDS)
         return min(max(wanted // size, 1) * size, max(READ_ROWS, size))
 
     def settle_layout(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> None:

@@ -102,6 +102,6 @@ def refuse_bad_night(env: RunEnvironment, plan: Plan, counts: Counts) -> None:
     raise RunError(
         f"{errors} of {inputs} inputs failed ({errorlog.summary(env.workspace, plan.node)}), more than max_error_rate "
         f"{allowed:g}; the published table is unchanged",
-        hint=f"the records are in {env.workspace.place}, table {records.schema}.{records.name}; raise max_error_rate if "
-        "this is expected, or put the cause right and `sqlinfer retry --errors`",
+        hint=f"the records are in {env.workspace.place}, table {records.schema}.{records.name}; raise max_error_rate "
+        "if this is expected, or put the cause right and `sqlinfer retry --errors`",
     )
