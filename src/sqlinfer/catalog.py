@@ -6,6 +6,7 @@ so that the next one finds its columns and types before anything is built.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from sqlinfer.adapters.base import Adapter, ShadowDatabase
 from sqlinfer.compiler.calls import Source
 from sqlinfer.compiler.compile import compile_query, may_call, reads, without_predictions
 from sqlinfer.compiler.render import RenderedNode, RenderFlags, render, render_inline
-from sqlinfer.errors import AdapterError, CompileError, Location, SqlinferError
+from sqlinfer.errors import AdapterError, CompileError, Location, SqlinferError, did_you_mean
 from sqlinfer.project import Node, Project
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column, Table
@@ -104,14 +105,9 @@ class ProjectCompiler:
                 compile_query(source, catalog, node=name)
             except SqlinferError as better:
                 return better
-            return CompileError(error.message, hint=error.hint, location=Location(source.path))
-        where = error.location
-        if where is not None and where.line is not None and where.column is not None:
-            lead = len(source.sql) - len(source.sql.lstrip())
-            lines = bare.splitlines(keepends=True)
-            start = sum(len(line) for line in lines[: where.line - 1]) + where.column - 1 + lead
-            return CompileError(error.message, hint=error.hint, location=source.place(start, start + where.length))
-        return CompileError(error.message, hint=error.hint, location=Location(source.path))
+        return CompileError(
+            error.message, hint=error.hint or _similar(error, catalog), location=_place(error, bare, source)
+        )
 
     def _look_up(self, source: Source, rendered: RenderedNode) -> None:
         """Put what the query reads into the shadow database."""
@@ -175,6 +171,28 @@ class ProjectCompiler:
     def _full(self, relation: Relation) -> Relation:
         default = self.adapter.default
         return Relation(relation.name, relation.schema or default.schema, relation.catalog or default.catalog)
+
+
+def _place(error: AdapterError, bare: str, source: Source) -> Location:
+    """Where the warehouse's caret points, found again in the user's text: the same occurrence of the same word."""
+    where = error.location
+    if where is None or where.line is None or where.column is None or where.text is None:
+        return Location(source.path)
+    caret = sum(len(line) for line in bare.splitlines(keepends=True)[: where.line - 1]) + where.column - 1
+    word = re.compile(rf"(?<!\w){re.escape(bare[caret : caret + where.length])}(?!\w)", re.IGNORECASE)
+    ours = [match.start() for match in word.finditer(source.sql)]
+    before = sum(match.start() < caret for match in word.finditer(bare))
+    if not ours:
+        return Location(source.path)
+    start = ours[min(before, len(ours) - 1)]
+    return source.place(start, start + where.length)
+
+
+def _similar(error: AdapterError, catalog: Catalog) -> str | None:
+    """A function of the project, where the warehouse does not know one of nearly that name."""
+    name = re.search(r"Function with name \"?(\w+)", error.message)
+    hint = did_you_mean(name[1], catalog.functions) if name else None
+    return hint if hint and hint.startswith("did you mean") else None
 
 
 @contextmanager

@@ -174,9 +174,22 @@ def _bound(node: exp.Expr, contract: FunctionContract, arguments: list[exp.Expr]
     missing = [n for n in names if n not in values]
     if missing:
         raise _wrong_count(contract, len(values), source.locate(node), missing)
+    _check_field(node, contract, source)
     call = PredictCall(this=contract.name, expressions=[values[n].copy() for n in names])
     call.meta.update(node.meta)
     return call
+
+
+def _check_field(node: exp.Expr, contract: FunctionContract, source: Source) -> None:
+    """``predict('f', …).field`` names an output of a function that has several."""
+    dot = node.parent
+    if not isinstance(dot, exp.Dot) or dot.this is not node:
+        return
+    fields = [output.name for output in contract.outputs] if contract.is_struct else []
+    if dot.expression.name.casefold() not in {name.casefold() for name in fields}:
+        hint = did_you_mean(dot.expression.name, fields) or f"it returns one {contract.return_type.lower()}"
+        raise CallError(f"{contract.name} has no field '{dot.expression.name}'", hint=hint,
+                        location=source.locate(dot))  # fmt: skip
 
 
 def _column(name: str, table: exp.Expr | None, node: exp.Expr) -> exp.Column:

@@ -28,9 +28,13 @@ def fit(given: str | None, wanted: str) -> Fit:
         return "checked"
     if given == wanted:
         return "same"
+    if given == "ANY[]" and types.is_array(wanted):
+        return "checked"
     if types.is_array(wanted) != types.is_array(given):
         return "checked" if types.is_text(given) or types.is_text(wanted) else "never"
     if given.startswith(("STRUCT", "MAP", "UNION")) and not types.is_text(wanted):
+        return "never"
+    if given == "BLOB" and types.is_numeric(wanted):
         return "never"
     if types.is_text(wanted):
         return "same" if given == "VARCHAR" else "safe"

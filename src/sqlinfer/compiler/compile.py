@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from sqlinfer.compiler.calls import PredictCall, Source, calls_in, canonicalise, has_calls
 from sqlinfer.compiler.names import qualified, table_functions
@@ -16,7 +17,7 @@ from sqlinfer.compiler.parse import parse
 from sqlinfer.compiler.planner import Planner
 from sqlinfer.compiler.rules import RULES
 from sqlinfer.compiler.stages import NAMESPACE, Builder
-from sqlinfer.errors import ColumnError, CompileError, UnsupportedQuery, did_you_mean
+from sqlinfer.errors import ColumnError, CompileError, Location, UnsupportedQuery, did_you_mean
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column
 from sqlinfer.spec.function import FunctionContract
@@ -50,7 +51,19 @@ def compile_query(
     Raises:
         CompileError: with file, line and span.
     """
-    return _deep(lambda: _compile(catalog, node, source, output, limit, namespace))
+    try:
+        return _deep(lambda: _compile(catalog, node, source, output, limit, namespace))
+    except CompileError as error:
+        raise error.at(_mentioned(error.message, source)) from error.__cause__
+
+
+def _mentioned(message: str, source: Source) -> Location:
+    """Where the query holds the word that the message quotes: for errors of rewrites, which have no place left."""
+    for word in re.findall(r"'([^']+)'", message):
+        found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", source.sql, re.IGNORECASE)
+        if found:
+            return source.place(*found.span())
+    return Location(source.path)
 
 
 def _compile(
@@ -199,5 +212,7 @@ def _deep(work: Callable[[], T]) -> T:
     if failure:
         if isinstance(failure[0], RecursionError):
             raise UnsupportedQuery("the SQL is nested too deep", hint="split it into CTEs or models") from None
+        if isinstance(failure[0], SqlglotError):
+            raise CompileError(f"the query cannot be resolved: {failure[0]}") from failure[0]
         raise failure[0]
     return outcome[0]

@@ -90,6 +90,7 @@ _POSITION = re.compile(r"Line: (\d+), Col: (\d+)")
 
 def _column_error(message: str, tables: list[Table], source: Source) -> CompileError:
     unresolved = re.search(r"Column '\"?(?:\w+\"?\.\"?)?([^'\"]+)\"?' could not be resolved", message)
+    unresolved = unresolved or re.search(r"Unknown column: \"?([^\s'\"]+)", message)
     ambiguous = re.search(r"[Aa]mbiguous column '?\"?([^'\".]+)", message)
     name = (unresolved or ambiguous).group(1) if unresolved or ambiguous else None  # type: ignore[union-attr]
     if name is None:

@@ -22,6 +22,12 @@ from sqlinfer.spec.plan import Call, Stage
 NAMESPACE = Relation("", "stage", "sqlinfer_side")
 """Where stages live; a runner with another side database passes its own."""
 
+_MADE: dict[type[exp.Expr], str] = {
+    exp.Array: "ANY[]", exp.Struct: "STRUCT", exp.Map: "MAP", exp.VarMap: "MAP", exp.ToMap: "MAP",
+    exp.Interval: "INTERVAL", exp.CurrentTimestamp: "TIMESTAMP", exp.CurrentDate: "DATE", exp.CurrentTime: "TIME",
+}  # fmt: skip
+"""Expressions whose kind of type can be seen; that is enough to know that it never fits."""
+
 
 @dataclass(slots=True)
 class Builder:
@@ -203,7 +209,7 @@ class Layer:
             return types.canonical(node.to.sql("duckdb"))
         if isinstance(node, exp.Literal):
             return "TEXT" if node.is_string else ("INT" if node.is_int else None)
-        return None
+        return next((name for kind, name in _MADE.items() if isinstance(node, kind)), None)
 
     def _column_type(self, column: exp.Column) -> str | None:
         table = sources(self.body).get(column.table)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import duckdb
 
 from sqlinfer.errors import AdapterError, DatabaseLocked, Location
+from sqlinfer.scrub import scrub
 
 _LOCK = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 _NOT_OURS = re.compile(r"Could not set lock on file")
@@ -16,24 +17,27 @@ _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<pad> *)\^")
 
 
 @contextmanager
-def translated(sql: str | None = None) -> Iterator[None]:
-    """Raise AdapterError or DatabaseLocked for anything the driver raises inside."""
+def translated(sql: str | None = None, lead: str = "") -> Iterator[None]:
+    """Raise AdapterError or DatabaseLocked for anything the driver raises inside.
+
+    ``lead``: lines that were put in front of the user's SQL; places are counted without them.
+    """
     try:
         yield
     except duckdb.Error as error:
-        raise adapter_error(error, sql) from error
+        raise adapter_error(error, sql, lead.count("\n")) from error
 
 
-def adapter_error(error: duckdb.Error, sql: str | None = None) -> AdapterError:
+def adapter_error(error: duckdb.Error, sql: str | None = None, lead: int = 0) -> AdapterError:
     text = str(error)
     if _NOT_OURS.search(text):
         return _locked(text)
     if isinstance(error, duckdb.InterruptException):
         return AdapterError("the statement was interrupted")
-    message = text.split("\n\nLINE ")[0].strip()
+    message = scrub(text.split("\n\nLINE ")[0].strip())
     found = AdapterError(f"DuckDB: {message}")
     if sql is not None:
-        found.at(_place(text, sql))
+        found.at(_place(text, sql, lead))
     return found
 
 
@@ -48,7 +52,7 @@ def _locked(text: str) -> DatabaseLocked:
     )
 
 
-def _place(text: str, sql: str) -> Location | None:
+def _place(text: str, sql: str, lead: int) -> Location | None:
     """Where DuckDB points its caret, found again in our SQL (it abbreviates long lines with ``...``)."""
     match = _PLACE.search("\n" + text)
     if match is None:
@@ -65,4 +69,4 @@ def _place(text: str, sql: str) -> Location | None:
     if not 0 <= caret <= len(line):
         return None
     word = re.match(r'"[^"]*"|\w+', line[caret:])
-    return Location(line=number, column=caret + 1, length=len(word[0]) if word else 1, text=line)
+    return Location(line=max(1, number - lead), column=caret + 1, length=len(word[0]) if word else 1, text=line)
