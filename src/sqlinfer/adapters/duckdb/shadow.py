@@ -25,6 +25,9 @@ _ENUMS = """
 SELECT schema_name, type_name, labels FROM duckdb_types()
 WHERE NOT internal AND logical_type = 'ENUM' AND database_name = current_database()
 """
+_DESCRIBE = "DESCRIBE\n"
+_QUERIES = ("SELECT", "MULTI")
+"""MULTI is what DuckDB calls a PIVOT whose values it has to look up first."""
 
 
 class DuckDBShadow:
@@ -45,10 +48,20 @@ class DuckDBShadow:
         return columns
 
     def describe(self, sql: str) -> tuple[Column, ...]:
+        self._refuse_statements(sql)
+        with translated(f"{_DESCRIBE}{sql}", lead=_DESCRIBE):
+            rows = self._connection.execute(f"{_DESCRIBE}{sql}").fetchall()
+        return tuple(Column(row[0], spelled(row[1])) for row in rows)
+
+    def _refuse_statements(self, sql: str) -> None:
+        """One query, nothing else: DuckDB would run the statements before the last while describing it."""
         with translated(sql):
-            relation = self._connection.sql(sql)
-            named = zip(relation.columns, relation.types, strict=True)
-            return tuple(Column(name, spelled(str(data_type))) for name, data_type in named)
+            found = [statement.type.name for statement in self._connection.extract_statements(sql)]
+        if len(found) != 1:
+            what = "holds several statements" if found else "is empty"
+            raise AdapterError(f"the SQL {what}", hint="a model is one SELECT")
+        if found[0] not in _QUERIES:
+            raise AdapterError(f"a model is one SELECT, this is {found[0].replace('_', ' ')}")
 
     def copy_definitions(self, work: Any) -> None:
         """Macros and enum types of the real database. One that cannot be copied fails where it is used."""
