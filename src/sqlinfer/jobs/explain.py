@@ -37,6 +37,8 @@ class Estimate:
     to_score: int
     null_inputs: int
     errors: int
+    seconds: float | None = None
+    """Expected time in the session, from the function's measured rate; None: not measured yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +75,12 @@ def tree(explained: Explained) -> Tree:
     stages = tuple(stage_tree(explained, stage) for stage in plan.stages)
     what = "publish" if stages else "run in the warehouse"
     rules = (Tree("rules: " + ", ".join(plan.rules)),) if plan.rules else ()
-    return Tree(head, (*rules, *stages, Tree(what, (Tree(pretty(plan.result.sql, plan.dialect)),))))
+    return Tree(head, (*rules, *stages, Tree(what, (Tree(plan.result.sql),))))
 
 
 def stage_tree(explained: Explained, stage: Stage) -> Tree:
     pinned = "read once" if not stage.reproducible else "read from native tables"
-    children = [Tree(f"sql ({pinned})", (Tree(pretty(stage.sql, explained.plan.dialect)),))]
+    children = [Tree(f"sql ({pinned})", (Tree(stage.sql),))]
     children += [Tree(f"columns: {', '.join(stage.columns)}")] if stage.columns else []
     children += [Tree(f"below the model: {line}") for line in stage.pushed]
     children += [call_tree(explained, call) for call in stage.calls]
@@ -107,21 +109,11 @@ def batch_plan(contract: FunctionContract) -> str:
 
 
 def estimate_text(estimate: Estimate) -> str:
+    time = "" if estimate.seconds is None else f", about {estimate.seconds:.2f}s of scoring"
     return (
         f"{estimate.rows:,} rows, {estimate.distinct:,} distinct inputs, {estimate.reused:,} remembered, "
-        f"{estimate.to_score:,} to score"
+        f"{estimate.to_score:,} to score{time}"
     )
-
-
-def pretty(sql: str, dialect: str) -> str:
-    """The SQL on several lines, as it is where sqlglot cannot re-read it."""
-    import sqlglot
-    from sqlglot.errors import SqlglotError
-
-    try:
-        return sqlglot.parse_one(sql, dialect=dialect).sql(dialect=dialect, pretty=True)
-    except (SqlglotError, RecursionError):
-        return sql
 
 
 def stage_json(explained: Explained, stage: Stage) -> dict[str, Any]:

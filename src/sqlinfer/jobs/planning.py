@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlinfer.catalog import CompiledNode
@@ -10,7 +11,7 @@ from sqlinfer.errors import SqlinferError, UsageError, did_you_mean
 from sqlinfer.inference import read_layout
 from sqlinfer.jobs import artifacts
 from sqlinfer.jobs import estimate as estimates
-from sqlinfer.jobs.explain import Explained
+from sqlinfer.jobs.explain import Estimate, Explained
 from sqlinfer.jobs.functions import cache_dir
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.runner.preview import preview
@@ -48,8 +49,26 @@ def explained(night: Night, item: CompiledNode, materialized: str, relation: str
         relation,
         contracts,
         {contract.digest: batch_plan(night, contract.digest, contract.device) for contract in contracts.values()},
-        estimates.estimate(item.plan, night.adapter) if estimate else {},
+        expected(night, item.plan) if estimate else {},
     )
+
+
+def expected(night: Night, plan: Plan) -> Mapping[str, Estimate]:
+    """Rows of each call, and seconds where its function has been measured on this machine."""
+    counted = estimates.estimate(plan, night.adapter)
+    rates = {
+        call.output: rate(night, call.digest, night.functions[call.function].contract.device) for call in plan.calls
+    }
+    return {
+        output: replace(found, seconds=found.to_score / rates[output]) if rates[output] else found
+        for output, found in counted.items()
+    }
+
+
+def rate(night: Night, digest: str, device: str) -> float | None:
+    """Measured rows a second."""
+    layout = read_layout(cache_dir(night.project), digest, device.partition(":")[0])
+    return layout.rows_per_second if layout is not None else None
 
 
 def batch_plan(night: Night, digest: str, device: str) -> str:
