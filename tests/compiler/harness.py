@@ -38,7 +38,7 @@ def _function(name: str, arguments: list[tuple[str, str]], output: str, cost: fl
     return FunctionContract(name, name.ljust(64, "0"), declared, (Output("value", output),), cost_per_row=cost)
 
 
-def _functions() -> list[PythonFunction]:
+def functions() -> list[PythonFunction]:
     x = ("x", "DOUBLE")
     struct = FunctionContract(
         "st", "st".ljust(64, "0"), (Argument(*x),), (Output("p", "DOUBLE"), Output("l", "TEXT")), True, cost_per_row=50.0
@@ -61,7 +61,7 @@ def _functions() -> list[PythonFunction]:
 @cache
 def world() -> World:
     """One world for all tests of a process."""
-    return World(SETUP, _functions(), {})
+    return World(SETUP, functions())
 
 
 @dataclass(frozen=True, slots=True)

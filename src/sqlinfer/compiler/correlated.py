@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from sqlinfer.compiler import pairs
 from sqlinfer.compiler.analyse import (
     flat_conjuncts,
     inner_aliases,
@@ -30,7 +31,8 @@ def rewrite(select: exp.Select, node: exp.Query, calls: list[PredictCall], plann
     """Make ``node``, a correlated subquery of ``select`` with calls, free of the given calls."""
     query = node.unnest() if isinstance(node, exp.Subquery) else node
     if not isinstance(query, exp.Select):
-        raise _refusal(calls[0], planner)
+        _look_up_all(select, node, calls, planner)
+        return
     own = set(sources(query))
     if _hoistable(query, calls):
         _hoist(node, query)
@@ -38,9 +40,26 @@ def rewrite(select: exp.Select, node: exp.Query, calls: list[PredictCall], plann
     inner_only = all(tables_of(c) <= own | inner_aliases(query) and tables_of(c) for c in calls)
     by_rows = all(level_of(c, query) == ROWS for c in own_calls(query) if c in calls)
     if not inner_only or not by_rows or not _movable(query, own):
-        raise _refusal(calls[0], planner)
+        _look_up_all(select, node, calls, planner)
+        return
     rewritten = planner.visit(query.copy())
     query.replace(rewritten)
+
+
+def _look_up_all(select: exp.Select, node: exp.Query, calls: list[PredictCall], planner: Planner) -> None:
+    """Outermost calls; those in their arguments go with them."""
+    for call in calls:
+        if not _within(call, node) or call.find_ancestor(PredictCall) is not None:
+            continue
+        if not pairs.look_up(select, node, call, planner):
+            raise _refusal(call, planner)
+
+
+def _within(call: exp.Expr, node: exp.Expr) -> bool:
+    current: exp.Expr | None = call
+    while current is not None and current is not node:
+        current = current.parent
+    return current is node
 
 
 def _movable(query: exp.Select, own: set[str]) -> bool:

@@ -100,7 +100,8 @@ def _column_error(message: str, tables: list[Table], source: Source) -> CompileE
     if len(having) > 1:
         names = " and ".join(str(t.relation.name) for t in having)
         return ColumnError(f"column '{name}' is ambiguous", hint=f"it is in {names}: qualify it", location=location)
-    return ColumnError.unknown(name, [c.name for t in tables for c in t.columns], location)
+    others = [c.name for t in tables for c in t.columns if c.name.casefold() != name.casefold()]
+    return ColumnError.unknown(name, others, location)
 
 
 def _node_named(name: str, message: str, source: Source) -> exp.Expr:

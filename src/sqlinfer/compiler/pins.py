@@ -24,18 +24,19 @@ class Pins:
             return query
         holder = exp.Paren(this=query)
         self._branches(query)
-        for node in list(holder.find_all(exp.Subquery)):
-            if self._stageable(node, holder):
-                self._stage_subquery(node)
+        self._stage_subqueries(holder)
         for inner in list(holder.find_all(exp.Select, exp.SetOperation)):
             if inner is not query and self._expression_query(inner, holder):
                 inner.replace(self._read_all(inner))
-        for table in list(holder.find_all(exp.Table)):
-            if not self.builder.is_staged(table) and _attached(table, holder):
-                self._stage_table(table, holder)
+        self._stage_tables(holder)
         result: exp.Expr = holder.this
         result.pop()
         return result
+
+    def pin_inside(self, select: exp.Select) -> None:
+        """Let everything inside a SELECT that stays where it is read stages."""
+        self._stage_subqueries(select)
+        self._stage_tables(select)
 
     def materialise(self, query: exp.Expr) -> exp.Table:
         """A stage of a whole query; the same text is staged once."""
@@ -88,6 +89,16 @@ class Pins:
         if has_calls(node):
             return False
         return self._reads_warehouse(node) and not any(self.builder.is_staged(t) for t in node.find_all(exp.Table))
+
+    def _stage_subqueries(self, holder: exp.Expr) -> None:
+        for node in list(holder.find_all(exp.Subquery)):
+            if self._stageable(node, holder):
+                self._stage_subquery(node)
+
+    def _stage_tables(self, holder: exp.Expr) -> None:
+        for table in list(holder.find_all(exp.Table)):
+            if not self.builder.is_staged(table) and _attached(table, holder):
+                self._stage_table(table, holder)
 
     def _stageable(self, node: exp.Subquery, holder: exp.Expr) -> bool:
         if not isinstance(node.parent, (exp.From, exp.Join)) or not _attached(node, holder):

@@ -102,7 +102,8 @@ class Planner:
         joins.predicates_to_where(select)
         if joins.needs_pairs(select):
             return self.visit(joins.pairs(select, self.builder, self.pins))
-        levels = {level_of(c, select) for c in own_calls(select)}
+        names = set(sources(select))  # a call over outer columns only is the outer query's
+        levels = {level_of(c, select) for c in own_calls(select) if tables_of(c) - inner_aliases(c) <= names}
         if WINDOWS in levels and is_aggregated(select):
             return self._split(lift_aggregates(select, self.builder.alias("g")))
         if WINDOWS in levels:

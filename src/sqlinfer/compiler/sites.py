@@ -92,7 +92,8 @@ def _occurrences(select: exp.Select, functions: Mapping[str, FunctionContract]) 
     for root, position in _roots(select, conjunct_order):
         for call in calls_in(root):
             # a call inside a subquery belongs here if all its columns do
-            if _inside_subquery(call, root) and not (tables_of(call) <= names):
+            tables = tables_of(call) - inner_aliases(call)
+            if not tables <= names or (_inside_subquery(call, root) and not tables):
                 continue
             found.setdefault(text(call), []).append(_Occurrence(call, root, position))
     return found

@@ -40,3 +40,10 @@ select id in (select uid from u where f(z) > 3) from t;
 select id, exists (select 1 from u where u.k = t.k and f(u.z) > 3) from t;
 select case when exists (select 1 from u where f(z) > 3) then f(x) end from t;
 with a as (select k, avg(f(x)) m from t group by k), b2 as (select k, m, f(m) fm from a) select b2.k, fm from b2 join a using (k) where a.m > 1
+;
+select id, (select max(g(f(t.x), f(u.z))) from u where u.k = t.k) m, f(x) p from t;
+select id, (select max(f(t.x + q.m)) from (select k, max(z) m from u group by k) q where q.k = t.k) from t;
+select id from t where exists (select 1 from u where u.k = t.k and exists (select 1 from w where f(w.v + u.z + t.y) > 2));
+select id, (select sum(case when u.z > 5 then f(t.x + u.z) end) from u where f(u.z) > 2) from t where f(x) > 1;
+select g, (select max(f(u.z + max(t.k))) from u) from t group by g having false;
+select t.id, q.m from t left join lateral (select max(f(u.z + t.y)) m from u where u.k = t.k) q on true

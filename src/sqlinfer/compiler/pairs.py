@@ -1,0 +1,171 @@
+"""A call inside a correlated subquery whose arguments come from several levels of the query.
+
+The combinations of argument values that the correlation can make are staged and scored, and the call becomes a look-up
+by those values: ``(select max(f(t.x, u.z)) from u where u.k = t.k)`` → ``(select max((select any_value(m.p) from pairs m
+where m.a1 is not distinct from t.x and m.a2 is not distinct from u.z)) from u where u.k = t.k)``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from sqlinfer.compiler.analyse import (
+    and_all,
+    columns_in,
+    flat_conjuncts,
+    has_calls,
+    inner_aliases,
+    is_aggregate,
+    is_volatile,
+    replace_top_down,
+    sources,
+    tables_of,
+    text,
+)
+from sqlinfer.compiler.calls import PredictCall, calls_in
+from sqlinfer.compiler.guards import chained, guards_of
+from sqlinfer.compiler.layers import ROWS, level_of
+
+if TYPE_CHECKING:
+    from sqlinfer.compiler.planner import Planner
+
+_Moved = dict[tuple[str, str], exp.Column]
+
+
+def look_up(select: exp.Select, node: exp.Query, call: PredictCall, planner: Planner) -> bool:
+    """Replace ``call``, which stands somewhere in ``node`` below ``select``; False where it cannot be done."""
+    levels = _levels(select, call)
+    if levels is None or level_of(call, levels[-1]) != ROWS:
+        return False
+    if any(is_aggregate(n) or isinstance(n, exp.Window) for n in call.walk()):
+        return False
+    planner.pins.pin_inside(select)
+    combinations, moved = _combinations(levels, planner)
+    if combinations is None:
+        return False
+    visible = {name for level in levels for name in sources(level)}
+    if not tables_of(call) <= visible | inner_aliases(call):
+        return False
+    leaves = list({text(c): c for c in columns_in(call) if c.table in visible}.values())
+    _project(combinations, call, leaves, levels[-1], moved)
+    relation = planner.pins.materialise(planner.visit(combinations))
+    same = [c for c in calls_in(node) if text(c) == text(call) and c.parent_select is levels[-1]]
+    for found in same:
+        found.replace(_read(relation, leaves, planner.builder.alias("m")))
+    return True
+
+
+def _levels(select: exp.Select, call: PredictCall) -> list[exp.Select] | None:
+    """The SELECTs from ``select`` down to the call's own, or None where the call stands in a FROM between them."""
+    path: list[exp.Select] = []
+    node: exp.Expr | None = call
+    while node is not None and node is not select:
+        parent = node.parent
+        if isinstance(parent, (exp.From, exp.Join, exp.Lateral)) and node.arg_key == "this":
+            return None
+        if isinstance(parent, exp.Select):
+            path.append(parent)
+        node = parent
+    return list(reversed(path)) if path and path[-1] is select else None
+
+
+def _combinations(levels: list[exp.Select], planner: Planner) -> tuple[exp.Select | None, _Moved]:
+    """FROM and filters of the outer SELECT, each deeper level as a lateral source; projections are added later."""
+    outer = levels[0]
+    whole = exp.Select()
+    if not outer.args.get("from_"):
+        return None, {}
+    _copy_from(outer, whole)
+    _filter(whole, outer, {})
+    moved: _Moved = {}
+    for level in levels[1:]:
+        if not level.args.get("from_"):
+            continue
+        planner._sources(level)
+        if has_calls(level.args["from_"]) or any(has_calls(j) and j.side for j in level.args.get("joins") or []):
+            return None, {}
+        whole.append("joins", exp.Join(this=_lateral(level, moved, planner), kind="CROSS"))
+    return whole, moved
+
+
+def _lateral(level: exp.Select, moved: _Moved, planner: Planner) -> exp.Lateral:
+    alias = planner.builder.alias("l")
+    query = exp.Select()
+    _copy_from(level, query)
+    query = replace_top_down(query, lambda n: _move(n, moved))  # type: ignore[assignment]
+    _filter(query, level, moved)
+    names = set(sources(level))
+    used = list(dict.fromkeys((c.table, c.name) for c in columns_in(level) if c.table in names))
+    projections = [
+        exp.alias_(exp.column(name, table=table, quoted=True), f"c{i}", quoted=True)
+        for i, (table, name) in enumerate(used, 1)
+    ]
+    query.set("expressions", projections or [exp.alias_(exp.Literal.number(1), "_", quoted=True)])
+    moved.update({key: exp.column(f"c{i}", table=alias, quoted=True) for i, key in enumerate(used, 1)})
+    identifier = exp.to_identifier(alias, quoted=True)
+    return exp.Lateral(this=exp.Subquery(this=query), alias=exp.TableAlias(this=identifier))
+
+
+def _copy_from(level: exp.Select, query: exp.Select) -> None:
+    """FROM and joins; conditions with calls of inner joins are left out, more rows do no harm."""
+    query.set("from_", level.args["from_"].copy())
+    query.set("laterals", [item.copy() for item in level.args.get("laterals") or []] or None)
+    joins = [join.copy() for join in level.args.get("joins") or []]
+    for join in joins:
+        if has_calls(join.args.get("on")) and not join.side:
+            join.set("on", and_all(p for p in flat_conjuncts(join.args["on"]) if not has_calls(p)) or exp.true())
+    query.set("joins", joins or None)
+
+
+def _filter(query: exp.Select, level: exp.Select, moved: _Moved) -> None:
+    known = set(sources(level)) | {table for table, _ in moved}
+    for part in flat_conjuncts(level.args.get("where")):
+        if not has_calls(part) and not is_volatile(part) and tables_of(part) <= known | inner_aliases(part):
+            query.where(replace_top_down(part, lambda n: _move(n, moved)), copy=False)
+
+
+def _move(node: exp.Expr, moved: _Moved) -> exp.Expr | None:
+    return moved[node.table, node.name].copy() if isinstance(node, exp.Column) and (node.table, node.name) in moved \
+        else None  # fmt: skip
+
+
+def _project(whole: exp.Select, call: PredictCall, leaves: list[exp.Column], home: exp.Select, moved: _Moved) -> None:
+    value, guard = call.copy(), None
+    same = [c for c in calls_in(home) if text(c) == text(call) and c.parent_select is home]
+    guards = guards_of(call, _root(call, home), lambda operand: False)
+    usable = [g for g in guards if not has_calls(g) and not is_volatile(g) and g.find(*_BEYOND_ROWS) is None]
+    if len(same) == 1 and usable:
+        guard = chained(usable)
+    if guards and (guard is None or len(usable) < len(guards)):
+        for argument in value.expressions:
+            if not isinstance(argument, exp.Column) and not has_calls(argument):
+                argument.replace(exp.Anonymous(this="try", expressions=[argument.copy()]))
+    answer: exp.Expr = value if guard is None else exp.case().when(guard, value)
+    columns = [*leaves, answer]
+    names = [*(f"a{i}" for i in range(1, len(leaves) + 1)), "p"]
+    over = [replace_top_down(c, lambda n: _move(n, moved)) for c in columns]
+    whole.set("expressions", [exp.alias_(e, name, quoted=True) for e, name in zip(over, names, strict=True)])
+    whole.set("distinct", exp.Distinct())
+
+
+_BEYOND_ROWS = (exp.Window, exp.AggFunc, exp.AnonymousAggFunc, exp.Query)
+
+
+def _root(call: exp.Expr, home: exp.Select) -> exp.Expr:
+    node = call
+    while node.parent is not None and node.parent is not home:
+        node = node.parent
+    return node
+
+
+def _read(relation: exp.Table, leaves: list[exp.Column], alias: str) -> exp.Subquery:
+    conditions = [
+        exp.NullSafeEQ(this=exp.column(f"a{i}", table=alias, quoted=True), expression=leaf.copy())
+        for i, leaf in enumerate(leaves, 1)
+    ]
+    value = exp.AnyValue(this=exp.column("p", table=alias, quoted=True))
+    query = exp.select(exp.alias_(value, "p", quoted=True), copy=False)
+    query.from_(exp.alias_(relation.copy(), alias, table=True, quoted=True), copy=False)
+    return query.where(*conditions, copy=False).subquery(copy=False)

@@ -1,0 +1,55 @@
+"""Random queries equal ordinary DuckDB. ``SQLINFER_FUZZ_EXAMPLES`` sets how many (default 2,000, in four parts)."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+import duckdb
+import pytest
+from harness import functions
+from hypothesis import HealthCheck, assume, given, seed, settings
+from queries import SETUP, Query, queries
+
+from sqlinfer.compiler.parse import MAX_DEPTH
+from sqlinfer.errors import UnsupportedQuery
+from sqlinfer.testing.differential import World, compare
+
+EXAMPLES = int(os.environ.get("SQLINFER_FUZZ_EXAMPLES", "2000"))
+PARTS = 4
+FIRST_SEED = int(os.environ.get("SQLINFER_FUZZ_SEED", "0"))
+assert MAX_DEPTH
+
+
+@cache
+def world() -> World:
+    return World(SETUP, functions())
+
+
+def check(query: Query) -> None:
+    try:
+        expected = world().expected(query.sql)
+    except duckdb.Error:
+        assume(False)  # not a valid query
+        return
+    assume(len(expected.rows) < 20_000)
+    for strategy in ("store", "stream"):
+        try:
+            outcome = world().run(query.sql, strategy)  # type: ignore[arg-type]
+        except UnsupportedQuery as refused:
+            assert "correlated" in refused.message, refused  # noqa: PT017
+            return
+        assert compare(outcome, expected, ordered=query.ordered) is None
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_random_query_gives_what_plain_udfs_give(part: int) -> None:
+    limits = settings(
+        max_examples=EXAMPLES // PARTS,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
+    seed(FIRST_SEED * PARTS + part)(limits(given(queries())(check)))()
