@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -34,7 +35,7 @@ class Pass:
 
 def child(command: tuple[str, ...], folder: Path) -> tuple[str, float, float, float]:
     """stdout, wall, CPU seconds and peak MB of a process; RuntimeError with its stderr where it fails."""
-    env = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     logs = [folder / "bench.out", folder / "bench.err"]
     with open(logs[0], "wb") as out, open(logs[1], "wb") as err:
@@ -60,14 +61,20 @@ class Bench:
     def database(self) -> Path:
         return self.folder / "warehouse.duckdb"
 
-    def create(self, *, reuse: str = "auto", config: str = "materialized='table'") -> Bench:
+    def create(
+        self, *, reuse: str = "auto", config: str = "materialized='table'", data_from: Bench | None = None
+    ) -> Bench:
+        """Write everything; the table is made, or taken from another bench."""
         self.work.write(self.folder / "functions")
         self.declare(reuse, config)
         (self.folder / "profiles.yml").write_text(
             "bench:\n  target: dev\n  outputs:\n    dev: {type: duckdb, path: warehouse.duckdb, schema: main}\n"
         )
         (self.folder / "sqlinfer_project.yml").write_text("name: bench\nversion: 1.0.0\nprofile: bench\n")
-        self.sql(f"CREATE OR REPLACE TABLE input AS {self.work.table}")
+        if data_from is not None:
+            shutil.copyfile(data_from.database, self.database)
+        else:
+            self.sql(f"CREATE OR REPLACE TABLE input AS {self.work.table}")
         return self
 
     def declare(self, reuse: str, config: str) -> None:
@@ -77,10 +84,16 @@ class Bench:
         sql = f"{{{{ config({config}) }}}}\nselect id, predict('f', {arguments}) as score from main.input\n"
         (self.folder / "models" / "scores.sql").write_text(sql)
 
+    def forget(self) -> None:
+        """An empty store."""
+        for path in self.folder.glob("warehouse.sqlinfer.duckdb*"):
+            path.unlink()
+
     def sql(self, statement: str) -> list[Any]:
         """In a process of its own, so that no handle on the file stays here."""
         code = (
             "import duckdb, json, sys\ncon = duckdb.connect(sys.argv[1])\n"
+            "con.execute('SET enable_progress_bar = false')\n"
             "print(json.dumps(con.execute(sys.argv[2]).fetchall(), default=str))\ncon.close()"
         )
         out, *_ = child((sys.executable, "-c", code, str(self.database), statement), self.folder)

@@ -67,8 +67,7 @@ def assemble(spec: Spec, rows: pa.Table) -> tuple[float, float]:
 
 def kernel(spec: Spec, rows: pa.Table) -> tuple[float, float]:
     """The bare session from one thread per core, one thread inside a run, ready-made feeds of the best size."""
-    best = min((_kernel(spec, rows, size) for size in spec["sizes"]), key=lambda found: found[0])
-    return best
+    return min((_kernel(spec, rows, size) for size in spec["sizes"]), key=lambda found: found[0])
 
 
 def _kernel(spec: Spec, rows: pa.Table, size: int) -> tuple[float, float]:
@@ -191,7 +190,7 @@ def main() -> None:
         rows = sample(spec)
         times = {"scan": scan(spec), "assemble": assemble(spec, rows), "kernel": kernel(spec, rows)}
         times |= write(spec, Path(spec["database"]).parent)
-    print(json.dumps(times))
+    print("\n" + json.dumps(times))
 
 
 if __name__ == "__main__":

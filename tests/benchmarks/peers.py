@@ -137,7 +137,7 @@ def main() -> None:
     cpu, began = time.process_time(), time.perf_counter()
     PEERS[spec["kind"]](spec)
     used = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
-    print(json.dumps({**used, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    print("\n" + json.dumps({**used, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""W1 to W8 as values: data in SQL, the graph, the declared function, the model's SQL (definitions: docs/benchmarks.md)."""
+"""W1 to W8 as values: data in SQL, the graph, the declared function, the model's SQL."""
 
 from __future__ import annotations
 
