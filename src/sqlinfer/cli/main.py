@@ -19,6 +19,7 @@ COMMANDS = {
     "build": "Seed, run and test the selected nodes in the order of the graph.",
     "clean": "Remove the target folder.",
     "compile": "Show the plan of each selected node; write compiled SQL and manifest.json.",
+    "dbt": "Build, preview and set up predictions inside a dbt project.",
     "debug": "Check the profile, the connection, each function's artifact and the device.",
     "functions": "List and describe the declared functions.",
     "init": "Write a small project that runs.",
