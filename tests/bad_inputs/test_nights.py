@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from collections.abc import Callable
 
 import pytest
 from house import FILES, FUNCTIONS, PROFILES, PROJECT, SCORES, Case, House, check
 
+from sqlinfer.adapters.duckdb.adapter import DuckDBAdapter
 from sqlinfer.testing import onnx_builder as onnx
 
 MODEL = FILES["functions/score.onnx"]
@@ -29,8 +35,8 @@ def function(old: str, new: str) -> dict[str, str]:
 CASES = [
     Case("unknown function", "unknown function 'scor'", scores("select predict('scor', x, y) as s\nfrom customers\n"),
          f"{SCORES}:1:8", "did you mean 'score'?", "predict('scor', x, y)"),
-    Case("unknown function, called directly", "scor", scores("select id,\n  scor(x, y) as s\nfrom customers\n"),
-         f"{SCORES}:2", under="scor"),
+    Case("unknown function, called directly", "scor does not exist",
+         scores("select id,\n  scor(x, y) as s\nfrom customers\n"), f"{SCORES}:2:3", "did you mean 'score'?", "scor"),
     Case("too few arguments", "takes 2 arguments", scores("select predict('score', x) as s\nfrom customers\n"),
          f"{SCORES}:1:8"),
     Case("too many arguments", "takes 2 arguments", scores("select\n predict('score', x, y, id) as s\nfrom customers"),
@@ -40,19 +46,21 @@ CASES = [
          f"{SCORES}:1", "y"),
     Case("argument given twice", "'x'", scores("select predict('score', x => x, x => y) as s from customers"),
          f"{SCORES}:1"),
-    Case("positional after named", "positional", scores("select predict('score', x => x, y) as s from customers"),
-         f"{SCORES}:1"),
+    Case("positional after named", "argument 'x' of score is given twice",
+         scores("select predict('score', x => x, y) as s from customers"), f"{SCORES}:1:8"),
     Case("wrong type", "DATE", scores("select predict('score', x, date '2026-01-01') as s\nfrom customers"),
          f"{SCORES}:1"),
-    Case("list for a number", "[]", scores("select predict('score', x, [y]) as s\nfrom customers"), f"{SCORES}:1"),
+    Case("list for a number", "argument 'y' of score is double", scores("select predict('score', x, [y]) as s\nfrom customers"),
+         f"{SCORES}:1:8", "never fits"),
     Case("missing column", "'tenure'", scores("select id,\n  predict('score', x, tenure) as s\nfrom customers"),
          f"{SCORES}:2", under="tenure"),
     Case("nearly a column", "'nam'", scores("select nam, predict('score', x, y) as s\nfrom customers"),
          f"{SCORES}:1:8", "did you mean 'name'?", "nam"),
     Case("missing table", "custmers", scores("select predict('score', x, y) as s\nfrom custmers"), f"{SCORES}:2:6"),
-    Case("missing table without predict", "custmers", scores("select 1 as one\nfrom custmers"), f"{SCORES}:2:6"),
-    Case("by name, column missing", "'y'", scores("select predict('score', t.*) as s from (select x from customers) t"),
-         f"{SCORES}:1"),
+    Case("missing table without predict", "custmers", scores("select 1 as one\nfrom custmers"), f"{SCORES}:2:6",
+         under="custmers"),
+    Case("by name, column missing", "unknown column 'y'",
+         scores("select predict('score', t.*) as s from (select x from customers) t"), SCORES),
     Case("artifact missing", "score.onnx does not exist", artifact(None), f"{FUNCTIONS}:2"),
     Case("artifact truncated", "is not an ONNX model, or it is truncated", artifact(MODEL[: len(MODEL) // 2]),
          f"{FUNCTIONS}:2", "check that the whole file was copied"),
@@ -66,8 +74,9 @@ CASES = [
          function("score.onnx}", "score.onnx, inputs: {features: [x, y]}}"), f"{FUNCTIONS}:2"),
     Case("inputs name an unknown argument", "unknown argument 'w'",
          function("score.onnx}", "score.onnx, inputs: {x: [w], y: [y]}}"), f"{FUNCTIONS}:3", code=2),
-    Case("output that the graph has not", "'probability'",
-         function("{data_type: double}\n", "{data_type: double, output: probability}\n").copy(), f"{FUNCTIONS}:2"),
+    Case("output that the graph has not", "the graph has no output 'probability'",
+         function("returns: {data_type: double", "returns: {data_type: double, output: probability"),
+         f"{FUNCTIONS}:7:5", "known: score"),
     Case("unknown key in yml", "unknown key 'colums'", {"models/p.yml": "models:\n  - name: scores\n    colums: []\n"},
          "models/p.yml:3:5", "did you mean 'columns'?", "colums", code=2),
     Case("unknown key of the project", "unknown key 'modles'", {PROJECT: f"{FILES[PROJECT]}modles: {{}}\n"},
@@ -84,7 +93,7 @@ CASES = [
     Case("SQL that does not parse", "does not parse", scores("select id,\n  predict('score', x y) as s\nfrom customers"),
          f"{SCORES}:2", under="y"),
     Case("SQL that ends early", "does not parse", scores("select predict('score', x, y as s\nfrom customers"),
-         f"{SCORES}:1"),
+         f"{SCORES}:2:1", under="from"),
     Case("plain SQL that does not parse", "syntax error", scores("select id\nfrm customers x"), f"{SCORES}:2:"),
     Case("two statements", "holds several statements", scores("select predict('score', x, y) as s from customers; select 2"),
          SCORES),
@@ -111,12 +120,10 @@ CASES = [
          code=2),
     Case("the warehouse is no database", "DuckDB", {}, prepare=lambda h: (h.root / "wh.duckdb").write_bytes(b"x" * 9000)),
     Case("the warehouse is a folder", "DuckDB", {PROFILES: "shop:\n  outputs:\n    default: {type: duckdb, path: models}\n"}),
-    Case("the warehouse's folder is missing", "nowhere",
-         {PROFILES: "shop:\n  outputs:\n    default: {type: duckdb, path: nowhere/wh.duckdb}\n"}),
     Case("an unknown setting of DuckDB", "no_such_setting",
          {PROFILES: "shop:\n  outputs:\n    default: {type: duckdb, path: wh.duckdb, settings: {no_such_setting: 1}}\n"}),
     Case("a device that is not there", "cuda", {}, args=("run", "--device", "cuda:7")),
-    Case("a device that does not exist", "tpu", {}, args=("run", "--device", "tpu"), code=2),
+    Case("a device that does not exist", "unknown device 'tpu'", {}, args=("run", "--device", "tpu"), hint="cuda:N"),
     Case("a selector that finds nothing", "scors", {}, args=("run", "--select", "scors"), code=0),
     Case("a selector of an unknown method", "colour", {}, args=("run", "--select", "colour:red"), code=2),
 ]  # fmt: skip
@@ -125,3 +132,46 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_bad_night_says_what_is_wrong_and_publishes_nothing(case: Case, house: Callable[..., House]) -> None:
     check(case, house(case.files))
+
+
+def test_an_empty_table_publishes_an_empty_table_with_the_right_columns(house: Callable[..., House]) -> None:
+    shop = house()
+    shop.sql("delete from customers")
+    done = shop.sqlinfer("run")
+    assert done.code == 0, done.text
+    assert "0 rows" in done.out
+    assert shop.sql("select * from scores") == []
+    assert [row[:2] for row in shop.sql("describe scores")] == [("id", "INTEGER"), ("s", "DOUBLE")]
+
+
+def test_a_filter_that_leaves_nothing_publishes_an_empty_table(house: Callable[..., House]) -> None:
+    shop = house(scores("select name, predict('score', x, y) as s from customers where id < 0"))
+    assert shop.sqlinfer("run").code == 0
+    assert [row[:2] for row in shop.sql("describe scores")] == [("name", "VARCHAR"), ("s", "DOUBLE")]
+
+
+@contextmanager
+def holder(shop: House) -> Iterator[int]:
+    """Another process that has the warehouse open for writing."""
+    code = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code, str(shop.root / "wh.duckdb")], text=True, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process.pid
+        process.kill()
+
+
+def test_a_locked_database_names_its_holder(house: Callable[..., House], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DuckDBAdapter.__init__, "__defaults__", (0.2, *DuckDBAdapter.__init__.__defaults__[1:]))
+    shop = house()
+    before = shop.published()
+    with holder(shop) as pid:
+        began = time.monotonic()
+        done = shop.sqlinfer("run")
+        assert time.monotonic() - began < 25
+    assert done.code == 1
+    assert f"is held by process {pid}" in done.text
+    assert "hint: close the program" in done.text
+    assert shop.published() == before
+    assert shop.sqlinfer("run").code == 0
