@@ -4,16 +4,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-test
 DEMO_STAMP := $(VENV)/.installed-demo
+# dbt pins protobuf and others below our own constraints, so it lives in an environment of its own.
+DBT_VENV := .venv-dbt
+DBT_STAMP := $(DBT_VENV)/.installed
 # The plain python3 where it is new enough, else the newest that is there.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench chaos clean
+.PHONY: help demo test test-dbt lint format bench chaos clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "sqlinfer needs Python 3.11 or newer; none found" >&2; exit 2; }
@@ -34,6 +37,14 @@ demo: $(DEMO_STAMP)  ## the churn job of example_project: seed, run, first rows
 test: $(STAMP)  ## the whole test suite (PYTEST_ARGS="-n 2 -k store")
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+$(DBT_STAMP): pyproject.toml constraints-dbt.txt | $(BIN)/python
+	$(BIN)/python -m venv $(DBT_VENV)
+	$(DBT_VENV)/bin/python -m pip install --quiet -c constraints-dbt.txt -e '.[dbt]' dbt-postgres
+	@touch $(DBT_STAMP)
+
+test-dbt: $(STAMP) $(DBT_STAMP)  ## the tests that run the real dbt, which it installs into .venv-dbt
+	SQLINFER_REQUIRE_DBT=1 $(BIN)/python -m pytest tests/dbt $(PYTEST_ARGS)
+
 lint: $(STAMP)  ## ruff, mypy, import-linter
 	$(BIN)/ruff check src tests example_project
 	$(BIN)/ruff format --check src tests example_project
@@ -52,6 +63,6 @@ chaos: $(STAMP)  ## seeded kills of real runs (SQLINFER_KILLS=500)
 	SQLINFER_KILLS=$${SQLINFER_KILLS:-500} $(BIN)/python -m pytest -m chaos $(PYTEST_ARGS)
 
 clean:  ## remove the virtual environment, caches and what the example wrote
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(DBT_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 	rm -rf example_project/target example_project/logs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,8 +15,8 @@ from sqlinfer.jobs.night import Night
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import FunctionConfig, Node
 
-_HEAD = """# Written by `sqlinfer dbt docs`. Exposures stand for functions. Move the data types below to where the models are
-# described: dbt takes each model's description from one file only.
+_HEAD = """# Written by `sqlinfer dbt docs`. Exposures stand for functions.
+# Move the data types below to the yml that describes the models: dbt takes each description from one file only.
 """
 
 

@@ -1,0 +1,99 @@
+"""``sqlinfer dbt build`` over the real dbt: layers, skips, retry, one summary."""
+
+from __future__ import annotations
+
+import json
+
+
+def test_one_command_for_the_mixed_graph(shop):
+    done = shop.sqlinfer("dbt", "build")
+    assert done.code == 0, done.text
+    assert "ERROR=0 SKIP=0" in done.text.splitlines()[-1]
+    assert shop.rows("select count(*) from campaign_list c join churn_scores s using (customer_id)") != [(0,)]
+    results = shop.results()
+    assert results["churn_scores"]["status"] == "success"
+    assert results["campaign_list"]["status"] == "success"
+    ids = [one["unique_id"] for one in json.loads((shop.root / "target/run_results.json").read_text())["results"]]
+    assert len(ids) == len(set(ids))
+    assert sum(one.startswith("test.") for one in ids) == 17
+
+
+def test_dbts_own_selection_flags_work(shop):
+    done = shop.sqlinfer("dbt", "build", "--select", "churn_scores+", "--exclude", "test_type:data", "--threads", "1")
+    assert done.code == 0, done.text
+    assert set(shop.results()) == {"churn_scores", "campaign_list", "sqlinfer-on-run-end-0"}
+
+
+def test_a_selection_without_predictions_is_dbts(shop):
+    done = shop.sqlinfer("dbt", "build", "-s", "stg_customers")
+    assert done.code == 0, done.text
+    assert "Layer 1 of 1: dbt" in done.text
+
+
+def test_what_follows_a_failure_is_skipped_and_retry_goes_on(shop):
+    shop.edit("models/marts/customers.sql", "select c.customer_id,", "select nonsense, c.customer_id,")
+    done = shop.sqlinfer("dbt", "build")
+    assert done.code == 1
+    results = shop.results()
+    assert results["customers"]["status"] == "error"
+    assert results["churn_scores"]["status"] == results["campaign_list"]["status"] == "skipped"
+    assert not shop.rows("select 1 from duckdb_tables() where table_name = 'churn_scores'")
+
+    shop.edit("models/marts/customers.sql", "select nonsense, c.customer_id,", "select c.customer_id,")
+    again = shop.sqlinfer("dbt", "retry")
+    assert again.code == 0, again.text
+    assert "raw_customers" not in shop.results()
+    assert shop.results()["churn_scores"]["status"] == shop.results()["campaign_list"]["status"] == "success"
+
+
+def test_a_failed_test_above_keeps_the_prediction_from_being_scored(shop):
+    plain = "- {name: customer_id, data_tests: [unique, not_null]}"
+    failing = "- {name: spent, data_tests: [accepted_values: {values: [1]}]}"
+    shop.edit("models/marts/marts.yml", plain, f"{plain}\n      {failing}")
+    done = shop.sqlinfer("dbt", "build")
+    assert done.code == 1
+    assert shop.results()["churn_scores"]["status"] == "skipped"
+
+
+def test_a_failed_prediction_skips_what_reads_it(shop):
+    shop.edit("models/marts/marts.yml", "{min_value: 0, max_value: 1}", "{min_value: 0.9, max_value: 1}")
+    done = shop.sqlinfer("dbt", "build")
+    assert done.code == 1
+    results = shop.results()
+    assert results["churn_scores"]["status"] == "error"
+    assert results["campaign_list"]["status"] == "skipped"
+    assert "data tests failed" in done.text
+
+
+def test_predictions_above_predictions(shop):
+    shop.write(
+        "models/marts/second.sql",
+        """{{ config(materialized='prediction') }}
+select customer_id, predict('churn_score', 1, 0, m.p, 0, 30) as q from {{ ref('middle') }} as m""",
+    )
+    middle = "select customer_id, churn_probability * 100 as p from {{ ref('churn_scores') }}"
+    shop.write("models/marts/middle.sql", middle)
+    done = shop.sqlinfer("dbt", "build", "--select", "+second", "--indirect-selection", "empty")
+    assert done.code == 0, done.text
+    assert "Layer 4 of 4: sqlinfer" in done.text
+    assert shop.rows("select count(q) from second") == [(100,)]
+
+
+def test_a_dbt_that_cannot_list_changes_nothing(shop):
+    shop.write("models/broken.sql", "select {{ nonsense( }}")
+    done = shop.sqlinfer("dbt", "build")
+    assert done.code == 1
+    assert "`dbt ls` failed" in done.text
+    assert "Traceback" not in done.text
+
+
+def test_retry_without_a_build(shop):
+    done = shop.sqlinfer("dbt", "retry")
+    assert done.code == 2
+    assert "nothing to retry" in done.text
+
+
+def test_flags_that_change_the_layers_are_refused(shop):
+    done = shop.sqlinfer("dbt", "build", "--target-path", "x")
+    assert done.code == 2
+    assert "does not take --target-path" in done.text
