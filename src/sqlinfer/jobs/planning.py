@@ -56,13 +56,13 @@ def explained(night: Night, item: CompiledNode, materialized: str, relation: str
 def expected(night: Night, plan: Plan) -> Mapping[str, Estimate]:
     """Rows of each call, and seconds where its function has been measured on this machine."""
     counted = estimates.estimate(plan, night.adapter)
-    rates = {
-        call.output: rate(night, call.digest, night.functions[call.function].contract.device) for call in plan.calls
-    }
-    return {
-        output: replace(found, seconds=found.to_score / rates[output]) if rates[output] else found
-        for output, found in counted.items()
-    }
+    digests = {call.output: call.digest for call in plan.calls}
+    devices = {call.output: night.functions[call.function].contract.device for call in plan.calls}
+    timed: dict[str, Estimate] = {}
+    for output, found in counted.items():
+        speed = rate(night, digests[output], devices[output])
+        timed[output] = replace(found, seconds=found.to_score / speed) if speed else found
+    return timed
 
 
 def rate(night: Night, digest: str, device: str) -> float | None:
