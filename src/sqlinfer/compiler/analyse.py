@@ -130,8 +130,30 @@ def and_all(parts: Iterable[exp.Expr]) -> exp.Expr | None:
 
 
 def text(node: exp.Expr) -> str:
-    """The identity of an expression: its SQL without comments."""
-    return node.sql(comments=False)
+    """The identity of an expression: equal for equal trees, whatever their comments and positions.
+
+    Not its SQL: generating that copies the tree or breaks its parent links.
+    """
+    parts: list[str] = []
+    stack: list[object] = [node]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, exp.Identifier):
+            parts.append(f'"{current.this}"')
+        elif isinstance(current, exp.Expr):
+            parts.append(f"{current.key}(")
+            stack.append(")")
+            for key in reversed(current.arg_types):
+                value = current.args.get(key)
+                if value is not None and value is not False and value != []:
+                    stack += [repr(value) if isinstance(value, str) else value, f"{key}="]
+        elif isinstance(current, list):
+            parts.append("[")
+            items = [repr(value) if isinstance(value, str) else value for value in current]
+            stack += ["]", *reversed([part for item in items for part in (item, ",")])]
+        else:
+            parts.append(current if isinstance(current, str) else repr(current))
+    return "".join(parts)
 
 
 def columns_in(node: exp.Expr | None) -> Iterator[exp.Column]:

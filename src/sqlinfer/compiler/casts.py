@@ -6,6 +6,7 @@ A row with a NULL in any argument column is not scored. ``status`` says why, whe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from sqlglot import exp
@@ -136,4 +137,9 @@ def _is_null(node: exp.Expr) -> exp.Expr:
 
 def _cast(node: exp.Expr, data_type: str, *, safe: bool) -> exp.Expr:
     kind = exp.Cast if safe else exp.TryCast
-    return kind(this=node.copy(), to=exp.DataType.build(data_type, dialect="duckdb"))
+    return kind(this=node.copy(), to=_type(data_type).copy())
+
+
+@lru_cache(maxsize=256)
+def _type(data_type: str) -> exp.DataType:
+    return exp.DataType.build(data_type, dialect="duckdb")

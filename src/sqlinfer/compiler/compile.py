@@ -11,6 +11,7 @@ from typing import TypeVar
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from sqlinfer.compiler.analyse import text
 from sqlinfer.compiler.calls import PredictCall, Source, calls_in, canonicalise, has_calls
 from sqlinfer.compiler.names import qualified, table_functions
 from sqlinfer.compiler.parse import parse
@@ -73,28 +74,33 @@ def _compile(
     names = tuple(c.name for c in output)
     query = _parsed(catalog, source) if may_call(sql, catalog.functions) else None
     if query is None or not has_calls(query):
-        text = sql.strip().rstrip(";")
-        text = f"select * from (\n{text}\n) as _preview limit {limit}" if limit is not None else text
-        return Plan(node, catalog.dialect, sql, (), Result(text, names))
+        bare = sql.strip().rstrip(";")
+        bare = f"select * from (\n{bare}\n) as _preview limit {limit}" if limit is not None else bare
+        return Plan(node, catalog.dialect, sql, (), Result(bare, names))
     _check_relations(query, catalog, source)
     if limit is not None:
         query = _limited(query, limit)
     query = qualified(query, catalog, source)
     applied = []
+    before = text(query)
     for rule in RULES:
-        before = query.sql(comments=False)
         query = rule(query)
-        if query.sql(comments=False) != before:
+        before, after = text(query), before
+        if before != after:
             applied.append(rule.__name__)
+    if not has_calls(query):  # all of them were unused
+        _name_output(query, names)
+        emitted = query.sql(dialect=catalog.dialect, pretty=True, comments=False, identify=True)
+        return Plan(node, catalog.dialect, sql, (), Result(emitted, names or _names(query)), tuple(applied))
     builder = Builder(catalog, node, source, place)
     result = Planner(builder, catalog.functions).result(query)
     left = next(calls_in(result), None)
     if left is not None:
         raise UnsupportedQuery("predict() cannot be planned in this position", location=source.locate(left))
     _name_output(result, names)
-    text = result.sql(dialect=catalog.dialect, pretty=True, comments=False, identify=True)
-    columns = names or tuple(e.alias_or_name for e in result.selects)  # type: ignore[attr-defined]
-    return Plan(node, catalog.dialect, sql, tuple(builder.stages), Result(text, columns), tuple(applied))
+    emitted = result.sql(dialect=catalog.dialect, pretty=True, comments=False, identify=True)
+    columns = names or _names(result)
+    return Plan(node, catalog.dialect, sql, tuple(builder.stages), Result(emitted, columns), tuple(applied))
 
 
 def _limited(query: exp.Query, limit: int) -> exp.Query:
@@ -102,6 +108,10 @@ def _limited(query: exp.Query, limit: int) -> exp.Query:
     if any(query.args.get(k) for k in ("limit", "offset", "with_")):
         return exp.select("*", copy=False).from_(query.subquery("_preview", copy=False)).limit(limit, copy=False)
     return query.limit(limit, copy=False)
+
+
+def _names(query: exp.Expr) -> tuple[str, ...]:
+    return tuple(e.alias_or_name for e in query.selects)  # type: ignore[attr-defined]
 
 
 def _parsed(catalog: Catalog, source: Source) -> exp.Query:

@@ -108,7 +108,7 @@ class _Side:
 
 
 def _names_of(first: exp.Expr, joins: list[exp.Join]) -> set[str]:
-    return {first.alias_or_name, *(j.this.alias_or_name for j in joins)}
+    return {first.alias_or_name, *(j.this.alias_or_name for j in joins if j.kind not in ("SEMI", "ANTI"))}
 
 
 def _numbered(select: exp.Select, query: exp.Select, names: list[str], builder: Builder, pins: Pins) -> _Side:

@@ -63,8 +63,10 @@ def _levels(select: exp.Select, call: PredictCall) -> list[exp.Select] | None:
     node: exp.Expr | None = call
     while node is not None and node is not select:
         parent = node.parent
-        if isinstance(parent, (exp.From, exp.Join, exp.Lateral)) and node.arg_key == "this":
-            return None
+        if isinstance(parent, (exp.From, exp.Join)) and node.arg_key == "this":
+            lateral = isinstance(node, exp.Lateral) and parent.parent is select
+            if not lateral:
+                return None
         if isinstance(parent, exp.Select):
             path.append(parent)
         node = parent
@@ -77,7 +79,7 @@ def _combinations(levels: list[exp.Select], planner: Planner) -> tuple[exp.Selec
     whole = exp.Select()
     if not outer.args.get("from_"):
         return None, {}
-    _copy_from(outer, whole)
+    _copy_from(outer, whole, without=levels[1].find_ancestor(exp.Lateral))
     _filter(whole, outer, {})
     moved: _Moved = {}
     for level in levels[1:]:
@@ -108,11 +110,13 @@ def _lateral(level: exp.Select, moved: _Moved, planner: Planner) -> exp.Lateral:
     return exp.Lateral(this=exp.Subquery(this=query), alias=exp.TableAlias(this=identifier))
 
 
-def _copy_from(level: exp.Select, query: exp.Select) -> None:
-    """FROM and joins; conditions with calls of inner joins are left out, more rows do no harm."""
+def _copy_from(level: exp.Select, query: exp.Select, without: exp.Expr | None = None) -> None:
+    """FROM and joins up to a lateral source; conditions with calls of inner joins are left out, more rows do no harm."""
     query.set("from_", level.args["from_"].copy())
     query.set("laterals", [item.copy() for item in level.args.get("laterals") or []] or None)
-    joins = [join.copy() for join in level.args.get("joins") or []]
+    before = list(level.args.get("joins") or [])
+    stop = next((i for i, join in enumerate(before) if join.this is without), len(before))
+    joins = [join.copy() for join in before[:stop]]
     for join in joins:
         if has_calls(join.args.get("on")) and not join.side:
             join.set("on", and_all(p for p in flat_conjuncts(join.args["on"]) if not has_calls(p)) or exp.true())
@@ -120,7 +124,7 @@ def _copy_from(level: exp.Select, query: exp.Select) -> None:
 
 
 def _filter(query: exp.Select, level: exp.Select, moved: _Moved) -> None:
-    known = set(sources(level)) | {table for table, _ in moved}
+    known = set(sources(query)) | {table for table, _ in moved}
     for part in flat_conjuncts(level.args.get("where")):
         if not has_calls(part) and not is_volatile(part) and tables_of(part) <= known | inner_aliases(part):
             query.where(replace_top_down(part, lambda n: _move(n, moved)), copy=False)

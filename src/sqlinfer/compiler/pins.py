@@ -23,10 +23,11 @@ class Pins:
         if not self._reads_warehouse(query):
             return query
         holder = exp.Paren(this=query)
-        self._branches(query)
+        self._stage_ctes(holder)
+        self._branches(holder.this)
         self._stage_subqueries(holder)
         for inner in list(holder.find_all(exp.Select, exp.SetOperation)):
-            if inner is not query and self._expression_query(inner, holder):
+            if inner is not holder.this and self._expression_query(inner, holder):
                 inner.replace(self._read_all(inner))
         self._stage_tables(holder)
         result: exp.Expr = holder.this
@@ -35,6 +36,7 @@ class Pins:
 
     def pin_inside(self, select: exp.Select) -> None:
         """Let everything inside a SELECT that stays where it is read stages."""
+        self._stage_ctes(select)
         self._stage_subqueries(select)
         self._stage_tables(select)
 
@@ -89,6 +91,20 @@ class Pins:
         if has_calls(node):
             return False
         return self._reads_warehouse(node) and not any(self.builder.is_staged(t) for t in node.find_all(exp.Table))
+
+    def _stage_ctes(self, holder: exp.Expr) -> None:
+        for clause in reversed(list(holder.find_all(exp.With))):
+            owner, later = clause.parent, list(clause.expressions)
+            if owner is None or has_calls(clause) or tables_of(clause) - inner_aliases(clause):
+                continue
+            clause.pop()
+            while later:
+                cte = later.pop(0)
+                for place in (*later, owner):
+                    if is_recursive(cte, clause):
+                        self.recursive(place, cte)
+                    else:
+                        self.shared(place, cte.alias, cte.this, column_names(cte))
 
     def _stage_subqueries(self, holder: exp.Expr) -> None:
         for node in list(holder.find_all(exp.Subquery)):
@@ -148,6 +164,16 @@ class Pins:
         table.replace(relation)
 
 
+def is_recursive(cte: exp.CTE, clause: exp.With) -> bool:
+    if not clause.args.get("recursive"):
+        return False
+    return any(t.name == cte.alias and not t.db for t in cte.find_all(exp.Table))
+
+
+def column_names(cte: exp.CTE) -> list[str]:
+    return [c.name for c in cte.args["alias"].args.get("columns") or []]
+
+
 def _renamed(body: exp.Expr, columns: Sequence[str]) -> exp.Expr:
     """``with c(a, b) as (select x, y)``: the columns of the stage are a and b."""
     if not columns or [e.alias_or_name for e in body.selects][: len(columns)] == list(columns):  # type: ignore[attr-defined]
@@ -161,8 +187,7 @@ def _renamed(body: exp.Expr, columns: Sequence[str]) -> exp.Expr:
 
 
 def _outputs(cte: exp.CTE) -> list[str]:
-    columns = cte.args["alias"].args.get("columns") if cte.args.get("alias") else None
-    return [c.name for c in columns] if columns else [e.alias_or_name for e in cte.this.selects]
+    return column_names(cte) or [e.alias_or_name for e in cte.this.selects]
 
 
 def _attached(node: exp.Expr, holder: exp.Expr) -> bool:

@@ -23,7 +23,7 @@ from sqlinfer.compiler.analyse import (
 )
 from sqlinfer.compiler.calls import PredictCall
 from sqlinfer.compiler.layers import GROUPS, WINDOWS, level_of, lift_aggregates, lift_windows
-from sqlinfer.compiler.pins import Pins
+from sqlinfer.compiler.pins import Pins, column_names, is_recursive
 from sqlinfer.compiler.sites import Site, filters, ordered_conjuncts, sites
 from sqlinfer.compiler.stages import Builder, Layer, column_type
 from sqlinfer.errors import UnsupportedQuery
@@ -74,12 +74,12 @@ class Planner:
         later = list(clause.expressions)
         while later:
             cte = later.pop(0)
-            if clause.args.get("recursive") and any(t.name == cte.alias and not t.db for t in cte.find_all(exp.Table)):
+            if is_recursive(cte, clause):
                 self._recursive(cte, [*later, query])
                 continue
             body = self.visit(cte.this)
             for place in (*later, query):
-                self.pins.shared(place, cte.alias, body, _column_names(cte))
+                self.pins.shared(place, cte.alias, body, column_names(cte))
         return query
 
     def _recursive(self, cte: exp.CTE, places: list[exp.Expr]) -> None:
@@ -188,7 +188,7 @@ class Planner:
             layer = Layer(
                 builder=self.builder,
                 body=body if wave == 0 else self.pins.pin(body),  # type: ignore[arg-type]
-                columns=names.projections(needed, first=wave == 0),
+                columns=names.projections(needed, scored if wave else None),
                 column_types=names.types(needed),
                 sites=mine if wave == 0 else tuple(names.site(s) for s in mine),
                 pushed=_pushed(below if wave == 0 else [c for c, _ in ready], limited and wave == 0, select),
@@ -276,16 +276,13 @@ class _Names:
         used = {c.name: None for place in places for c in columns_in(place) if c.table == self.alias}
         return tuple(used)
 
-    def projections(self, needed: tuple[str, ...], *, first: bool) -> dict[str, exp.Expr]:
-        if first:
+    def projections(self, needed: tuple[str, ...], scored: exp.Table | None) -> dict[str, exp.Expr]:
+        """What a wave takes from the rows, or from the wave before."""
+        if scored is None:
             return {n: self.columns[n] for n in needed if n in self.columns}
-        done = {n for n in needed if n in self.columns} | self._scored
+        known = self.builder.column_types[scored.name]
+        done = {n for n in needed if n in self.columns} | (set(known) & set(self.outputs.values()))
         return {n: exp.column(n, table=self.alias, quoted=True) for n in needed if n in done}
-
-    @property
-    def _scored(self) -> set[str]:
-        known = self.builder.column_types[self.builder.stages[-1].scored.name]  # type: ignore[union-attr]
-        return set(known) & set(self.outputs.values())
 
     def types(self, needed: tuple[str, ...]) -> dict[str, str | None]:
         found: dict[str, str | None] = {}
@@ -354,10 +351,6 @@ def _pushed(conditions: list[exp.Expr], limited: bool, select: exp.Select) -> tu
                 lines.append(select.args[key].sql(dialect="duckdb", comments=False).strip().lower().split(" ", 1)[0]
                              + ": " + select.args[key].sql(dialect="duckdb", comments=False).strip())  # fmt: skip
     return tuple(lines)
-
-
-def _column_names(cte: exp.CTE) -> list[str]:
-    return [c.name for c in cte.args["alias"].args.get("columns") or []]
 
 
 def _values(values: exp.Values, columns: list[str] | None = None) -> exp.Expr:

@@ -29,6 +29,10 @@ _MADE: dict[type[exp.Expr], str] = {
 """Expressions whose kind of type can be seen; that is enough to know that it never fits."""
 
 
+_HIDDEN = ("_raw", "_guard")
+"""Columns of the innermost query of a stage that go no further."""
+
+
 @dataclass(slots=True)
 class Builder:
     """Collects the stages of one node while its query is rewritten."""
@@ -181,7 +185,8 @@ class Layer:
             site.guard is None and fit(given, argument.data_type) == "same" and argument.on_null in ("null", "error")
         )
         if plain:
-            name = next((n for n, e in raw.items() if text(e) == text(value)), None)
+            hidden = {n for n in raw if n.endswith(_HIDDEN)}
+            name = next((n for n, e in raw.items() if n not in hidden and text(e) == text(value)), None)
             if name is None:
                 name = f"{site.output}_{argument.name}"
                 raw[name] = value.copy()
@@ -222,7 +227,7 @@ class Layer:
                 if fit(given, argument.data_type) == "never":
                     raise CallError(
                         f"argument '{argument.name}' of {site.contract.name} is {argument.data_type.lower()}, "
-                        f"{text(value)} is {str(given).lower()}",
+                        f"{value.sql(dialect='duckdb', comments=False)} is {str(given).lower()}",
                         hint="a value of this type never fits; pass another column or cast it",
                         location=self.builder.source.locate(site.call),
                     )
@@ -234,7 +239,7 @@ class Layer:
             query.set("expressions", _aliased(raw | keys) or [exp.alias_(exp.Literal.number(1), "_", quoted=True)])
             return query
         query.set("expressions", _aliased(raw) or [exp.alias_(exp.Literal.number(1), "_", quoted=True)])
-        hidden = {n for n in raw if n.endswith(("_raw", "_guard"))}
+        hidden = {n for n in raw if n.endswith(_HIDDEN)}
         if casts:
             kept = [exp.column(n, quoted=True) for n in raw if n not in hidden]
             query = exp.select(*kept, *_aliased(casts), copy=False).from_(query.subquery("_raw", copy=False))
