@@ -25,6 +25,6 @@
   {%- set rows = [] -%}
   {%- for unique_id in built -%}{%- do rows.append("('" ~ unique_id ~ "', " ~ dbt.current_timestamp() ~ ")") -%}{%- endfor -%}
   {%- do run_query('insert into ' ~ table ~ ' (node, built_at) values ' ~ rows | join(', ')) -%}
-  {%- do adapter.commit() if adapter.type() == 'postgres' -%}
+  {%- do sqlinfer.keep() -%}
 {%- endif -%}
 {%- endmacro -%}
