@@ -20,29 +20,33 @@ from sqlinfer.version import __version__
 if TYPE_CHECKING:
     from sqlinfer.jobs.night import Night
 
+RESULTS = "run_results.json"
+
 
 def save_results(project: Project, result: RunResult) -> None:
-    write_results(results_path(project), result, __version__, now_utc())
+    write_results(project.target_path / RESULTS, result, __version__, now_utc())
 
 
-def results_path(project: Project) -> Path:
-    return project.target_path / "run_results.json"
-
-
-def read_results(project: Project) -> dict[str, Any]:
+def read_results(target: Path) -> dict[str, Any]:
     """The last run's results.
 
     Raises:
         UsageError: there are none, or they are not ours.
     """
-    path = results_path(project)
+    path = target / RESULTS
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError("nothing to retry: there is no run_results.json", hint="start with `sqlinfer run`") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read", hint="start over with `sqlinfer run`") from error
-    if "nodes" not in content.get("args", {}):
+    try:
+        whole = isinstance(content["args"]["nodes"], list) and all(
+            {"unique_id", "status", "adapter_response"} <= item.keys() for item in content["results"]
+        )
+    except (KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
         raise UsageError(f"{path} was not written by sqlinfer", hint="start over with `sqlinfer run`")
     return dict(content)
 

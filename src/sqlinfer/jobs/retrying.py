@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from sqlinfer.errors import UsageError
 from sqlinfer.jobs import artifacts, night
 from sqlinfer.jobs.night import Night
 from sqlinfer.jobs.options import RunOptions
+from sqlinfer.project import target_path
 from sqlinfer.runner.environment import now_utc
 from sqlinfer.runner.results import RunResult
 from sqlinfer.scrub import MASK
@@ -24,10 +26,11 @@ def retry(options: RunOptions, open_night: Callable[[RunOptions], Night]) -> Run
     Raises:
         UsageError: there is no earlier run.
     """
-    last = artifacts.read_results(open_night(options).project)
+    target = target_path(options.project_dir, env=os.environ)  # the project itself may need the variables of that run
+    last = artifacts.read_results(target)
     tonight = open_night(as_before(options, last["args"]))
     with tonight.claimed():
-        return _continue(tonight, artifacts.read_results(tonight.project))
+        return _continue(tonight, artifacts.read_results(target))
 
 
 def _continue(tonight: Night, last: Mapping[str, Any]) -> RunResult:

@@ -1,6 +1,6 @@
 """Files → Project: sqlinfer_project.yml, profiles, functions, models, seeds, macros, tests; graph; selectors."""
 
-from sqlinfer.project.load import load
+from sqlinfer.project.load import load, target_path
 from sqlinfer.project.values import (
     ArgumentSource,
     ColumnInfo,
@@ -32,4 +32,5 @@ __all__ = [
     "Source",
     "TokenizerConfig",
     "load",
+    "target_path",
 ]

@@ -47,6 +47,16 @@ def load(
     return _assemble(root, file, props, used, variables, env)
 
 
+def target_path(project_dir: Path, *, env: Mapping[str, str]) -> Path:
+    """Where a project's artifacts are; nothing but its project file is read."""
+    root = project_dir.absolute()
+    return _target_path(root, _project_file(root)[1], env)
+
+
+def _target_path(root: Path, props: ProjectFile, env: Mapping[str, str]) -> Path:
+    return (root / env.get("DBT_TARGET_PATH", props.target_path)).absolute()
+
+
 def _project_file(root: Path) -> tuple[YamlFile, ProjectFile]:
     path = root / PROJECT_FILE
     if not path.is_file():
@@ -96,7 +106,7 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
         name=props.name, version=props.version, root=root, profile=profile, vars=dict(variables), functions=functions,
         macros=macros, env=dict(env), model_paths=paths["model"], function_paths=paths["function"],
         seed_paths=paths["seed"], macro_paths=paths["macro"], test_paths=paths["test"],
-        target_path=(root / env.get("DBT_TARGET_PATH", props.target_path)).absolute(),
+        target_path=_target_path(root, props, env),
         clean_targets=tuple(root / name for name in (props.clean_targets or [props.target_path])),
         warnings=tuple(f"'{key}' in {file.path} is ignored" for key in IGNORED_PROJECT_KEYS if key in file.data),
     )  # fmt: skip

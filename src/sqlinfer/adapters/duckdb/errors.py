@@ -69,4 +69,4 @@ def _place(text: str, sql: str, lead: int) -> Location | None:
     if not 0 <= caret <= len(line):
         return None
     word = re.match(r'"[^"]*"|\w+', line[caret:])
-    return Location(line=max(1, number - lead), column=caret + 1, length=len(word[0]) if word else 1, text=line)
+    return Location(line=max(1, number - lead), column=caret + 1, length=len(word[0]) if word else 1, text=scrub(line))
