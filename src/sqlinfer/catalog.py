@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from sqlinfer.adapters.base import Adapter, ShadowDatabase
@@ -200,10 +200,13 @@ def open_compiler(
     project: Project, adapter: Adapter, contracts: Mapping[str, FunctionContract], *, full_refresh: bool = False
 ) -> Iterator[ProjectCompiler]:
     """Read the warehouse's catalog once and open a shadow database."""
-    listed = adapter.list_relations()
-    columns = adapter.columns([t.relation for t in listed])
-    existing = {t.relation.folded(): replace(t, columns=columns[t.relation]) for t in listed if t.relation in columns}
-    with adapter.shadow() as shadow:
+    with ExitStack() as stack:
+        with adapter.visit():
+            listed = adapter.list_relations()
+            columns = adapter.columns([t.relation for t in listed])
+            shadow = stack.enter_context(adapter.shadow())
+        known = ((t, columns[t.relation]) for t in listed if t.relation in columns)
+        existing = {t.relation.folded(): replace(t, columns=found) for t, found in known}
         yield ProjectCompiler(project, adapter, shadow, contracts, full_refresh, existing)
 
 

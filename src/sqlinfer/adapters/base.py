@@ -81,6 +81,9 @@ class Workspace(Protocol):
 
     def transaction(self) -> AbstractContextManager[None]: ...
 
+    def fleeting(self) -> AbstractContextManager[None]:
+        """Tables written inside are dropped soon: they may be fast to write rather than small."""
+
     def warehouse(self) -> AbstractContextManager[None]:
         """The warehouse attached read-only, unqualified names resolve to it. Re-entrant."""
 
@@ -137,6 +140,9 @@ class Adapter(Protocol):
 
     def columns(self, relations: Iterable[Relation]) -> Mapping[Relation, tuple[Column, ...]]:
         """Columns of existing relations in one query. Keys are as given; missing relations are left out."""
+
+    def visit(self) -> AbstractContextManager[None]:
+        """Questions asked inside share one connection to the warehouse, where that makes them cheaper."""
 
     def describe(self, sql: str) -> tuple[Column, ...]: ...
 

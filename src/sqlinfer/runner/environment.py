@@ -28,6 +28,8 @@ class Scored(Protocol):
     """A stream of scored batches: kept columns, the result column, the error column. Closing it stops its threads."""
 
     schema: pa.Schema
+    counts: Any
+    """``null_inputs``: rows so far that had a NULL argument."""
     seconds: Any
     """Attributes read, assemble, kernel, finish, wait: seconds so far."""
 

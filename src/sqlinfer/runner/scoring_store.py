@@ -123,11 +123,12 @@ def _errors(chunk: pa.Table) -> int:
 def _as_store_rows(chunk: pa.Table, store: StoreTable, prepared: PreparedFunction) -> pa.Table:
     """Columns input_key, outputs…, error."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     result = chunk.column(RESULT)
     values = [result]
     if prepared.contract.is_struct:
+        import pyarrow.compute as pc
+
         values = [pc.struct_field(result, [position]) for position in range(len(store.columns))]
     return pa.table([chunk.column(0), *values, chunk.column(ERROR)], names=["input_key", *store.columns, "error"])
 

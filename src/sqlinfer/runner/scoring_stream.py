@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter
@@ -56,6 +56,7 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
         contracts = [env.function(call.function, call.digest).contract for call in work.calls]
         reader = stack.enter_context(env.workspace.reader(work.source, env.read_rows(*contracts)))
         scored = _chain(stack, work, sessions, reader, env.error_rate(*contracts))
+        stack.enter_context(env.workspace.fleeting())
         table = _create(env, work)
         for chunk in chunks(env, iter(scored[-1]), env.stream_chunk):
             began = perf_counter()
@@ -65,8 +66,10 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
             env.emit(Progress(work.node, work.calls[-1].function, rows, work.total, dict(seconds.spent)))
             fail_point("after_append")
             env.stop_if_cancelled()
-        for one in scored:
+        for call, tally, one in zip(work.calls, tallies, scored, strict=True):
             seconds.add_session(one)
+            if call.status is None:
+                tally.nulls = one.counts.null_inputs
     written = int(env.workspace.rows(f"SELECT count(*) FROM {table.sql()}")[0][0])
     if written != rows or (work.total is not None and rows != work.total):
         raise RunError(f"{work.total} rows were staged, {rows} came back from the session, {written} were written")
@@ -82,7 +85,7 @@ def _chain(
     for position, call in enumerate(work.calls):
         later = {name for other in work.calls[position + 1 :] for name in other.arguments}
         carried = {*work.columns, *(error_column(p) for p in range(position)), *_results(work, position)}
-        carried |= {c.status for c in work.calls if c.status} | later | set(_derived(work))
+        carried |= {c.status for c in work.calls if c.status} | later
         keep = [name for name in names if name in carried]
         one = sessions[call.digest].score(
             reader, call.arguments, keep, as_column=call.output, error_column=error_column(position),
@@ -97,13 +100,6 @@ def _chain(
 
 def _results(work: StreamPass, position: int) -> set[str]:
     return {call.output for call in work.calls[:position]}
-
-
-def _derived(work: StreamPass) -> Iterator[str]:
-    """Arguments of calls without a status: their NULLs are the null inputs."""
-    for call in work.calls:
-        if call.status is None:
-            yield from call.arguments
 
 
 def _create(env: RunEnvironment, work: StreamPass) -> Relation:
@@ -157,20 +153,30 @@ class _Tally:
 
     def add(self, chunk: pa.Table, call: Call, position: int) -> pa.Table | None:
         """Count a chunk; its error rows, if it has any."""
+        self.rows += chunk.num_rows
+        error = chunk.column(error_column(position))
+        status = chunk.column(call.status) if call.status else None
+        if status is not None and status.null_count < len(status):
+            return self._add_marked(chunk, error, status)
+        return None if error.null_count == len(error) else self._add_errors(chunk, error)
+
+    def _add_marked(self, chunk: pa.Table, error: pa.ChunkedArray, status: pa.ChunkedArray) -> pa.Table | None:
         import pyarrow.compute as pc
 
-        self.rows += chunk.num_rows
-        bad = pc.is_valid(chunk.column(error_column(position)))
-        if call.status is None:
-            self.nulls += _rows_with_null(chunk, call.arguments)
-        else:
-            status = chunk.column(call.status)
-            if status.null_count < len(status):
-                skipped, null = pc.equal(status, SKIPPED), pc.equal(status, NULL_INPUT)
-                self.skipped += pc.sum(skipped).as_py() or 0
-                self.nulls += pc.sum(null).as_py() or 0
-                ours = pc.and_(pc.is_valid(status), pc.invert(pc.fill_null(pc.or_(skipped, null), False)))
-                bad = pc.or_(bad, ours)
+        skipped, null = pc.equal(status, SKIPPED), pc.equal(status, NULL_INPUT)
+        self.skipped += pc.sum(skipped).as_py() or 0
+        self.nulls += pc.sum(null).as_py() or 0
+        ours = pc.and_(pc.is_valid(status), pc.invert(pc.fill_null(pc.or_(skipped, null), False)))
+        return self._keep(chunk, pc.or_(pc.is_valid(error), ours))
+
+    def _add_errors(self, chunk: pa.Table, error: pa.ChunkedArray) -> pa.Table | None:
+        import pyarrow.compute as pc  # 40 ms that a night without errors need not pay
+
+        return self._keep(chunk, pc.is_valid(error))
+
+    def _keep(self, chunk: pa.Table, bad: pa.ChunkedArray) -> pa.Table | None:
+        import pyarrow.compute as pc
+
         errors = pc.sum(bad).as_py() or 0
         self.errors += errors
         return chunk.filter(bad) if errors else None
@@ -178,17 +184,3 @@ class _Tally:
     def counts(self) -> Counts:
         inputs = self.rows - self.skipped
         return Counts(inputs, inputs - self.nulls - self.errors, 0, self.nulls, self.errors)
-
-
-def _rows_with_null(chunk: pa.Table, arguments: Sequence[str]) -> int:
-    import pyarrow.compute as pc
-
-    nullable = [chunk.column(name) for name in dict.fromkeys(arguments) if chunk.column(name).null_count]
-    if not nullable:
-        return 0
-    if len(nullable) == 1:
-        return int(nullable[0].null_count)
-    missing = pc.is_null(nullable[0])
-    for column in nullable[1:]:
-        missing = pc.or_(missing, pc.is_null(column))
-    return int(pc.sum(missing).as_py())

@@ -83,7 +83,7 @@ def pin(work: Workspace, stages: Iterable[Stage], dialect: str) -> None:
     if not wanted:
         return
     touches = any(reads(stage.sql, dialect).warehouse for stage in wanted)
-    with work.warehouse() if touches else nullcontext(), work.transaction():
+    with work.warehouse() if touches else nullcontext(), work.fleeting(), work.transaction():
         for stage in wanted:
             work.execute(f"CREATE OR REPLACE TABLE {stage.relation.sql()} AS {stage.sql}")
         fail_point("before_stage_commit")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ class DuckDBAdapter:
     """Seconds to wait for a writer to leave before the database is read."""
     type: str = "duckdb"
     dialect: str = "duckdb"
+    _visits: list[DuckDBWorkspace] = field(default_factory=list, compare=False, repr=False)
 
     @classmethod
     def from_settings(cls, raw: Mapping[str, object], root: Path) -> DuckDBAdapter:
@@ -73,6 +74,18 @@ class DuckDBAdapter:
         return DuckDBWorkspace(self.settings, "scratch", persistent=False, lock_wait=self.lock_wait)
 
     @contextmanager
+    def visit(self) -> Iterator[None]:
+        with self._reading() as work:
+            self._visits.append(work)
+            try:
+                yield
+            finally:
+                self._visits.pop()
+
+    @contextmanager
     def _reading(self) -> Iterator[DuckDBWorkspace]:
+        if self._visits:
+            yield self._visits[-1]
+            return
         with self.scratch() as work, work.warehouse():
             yield work
