@@ -8,6 +8,7 @@ from sqlinfer.adapters.base import SIDE, STORE, Workspace
 from sqlinfer.relation import Relation, quote
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Call
+from sqlinfer.types import element_type, is_array
 
 RESERVED = ("input_key", "error", "scored_at", "run_id")
 
@@ -35,7 +36,7 @@ class StoreTable:
 
     def create(self) -> str:
         outputs = ", ".join(
-            f"{quote(column)} {output.data_type}"
+            f"{quote(column)} {stored_type(output.data_type)}"
             for column, output in zip(self.columns, self.contract.outputs, strict=True)
         )
         return (
@@ -46,9 +47,9 @@ class StoreTable:
     def value(self, alias: str) -> str:
         """The call's result as SQL over a row of the store (all NULL where there is none)."""
         if not self.contract.is_struct:
-            return f"{alias}.{quote(self.columns[0])}"
+            return _restored(f"{alias}.{quote(self.columns[0])}", self.contract.outputs[0].data_type)
         fields = ", ".join(
-            f"{quote(output.name)} := {alias}.{quote(column)}"
+            f"{quote(output.name)} := {_restored(f'{alias}.{quote(column)}', output.data_type)}"
             for column, output in zip(self.columns, self.contract.outputs, strict=True)
         )
         return f"CASE WHEN {alias}.input_key IS NOT NULL AND {alias}.error IS NULL THEN struct_pack({fields}) END"
@@ -65,6 +66,16 @@ class StoreTable:
             f"INSERT INTO {self.relation.sql()} (input_key, {names}, error, scored_at, run_id) "
             f"SELECT input_key, {names}, error, now(), '{run_id}' FROM chunk AS c{where}"
         )
+
+
+def stored_type(data_type: str) -> str:
+    """Vectors are kept as lists: in DuckDB 2.0 an outer join whose inner side holds fixed-size arrays reads
+    uninitialised memory for rows without a match ("Cannot cast list with length … to array")."""
+    return f"{element_type(data_type)}[]" if is_array(data_type) else data_type
+
+
+def _restored(column: str, data_type: str) -> str:
+    return f"CAST({column} AS {data_type})" if stored_type(data_type) != data_type else column
 
 
 def todo_sql(store: StoreTable, stage: Relation, call: Call) -> str:
