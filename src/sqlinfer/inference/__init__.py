@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.inference.layout import Layout, read_layout
 
 if TYPE_CHECKING:
+    from sqlinfer.inference.isolation import IsolatedSession, open_isolated
     from sqlinfer.inference.reader import ScoredReader
     from sqlinfer.inference.session import BatchResult, Session, open_session
 
-__all__ = ["BatchResult", "Layout", "ScoredReader", "Session", "open_session", "read_layout"]
+__all__ = [
+    "BatchResult", "IsolatedSession", "Layout", "ScoredReader", "Session", "open_isolated", "open_session",
+    "read_layout",
+]  # fmt: skip
+
+
+_HOMES = {
+    "BatchResult": "session", "Session": "session", "open_session": "session", "ScoredReader": "reader",
+    "IsolatedSession": "isolation", "open_isolated": "isolation",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("BatchResult", "ScoredReader", "Session", "open_session"):
-        from sqlinfer.inference import session
-
-        return getattr(session, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

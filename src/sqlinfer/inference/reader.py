@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
 from sqlinfer.errors import InferenceError
 from sqlinfer.inference.pipeline import Pipeline
-from sqlinfer.inference.scoring import ErrorBudget, Scorer
+from sqlinfer.inference.scoring import ErrorBudget
 
 if TYPE_CHECKING:
-    from sqlinfer.inference.session import BatchResult, Session
+    from sqlinfer.inference.passes import Passes
+    from sqlinfer.inference.session import BatchResult
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ class ScoredReader:
 
     def __init__(
         self,
-        session: Session,
+        session: Passes,
         reader: pa.RecordBatchReader | ScoredReader,
         arguments: tuple[str, ...],
         keep: tuple[str, ...],
@@ -151,7 +152,7 @@ class ScoredReader:
         fields = list(self.schema.field(len(self._keep)).type)
         return [pa.StructArray.from_arrays(list(result.arrays), fields=fields, mask=mask)]
 
-    def _work(self, scorer: Scorer, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, BatchResult]:
+    def _work(self, scorer: Any, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, BatchResult]:
         began = perf_counter()
         result = self._session.run_with(scorer, batch, self._arguments)
         with self._lock:

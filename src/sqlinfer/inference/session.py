@@ -21,11 +21,10 @@ from sqlinfer.inference.codes import CodedGraph
 from sqlinfer.inference.kernel import Kernel, KernelOutOfMemory
 from sqlinfer.inference.layout import Layout, core_count, read_layout, write_layout
 from sqlinfer.inference.outputs import Collector
+from sqlinfer.inference.passes import Passes
 from sqlinfer.inference.providers import Device, resolve_device
-from sqlinfer.inference.reader import ScoredReader
 from sqlinfer.inference.scoring import ErrorBudget, Limits, Scorer
 from sqlinfer.spec.function import PreparedFunction
-from sqlinfer.types import arrow_type
 
 READ_ROWS = 122_880
 """Most rows of one task: DuckDB's row group, the size at which assembling is fastest."""
@@ -68,7 +67,7 @@ class Rate:
         return self._rows / self._seconds if self._rows and self._seconds > 0 else None
 
 
-class Session:
+class Session(Passes):
     """Use as a context manager. Several ``score`` passes may be under way at a time."""
 
     def __init__(
@@ -115,53 +114,6 @@ class Session:
 
     # scoring
 
-    def score(
-        self,
-        reader: pa.RecordBatchReader | ScoredReader,
-        arguments: Sequence[str],
-        keep: Sequence[str],
-        *,
-        as_column: str | None = None,
-        error_column: str = "error",
-        max_error_rate: float | None = None,
-        on_progress: Callable[[int], None] | None = None,
-    ) -> ScoredReader:
-        """Score a stream. Nothing is read before the result is iterated; the reader is closed with it.
-
-        Args:
-            reader: an Arrow reader, or the stream of another pass.
-            arguments: columns of the stream, in the contract's order.
-            keep: columns handed on unchanged.
-            as_column: one result column of this name (a struct where the contract says so) instead of one per output.
-            max_error_rate: give up when more rows than this fail at runtime (design section 4).
-            on_progress: called by the consumer's thread with the rows done so far.
-        """
-        return ScoredReader(
-            self,
-            reader,
-            tuple(arguments),
-            tuple(keep),
-            as_column=as_column,
-            error_column=error_column,
-            max_error_rate=max_error_rate,
-            on_progress=on_progress,
-        )
-
-    def score_table(
-        self,
-        table: pa.Table,
-        arguments: Sequence[str] | None = None,
-        keep: Sequence[str] | None = None,
-        *,
-        as_column: str | None = None,
-        error_column: str = "error",
-    ) -> pa.Table:
-        """Score a table in memory. By default arguments are the columns of their names and all columns are kept."""
-        names = arguments or [argument.name for argument in self.contract.arguments]
-        kept = table.column_names if keep is None else keep
-        with self.score(table.to_reader(), names, kept, as_column=as_column, error_column=error_column) as scored:
-            return pa.Table.from_batches(scored, schema=scored.schema)
-
     def run_batch(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
         """Score one batch in this thread."""
         return self.run_with(self.scorers(ErrorBudget(None), bool)[0], batch, arguments)
@@ -178,12 +130,6 @@ class Session:
             result = self._finish(block, scorer.score(block))
         self._seen.add(result.rows, perf_counter() - began)
         return result
-
-    def output_fields(self, as_column: str | None) -> list[pa.Field]:
-        fields = [pa.field(output.name, arrow_type(output.data_type)) for output in self.contract.outputs]
-        if as_column is None:
-            return fields
-        return [pa.field(as_column, pa.struct(fields) if self.contract.is_struct else fields[0].type)]
 
     def _finish(self, block: Block, values: Collector) -> BatchResult:
         failed = dict(block.failed)

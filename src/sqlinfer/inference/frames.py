@@ -1,0 +1,99 @@
+"""What goes over the socket between an isolated session and its worker: a kind, a length, Arrow or text."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from time import monotonic
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from sqlinfer.inference.session import BatchResult
+
+SETUP: Final = b"S"
+READY: Final = b"Y"
+BATCH: Final = b"B"
+RESULT: Final = b"R"
+ERROR: Final = b"E"
+MEMORY: Final = b"M"
+_HEAD = struct.Struct("<cQ")
+_PIECE = 1 << 20
+
+
+def send(channel: socket.socket, kind: bytes, payload: bytes | pa.Buffer = b"") -> None:
+    channel.sendall(_HEAD.pack(kind, len(payload)))
+    channel.sendall(payload)
+
+
+def receive(channel: socket.socket, deadline: float | None = None) -> tuple[bytes, bytes]:
+    """The next frame.
+
+    Raises:
+        EOFError: the other side has gone.
+        TimeoutError: the deadline (of ``monotonic()``) has passed.
+    """
+    kind, length = _HEAD.unpack(_exactly(channel, _HEAD.size, deadline))
+    return kind, _exactly(channel, length, deadline)
+
+
+def _exactly(channel: socket.socket, length: int, deadline: float | None) -> bytes:
+    found = bytearray()
+    while len(found) < length:
+        if deadline is not None:
+            left = deadline - monotonic()
+            if left <= 0:
+                raise TimeoutError
+            channel.settimeout(left)
+        piece = channel.recv(min(_PIECE, length - len(found)))
+        if not piece:
+            raise EOFError
+        found += piece
+    return bytes(found)
+
+
+def pack(batch: pa.RecordBatch) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue()
+
+
+def unpack(payload: bytes) -> pa.RecordBatch:
+    with pa.ipc.open_stream(payload) as reader:
+        return reader.read_next_batch()
+
+
+def pack_result(result: BatchResult) -> pa.Buffer:
+    missing = np.zeros(result.rows, dtype=bool) if result.missing is None else result.missing
+    names = [str(position) for position in range(len(result.arrays))]
+    batch = pa.RecordBatch.from_arrays(
+        [*result.arrays, result.errors, pa.array(missing)], names=[*names, "errors", "missing"]
+    )
+    return pack(batch.replace_schema_metadata({"null_inputs": str(result.null_inputs), "failed": str(result.failed)}))
+
+
+def unpack_result(payload: bytes) -> BatchResult:
+    batch = unpack(payload)
+    said = batch.schema.metadata
+    missing = np.array(batch.column("missing").to_numpy(zero_copy_only=False))
+    arrays = tuple(batch.columns[:-2])
+    return BatchResult(
+        arrays, batch.column("errors"), missing if missing.any() else None, batch.num_rows,
+        int(said[b"null_inputs"]), int(said[b"failed"]),
+    )  # fmt: skip
+
+
+def joined(first: BatchResult, second: BatchResult) -> BatchResult:
+    """Two halves of a batch as one."""
+    masks = [np.zeros(one.rows, dtype=bool) if one.missing is None else one.missing for one in (first, second)]
+    missing = np.concatenate(masks)
+    return BatchResult(
+        tuple(pa.concat_arrays(pair) for pair in zip(first.arrays, second.arrays, strict=True)),
+        pa.concat_arrays([first.errors, second.errors]),
+        missing if missing.any() else None,
+        first.rows + second.rows,
+        first.null_inputs + second.null_inputs,
+        first.failed + second.failed,
+    )

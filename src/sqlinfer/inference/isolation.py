@@ -1,0 +1,246 @@
+"""A session whose rows are scored in worker processes: one that crashes, hangs or eats memory costs only its row.
+
+A batch that ends its worker is halved until the row stands alone; a row that ends two workers alone is given up with
+``crashed``, ``timeout`` or ``out_of_memory``. Workers get Arrow over a socket, never more than ``TASK_ROWS`` at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, perf_counter
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+
+from sqlinfer.errors import InferenceError
+from sqlinfer.inference import frames
+from sqlinfer.inference.layout import core_count
+from sqlinfer.inference.passes import Passes
+from sqlinfer.inference.scoring import Cancelled, ErrorBudget, Times
+from sqlinfer.inference.session import BatchResult
+from sqlinfer.spec.function import PreparedFunction
+
+TASK_ROWS = 256
+"""Small, so that few restarts find the row; large enough that the socket costs little."""
+LOAD_SECONDS = 600.0
+TIMEOUT_VARIABLE, MEMORY_VARIABLE = "SQLINFER_WORKER_TIMEOUT", "SQLINFER_WORKER_MEMORY"
+DEFAULT_TIMEOUT, SHORTEST_TIMEOUT, LAST_TIMEOUT, PATIENCE = 60.0, 2.0, 10.0, 50.0
+"""Seconds for a task while nothing is known; later ``PATIENCE`` times the slowest one, but never less than the shortest
+and, for the try after which a row is given up, the last."""
+LIVES = 2
+
+
+class WorkerDied(Exception):
+    """The worker ended or was ended. Never leaves this module."""
+
+    def __init__(self, error_class: str, message: str) -> None:
+        super().__init__(message)
+        self.error = f"{error_class}: {message}"
+
+
+@dataclass(slots=True)
+class Deadlines:
+    """How long a task may take, learned from those that came back."""
+
+    longest: float
+    slowest: float | None = None
+
+    def seconds(self, last: bool) -> float:
+        if self.slowest is None:
+            return self.longest
+        return min(self.longest, max(LAST_TIMEOUT if last else SHORTEST_TIMEOUT, PATIENCE * self.slowest))
+
+    def learn(self, seconds: float) -> None:
+        self.slowest = max(seconds, self.slowest or 0.0)
+
+
+class Worker:
+    """One child process and the socket to it. Started when first asked."""
+
+    def __init__(self, setup: bytes, longest: float) -> None:
+        self._setup = setup
+        self._longest = longest
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, batch: pa.RecordBatch, seconds: float) -> BatchResult:
+        """Raises WorkerDied, or InferenceError where the whole function failed."""
+        if self._process is None:
+            self._start()
+        try:
+            self._socket.settimeout(seconds)
+            frames.send(self._socket, frames.BATCH, frames.pack(batch))
+            kind, payload = frames.receive(self._socket, monotonic() + seconds)
+        except TimeoutError:
+            self.stop()
+            raise WorkerDied("timeout", f"the row was not scored within {seconds:.0f} s") from None
+        except (OSError, EOFError):
+            raise WorkerDied("crashed", f"the process that scored the row {self.stop()}") from None
+        if kind == frames.MEMORY:
+            self.stop()
+            raise WorkerDied("out_of_memory", "scoring the row needs more memory than a worker may take")
+        if kind == frames.ERROR:
+            raise InferenceError(payload.decode(errors="replace"))
+        return frames.unpack_result(payload)
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        self._socket, self._stderr = ours, tempfile.TemporaryFile()  # noqa: SIM115
+        command = [sys.executable, "-m", "sqlinfer.inference.worker", str(theirs.fileno())]
+        self._process = subprocess.Popen(
+            command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=self._stderr,
+        )  # fmt: skip
+        theirs.close()
+        try:
+            ours.settimeout(LOAD_SECONDS)
+            frames.send(ours, frames.SETUP, self._setup)
+            kind, payload = frames.receive(ours, monotonic() + LOAD_SECONDS)
+        except (OSError, EOFError, TimeoutError) as error:
+            self._stderr.seek(0)
+            said = self._stderr.read().decode(errors="replace").strip().splitlines()
+            how = self.stop()
+            raise InferenceError(f"the scoring process {how} while it loaded: {said[-1] if said else error}") from error
+        if kind == frames.ERROR:
+            self.stop()
+            raise InferenceError(payload.decode(errors="replace"))
+
+    def stop(self) -> str:
+        """End the process, however it is; says how it had ended by itself."""
+        process, self._process = self._process, None
+        if process is None:
+            return "is gone"
+        self._socket.close()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.kill()
+        code = process.wait()
+        self._stderr.close()
+        return f"was ended by signal {-code}" if code < 0 else f"left with code {code}"
+
+
+@dataclass(slots=True)
+class Remote:
+    """What one thread of a pass scores with."""
+
+    worker: Worker
+    deadlines: Deadlines
+    budget: ErrorBudget
+    cancelled: Callable[[], bool]
+    outputs: pa.Schema
+    times: Times = field(default_factory=Times)
+    quarantined: int = 0
+
+    def score(self, batch: pa.RecordBatch) -> BatchResult:
+        if self.cancelled():
+            raise Cancelled
+        lives = LIVES if batch.num_rows == 1 else 1
+        for life in range(lives):
+            began = perf_counter()
+            try:
+                result = self.worker.ask(batch, self.deadlines.seconds(life == LIVES - 1))
+            except WorkerDied as death:
+                if life == lives - 1:
+                    return self._after(death, batch)
+                continue
+            finally:
+                self.times.kernel += perf_counter() - began
+                self.times.runs += 1
+            self.deadlines.learn(perf_counter() - began)
+            self._account(result)
+            return result
+        raise AssertionError("unreachable")
+
+    def _after(self, death: WorkerDied, batch: pa.RecordBatch) -> BatchResult:
+        if batch.num_rows > 1:
+            middle = batch.num_rows // 2
+            return frames.joined(self.score(batch.slice(0, middle)), self.score(batch.slice(middle)))
+        self.quarantined += 1
+        self.budget.bad(death.error)
+        arrays = tuple(pa.nulls(1, item.type) for item in self.outputs)
+        return BatchResult(arrays, pa.array([death.error], pa.string()), np.ones(1, dtype=bool), 1, 0, 1)
+
+    def _account(self, result: BatchResult) -> None:
+        self.budget.good(result.rows - result.failed)
+        if result.failed:
+            for error in result.errors.drop_null().to_pylist():
+                self.budget.bad(error)
+
+
+class IsolatedSession(Passes):
+    """Like ``Session``, with its workers in processes of their own."""
+
+    def __init__(
+        self, prepared: PreparedFunction, device: str, workers: int, cache_dir: Path | None, timeout: float
+    ) -> None:
+        self.prepared = prepared
+        self.contract = prepared.contract
+        self._workers = workers
+        self._timeout = timeout
+        memory = os.environ.get(MEMORY_VARIABLE)
+        self._setup = pickle.dumps((prepared, device, cache_dir, workers, int(memory) if memory else None))
+        self._remotes: list[Remote] = []
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for remote in self._remotes:
+            remote.worker.stop()
+
+    @property
+    def quarantined(self) -> int:  # type: ignore[override]
+        return sum(remote.quarantined for remote in self._remotes)
+
+    def scorers(self, budget: ErrorBudget, cancelled: Callable[[], bool]) -> list[Remote]:
+        outputs, deadlines = pa.schema(self.output_fields(None)), Deadlines(self._timeout)
+        made = [
+            Remote(Worker(self._setup, self._timeout), deadlines, budget, cancelled, outputs)
+            for _ in range(self._workers)
+        ]
+        with self._lock:
+            self._remotes += made
+        return made
+
+    def run_with(self, scorer: Remote, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
+        names = [f"a{position}" for position in range(len(arguments))]
+        columns = [batch.column(batch.schema.get_field_index(name)) for name in arguments]
+        return scorer.score(pa.RecordBatch.from_arrays(columns, names=names))
+
+    def settle_layout(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> None:
+        """Workers measure nothing: a measurement is a run, too."""
+
+    def task_rows(self) -> int:
+        return TASK_ROWS
+
+
+def open_isolated(
+    prepared: PreparedFunction,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    cache_dir: Path | None = None,
+) -> IsolatedSession:
+    """A session in worker processes. ``SQLINFER_WORKER_TIMEOUT`` (seconds) and ``SQLINFER_WORKER_MEMORY`` (bytes)
+    bound what one task may take."""
+    timeout = float(os.environ.get(TIMEOUT_VARIABLE) or DEFAULT_TIMEOUT)
+    wanted = prepared.contract.device if device == "auto" else device
+    workers = 1 if wanted.startswith("cuda") else threads or core_count()
+    return IsolatedSession(prepared, device, workers, cache_dir, timeout)

@@ -1,0 +1,96 @@
+"""What every session offers, wherever its kernels run: a stream of batches → a stream of scored batches."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sqlinfer.spec.function import FunctionContract, PreparedFunction
+from sqlinfer.types import arrow_type
+
+if TYPE_CHECKING:
+    from sqlinfer.inference.reader import ScoredReader
+    from sqlinfer.inference.scoring import ErrorBudget
+    from sqlinfer.inference.session import BatchResult
+
+
+class Passes(ABC):
+    """The parts of a session that do not depend on where it runs."""
+
+    prepared: PreparedFunction
+    contract: FunctionContract
+    quarantined = 0
+    """Rows given up because they ended or stopped the process that scored them."""
+
+    @abstractmethod
+    def scorers(self, budget: ErrorBudget, cancelled: Callable[[], bool]) -> Sequence[Any]:
+        """One per worker thread of a pass; each has ``times``."""
+
+    @abstractmethod
+    def run_with(self, scorer: Any, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult: ...
+
+    @abstractmethod
+    def settle_layout(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> None:
+        """Called with the first rows, before they are cut into tasks."""
+
+    @abstractmethod
+    def task_rows(self) -> int:
+        """Rows that one worker takes at a time."""
+
+    def score(
+        self,
+        reader: pa.RecordBatchReader | ScoredReader,
+        arguments: Sequence[str],
+        keep: Sequence[str],
+        *,
+        as_column: str | None = None,
+        error_column: str = "error",
+        max_error_rate: float | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> ScoredReader:
+        """Score a stream. Nothing is read before the result is iterated; the reader is closed with it.
+
+        Args:
+            reader: an Arrow reader, or the stream of another pass.
+            arguments: columns of the stream, in the contract's order.
+            keep: columns handed on unchanged.
+            as_column: one result column of this name (a struct where the contract says so) instead of one per output.
+            max_error_rate: give up when more rows than this fail at runtime (design section 4).
+            on_progress: called by the consumer's thread with the rows done so far.
+        """
+        from sqlinfer.inference.reader import ScoredReader
+
+        return ScoredReader(
+            self,
+            reader,
+            tuple(arguments),
+            tuple(keep),
+            as_column=as_column,
+            error_column=error_column,
+            max_error_rate=max_error_rate,
+            on_progress=on_progress,
+        )
+
+    def score_table(
+        self,
+        table: pa.Table,
+        arguments: Sequence[str] | None = None,
+        keep: Sequence[str] | None = None,
+        *,
+        as_column: str | None = None,
+        error_column: str = "error",
+    ) -> pa.Table:
+        """Score a table in memory. By default arguments are the columns of their names and all columns are kept."""
+        names = arguments or [argument.name for argument in self.contract.arguments]
+        kept = table.column_names if keep is None else keep
+        with self.score(table.to_reader(), names, kept, as_column=as_column, error_column=error_column) as scored:
+            return pa.Table.from_batches(scored, schema=scored.schema)
+
+    def output_fields(self, as_column: str | None) -> list[pa.Field]:
+        fields = [pa.field(output.name, arrow_type(output.data_type)) for output in self.contract.outputs]
+        if as_column is None:
+            return fields
+        return [pa.field(as_column, pa.struct(fields) if self.contract.is_struct else fields[0].type)]
