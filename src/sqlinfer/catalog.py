@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from sqlinfer.adapters.base import Adapter, ShadowDatabase
 from sqlinfer.compiler.calls import Source
 from sqlinfer.compiler.compile import compile_query, may_call, reads, without_predictions
-from sqlinfer.compiler.render import RenderedNode, RenderFlags, render, render_inline
+from sqlinfer.compiler.render import RenderedNode, RenderFlags, external_sql, render, render_inline
 from sqlinfer.errors import AdapterError, CompileError, Location, SqlinferError, did_you_mean
 from sqlinfer.project import Node, Project
-from sqlinfer.relation import Relation
+from sqlinfer.relation import Relation, quote
 from sqlinfer.spec.catalog import Catalog, Column, Table
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Plan
@@ -48,6 +48,8 @@ class ProjectCompiler:
     _tables: dict[Relation, Table] = field(default_factory=dict)
     _functions: dict[str, tuple[Column, ...]] = field(default_factory=dict)
     _shadowed: set[Relation] = field(default_factory=set)
+    _files: dict[str, Relation] = field(default_factory=dict)
+    """External nodes compiled so far: the literal that their ref renders to → their shadow table."""
 
     def compile(self, node: Node, *, limit: int | None = None) -> CompiledNode:
         """The plan of a model against the warehouse and the nodes compiled so far.
@@ -81,13 +83,20 @@ class ProjectCompiler:
         source = Source(rendered.sql, rendered.path, rendered.locate)
         self._look_up(source, rendered)
         catalog = self.catalog()
-        bare = without_predictions(source, catalog)
+        bare = self._without_files(without_predictions(source, catalog))
         try:
             columns = self.shadow.describe(bare)
         except AdapterError as error:
             raise self._explained(error, source, catalog, name, bare) from error
         plan = compile_query(source, catalog, node=name, output=columns, limit=limit)
         return CompiledNode(plan, rendered, columns)
+
+    def _without_files(self, sql: str) -> str:
+        """External nodes of this project by their shadow tables: their files may not be written yet."""
+        for literal, relation in self._files.items():
+            for spelled in (literal, quote(literal[1:-1].replace("''", "'"))):
+                sql = sql.replace(spelled, relation.sql(self.adapter.dialect))
+        return sql
 
     def catalog(self) -> Catalog:
         return Catalog(
@@ -165,6 +174,10 @@ class ProjectCompiler:
         full = self._full(node.relation)
         kind = "view" if node.config.materialized == "view" else "table"
         self._tables[full.folded()] = Table(full, compiled.columns, kind)  # type: ignore[arg-type]
+        if node.config.materialized == "external":
+            literal = external_sql(node, self.project)
+            self._files[literal] = full
+            self._functions[quote(literal[1:-1].replace("''", "'"))] = compiled.columns
         self._shadowed.discard(full.folded())
         self._shadow(full)
 
