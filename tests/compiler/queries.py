@@ -171,7 +171,10 @@ class Writer:
             right, columns = self.source(depth - 1)
             kind = self.pick(["join", "join", "left join", "right join", "full join", "semi join", "anti join", "cross"])
             if kind == "cross":
-                text, scope = f"{text}, {right}" if " join " not in text else f"{text} cross join {right}", scope + columns
+                comma = self.chance(50)
+                text, scope = f"{text}{', ' if comma else ' cross join '}{right}", scope + columns
+                if comma:  # a join after it would not see what stands before it
+                    break
                 continue
             both = scope + columns
             condition = self.boolean(both, depth)

@@ -14,11 +14,13 @@ from sqlinfer.compiler.analyse import (
     and_all,
     flat_conjuncts,
     has_calls,
+    inner_aliases,
     is_aggregate,
     is_aggregated,
     own_calls,
     replace_top_down,
     sources,
+    tables_of,
     text,
     walk_own,
 )
@@ -48,6 +50,17 @@ def level_of(call: PredictCall, select: exp.Select) -> int:
     if select.args.get("qualify") or _touches_window(call, select):
         return WINDOWS
     return base
+
+
+def levels_of(select: exp.Select) -> dict[str, int]:
+    """The level of each distinct call: what one occurrence needs early, the others read too."""
+    names = set(sources(select))
+    found: dict[str, int] = {}
+    for call in own_calls(select):
+        if tables_of(call) - inner_aliases(call) <= names:  # a call over outer columns only is the outer query's
+            identity = text(call)
+            found[identity] = min(level_of(call, select), found.get(identity, WINDOWS))
+    return found
 
 
 def is_under_aggregate(call: exp.Expr, stop: exp.Expr) -> bool:
@@ -110,7 +123,8 @@ def lift_windows(select: exp.Select, alias: str) -> exp.Select:
         if select.args.get(key):
             inner.set(key, _copied(select.args[key]))
     columns = _Columns(alias)
-    below_calls = {text(c) for c in own_calls(select) if level_of(c, select) != WINDOWS}
+    levels = levels_of(select)
+    below_calls = {identity for identity, level in levels.items() if level != WINDOWS}
     names = set(sources(select))
 
     def above(node: exp.Expr) -> exp.Expr | None:
@@ -123,7 +137,7 @@ def lift_windows(select: exp.Select, alias: str) -> exp.Select:
         return None
 
     qualify = flat_conjuncts(select.args.get("qualify"))
-    late = [c for c in qualify if any(level_of(p, select) == WINDOWS for p in own_calls(c))]
+    late = [c for c in qualify if any(levels.get(text(p)) == WINDOWS for p in own_calls(c))]
     early = and_all(c for c in qualify if c not in late)
     outer = _outer(select, above, late, without=("qualify",))
     if early is not None:

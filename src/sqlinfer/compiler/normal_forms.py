@@ -17,12 +17,15 @@ def before_names(query: exp.Query, source: Source) -> None:
     _columns_function(query, source)
     _group_by_all(query)
     _values_columns(query)
+    for select in query.find_all(exp.Select):
+        _comma_groups(select)
 
 
 def after_names(query: exp.Query) -> None:
     """What reads better once they are."""
     _unique_ctes(query, {}, set())
     _unique_aliases(query)
+    _joins_in_parentheses(query)
     _inline_named_windows(query)
 
 
@@ -62,6 +65,49 @@ def _columns_function(query: exp.Query, source: Source) -> None:
                 hint="name the columns, or use * in a CTE",
                 location=source.locate(node),
             )
+
+
+def _comma_groups(select: exp.Select) -> None:
+    """``a, b full join c`` is a × (b full join c), while sqlglot's list of joins reads from left to right."""
+    joins = list(select.args.get("joins") or [])
+    commas = [i for i, j in enumerate(joins) if set(k for k, v in j.args.items() if v) == {"this"}]
+    if not commas or not any(j.side in ("RIGHT", "FULL") or j.method for j in joins[commas[0] :]):
+        return
+    kept = joins[: commas[0]]
+    for start, stop in zip(commas, [*commas[1:], len(joins)], strict=True):
+        comma, group = joins[start], joins[start + 1 : stop]
+        if group and isinstance(comma.this, (exp.Table, exp.Subquery)):
+            comma.this.set("joins", [*(comma.this.args.get("joins") or []), *group])
+            comma.set("this", exp.Subquery(this=comma.this))
+            comma.set("kind", "CROSS")
+            group = []
+        kept += [comma, *group]
+    select.set("joins", kept)
+
+
+def _joins_in_parentheses(query: exp.Query) -> None:
+    """``a join (b join c on …)`` → a join with a derived table of the columns that are read of b and c."""
+    nested = [n for n in query.find_all(exp.Subquery) if isinstance(n.this, (exp.Table, exp.Subquery))]
+    for number, node in enumerate(reversed(nested), 1):
+        owner = node.find_ancestor(exp.Select)
+        if owner is None or not isinstance(node.parent, (exp.From, exp.Join)) or node.alias:
+            continue
+        first = node.this
+        joins = first.args.get("joins") or []
+        first.set("joins", None)
+        names = {first.alias_or_name, *(j.this.alias_or_name for j in joins)}
+        inner = exp.Select()
+        inner.set("from_", exp.From(this=first))
+        inner.set("joins", joins)
+        alias = f"_nested{number}"
+        node.set("this", None)
+        outside = [c for c in owner.find_all(exp.Column) if c.table in names]
+        columns = {key: f"c{i}" for i, key in enumerate(dict.fromkeys((c.table, c.name) for c in outside), 1)}
+        for column in outside:
+            column.replace(exp.column(columns[column.table, column.name], table=alias, quoted=True))
+        read = [exp.alias_(exp.column(n, table=t, quoted=True), c, quoted=True) for (t, n), c in columns.items()]
+        inner.set("expressions", read or [exp.alias_(exp.Literal.number(1), "_", quoted=True)])
+        node.replace(inner.subquery(alias, copy=False))
 
 
 def _values_columns(query: exp.Query) -> None:

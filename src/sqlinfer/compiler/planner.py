@@ -22,7 +22,7 @@ from sqlinfer.compiler.analyse import (
     walk_own,
 )
 from sqlinfer.compiler.calls import PredictCall
-from sqlinfer.compiler.layers import GROUPS, WINDOWS, level_of, lift_aggregates, lift_windows
+from sqlinfer.compiler.layers import GROUPS, WINDOWS, levels_of, lift_aggregates, lift_windows
 from sqlinfer.compiler.pins import Pins, column_names, is_recursive
 from sqlinfer.compiler.sites import Site, filters, ordered_conjuncts, sites
 from sqlinfer.compiler.stages import Builder, Layer, column_type
@@ -102,8 +102,7 @@ class Planner:
         joins.predicates_to_where(select)
         if joins.needs_pairs(select):
             return self.visit(joins.pairs(select, self.builder, self.pins))
-        names = set(sources(select))  # a call over outer columns only is the outer query's
-        levels = {level_of(c, select) for c in own_calls(select) if tables_of(c) - inner_aliases(c) <= names}
+        levels = set(levels_of(select).values())
         if WINDOWS in levels and is_aggregated(select):
             return self._split(lift_aggregates(select, self.builder.alias("g")))
         if WINDOWS in levels:

@@ -148,13 +148,14 @@ class World:
         keys = ", ".join(f'"{c.key}"::varchar as "{c.key}"' for c in stage.calls if c.key)
         replaced = f" replace ({keys})" if keys else ""
         rows = self.planned.sql(f"select *{replaced} from {stage.relation.sql()}").to_arrow_table()
-        scored = rows.select(list(stage.columns))
-        for call in stage.calls:
-            values = self._values(call, rows, seen, statuses)
-            scored = scored.append_column(call.output, pa.array(values, self._arrow(call)))
-        self.planned.register("_scored", scored)
-        self.planned.execute(f"create table {stage.scored.sql()} as select * from _scored")
-        self.planned.unregister("_scored")
+        outputs = {c.output: pa.array(self._values(c, rows, seen, statuses), self._arrow(c)) for c in stage.calls}
+        self.planned.register("_outputs", pa.table(outputs))
+        kept = "".join(f"_stage.{_quoted(c)}, " for c in stage.columns)
+        self.planned.execute(
+            f"create table {stage.scored.sql()} as select {kept}_outputs.* "
+            f"from {stage.relation.sql()} _stage positional join _outputs"
+        )
+        self.planned.unregister("_outputs")
 
     def _values(self, call: Call, rows: pa.Table, seen: dict[str, set[Row]], statuses: dict[str, int]) -> list[Any]:
         implementation = self.functions[call.function].implementation
@@ -211,6 +212,10 @@ def _check_row(call: Call, arguments: Row, key: object, status: str | None, *, m
         assert status is None or status in (SKIPPED, NULL_INPUT) or status.startswith((CAST_ERROR, "null_error:"))
 
 
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def freeze(value: Any) -> Any:
     """A hashable, comparable form: floats rounded, NaN equal to itself, 1 and 1.0 alike."""
     if isinstance(value, bool) or value is None:
@@ -242,8 +247,9 @@ def difference(world: World, sql: str, strategy: Strategy, *, ordered: bool, ref
     return compare(outcome, expected, ordered=ordered)
 
 
-def compare(outcome: Outcome, expected: Expected, *, ordered: bool) -> str | None:
-    if outcome.types != expected.types:
+def compare(outcome: Outcome, expected: Expected, *, ordered: bool, typed: bool = True) -> str | None:
+    """What differs, or None; ``typed``: column types too."""
+    if typed and outcome.types != expected.types:
         return f"types {outcome.types}, expected {expected.types}"
     got = [freeze(r) for r in outcome.rows] if ordered else multiset(outcome.rows)
     want = [freeze(r) for r in expected.rows] if ordered else multiset(expected.rows)

@@ -42,3 +42,9 @@ select * from (select id, f(x) p from t) a join (select id, f(y) q from t) b2 us
 select t.id, u.uid from t join u on t.k = u.k and (f(t.x) > 3 or u.z > 6);
 select t.id, u.g from t join u on lab(t.g) = lab(u.g);
 select t1.id, f(t1.x) from t t1 join t t2 on t1.id = t2.id + 1 join t t3 on t3.id = t2.id where f(t3.x) > f(t1.x)
+;
+select q1.id, f(q3.z) p from t q1 cross join (u q2 full join w q3 on q2.z = q3.z);
+select q1.id, f(q3.z) p, q2.uid from t q1, u q2 full join w q3 on q2.z = q3.z;
+select t.id, u.uid, w.v from t left join (u join w on u.k = w.k and f(w.v) > 2) on t.k = u.k where f(t.x) > 1;
+select * from (select * from t join u on t.id = u.uid) q where f(x) > f(z);
+select q.g_1, f(q.z) from (select * from t join u using (k)) q where q.g = 'a'
