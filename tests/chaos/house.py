@@ -77,7 +77,9 @@ class House:
         house.write("sqlinfer_project.yml", "name: house\nprofile: house\n")
         profile = "house:\n  target: dev\n  outputs:\n    dev: {type: duckdb, path: wh.duckdb}\n"
         house.write("profiles.yml", profile)
-        house.write("models/sources.yml", "sources:\n  - name: erp\n    schema: main\n    tables: [{name: customers}]\n")
+        house.write(
+            "models/sources.yml", "sources:\n  - name: erp\n    schema: main\n    tables: [{name: customers}]\n"
+        )
         for name, sql in (models or MODELS).items():
             house.write(f"models/{name}.sql", sql)
         for name, depth in (("deep", layers), ("shallow", 6)):

@@ -42,7 +42,7 @@ def main(database: str, stop: str, *nodes: str) -> None:
             continue
         seen += more
         mixed += wrong
-        time.sleep(0.15)
+        time.sleep(0.3)
     print(json.dumps({"seen": seen, "mixed": mixed}))
 
 

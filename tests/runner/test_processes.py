@@ -78,14 +78,16 @@ def test_a_reader_at_publication_delays_it_and_retry_publishes_without_scoring(n
 
 
 def test_a_second_run_leaves_at_once_naming_the_holder(night: Night) -> None:
-    running = job(night, "one", "2")
+    running = job(night, "one", "30")
     assert running.stdout is not None
     running.stdout.readline()
     second = outcome(job(night, "two"))
+    running.kill()
+    running.communicate()
     assert second["status"] == "refused"
     assert f"process {running.pid}" in second["message"]
     assert "run one" in second["message"]
-    assert outcome(running)["status"] == "success"
+    assert outcome(job(night, "three"))["status"] == "success"
 
 
 @pytest.mark.parametrize(

@@ -20,19 +20,22 @@ from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.catalog import CompiledNode, ProjectCompiler
 from sqlinfer.compiler.render import render_test
 from sqlinfer.errors import SqlinferError
-from sqlinfer.jobs import artifacts, tuning
+from sqlinfer.inference.preload import preload
+from sqlinfer.jobs import artifacts, crashfile, reads, tuning
 from sqlinfer.jobs.events import Event, JobStarted
 from sqlinfer.jobs.functions import Contracts, Functions, cache_dir
 from sqlinfer.jobs.loop import Loop
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import DataTest, Project
 from sqlinfer.relation import Relation
+from sqlinfer.runner import deaths
 from sqlinfer.runner.audit_tables import run_tests
 from sqlinfer.runner.environment import RunEnvironment, now_utc
 from sqlinfer.runner.events import NodeFinished, NodeStarted, Warned
 from sqlinfer.runner.node import retry_publication, run_node
 from sqlinfer.runner.results import NodeResult, RunResult
 from sqlinfer.runner.seed import seed
+from sqlinfer.spec.function import PreparedFunction
 from sqlinfer.version import __version__
 
 
@@ -56,7 +59,11 @@ class Night:
         if self.options.memory_limit:
             limit = {"memory_limit": tuning.database_memory(self.options.memory_limit)}
             config["settings"] = {**(config.get("settings") or {}), **limit}
-        self.adapter = open_adapter(profile.type, config, self.project.root)
+        self.adapter = open_adapter(profile.type, config, self.project.root).limited_to(reads.of_project(self.project))
+
+    def allow(self, sql: str) -> None:
+        """The files that SQL from outside of the project (``--inline``, Python) names may be read, too."""
+        self.adapter = self.adapter.limited_to(reads.of_project(self.project, sql))
 
     def warn(self, messages: Iterable[str]) -> None:
         for message in messages:
@@ -78,6 +85,11 @@ class Night:
             finally:
                 self._claim = None
 
+    def preload(self) -> None:
+        """Import what scoring needs while the warehouse's catalog is read."""
+        if self.project.functions:
+            preload()
+
     @contextmanager
     def compiler(self) -> Iterator[ProjectCompiler]:
         contracts = Contracts(self.functions)
@@ -86,14 +98,26 @@ class Night:
             yield opened
 
     def environment(self, workspace: Any) -> RunEnvironment:
-        session = partial(
-            inference.open_session, threads=self.options.threads, cache_dir=cache_dir(self.project)
-        )  # fmt: skip
+        how: dict[str, Any] = {"threads": self.options.threads, "cache_dir": cache_dir(self.project)}
+
+        def isolation(prepared: PreparedFunction) -> str:
+            config = self.project.functions.get(prepared.contract.name)
+            return config.isolation if config else "auto"
+
+        def session(prepared: PreparedFunction) -> Any:
+            always = isolation(prepared) == "process"
+            return (inference.open_isolated if always else inference.open_session)(prepared, **how)
+
+        def isolated(prepared: PreparedFunction) -> Any:
+            never = isolation(prepared) == "thread"
+            return (inference.open_session if never else inference.open_isolated)(prepared, **how)
+
         return RunEnvironment(
             workspace=workspace,
             run_id=self.run_id,
             functions=self.functions,
             session_factory=session,
+            isolated_factory=isolated,
             emit=self.emit,
             cancel=self.cancel,
             version=__version__,
@@ -173,11 +197,16 @@ def opened(night: Night) -> Iterator[RunEnvironment]:
     """The exclusive workspace of the target. Raises StoreError where another run holds it."""
     with night.claimed() as claim, night.adapter.workspace(night.run_id, claim) as workspace:
         workspace.cancel = night.cancel
+        evidence = night.project.target_path / f"crash-{night.project.profile.target}.txt"
+        if crashfile.crashed(evidence):
+            deaths.blame_crash(workspace)
         night.warn(workspace.warnings)
-        yield night.environment(workspace)
+        with crashfile.watched(evidence):
+            yield night.environment(workspace)
 
 
 def run_models(night: Night, models: Sequence[str], loop: Loop, result: RunResult) -> RunResult:
+    night.preload()
     with night.compiler() as compiler:
         compiled = compile_nodes(compiler, models, night.project)
     artifacts.save_compiled(night, compiled)

@@ -16,8 +16,6 @@ from sqlinfer.runner.store import StoreTable, count
 from sqlinfer.spec.plan import Plan
 
 _REFS = Relation("refs", META, SIDE)
-_ALWAYS = 1_000_000
-"""Stores below this are compacted exactly; above it only when rows must be left over."""
 
 
 def _keys_table(node: str, store: str) -> Relation:
@@ -75,13 +73,12 @@ def _compact_one(work: Workspace, node: str, store: StoreTable, keys: str) -> No
         work.execute(f"CREATE OR REPLACE TABLE {own.sql()} AS SELECT DISTINCT input_key FROM ({keys})")
     if not all(is_full for _, is_full in others) or not _all_known(work, store, (name for name, _ in others)):
         return
-    kept = count(work, store.relation)
-    used = int(work.rows(f"SELECT count(*) FROM ({keys})")[0][0])
-    if kept > _ALWAYS and kept <= used:
-        return
     union = " UNION ALL ".join(
         [keys, *(f"SELECT input_key FROM {_keys_table(name, store.name).sql()}" for name, _ in others)]
     )
+    # Every key in use is in the store, so equal numbers mean that none is left over.
+    if count(work, store.relation) == int(work.rows(f"SELECT count(DISTINCT input_key) FROM ({union})")[0][0]):
+        return
     work.execute(
         f"DELETE FROM {store.relation.sql()} AS s WHERE NOT EXISTS "
         f"(SELECT 1 FROM ({union}) AS u WHERE u.input_key = s.input_key)"

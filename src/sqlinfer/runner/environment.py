@@ -72,6 +72,8 @@ class RunEnvironment:
     functions: Mapping[str, PreparedFunction]
     """By name, pinned for the whole run."""
     session_factory: SessionFactory
+    isolated_factory: SessionFactory | None = None
+    """The same in worker processes; used for a function that ended a run."""
     emit: Emit = ignore
     cancel: threading.Event = field(default_factory=threading.Event)
     """Set by the caller's signal handler; the chunk loop stops after the chunk in hand."""

@@ -1,7 +1,8 @@
-"""``materialized: external``: a query's rows as one Parquet file, written beside and renamed. Goes through Arrow."""
+"""``materialized: external``: a query's rows as one Parquet file, written beside its place and renamed into it."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sqlinfer.adapters.base import Workspace
@@ -9,16 +10,26 @@ from sqlinfer.errors import RunError
 from sqlinfer.project import Node
 
 
-def write_external(work: Workspace, sql: str, node: Node) -> int:
-    """The number of rows written."""
-    import pyarrow.parquet as pq
+def location(node: Node) -> str:
+    """Where the file goes.
 
+    Raises:
+        RunError: there is no location, or a format that is not supported.
+    """
     if not node.config.location:
         raise RunError(f"{node.name} is external and has no location", hint="location: exports/scores.parquet")
     if node.config.format != "parquet":
         raise RunError(f"external format {node.config.format} is not supported", hint="format: parquet")
-    target = Path(node.config.location)
+    return str(node.config.location)
+
+
+def write_beside(work: Workspace, sql: str, target: Path) -> tuple[Path, int]:
+    """The rows of ``sql`` on disk next to ``target``, through Arrow; the path and the number of rows."""
+    import pyarrow.parquet as pq
+
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}.*.tmp"):
+        left.unlink()  # of a run that was killed
     beside = target.with_name(f".{target.name}.{work.run_id}.tmp")
     rows = 0
     try:
@@ -26,7 +37,21 @@ def write_external(work: Workspace, sql: str, node: Node) -> int:
             for batch in reader:
                 writer.write_batch(batch)
                 rows += batch.num_rows
-        beside.replace(target)
-    finally:
+        _sync(beside)
+    except BaseException:
         beside.unlink(missing_ok=True)
-    return rows
+        raise
+    return beside, rows
+
+
+def put_in_place(beside: Path, target: Path) -> None:
+    beside.replace(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

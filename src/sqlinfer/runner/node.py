@@ -16,7 +16,7 @@ from sqlinfer.runner.compaction import compact
 from sqlinfer.runner.datatests import Audit, needs_warehouse, refuse_failed, run_test
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import NodeFinished, NodeStarted, Publishing, Warned
-from sqlinfer.runner.external import write_external
+from sqlinfer.runner.external import location
 from sqlinfer.runner.lineage import with_lineage
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.results import NodeResult, Timing
@@ -94,17 +94,17 @@ def _timeout(node: Node, env: RunEnvironment) -> float:
 
 def _run_plain(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progress: _Progress) -> None:
     """A node without predict: its SQL runs in the warehouse, tests included, in the one transaction."""
-    if node.config.materialized == "external":
-        with env.workspace.warehouse():
-            progress.rows = write_external(env.workspace, plan.result.sql, node)
-        return
+    external = location(node) if node.config.materialized == "external" else None
 
     def audit(target: Relation) -> None:
         progress.tests = tuple(run_test(env.workspace, _audit(test, target, None, env)) for test in node.tests)
         refuse_failed(progress.tests)
 
     how = materialization(node, env, is_slice)
-    wanted = Publication(node.unique_id, node.name, env.run_id, how, plan.result.sql, progress.started_at)
+    wanted = Publication(
+        node.unique_id, node.name, env.run_id, how, plan.result.sql, progress.started_at, location=external,
+        reads_warehouse=True,
+    )  # fmt: skip
     began = perf_counter()
     rows = publication.publish(env, wanted, _timeout(node, env), audit if node.tests else None)
     progress.rows = None if how.kind == "view" else rows
@@ -131,10 +131,7 @@ def _run_scored(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, pro
             env.emit(Warned(node.unique_id, f"{test.unique_id}: {test.message}"))
     refuse_failed(progress.tests, result, work.place)
     env.stop_if_cancelled()
-    if node.config.materialized == "external":
-        progress.rows = write_external(work, f"FROM {result.sql()}", node)
-    else:
-        _publish(plan, node, env, is_slice, progress)
+    _publish(plan, node, env, is_slice, progress)
     began = perf_counter()
     compact(env, plan, is_slice=is_slice)
     staging.clear(work, plan)
@@ -176,6 +173,7 @@ def _publish(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progre
     wanted = Publication(
         node.unique_id, plan.node, env.run_id, materialization(node, env, is_slice), f"SELECT * FROM {staged.sql()}",
         progress.started_at, progress.counts, _functions(plan), progress.counts.errors > 0,
+        location(node) if node.config.materialized == "external" else None,
     )  # fmt: skip
     publication.remember(env.workspace, wanted)
     env.emit(Publishing(node.unique_id, str(node.relation)))

@@ -6,8 +6,10 @@ A publication is written down in the side file first, so that ``retry`` can do i
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlinfer.adapters.base import META, SIDE, Materialization, Workspace
@@ -15,6 +17,7 @@ from sqlinfer.errors import DatabaseLocked, PublicationError
 from sqlinfer.relation import Relation
 from sqlinfer.runner import errorlog
 from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.external import put_in_place, write_beside
 from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.spec.plan import Counts
 
@@ -39,6 +42,9 @@ class Publication:
     counts: Counts = field(default_factory=Counts)
     functions: tuple[str, ...] = ()
     has_errors: bool = False
+    location: str | None = None
+    """A Parquet file instead of a relation; the run record still goes into the database."""
+    reads_warehouse: bool = False
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=lambda value: value.isoformat())
@@ -90,20 +96,33 @@ def publish(env: RunEnvironment, publication: Publication, timeout: float, audit
         PublicationError: the database stayed held for ``timeout`` seconds, or a newer run has published.
     """
     work = env.workspace
+    file = _write_file(work, publication)
     try:
         with work.publishing(timeout):
-            rows = _write(env, publication, audit)
+            rows = _write(env, publication, audit, file)
             fail_point("before_publish_commit")
+            if file is not None:
+                put_in_place(file[0], Path(str(publication.location)))
     except DatabaseLocked as error:
         raise PublicationError(
             f"scored, not published: {error.message} (waited {timeout:g} s)",
             hint="`sqlinfer retry` publishes without scoring again",
         ) from error
+    finally:
+        if file is not None:
+            file[0].unlink(missing_ok=True)
     fail_point("after_publish_commit")
     return rows
 
 
-def _write(env: RunEnvironment, publication: Publication, audit: Any) -> int:
+def _write_file(work: Workspace, publication: Publication) -> tuple[Path, int] | None:
+    if publication.location is None:
+        return None
+    with work.warehouse() if publication.reads_warehouse else nullcontext():
+        return write_beside(work, publication.sql, Path(publication.location))
+
+
+def _write(env: RunEnvironment, publication: Publication, audit: Any, file: tuple[Path, int] | None) -> int:
     work, target = env.workspace, publication.how.target
     runs = replace(target, name=RUNS).sql()
     if target.schema:
@@ -118,7 +137,7 @@ def _write(env: RunEnvironment, publication: Publication, audit: Any) -> int:
         return int(known[0][1] or 0)  # committed before a kill: nothing is left to do
     if known:
         raise PublicationError(f"a newer run ({known[0][0]}) has published {target} already; nothing was changed")
-    rows = work.materialize(publication.how, publication.sql)
+    rows = work.materialize(publication.how, publication.sql) if file is None else file[1]
     if audit is not None:
         audit(target)
     _publish_errors(work, publication)

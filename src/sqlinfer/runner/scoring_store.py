@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlinfer.adapters.base import SIDE, STAGE
 from sqlinfer.errors import RunError, StoreError
 from sqlinfer.relation import Relation, quote
-from sqlinfer.runner import errorlog
+from sqlinfer.runner import deaths, errorlog
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import Progress
 from sqlinfer.runner.failpoints import fail_point
@@ -94,7 +94,7 @@ def _score_rows(
     sql = f"SELECT {names} FROM {stage.relation.sql()}{where}"
     known, done, valid = count(env.workspace, store.relation), 0, 0
     with (
-        env.session_factory(prepared) as session,
+        deaths.opened_session(env, node, prepared, known) as session,
         env.workspace.reader(sql, env.read_rows(prepared.contract)) as reader,
         session.score(
             reader, call.arguments, (call.key,), as_column=RESULT, error_column=ERROR,
@@ -139,6 +139,7 @@ def _append(env: RunEnvironment, store: StoreTable, rows: pa.Table, known: int) 
     with work.transaction():
         untouched = count(work, store.relation) == known
         work.insert(store.append(env.run_id, guarded=not untouched), rows)
+        deaths.advance(work, store.contract, known + rows.num_rows)
         fail_point("before_append_commit")
     return count(work, store.relation)
 

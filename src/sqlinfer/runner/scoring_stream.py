@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlinfer.adapters.base import SIDE, STAGE
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, quote
-from sqlinfer.runner import errorlog
+from sqlinfer.runner import deaths, errorlog
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import Progress
 from sqlinfer.runner.failpoints import fail_point
@@ -50,8 +50,8 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
     rows = 0
     with ExitStack() as stack:
         sessions = {
-            call.digest: stack.enter_context(env.session_factory(env.function(call.function, call.digest)))
-            for call in work.calls
+            prepared.contract.digest: stack.enter_context(deaths.opened_session(env, work.node, prepared))
+            for prepared in dict.fromkeys(env.function(call.function, call.digest) for call in work.calls)
         }
         contracts = [env.function(call.function, call.digest).contract for call in work.calls]
         reader = stack.enter_context(env.workspace.reader(work.source, env.read_rows(*contracts)))
@@ -125,6 +125,8 @@ def _write(env: RunEnvironment, work: StreamPass, table: Relation, chunk: pa.Tab
         for position, rows in enumerate(bad):
             if rows is not None:
                 _record(env, work, position, rows)
+        for call in work.calls:
+            deaths.advance(env.workspace, env.function(call.function, call.digest).contract, tallies[0].rows)
         fail_point("before_append_commit")
 
 

@@ -1,0 +1,36 @@
+"""Evidence of a crash in native code: faulthandler writes to a file that an orderly end removes."""
+
+from __future__ import annotations
+
+import faulthandler
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+def crashed(path: Path) -> bool:
+    """Whether the last run ended by a segmentation fault or its like."""
+    with suppress(OSError):
+        return path.stat().st_size > 0
+    return False
+
+
+@contextmanager
+def watched(path: Path) -> Iterator[None]:
+    """Leaves faulthandler alone where somebody (a test runner, a debugger) uses it already."""
+    if faulthandler.is_enabled():
+        yield
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError:
+        yield
+        return
+    with file:
+        faulthandler.enable(file, all_threads=False)
+        try:
+            yield
+        finally:
+            faulthandler.disable()
+    path.unlink(missing_ok=True)
