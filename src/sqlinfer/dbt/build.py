@@ -226,6 +226,15 @@ def _save(mixed: Mixed) -> None:
     shutil.copyfile(mixed.manifest.path, mixed.home.target_path / "manifest.json")
 
 
+def newer_run(home: DbtHome) -> dict[str, Any] | None:
+    """The last ``sqlinfer run --dbt``, where it is newer than the last mixed build (whose layers write there too)."""
+    ours, mixed = home.private / "run_results.json", home.target_path / "run_results.json"
+    last = executor.last_run(home)
+    if last is None or (mixed.is_file() and mixed.stat().st_mtime > ours.stat().st_mtime):
+        return None
+    return last
+
+
 def remaining(home: DbtHome) -> tuple[list[str], list[str]]:
     """Of the last mixed build: its flags, and the unique_ids that did not succeed.
 

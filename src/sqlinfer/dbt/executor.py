@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlinfer.catalog import CompiledNode
 from sqlinfer.dbt.command import Dbt, dbt_for, selection_flags
 from sqlinfer.dbt.contract import enforce
+from sqlinfer.dbt.home import DbtHome
 from sqlinfer.dbt.project import check_compiled, home_of, load_project, profile_of
 from sqlinfer.errors import SqlinferError
-from sqlinfer.jobs import artifacts, planning
+from sqlinfer.jobs import artifacts, planning, retrying
 from sqlinfer.jobs import night as nights
 from sqlinfer.jobs.events import Event
 from sqlinfer.jobs.loop import Loop
@@ -24,7 +26,7 @@ from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import Project
 from sqlinfer.project.selectors import resolve
 from sqlinfer.runner.environment import now_utc
-from sqlinfer.runner.results import NodeResult, RunResult
+from sqlinfer.runner.results import RunResult
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,23 +86,66 @@ def run(
     return execute(job, options, on_event, cancel)
 
 
-def execute(job: Job, options: RunOptions, on_event: Listener | None, cancel: threading.Event | None,
-            args: Mapping[str, object] | None = None) -> RunResult:  # fmt: skip
-    night = Night(job.project, options, on_event or (lambda _: None), cancel or threading.Event())
+def execute(job: Job, options: RunOptions, on_event: Listener | None, cancel: threading.Event | None) -> RunResult:
+    night = _night(job.project, options, on_event, cancel)
     night.warn(job.warnings)
     if not job.ids:
         night.warn(["no prediction node is selected: nothing to do"])
-    nights.announce(night, len(job.ids))
-    given = {**options.as_args("run"), **(args or {}), "nodes": list(job.ids), "dbt": True}
-    result = RunResult(night.run_id, now_utc(), args=given)
+    with night.claimed():
+        return _work(night, job.ids)
+
+
+def _night(project: Project, options: RunOptions, on_event: Listener | None, cancel: threading.Event | None) -> Night:
+    """Files that dbt's compiled SQL reads are allowed like those of our own models, whose text names them itself."""
+    night = Night(project, options, on_event or (lambda _: None), cancel or threading.Event())
+    night.allow("\n".join(node.compiled for node in project.nodes.values() if node.compiled))
+    return night
+
+
+def _work(night: Night, ids: Sequence[str]) -> RunResult:
+    nights.announce(night, len(ids))
+    args = {**night.options.as_args("run"), "nodes": list(ids), "dbt": True}
+    result = RunResult(night.run_id, now_utc(), args=args)
     loop = Loop(
-        parents={key: node.depends_on for key, node in job.project.nodes.items()}, emit=night.emit,
-        save=partial(artifacts.save_results, job.project), cancelled=night.cancel.is_set, fail_fast=options.fail_fast,
+        parents={key: node.depends_on for key, node in night.project.nodes.items()}, emit=night.emit,
+        save=partial(artifacts.save_results, night.project), cancelled=night.cancel.is_set,
+        fail_fast=night.options.fail_fast,
     )  # fmt: skip
     loop.save(result)
-    if job.ids:
-        result = _score(night, job.ids, loop, result)
+    if ids:
+        result = _score(night, ids, loop, result)
     loop.save(result)
+    return result
+
+
+def last_run(home: DbtHome) -> dict[str, Any] | None:
+    """run_results.json of the last ``sqlinfer run --dbt``."""
+    try:
+        content = json.loads((home.private / "run_results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return dict(content) if content.get("args", {}).get("dbt") else None
+
+
+def retry(
+    options: RunOptions,
+    last: Mapping[str, Any],
+    *,
+    on_event: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> RunResult:
+    """Publish what the last run scored and could not publish, then score what it did not finish."""
+    left = retrying.remaining(last)
+    before = retrying.as_before(options, last["args"])
+    job = load(replace(before, select=tuple(uid.split(".")[2] for uid in left)))
+    night = _night(job.project, before, on_event, cancel)
+    with night.claimed():
+        published = nights.publish_pending(night, RunResult(night.run_id, now_utc(), args=last["args"]))
+        done = {item.unique_id for item in published.results if item.ok}
+        result = _work(night, [uid for uid in job.ids if uid in left and uid not in done])
+        for item in published.results:
+            result = result.with_result(item, result.elapsed)
+        artifacts.save_results(night.project, result)
     return result
 
 
@@ -136,7 +181,7 @@ def preview(options: RunOptions, node: str, *, manifest: Path | None = None, lim
             on_event: Listener | None = None) -> pa.Table:  # fmt: skip
     """The first rows of a prediction node; nothing is published."""
     job = load(options if manifest else replace(options, select=(node,)), manifest)
-    night = Night(_by_name(job.project), options, on_event or (lambda _: None), threading.Event())
+    night = _night(_by_name(job.project), options, on_event, None)
     return planning.preview_rows(night, node, None, None if limit < 0 else limit, None)
 
 
@@ -144,7 +189,3 @@ def _by_name(project: Project) -> Project:
     """``Project.node`` finds the nodes of the root package; those of packages are found by their own name too."""
     extra = {f"model.{project.name}.{node.name}": node for node in project.nodes.values() if node.compiled is not None}
     return replace(project, nodes={**project.nodes, **extra})
-
-
-def skipped(ids: Sequence[str], reason: str) -> tuple[NodeResult, ...]:
-    return tuple(NodeResult(uid, "skipped", message=reason) for uid in ids)

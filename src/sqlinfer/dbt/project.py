@@ -109,11 +109,14 @@ def _column(column: Mapping[str, Any]) -> ColumnInfo:
 
 
 def _plain_config(node: Mapping[str, Any]) -> NodeConfig:
+    """dbt-duckdb's external nodes are views over files, which our own connection must be allowed to read."""
     config = node.get("config") or {}
-    kind = config.get("materialized")
-    return NodeConfig(
-        materialized=cast(Materialized, kind if kind in _PLAIN else "table"), tags=tuple(config.get("tags") or ())
-    )
+    kind, location = config.get("materialized"), None
+    if kind == "external":
+        location = str(config.get("location") or f"{node.get('alias') or node['name']}.parquet")
+    elif kind not in _PLAIN:
+        kind = "table"
+    return NodeConfig(materialized=cast(Materialized, kind), tags=tuple(config.get("tags") or ()), location=location)
 
 
 def _config(node: Mapping[str, Any], path: Path) -> NodeConfig:

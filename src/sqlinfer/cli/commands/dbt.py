@@ -44,7 +44,10 @@ def build(words: tuple[str, ...]) -> int:
 @command.command("retry", context_settings=_PASSED_ON)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[DBT FLAGS]…")
 def retry(words: tuple[str, ...]) -> int:
-    """Continue the last `sqlinfer dbt build`: what failed, was skipped or never started."""
+    """Continue the last `sqlinfer dbt build` or `sqlinfer run --dbt`: what failed, was skipped or never started.
+
+    What was scored and could not be published is published without scoring again.
+    """
     return _mixed(words, retry=True)
 
 
@@ -53,18 +56,25 @@ def _mixed(words: tuple[str, ...], *, retry: bool) -> int:
 
     from sqlinfer.cli.console import job
     from sqlinfer.dbt import build as builds
+    from sqlinfer.dbt import executor
     from sqlinfer.dbt.flags import split
     from sqlinfer.dbt.home import find_home, read_home
 
-    given = split(words).value("--project-dir")
-    root = Path(given) if given else find_home(Path.cwd())
+    given = split(words)
+    folder = given.value("--project-dir")
+    root = Path(folder) if folder else find_home(Path.cwd())
     before = click.get_current_context().find_root().params
     flags = Flags(**{name: value for name, value in before.items() if name in COMMON})
     only = None
-    if retry:
-        earlier, only = builds.remaining(read_home(root, None, os.environ))
-        words = (*earlier, *words)
     with job(flags, "dbt build") as console:
+        if retry:
+            home = read_home(root, None, os.environ)
+            last = builds.newer_run(home)
+            if last is not None:
+                options = given.options(root)
+                return console.finish(executor.retry(options, last, on_event=console.on_event, cancel=console.cancel))
+            earlier, only = builds.remaining(home)
+            words = (*earlier, *words)
         mixed = builds.build(
             words, root, on_event=console.on_event, cancel=console.cancel, say=console.line, only=only
         )  # fmt: skip
