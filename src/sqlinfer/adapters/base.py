@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sqlinfer.relation import Relation
@@ -47,6 +48,19 @@ class Materialization:
     full_refresh: bool = False
     description: str = ""
     column_descriptions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """Files that the project's own SQL reads; a warehouse that reads files by itself opens no others."""
+
+    files: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
+    anything: bool = False
+    """URLs, and names that are only known once SQL is rendered."""
+
+
+ANYTHING = Reads(anything=True)
 
 
 class Workspace(Protocol):
@@ -134,6 +148,9 @@ class Adapter(Protocol):
     dialect: str
     default: Relation
     """Database and schema for unqualified names (``name`` is empty)."""
+
+    def limited_to(self, reads: Reads) -> Adapter:
+        """The same warehouse with no more access to files than this; one that reads none is returned as it is."""
 
     def list_relations(self) -> tuple[Table, ...]:
         """Every table and view with its kind; ``columns`` is left empty."""

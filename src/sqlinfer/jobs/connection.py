@@ -25,6 +25,7 @@ class Connection:
             CompileError: the query, with the place.
             RunError: scoring failed as a whole.
         """
+        self.night.allow(query)
         with self.night.compiler() as compiler:
             plan = compiler.inline(query, limit=limit).plan
         rows, _ = preview(plan, self.night.adapter, self.night.environment(None))

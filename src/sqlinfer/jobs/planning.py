@@ -83,6 +83,9 @@ def batch_plan(night: Night, digest: str, device: str) -> str:
 def preview_rows(night: Night, node: str | None, sql: str | None, limit: int | None, max_rows: int | None) -> pa.Table:
     if (node is None) == (sql is None):
         raise UsageError("name one node or give --inline SQL", hint="sqlinfer preview churn_scores --limit 5")
+    if sql is not None:
+        night.allow(sql)
+    night.preload()
     with night.compiler() as compiler:
         if sql is not None:
             plan = compiler.inline(sql, limit=limit).plan

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlinfer.adapters.base import Reads
 from sqlinfer.adapters.duckdb.catalog import columns_of, list_relations, spelled
 from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
@@ -32,6 +33,9 @@ class DuckDBAdapter:
     @classmethod
     def from_settings(cls, raw: Mapping[str, object], root: Path) -> DuckDBAdapter:
         return cls(DuckDBSettings.parse(raw, root))
+
+    def limited_to(self, reads: Reads) -> DuckDBAdapter:
+        return replace(self, settings=replace(self.settings, reads=reads))
 
     @property
     def default(self) -> Relation:

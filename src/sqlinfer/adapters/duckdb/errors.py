@@ -16,6 +16,12 @@ _NOT_OURS = re.compile(r"Could not set lock on file")
 _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<pad> *)\^")
 
 
+_DENIED = (
+    "only files that the project's SQL names are read; name it there, or in the profile under settings: "
+    "allowed_directories (extensions under extensions:)"
+)
+
+
 @contextmanager
 def translated(sql: str | None = None, lead: str = "") -> Iterator[None]:
     """Raise AdapterError or DatabaseLocked for anything the driver raises inside.
@@ -35,7 +41,7 @@ def adapter_error(error: duckdb.Error, sql: str | None = None, lead: int = 0) ->
     if isinstance(error, duckdb.InterruptException):
         return AdapterError("the statement was interrupted")
     message = scrub(text.split("\n\nLINE ")[0].strip())
-    found = AdapterError(f"DuckDB: {message}")
+    found = AdapterError(f"DuckDB: {message}", hint=_DENIED if isinstance(error, duckdb.PermissionException) else None)
     if sql is not None:
         found.at(_place(text, sql, lead))
     return found

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from sqlinfer.adapters.base import ANYTHING, Reads
+from sqlinfer.adapters.duckdb import access
 from sqlinfer.adapters.duckdb.errors import translated
 from sqlinfer.errors import ProfileError, did_you_mean
 from sqlinfer.relation import literal, quote
@@ -53,6 +55,8 @@ class DuckDBSettings:
     attach: tuple[Attached, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
     extensions: tuple[str, ...] = ()
+    reads: Reads = ANYTHING
+    """What the project's SQL reads besides the databases."""
 
     @property
     def catalog(self) -> str:
@@ -122,13 +126,14 @@ def open_memory(settings: DuckDBSettings) -> DuckDBPyConnection:
         "temp_directory": str(settings.path.with_suffix(".sqlinfer.tmp")),
         "arrow_lossless_conversion": "true",
     }
-    config |= {key: _text(value) for key, value in settings.settings.items()}
+    config |= {key: _text(value) for key, value in settings.settings.items() if key not in access.LISTS}
     with translated():
         connection = duckdb.connect(":memory:", config=config)
     try:
         with translated():
             for name in settings.extensions:
                 connection.execute(f"LOAD {quote(name)}")
+            access.lock(connection, settings, config)
     except BaseException:
         connection.close()
         raise
