@@ -121,6 +121,7 @@ class Night:
             emit=self.emit,
             cancel=self.cancel,
             version=__version__,
+            root=self.project.root,
             full_refresh=self.options.full_refresh,
             relations=relations(self.project),
             retry_errors=self.options.retry_errors,

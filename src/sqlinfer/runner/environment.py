@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from sqlinfer.adapters.base import READ_ROWS, Workspace
@@ -79,6 +80,8 @@ class RunEnvironment:
     """Set by the caller's signal handler; the chunk loop stops after the chunk in hand."""
     now: Callable[[], datetime] = now_utc
     version: str = "0"
+    root: Path = Path()
+    """The project's folder, for relative locations."""
     full_refresh: bool = False
     publish_timeout: float = 300.0
     max_error_rate: float | None = None

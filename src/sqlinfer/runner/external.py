@@ -10,8 +10,8 @@ from sqlinfer.errors import RunError
 from sqlinfer.project import Node
 
 
-def location(node: Node) -> str:
-    """Where the file goes.
+def location(node: Node, root: Path) -> str:
+    """Where the file goes; a relative location is relative to the project, as ``ref()`` reads it.
 
     Raises:
         RunError: there is no location, or a format that is not supported.
@@ -20,7 +20,7 @@ def location(node: Node) -> str:
         raise RunError(f"{node.name} is external and has no location", hint="location: exports/scores.parquet")
     if node.config.format != "parquet":
         raise RunError(f"external format {node.config.format} is not supported", hint="format: parquet")
-    return str(node.config.location)
+    return str(root / node.config.location)
 
 
 def write_beside(work: Workspace, sql: str, target: Path) -> tuple[Path, int]:

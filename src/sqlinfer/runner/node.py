@@ -94,7 +94,7 @@ def _timeout(node: Node, env: RunEnvironment) -> float:
 
 def _run_plain(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progress: _Progress) -> None:
     """A node without predict: its SQL runs in the warehouse, tests included, in the one transaction."""
-    external = location(node) if node.config.materialized == "external" else None
+    external = location(node, env.root) if node.config.materialized == "external" else None
 
     def audit(target: Relation) -> None:
         progress.tests = tuple(run_test(env.workspace, _audit(test, target, None, env)) for test in node.tests)
@@ -173,7 +173,7 @@ def _publish(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progre
     wanted = Publication(
         node.unique_id, plan.node, env.run_id, materialization(node, env, is_slice), f"SELECT * FROM {staged.sql()}",
         progress.started_at, progress.counts, _functions(plan), progress.counts.errors > 0,
-        location(node) if node.config.materialized == "external" else None,
+        location(node, env.root) if node.config.materialized == "external" else None,
     )  # fmt: skip
     publication.remember(env.workspace, wanted)
     env.emit(Publishing(node.unique_id, str(node.relation)))
