@@ -58,7 +58,7 @@ def test_no_kill_is_seen_by_readers_or_in_the_result(tmp_path: Path, record_prop
             calm_seconds.append(straight.seconds)
             here = 0
             while here < PER_NIGHT and kills < KILLS:
-                moment = rng.uniform(0.2, 1.25 * straight.seconds)
+                moment = rng.uniform(0.2, straight.seconds)
                 if not kill_once(disturbed, moment, rng.choice(("run", "run", "retry")) if here else "run"):
                     break
                 here, kills = here + 1, kills + 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
-from sqlinfer.errors import InferenceError
+from sqlinfer.errors import AdapterError, InferenceError
 from sqlinfer.inference.pipeline import Pipeline
 from sqlinfer.inference.scoring import ErrorBudget
 
@@ -182,6 +182,8 @@ class ScoredReader:
                 batch = self._reader.read_next_batch()
             except StopIteration:
                 return
+            except pa.ArrowException as error:  # what the warehouse raises while it streams
+                raise AdapterError(f"reading the rows failed: {str(error).splitlines()[0]}") from error
             finally:
                 self._read_seconds += perf_counter() - began
             self._read_rows += batch.num_rows

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.adapters.base import ERRORS, META, READ_ROWS, SIDE, STAGE, STORE, Materialization
+from sqlinfer.adapters.duckdb.damage import is_damaged, looks_damaged
 from sqlinfer.adapters.duckdb.errors import translated
 from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.materialize import materialize
@@ -49,6 +50,8 @@ class DuckDBWorkspace:
         self._claimed = claim is not None
         self._lock = claim or TargetLock(settings.lock, run_id)
         self._depth = 0
+        self._suspect = False
+        self._read_file = False
 
     def __enter__(self) -> DuckDBWorkspace:
         if self.persistent and not self._claimed:
@@ -69,6 +72,8 @@ class DuckDBWorkspace:
             if connection is not None:
                 with suppress(Exception):
                     connection.close()
+        if self._suspect and self.persistent and self._settings.side.exists() and is_damaged(self._settings.side):
+            self._set_aside(self._settings.side, "a block did not read back")
         if not self._claimed:
             self._lock.release()
 
@@ -78,17 +83,34 @@ class DuckDBWorkspace:
 
     # statements
 
+    @contextmanager
+    def _statement(self, sql: str) -> Iterator[None]:
+        with self._watched(), translated(sql):
+            yield
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Remember that something did not read back: the side file is looked at when the workspace closes."""
+        try:
+            yield
+        except Exception as error:
+            if looks_damaged(error):
+                self._suspect = True
+                if isinstance(error, AdapterError) and self.persistent:
+                    error.hint = f"if it is {self.place} that is damaged, it is now moved aside: run again"
+            raise
+
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> None:
-        with translated(sql):
+        with self._statement(sql):
             self._writer.execute(sql, list(parameters)) if parameters else self._writer.execute(sql)
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with translated(sql):
+        with self._statement(sql):
             done = self._writer.execute(sql, list(parameters)) if parameters else self._writer.execute(sql)
             return done.fetchall()
 
     def insert(self, sql: str, chunk: pa.Table) -> None:
-        with translated(sql):
+        with self._statement(sql):
             self._writer.register("chunk", chunk)
             try:
                 self._writer.execute(sql)
@@ -106,7 +128,8 @@ class DuckDBWorkspace:
                 if self._depth:
                     cursor.execute(self._use())
                 reader = cursor.sql(sql).to_arrow_reader(rows)
-            yield reader
+            with self._watched():
+                yield reader
         finally:
             if reader is not None:
                 with suppress(Exception):
@@ -178,6 +201,7 @@ class DuckDBWorkspace:
             raise RunError("publication asked for while the warehouse is being read")
         self._depth = 1
         try:
+            self._refuse_gone()
             self._wait(lambda: self.execute(f"ATTACH {self._path()} AS {self._catalog()}"), timeout)
             self.execute(f"CREATE SCHEMA IF NOT EXISTS {self._catalog()}.{quote(self._settings.schema)}")
             self._attach_others()
@@ -190,6 +214,15 @@ class DuckDBWorkspace:
         finally:
             self._depth = 0
             self._detach()
+
+    def _refuse_gone(self) -> None:
+        """A database that was read and is gone is not made anew with nothing but our table in it."""
+        if self._read_file and not self._settings.path.exists():
+            raise AdapterError(
+                f"database {self._settings.path.name} was there when its rows were read and is gone; nothing was "
+                "published",
+                hint="put it back, then `sqlinfer retry` publishes without scoring again",
+            )
 
     def _checkpoint(self) -> None:
         """The commit stands in the write-ahead log already: what fails here is done at the next opening."""
@@ -232,6 +265,7 @@ class DuckDBWorkspace:
     def _attach_readonly(self) -> None:
         if self._settings.path.exists():
             self.execute(f"ATTACH {self._path()} AS {self._catalog()} (READ_ONLY)")
+            self._read_file = True
         else:
             self.execute(f"ATTACH ':memory:' AS {self._catalog()}")
         self._attach_others()
@@ -276,17 +310,17 @@ class DuckDBWorkspace:
         except AdapterError as error:
             if "version number" in error.message or "newer version" in error.message:
                 raise StoreError(f"the side file {side.name} was written by a newer DuckDB: {error.message}") from error
-            self._set_aside(side, error)
+            self._set_aside(side, error.message)
             self.execute(statement)
 
-    def _set_aside(self, side: Path, error: AdapterError) -> None:
+    def _set_aside(self, side: Path, reason: str) -> None:
         moved = side.with_name(f"{side.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
         side.rename(moved)
         wal = side.with_name(side.name + ".wal")
         if wal.exists():
             wal.rename(moved.with_name(moved.name + ".wal"))
         self.warnings.append(
-            f"the side file was damaged and is moved to {moved.name}; it is rebuilt by scoring again ({error.message})"
+            f"the side file was damaged and is moved to {moved.name}; it is rebuilt by scoring again ({reason})"
         )
 
     def _prepare_side(self) -> None:
