@@ -45,7 +45,8 @@ def of_text(sql: str) -> Reads:
     files, folders = [], []
     for match in (*_FUNCTION.finditer(sql), *_FROM.finditer(sql)):
         names = [a or b for a, b in _TEXT.findall(match["first"])]
-        if not names or any("{" in name or "://" in name for name in names):
+        named = match["first"].lstrip().startswith(("'", '"', "["))
+        if not names or not named or any("{" in name or "://" in name for name in names):
             return ANYTHING
         for name in names:
             path = Path(name.replace("''", "'")).expanduser().absolute()

@@ -220,7 +220,7 @@ def _node(project: Project, draft: _Draft, relations: Mapping[str, Relation], en
     entry = (described.seeds if file.kind == "seed" else described.models).get(file.name)
     return Node(
         unique_id=_unique_id(project, file), name=file.name, resource_type=file.kind, path=file.path,
-        raw_sql=file.sql, relation=relations[file.name], config=_with_meta(draft.config, entry),
+        raw_sql=file.sql, relation=relations[file.name], config=_located(_with_meta(draft.config, entry), project.root),
         description=entry.props.description if entry else "", tags=draft.config.tags, fqn=file.fqn,
         depends_on=tuple(_unique_id(project, enabled[name].file) for name in draft.seen.refs),
         sources=tuple(f"source.{project.name}.{a}.{b}" for a, b in draft.seen.sources),
@@ -231,6 +231,13 @@ def _node(project: Project, draft: _Draft, relations: Mapping[str, Relation], en
 
 def _with_meta(config: NodeConfig, entry: Described | None) -> NodeConfig:
     return replace(config, meta={**entry.props.meta, **config.meta}) if entry and entry.props.meta else config
+
+
+def _located(config: NodeConfig, root: Path) -> NodeConfig:
+    """The location of an external model is relative to the project, whatever folder the command is run in."""
+    if not config.location or "://" in config.location:
+        return config
+    return replace(config, location=str(root / Path(config.location).expanduser()))
 
 
 def mentioned(sql: str, functions: Mapping[str, Any]) -> tuple[str, ...]:
