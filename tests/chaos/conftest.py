@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from house import House, network
+from chaoskit import House, network
 
 SCORES = {"scores": "select id, g, predict('deep', a, b, c) as score from {{ source('erp', 'customers') }}"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from house import House
+from chaoskit import House
 
 POINTS = (
     "before_stage_commit", "after_stage", "before_append_commit", "after_append", "after_pending",

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from house import House
-from test_bad_rows import ROWS, build
+from chaoskit import House
+from test_planted_rows import ROWS, build
 
 POISON = 1234
 

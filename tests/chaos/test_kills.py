@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from house import CHUNK, MODELS, House
+from chaoskit import CHUNK, MODELS, House
 
 KILLS = int(os.environ.get("SQLINFER_KILLS", "50"))
 SEED = int(os.environ.get("SQLINFER_SEED", "20261124"))

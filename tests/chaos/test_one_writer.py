@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from house import House, network
+from chaoskit import House, network
 
 STARTS = 50
 

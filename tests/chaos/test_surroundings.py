@@ -11,11 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-from house import House, network
+from chaoskit import House, network
 
-HOLD = (
-    "import duckdb,sys,time; c=duckdb.connect(sys.argv[1], read_only=True); print('held', flush=True); time.sleep(90)"
-)
+HOLD = """import duckdb, sys, time
+connection = duckdb.connect(sys.argv[1], read_only=True)
+print("held", flush=True)
+time.sleep(90)
+"""
 
 
 def paused(house: House, point: str) -> subprocess.Popen[str]:

@@ -1,4 +1,5 @@
-"""A reader process: ``watcher.py DATABASE STOP_FILE NODE…`` looks at every published table until the stop file is there.
+"""A reader process: ``watcher.py DATABASE STOP_FILE NODE…`` looks at every published table until the file is there.
+
 
 Prints JSON: how many states it saw, and those that were no single generation.
 """

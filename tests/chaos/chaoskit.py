@@ -1,4 +1,4 @@
-"""A project that is worth killing: a slow remembered function, a streamed one, tables and merges, and a way to run it."""
+"""A project worth killing: a slow remembered function, a streamed one, tables and merges, and a way to run it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Planted bad rows through the real command line: exactly they are flagged, and the night stands or falls by its rate."""
+"""Planted bad rows through the real command line: exactly they are flagged, the night stands or falls by its rate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from house import House
+from chaoskit import House
 from onnx import helper
 
 from sqlinfer.testing import onnx_builder
