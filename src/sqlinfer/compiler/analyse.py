@@ -31,6 +31,7 @@ _VOLATILE = frozenset(
     current_setting getvariable current_query txid_current stats clock_timestamp statement_timestamp newid
     """.split()  # noqa: SIM905
 )
+_CONSTANTS = frozenset(("pi", "e", "list_value", "struct_pack", "row", "map", "array_value", "grouping", "count"))
 _VOLATILE_TYPES = tuple(
     getattr(exp, name)
     for name in ("Rand", "Randn", "Uuid", "CurrentTimestamp", "CurrentDate", "CurrentTime", "CurrentDatetime",
@@ -98,12 +99,15 @@ def is_volatile(node: exp.Expr | None) -> bool:
     """Two evaluations may differ: random(), now(), nextval(), …"""
     if node is None:
         return False
-    for found in node.walk():
-        if isinstance(found, _VOLATILE_TYPES):
-            return True
-        if isinstance(found, exp.Anonymous) and str(found.this).casefold() in _VOLATILE:
-            return True
-    return False
+    return any(is_volatile_function(found) for found in node.walk())
+
+
+def is_volatile_function(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Anonymous):
+        name = str(node.this).casefold()
+        # a function of nothing that is not known may be a macro over one of these
+        return name in _VOLATILE or (not node.expressions and name not in _CONSTANTS)
+    return isinstance(node, _VOLATILE_TYPES)
 
 
 def conjuncts(node: exp.Expr | None) -> list[exp.Expr]:

@@ -46,16 +46,18 @@ def qualified(query: exp.Query, catalog: Catalog, source: Source) -> exp.Query:
 def _resolved(query: exp.Expr, catalog: Catalog, tables: Iterable[Table]) -> exp.Query:
     """sqlglot leaves a star over repeated columns alone: name those, then resolve again, one level at a time."""
     schema = _schema(tables, catalog)
-    for _ in range(_LEVELS):
+    known = {c.name for t in tables for c in t.columns}
+    numbered = any(re.search(r"_\d+$", c.name) and c.name not in known for c in query.find_all(exp.Column))
+    for level in range(_LEVELS):
         query = qualify(
             query,
             dialect=catalog.dialect,
             schema=schema,
             db=catalog.default.schema,
             catalog=catalog.default.catalog,
-            validate_qualify_columns=True,
+            validate_qualify_columns=level > 0 or not numbered,  # a_1 is a column once repeated ones are named
         )
-        if not unique_outputs(query):
+        if not unique_outputs(query) and (level > 0 or not numbered):
             break
     assert isinstance(query, exp.Query)
     return query

@@ -70,7 +70,7 @@ def _columns_function(query: exp.Query, source: Source) -> None:
 def _comma_groups(select: exp.Select) -> None:
     """``a, b full join c`` is a × (b full join c), while sqlglot's list of joins reads from left to right."""
     joins = list(select.args.get("joins") or [])
-    commas = [i for i, j in enumerate(joins) if set(k for k, v in j.args.items() if v) == {"this"}]
+    commas = [i for i, j in enumerate(joins) if {k for k, v in j.args.items() if v} == {"this"}]
     if not commas or not any(j.side in ("RIGHT", "FULL") or j.method for j in joins[commas[0] :]):
         return
     kept = joins[: commas[0]]

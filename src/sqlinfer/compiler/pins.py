@@ -180,7 +180,9 @@ def _renamed(body: exp.Expr, columns: Sequence[str]) -> exp.Expr:
         return body
     inner = exp.Subquery(
         this=body,
-        alias=exp.TableAlias(this=exp.to_identifier("_c"), columns=[exp.to_identifier(c, quoted=True) for c in columns]),
+        alias=exp.TableAlias(
+            this=exp.to_identifier("_c"), columns=[exp.to_identifier(c, quoted=True) for c in columns]
+        ),
     )
     names = [*columns, *[e.alias_or_name for e in body.selects][len(columns) :]]  # type: ignore[attr-defined]
     return exp.select(*[exp.column(n, table="_c", quoted=True) for n in names], copy=False).from_(inner)

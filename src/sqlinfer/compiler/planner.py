@@ -26,6 +26,7 @@ from sqlinfer.compiler.layers import GROUPS, WINDOWS, levels_of, lift_aggregates
 from sqlinfer.compiler.pins import Pins, column_names, is_recursive
 from sqlinfer.compiler.sites import Site, filters, ordered_conjuncts, sites
 from sqlinfer.compiler.stages import Builder, Layer, column_type
+from sqlinfer.compiler.volatile import hoist
 from sqlinfer.errors import UnsupportedQuery
 from sqlinfer.spec.function import FunctionContract
 
@@ -164,6 +165,7 @@ class Planner:
 
     def _rows(self, select: exp.Select) -> exp.Select:
         """All calls stand over the rows of FROM: score them wave by wave and read the rest from the last wave."""
+        select = hoist(select, self.builder)
         found = self._sites(select)
         self.builder.outputs += len(found)
         alias = self.builder.alias("s")

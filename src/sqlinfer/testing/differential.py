@@ -93,6 +93,12 @@ class World:
         self._tables = self._described()
         self.default = Relation("", "main", str(self._one("select current_database()")))
 
+    def describe(self, name: str, kind: TableKind) -> None:
+        """Let the catalog know a relation that was made later, by its full name."""
+        database, schema, table = name.split(".")
+        relation = Relation(table, schema, database)
+        self._tables[relation.folded()] = Table(relation, self._columns(f"select * from {relation.sql()}"), kind)
+
     def close(self) -> None:
         self.planned.close()
         self.reference.close()
@@ -241,7 +247,9 @@ def _sort_key(value: Any) -> Any:
     return ("z", 0.0, repr(value))
 
 
-def difference(world: World, sql: str, strategy: Strategy, *, ordered: bool, reference: str | None = None) -> str | None:
+def difference(
+    world: World, sql: str, strategy: Strategy, *, ordered: bool, reference: str | None = None
+) -> str | None:
     """What differs between the plan and the reference, or None."""
     outcome, expected = world.run(sql, strategy), world.expected(reference or sql)
     return compare(outcome, expected, ordered=ordered)
