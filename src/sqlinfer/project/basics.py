@@ -16,6 +16,8 @@ from sqlinfer.project.sandbox import MacroReturn, measured
 from sqlinfer.relation import Relation
 
 SECRET = "DBT_ENV_SECRET"
+MAX_YAML = 20_000
+"""Characters of YAML inside a template; reading it takes about 50 µs for each."""
 
 
 class TemplateMessage(Exception):
@@ -99,6 +101,8 @@ def _as_text(value: Any) -> str:
 def from_yaml(text: str, default: Any = None) -> Any:
     from sqlinfer.project.yamlfile import parse_yaml
 
+    if len(str(text)) > MAX_YAML:
+        raise TemplateMessage(f"fromyaml() takes at most {MAX_YAML:,} characters", needle="fromyaml")
     try:
         return parse_yaml(str(text)).data
     except SqlinferError:

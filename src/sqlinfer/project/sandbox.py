@@ -17,7 +17,7 @@ from typing import Any
 
 from jinja2 import StrictUndefined, nodes
 from jinja2.exceptions import SecurityError
-from jinja2.runtime import Macro, Undefined
+from jinja2.runtime import Context, Macro, Undefined
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
@@ -198,6 +198,10 @@ class _Guards(NodeTransformer):
         return nodes.Filter(parts, "_sqlinfer_concat", [], [], None, None, lineno=node.lineno)
 
 
+_PASSED = (SandboxedEnvironment, nodes.EvalContext, Context)
+"""What Jinja itself hands to a filter in front of its values."""
+
+
 def _guarded(name: str, inner: Callable[..., Any]) -> Callable[..., Any]:
     """A filter whose text and number arguments are bounded before it runs, and its result after."""
 
@@ -207,7 +211,7 @@ def _guarded(name: str, inner: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(*args: Any, **kwargs: Any) -> Any:
         limit = _budget()
         limit.tick()
-        values = [a for a in (*args, *kwargs.values()) if not isinstance(a, SandboxedEnvironment)]
+        values = [a for a in (*args, *kwargs.values()) if not isinstance(a, _PASSED)]
         numbers = [abs(v) for v in values if isinstance(v, int) and not isinstance(v, bool)]
         if name in ("center", "indent", "batch", "slice", "tojson", "toyaml", "wordwrap", "truncate", "round"):
             texts = [v for v in values if isinstance(v, str)]
