@@ -18,6 +18,9 @@ HOPELESS = 64
 ENOUGH = 1000
 """Rows to have seen before an error rate means something."""
 
+QUARTERS = 4
+"""A failing run is dearer than a good one: quarters take as many runs as halves, and half the failures."""
+
 
 class Cancelled(Exception):
     """The consumer is gone; workers stop between two runs."""
@@ -140,9 +143,13 @@ class Scorer:
         if stop - start == 1:
             self._give_up(block, start, message)
             return
-        middle = (start + stop) // 2
-        self._range(block, start, middle, collector)
-        self._range(block, middle, stop, collector)
+        size, known = -(-(stop - start) // QUARTERS), len(block.failed)
+        for first in range(start, stop, size):
+            last = min(first + size, stop)
+            if last == stop and len(block.failed) == known and last - first > 1:
+                self._split(block, first, last, collector, message)  # it must be in here: no need to see it fail
+            else:
+                self._range(block, first, last, collector)
 
     def _run(self, block: Block, start: int, stop: int, collector: Collector) -> None:
         began = perf_counter()
