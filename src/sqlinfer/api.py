@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer import project as projects
-from sqlinfer.errors import UnknownFunction, UsageError
+from sqlinfer.errors import UnknownFunction, UsageError, did_you_mean
 from sqlinfer.jobs.functions import Functions
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import Project
@@ -150,7 +150,11 @@ def _work(
 
 def _chosen(night: Night, node: str | None, kinds: Sequence[str]) -> tuple[str, ...]:
     options = night.options if node is None else replace(night.options, select=(node,))
-    return select(night.project, options.select, options.exclude, resource_types=kinds)
+    found = select(night.project, options.select, options.exclude, resource_types=kinds)
+    if node is not None and not found:
+        names = [one.name for one in night.project.nodes.values()]
+        raise UsageError(f"no node is named '{node}'", hint=did_you_mean(node, names))
+    return found
 
 
 def _single(night: Night) -> str | None:

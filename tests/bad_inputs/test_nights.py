@@ -5,9 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Callable
 
 import pytest
 from house import FILES, FUNCTIONS, PROFILES, PROJECT, SCORES, Case, House, check

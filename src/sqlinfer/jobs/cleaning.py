@@ -16,12 +16,16 @@ def clean(project: Project, *, dry_run: bool = False) -> Iterator[Path]:
     """Remove what lies in the clean targets, databases and their companions excepted. Yields what was removed.
 
     Raises:
-        ProjectError: a clean target is the project itself or lies outside of it.
+        ProjectError: a clean target is the project itself, lies outside of it, or holds its sources.
     """
     for target in project.clean_targets:
         folder = target.resolve()
         if folder == project.root.resolve() or not folder.is_relative_to(project.root.resolve()):
             raise ProjectError(f"clean-targets: {target} does not lie inside the project")
+        sources = (*project.model_paths, *project.function_paths, *project.seed_paths, *project.macro_paths,
+                   *project.test_paths)  # fmt: skip
+        if any(folder.is_relative_to(own.resolve()) or own.resolve().is_relative_to(folder) for own in sources):
+            raise ProjectError(f"clean-targets: {target} holds files of the project itself")
         for item in sorted(folder.iterdir()) if folder.is_dir() else []:
             if item.suffix in DATABASES or any(suffix in DATABASES for suffix in item.suffixes):
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -148,11 +149,24 @@ def _assemble(keys: ConfigKeys, values: Mapping[str, Any], seed: bool) -> NodeCo
     )
 
 
+def _is_type(text: str) -> bool:
+    """Names, numbers, brackets and quoted labels: it stands in a CAST as it is."""
+    depth = 0
+    for char in re.sub(r"'[^']*'|\"[^\"]*\"", "", text):
+        depth += (char in "([") - (char in ")]")
+        if depth < 0 or not (char.isalnum() or char in "_ ,.()[]"):
+            return False
+    return depth == 0 and bool(text.strip())
+
+
 def _consistent(config: NodeConfig, settings: Mapping[str, Setting], seed: bool) -> None:
     def fail(message: str, key: str, hint: str | None = None) -> ProjectError:
         setting = settings.get(key)
         return ProjectError(message, hint=hint, location=setting.location if setting else None)
 
+    for column, data_type in config.column_types.items():
+        if not _is_type(data_type):
+            raise fail(f"column_types: '{data_type}' of '{column}' is not a type", "column_types")
     if config.materialized == "seed" and not seed:
         raise fail("materialized: 'seed' is for files in seeds/ only", "materialized")
     if config.incremental_strategy in ("delete+insert", "merge") and not config.unique_key:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import SIDE, STAGE
-from sqlinfer.errors import ProjectError, SqlinferError
+from sqlinfer.errors import Location, ProjectError, SqlinferError, did_you_mean
 from sqlinfer.project import Node
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import publication, staging
@@ -63,12 +64,31 @@ def read_csv(node: Node) -> pa.Table:
     from pyarrow import csv
 
     declared = {key.casefold() for key in node.config.column_types}
+    if node.path.read_bytes().count(b'"') % 2:
+        raise ProjectError(f"seed {node.path.name} cannot be read: a quote is not closed", location=Location(node.path))
     parse = csv.ParseOptions(delimiter=node.config.delimiter, newlines_in_values=True)
     try:
         with csv.open_csv(node.path, parse_options=parse) as head:
             names = head.schema.names
+        _check_names(node, names)
         texts = {name: pa.string() for name in names if name.casefold() in declared}
         convert = csv.ConvertOptions(column_types=texts, strings_can_be_null=True, null_values=["", "NULL", "null"])
-        return csv.read_csv(node.path, parse_options=parse, convert_options=convert)
+        table = csv.read_csv(node.path, parse_options=parse, convert_options=convert)
     except (pa.ArrowInvalid, OSError) as error:
-        raise ProjectError(f"seed {node.path.name} cannot be read: {error}") from error
+        raise ProjectError(f"seed {node.path.name} cannot be read: {error}", location=Location(node.path)) from error
+    binary = [field.name for field in table.schema if pa.types.is_binary(field.type)]
+    if binary:
+        raise ProjectError(f"seed {node.path.name}: column '{binary[0]}' is not UTF-8", hint="save the file as UTF-8",
+                           location=Location(node.path))  # fmt: skip
+    return table
+
+
+def _check_names(node: Node, names: Sequence[str]) -> None:
+    folded = [name.casefold() for name in names]
+    twice = next((name for name in names if folded.count(name.casefold()) > 1), None)
+    if twice is not None:
+        raise ProjectError(f"seed {node.path.name}: column '{twice}' is there twice", location=Location(node.path, 1))
+    for name in node.config.column_types:
+        if name.casefold() not in folded:
+            raise ProjectError(f"seed {node.path.name} has no column '{name}', which column_types names",
+                               hint=did_you_mean(name, names), location=Location(node.path, 1))  # fmt: skip
