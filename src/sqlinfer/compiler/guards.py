@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from sqlglot import exp
 
 from sqlinfer.compiler.analyse import text
 
 
-def guards_of(call: exp.Expr, root: exp.Expr, before: Callable[[exp.Expr], bool]) -> list[exp.Expr]:
+@dataclass(frozen=True, slots=True)
+class Guard:
+    condition: exp.Expr
+    strict: bool
+    """Whether what stands inside may be evaluated only where this is true. The operands of AND and OR have no order."""
+
+
+def guards_of(call: exp.Expr, root: exp.Expr, before: Callable[[exp.Expr], bool]) -> list[Guard]:
     """The conditions for evaluating ``call`` inside ``root``, outermost first; none where it is always evaluated.
 
     ``before`` tells for an operand of AND or OR with calls whether it is known when ``call`` is scored; operands
     without calls always are. CASE and COALESCE fix the order themselves.
     """
-    steps: list[list[exp.Expr]] = []
+    steps: list[list[Guard]] = []
     child, parent = call, call.parent
     while child is not root and parent is not None:
-        steps.append(_step(child, parent, before))
+        strict = not isinstance(parent, (exp.And, exp.Or))
+        steps.append([Guard(condition, strict) for condition in _step(child, parent, before)])
         child, parent = parent, parent.parent
-    unique = {text(g): g for step in reversed(steps) for g in step}
+    unique: dict[str, Guard] = {}
+    for guard in (g for step in reversed(steps) for g in step):
+        unique.setdefault(text(guard.condition), guard)
     return list(unique.values())
 
 
-def chained(guards: Sequence[exp.Expr]) -> exp.Expr:
-    """All of them, each evaluated only where those before it are true: AND promises no order, CASE does."""
-    whole = guards[-1].copy()
-    for guard in reversed(guards[:-1]):
-        whole = exp.case().when(guard.copy(), whole)
+def chained(guards: Sequence[Guard]) -> exp.Expr:
+    """All of them, each evaluated only where the strict ones before it are true: AND promises no order, CASE does."""
+    groups: list[list[exp.Expr]] = [[]]
+    for guard in guards:
+        groups[-1].append(guard.condition.copy())
+        if guard.strict:
+            groups.append([])
+    parts = [exp.and_(*group, copy=False) for group in groups if group]
+    whole = parts[-1]
+    for part in reversed(parts[:-1]):
+        whole = exp.case().when(part, whole, copy=False)
     return whole
 
 

@@ -139,7 +139,7 @@ def _project(whole: exp.Select, call: PredictCall, leaves: list[exp.Column], hom
     value, guard = call.copy(), None
     same = [c for c in calls_in(home) if text(c) == text(call) and c.parent_select is home]
     guards = guards_of(call, _root(call, home), lambda operand: False)
-    usable = [g for g in guards if not has_calls(g) and not is_volatile(g) and g.find(*_BEYOND_ROWS) is None]
+    usable = [g for g in guards if _over_rows(g.condition)]
     if len(same) == 1 and usable:
         guard = chained(usable)
     if guards and (guard is None or len(usable) < len(guards)):
@@ -152,6 +152,10 @@ def _project(whole: exp.Select, call: PredictCall, leaves: list[exp.Column], hom
     over = [replace_top_down(c, lambda n: _move(n, moved)) for c in columns]
     whole.set("expressions", [exp.alias_(e, name, quoted=True) for e, name in zip(over, names, strict=True)])
     whole.set("distinct", exp.Distinct())
+
+
+def _over_rows(condition: exp.Expr) -> bool:
+    return not has_calls(condition) and not is_volatile(condition) and condition.find(*_BEYOND_ROWS) is None
 
 
 _BEYOND_ROWS = (exp.Window, exp.AggFunc, exp.AnonymousAggFunc, exp.Query)

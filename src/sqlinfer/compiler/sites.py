@@ -140,7 +140,7 @@ def _guard(
     partial = unguarded = False
     for occurrence in occurrences:
         guards = guards_of(occurrence.call, occurrence.root, before)
-        known = [g for g in guards if _known(g, names, order, grouped)]
+        known = [g for g in guards if _known(g.condition, names, order, grouped)]
         inside = _inside_subquery(occurrence.call, occurrence.root)
         if not guards and not inside:
             return None, False

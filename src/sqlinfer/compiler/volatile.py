@@ -70,10 +70,11 @@ def _volatile_nodes(select: exp.Select) -> list[exp.Expr]:
 
 
 def _conditions_around(call: exp.Expr, select: exp.Select) -> list[exp.Expr]:
-    places = []
+    """The widest condition around the call, below aggregates and windows; it holds the others."""
+    widest = []
     node = call.parent
     while node is not None and node is not select and not is_aggregate(node) and not isinstance(node, exp.Window):
         if isinstance(node, _CONDITIONAL):
-            places.append(node)
+            widest = [node]
         node = node.parent
-    return places
+    return widest
