@@ -89,8 +89,17 @@ def test_a_night_that_is_bad_as_a_whole_keeps_the_old_table(tmp_path: Path, reus
     plant(house, ROWS // 50)
     bad = house.run()
     assert bad.code == 1
-    assert "80 of 4000 inputs failed (80 runtime), more than max_error_rate 0.01" in bad.text
+    assert "41 rows failed, more than max_error_rate allows" in bad.text
     assert house.tables("scores") == before
+
+
+def test_many_bad_rows_among_few_new_ones_are_no_bad_night(tmp_path: Path) -> None:
+    house = build(tmp_path)
+    assert house.run().code == 0
+    plant(house, 39)
+    done = house.run()
+    assert done.code == 0, done.text
+    assert house.response("scores")["errors"] == 39
 
 
 def test_a_night_that_fails_everywhere_is_given_up_early(tmp_path: Path) -> None:

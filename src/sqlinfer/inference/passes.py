@@ -49,6 +49,7 @@ class Passes(ABC):
         as_column: str | None = None,
         error_column: str = "error",
         max_error_rate: float | None = None,
+        max_errors: int | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> ScoredReader:
         """Score a stream. Nothing is read before the result is iterated; the reader is closed with it.
@@ -59,6 +60,7 @@ class Passes(ABC):
             keep: columns handed on unchanged.
             as_column: one result column of this name (a struct where the contract says so) instead of one per output.
             max_error_rate: give up when more rows than this fail at runtime (design section 4).
+            max_errors: give up when more rows than this fail; for callers that know how many rows there are.
             on_progress: called by the consumer's thread with the rows done so far.
         """
         from sqlinfer.inference.reader import ScoredReader
@@ -71,6 +73,7 @@ class Passes(ABC):
             as_column=as_column,
             error_column=error_column,
             max_error_rate=max_error_rate,
+            max_errors=max_errors,
             on_progress=on_progress,
         )
 

@@ -61,6 +61,7 @@ class ScoredReader:
         as_column: str | None,
         error_column: str,
         max_error_rate: float | None,
+        max_errors: int | None,
         on_progress: Callable[[int], None] | None,
     ) -> None:
         self._session = session
@@ -77,7 +78,7 @@ class ScoredReader:
         self._read_seconds = 0.0
         self._work_seconds = 0.0
         self._lock = threading.Lock()
-        self._scorers = session.scorers(ErrorBudget(max_error_rate), lambda: self._pipeline.stopped)
+        self._scorers = session.scorers(ErrorBudget(max_error_rate, max_errors), lambda: self._pipeline.stopped)
         workers = [partial(self._work, scorer) for scorer in self._scorers]
         self._pipeline: Pipeline[pa.RecordBatch, tuple[pa.RecordBatch, BatchResult]] = Pipeline(
             self._tasks(), workers, 2 * len(workers) + 2

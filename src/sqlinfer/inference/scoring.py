@@ -47,10 +47,11 @@ class Limits:
 
 
 class ErrorBudget:
-    """Gives up on a function that fails as a whole. Without a rate it never does."""
+    """Gives up on a function that fails as a whole, or when more rows failed than may. Without bounds it never does."""
 
-    def __init__(self, max_error_rate: float | None) -> None:
+    def __init__(self, max_error_rate: float | None, max_errors: int | None = None) -> None:
         self._rate = max_error_rate
+        self._most = max_errors
         self._lock = threading.Lock()
         self._rows = 0
         self._errors = 0
@@ -64,6 +65,8 @@ class ErrorBudget:
             self._rows += 1
             self._errors += 1
             rows, errors = self._rows, self._errors
+        if self._most is not None and errors > self._most:
+            raise InferenceError(f"{errors} rows failed, more than max_error_rate allows; the last: {message}")
         if self._rate is None or self._rate >= 1:
             return
         hopeless = errors >= HOPELESS and errors == rows

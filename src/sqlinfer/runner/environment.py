@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 STORE_CHUNK, STREAM_CHUNK = 65_536, 500_000
 CHUNK_BYTES, READ_BYTES = 128 << 20, 32 << 20
 MAX_ERROR_RATE = 0.01
+RATE_COUNTS_FROM = 10
+"""Error rows below which max_error_rate does not end a night (unless most rows are bad, or the rate is 0)."""
 
 
 class Scored(Protocol):
@@ -54,7 +56,7 @@ class Session(Protocol):
         *,
         as_column: str | None = None,
         error_column: str = "error",
-        max_error_rate: float | None = None,
+        max_errors: int | None = None,
     ) -> Scored: ...
 
 
@@ -109,6 +111,13 @@ class RunEnvironment:
             return self.max_error_rate
         declared = [MAX_ERROR_RATE if c.max_error_rate is None else c.max_error_rate for c in contracts]
         return max(declared, default=MAX_ERROR_RATE)
+
+    def most_errors(self, inputs: int | None, *contracts: FunctionContract) -> int | None:
+        """Error rows after which a night of so many inputs is lost for sure."""
+        rate = self.error_rate(*contracts)
+        if inputs is None or rate >= 1:
+            return None
+        return max(RATE_COUNTS_FROM, int(rate * inputs)) if rate > 0 else 0
 
     def read_rows(self, *contracts: FunctionContract) -> int:
         """Rows of one read batch: DuckDB's row group, fewer where the arguments are wide."""

@@ -7,14 +7,11 @@ from time import perf_counter
 from sqlinfer.errors import RunError
 from sqlinfer.relation import quote
 from sqlinfer.runner import errorlog, staging
-from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.environment import RATE_COUNTS_FROM, RunEnvironment
 from sqlinfer.runner.scoring_store import Seconds, lookup_columns, reconcile, score_into_store
 from sqlinfer.runner.scoring_stream import StreamPass, run_stream
 from sqlinfer.runner.store import count
 from sqlinfer.spec.plan import Call, Counts, Plan, Stage
-
-RATE_COUNTS_FROM = 10
-"""Error rows below which max_error_rate does not end a night (unless most rows are bad, or the rate is 0)."""
 
 
 def score_plan(env: RunEnvironment, plan: Plan, unique_key: tuple[str, ...], seconds: Seconds) -> Counts:

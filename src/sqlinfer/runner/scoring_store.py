@@ -89,7 +89,8 @@ def _score_rows(
     node, stage, call = place
     store = StoreTable(prepared.contract)
     names = ", ".join(quote(name) for name in dict.fromkeys((call.key or "", *call.arguments)))
-    everything = todo[1] == count(env.workspace, stage.relation)
+    inputs = count(env.workspace, stage.relation)
+    everything = todo[1] == inputs
     where = "" if everything else f" WHERE rowid IN (SELECT row_id FROM {todo[0].sql()})"
     sql = f"SELECT {names} FROM {stage.relation.sql()}{where}"
     known, done, valid = count(env.workspace, store.relation), 0, 0
@@ -98,7 +99,7 @@ def _score_rows(
         env.workspace.reader(sql, env.read_rows(prepared.contract)) as reader,
         session.score(
             reader, call.arguments, (call.key,), as_column=RESULT, error_column=ERROR,
-            max_error_rate=env.error_rate(prepared.contract),
+            max_errors=env.most_errors(inputs, prepared.contract),
         ) as scored,
     ):  # fmt: skip
         for chunk in chunks(env, iter(scored), env.store_chunk):

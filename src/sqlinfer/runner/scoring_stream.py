@@ -55,7 +55,7 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
         }
         contracts = [env.function(call.function, call.digest).contract for call in work.calls]
         reader = stack.enter_context(env.workspace.reader(work.source, env.read_rows(*contracts)))
-        scored = _chain(stack, work, sessions, reader, env.error_rate(*contracts))
+        scored = _chain(stack, work, sessions, reader, env.most_errors(work.total, *contracts))
         stack.enter_context(env.workspace.fleeting())
         table = _create(env, work)
         for chunk in chunks(env, iter(scored[-1]), env.stream_chunk):
@@ -77,7 +77,7 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
 
 
 def _chain(
-    stack: ExitStack, work: StreamPass, sessions: dict[str, Any], reader: pa.RecordBatchReader, rate: float
+    stack: ExitStack, work: StreamPass, sessions: dict[str, Any], reader: pa.RecordBatchReader, most: int | None
 ) -> list[Any]:
     """Each call reads what the one before it hands on; the last hands on everything."""
     scored: list[Any] = []
@@ -89,7 +89,7 @@ def _chain(
         keep = [name for name in names if name in carried]
         one = sessions[call.digest].score(
             reader, call.arguments, keep, as_column=call.output, error_column=error_column(position),
-            max_error_rate=rate,
+            max_errors=most,
         )  # fmt: skip
         scored.append(stack.enter_context(one))
         names = list(one.schema.names)

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -35,7 +36,7 @@ class TargetLock:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = _describe(os.pread(handle, 4096, 0))
+            holder = _holder(handle)
             os.close(handle)
             raise StoreError(
                 f"another run holds this target: {holder}",
@@ -73,6 +74,17 @@ class TargetLock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def _holder(handle: int) -> str:
+    """Who holds the lock. A holder that has just got it may not have written its name yet."""
+    for _ in range(10):
+        content = os.pread(handle, 4096, 0)
+        with suppress(ValueError, KeyError, TypeError, OSError):
+            os.kill(int(json.loads(content)["pid"]), 0)
+            break
+        time.sleep(0.02)
+    return _describe(content)
 
 
 def _describe(content: bytes) -> str:
