@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import duckdb
 import pytest
 
 
@@ -169,3 +170,16 @@ def test_preview_scores_only_what_it_shows(shop):
     assert done.code == 0, done.text
     assert len(json.loads(done.out)) == 3
     assert not shop.rows("select 1 from duckdb_tables() where table_name = 'churn_scores'")
+
+
+def test_what_was_scored_and_not_published_is_published_by_retry(shop):
+    shop.edit("models/marts/churn_scores.sql", "tags=['nightly']", "meta={'sqlinfer': {'publish_timeout': 0}}")
+    assert shop.dbt("compile").code == 0
+    with duckdb.connect(str(shop.root / "shop.duckdb"), read_only=True):  # a reader keeps every writer out
+        done = shop.sqlinfer("run", "--manifest", "target/manifest.json")
+    assert done.code == 1
+    assert "scored, not published" in done.text
+    again = shop.sqlinfer("dbt", "retry")
+    assert again.code == 0, again.text
+    assert shop.rows("select count(*) from churn_scores") == [(100,)]
+    assert shop.rows("select scored from sqlinfer_runs") == [(100,)]

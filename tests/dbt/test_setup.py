@@ -128,4 +128,4 @@ def test_docs_name_functions_as_exposures(shop):
     assert shop.sqlinfer("dbt", "docs", "--out", "models/functions.yml").code == 0
     done = shop.dbt("ls", "--resource-type", "exposure", "--quiet")
     assert "exposure:sqlinfer_shop.function_churn_score" in done.text
-    assert "#           data_type: double" in (shop.root / "models/functions.yml").read_text()
+    assert "data_type: double" in (shop.root / "models/functions.yml").read_text()
