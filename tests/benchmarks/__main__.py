@@ -50,6 +50,7 @@ def jobs(flags: argparse.Namespace, plan: measure.Plan) -> dict[str, Callable[[]
 
 def main() -> None:
     flags = arguments()
+    docs = flags.docs or (ROOT / "docs" / "benchmarks.md" if flags.scale == 1 else None)
     content = {"scale": flags.scale, "results": {}}
     if flags.json.exists():
         known = json.loads(flags.json.read_text(encoding="utf-8"))
@@ -64,11 +65,10 @@ def main() -> None:
             content["machine"] = report.machine()
             flags.json.parent.mkdir(parents=True, exist_ok=True)
             flags.json.write_text(json.dumps(content, indent=1), encoding="utf-8")
+            if docs is not None:
+                docs.parent.mkdir(exist_ok=True)
+                docs.write_text(report.document(content, "make bench"), encoding="utf-8")
     print(report.table(content["results"]))
-    docs = flags.docs or (ROOT / "docs" / "benchmarks.md" if flags.scale == 1 else None)
-    if docs is not None:
-        docs.parent.mkdir(exist_ok=True)
-        docs.write_text(report.document(content, "make bench"), encoding="utf-8")
 
 
 if __name__ == "__main__":

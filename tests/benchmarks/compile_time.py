@@ -27,7 +27,11 @@ def query(ctes: int, lines: int = 40) -> str:
         made = [f"    x{j % 20} * {j} + {i} as y{j}," for j in range(lines - 24)]
         kept = [f"    x{j} + {i} as x{j}," for j in range(20)]
         call = f"    f(x{i % 20}) as p" if i % 5 == 0 else "    x1 as p"
-        parts.append("\n".join([f"c{i} as (", "  select id,", *kept, *made, call, f"  from {source}", f"  where x{i % 20} > {i})"]))
+        parts.append(
+            "\n".join(
+                [f"c{i} as (", "  select id,", *kept, *made, call, f"  from {source}", f"  where x{i % 20} > {i})"]
+            )
+        )
     return "with " + ",\n".join(parts) + f"\nselect * from c{ctes - 1} where p > 0"
 
 

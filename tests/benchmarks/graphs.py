@@ -32,8 +32,11 @@ def scaled_logistic(features: int, *, seed: int = 0) -> bytes:
     return ob.build([scaler, linear, norm], [ob.value("features", "float", ["N", features])], outputs)
 
 
-def categorical_trees(numbers: Sequence[str], texts: Sequence[str], *, trees: int = 100, depth: int = 4) -> bytes:
-    """W5: one [N,1] input per column, one-hot on the texts, boosted trees over all of it: ``score`` [N,1]."""
+def categorical_trees(numbers: Sequence[str], texts: Sequence[str], *, trees: int = 100, depth: int = 3) -> bytes:
+    """W5: one [N,1] input per column, one-hot on the texts, boosted trees over all of it: ``score`` [N,1].
+
+    As many trees, and as deep, as scikit-learn's gradient boosting grows by default.
+    """
     nodes: list[NodeProto] = []
     for name in texts:
         attributes = {"cats_strings": list(KINDS), "zeros": 1}

@@ -10,7 +10,7 @@ from sqlinfer.testing import onnx_builder
 from tests.benchmarks import graphs
 
 FEATURES = tuple(f"c{number}" for number in range(20))
-NUMBERS, TEXTS = ("n0", "n1", "n2", "n3"), ("s0", "s1", "s2", "s3")
+NUMBERS, TEXTS = tuple(f"n{number}" for number in range(4)), tuple(f"s{number}" for number in range(8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def workloads(scale: float, texts: int | None = None) -> dict[str, Workload]:
                 targets=(("udf", 1.25), ("loop", 1.25))),
         numeric("w4", 5_000_000, "scaler + logistic regression", lambda: graphs.scaled_logistic(20), floor=0.75,
                 output="probabilities", index=1, targets=(("udf", 1.9),)),
-        Workload("w5", rows(1_000_000), "one-hot + 100 trees, 4 numbers and 4 texts",
+        Workload("w5", rows(1_000_000), "one-hot + 100 trees of depth 3, 4 numbers and 8 texts",
                  _MIXED.format(rows=rows(1_000_000)), NUMBERS, TEXTS,
                  _graph(lambda: graphs.categorical_trees(NUMBERS, TEXTS)), packed=False, floor=0.75,
                  targets=(("udf", 3.0), ("loop", 3.0))),
