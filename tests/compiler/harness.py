@@ -41,7 +41,12 @@ def _function(name: str, arguments: list[tuple[str, str]], output: str, cost: fl
 def functions() -> list[PythonFunction]:
     x = ("x", "DOUBLE")
     struct = FunctionContract(
-        "st", "st".ljust(64, "0"), (Argument(*x),), (Output("p", "DOUBLE"), Output("l", "TEXT")), True, cost_per_row=50.0
+        "st",
+        "st".ljust(64, "0"),
+        (Argument(*x),),
+        (Output("p", "DOUBLE"), Output("l", "TEXT")),
+        True,
+        cost_per_row=50.0,
     )
     default = FunctionContract(
         "d", "d".ljust(64, "0"), (Argument(*x, on_null="default", default=1.5),), (Output("value", "DOUBLE"),),
@@ -79,7 +84,7 @@ class Shape:
 def shapes() -> Iterator[Shape]:
     for path in sorted(CORPUS.glob("*.sql")):
         for number, block in enumerate(_blocks(path.read_text(encoding="utf-8")), 1):
-            notes = {k: v for k, v in re.findall(r"^-- (\w+):?(.*)$", block, re.MULTILINE)}
+            notes = dict(re.findall(r"^-- (\w+):?(.*)$", block, re.MULTILINE))
             sql = "\n".join(line for line in block.splitlines() if not line.startswith("-- ")).strip()
             scored = {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", notes["scored"])} if "scored" in notes else None
             reference = notes.get("reference", "").strip() or None

@@ -69,7 +69,23 @@ class Writer:
             return self.pick(columns) if columns and not self.chance(10) else self.pick(["1", "2.5", "0", "null"])
         a = self.number(scope, depth - 1)
         kind = self.pick(
-            ["f", "f", "f", "g", "d", "st", "vec", "plus", "case", "coalesce", "if", "nullif", "neg", "scalar", "simple"]
+            [
+                "f",
+                "f",
+                "f",
+                "g",
+                "d",
+                "st",
+                "vec",
+                "plus",
+                "case",
+                "coalesce",
+                "if",
+                "nullif",
+                "neg",
+                "scalar",
+                "simple",
+            ]
         )
         if kind in ("f", "d"):
             return f"{kind}({a})"
@@ -169,7 +185,9 @@ class Writer:
         text, scope = self.source(depth)
         for _ in range(self.pick([0, 0, 0, 1, 1, 2])):
             right, columns = self.source(depth - 1)
-            kind = self.pick(["join", "join", "left join", "right join", "full join", "semi join", "anti join", "cross"])
+            kind = self.pick(
+                ["join", "join", "left join", "right join", "full join", "semi join", "anti join", "cross"]
+            )
             if kind == "cross":
                 comma = self.chance(50)
                 text, scope = f"{text}{', ' if comma else ' cross join '}{right}", scope + columns

@@ -49,13 +49,19 @@ def test_ten_million_near_equal_inputs_have_as_many_keys(kind: str, connection: 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_halves_are_independent(kind: str, connection: duckdb.DuckDBPyConnection) -> None:
-    halves = f"(select (k >> 64)::ubigint as h, (k & 18446744073709551615::uhugeint)::ubigint as l from {keys_of(kind, 500_000)})"
+    halves = "(select (k >> 64)::ubigint as h, (k & 18446744073709551615::uhugeint)::ubigint as l "
+    halves += f"from {keys_of(kind, 500_000)})"
     connection.execute(f"create table halves as from {halves}")
     # a salt that only shifts by a constant leaves one value of xor or of the difference
     assert one(connection, "select count(distinct xor(h, l)) from halves") == 500_000
     assert one(connection, "select count(distinct h::hugeint - l::hugeint) from halves") == 500_000
     # of the pairs that agree in bits of the high half, one in 256 agrees in eight bits of the low half
-    for high, low in (("h >> 46", "l >> 56"), ("h & 262143", "l & 255"), ("h >> 46", "l & 255"), ("h & 262143", "l >> 56")):
+    for high, low in (
+        ("h >> 46", "l >> 56"),
+        ("h & 262143", "l & 255"),
+        ("h >> 46", "l & 255"),
+        ("h & 262143", "l >> 56"),
+    ):
         pairs = "select sum(c * (c - 1) / 2) from (select count(*) c from halves group by {})"
         alike = one(connection, pairs.format(f"{high}, {low}"))
         share = float(alike) / float(one(connection, pairs.format(high)))  # type: ignore[arg-type]

@@ -53,7 +53,8 @@ RULES = {
     "filter of an aggregate": ("select sum(f(id)) filter (where k = 1) from t", {"f": 5}),
     "a guard around a derived table's column": (
         "select case when k = 1 then p end from (select k, f(id) p from t) q", {"f": 5}),
-    "a guard of two places": ("select case when k = 1 then f(id) end, case when k = 2 then f(id) end from t", {"f": 10}),
+    "a guard of two places": (
+        "select case when k = 1 then f(id) end, case when k = 2 then f(id) end from t", {"f": 10}),
     "unused outputs": ("select id from (select id, f(id) p from t) q", {}),
     "unused columns of a CTE": ("with c as (select id, f(id) p, g(id, y) q from t) select p from c", {"f": 30}),
     "an unused CTE": ("with c as (select f(id) p from t) select id from t where lab(g) = 'a1'", {"lab": 3}),
@@ -71,7 +72,8 @@ RULES = {
     "a CTE that is read twice is scored once": (
         "with c as (select id, f(id) p from t) select a.p from c a join c b on a.id = b.id + 1", {"f": 30}),
     "two nested calls": ("select f(n(k)) from t", {"n": 6, "f": 5}),
-    "qualify without predict": ("select f(id) from t qualify row_number() over (partition by k order by id) = 1", {"f": 6}),
+    "qualify without predict": (
+        "select f(id) from t qualify row_number() over (partition by k order by id) = 1", {"f": 6}),
 }  # fmt: skip
 
 

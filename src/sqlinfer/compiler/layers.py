@@ -53,13 +53,16 @@ def level_of(call: PredictCall, select: exp.Select) -> int:
 
 
 def levels_of(select: exp.Select) -> dict[str, int]:
-    """The level of each distinct call: what one occurrence needs early, the others read too."""
+    """The level of each distinct call: what one occurrence needs before the windows, the others read too; over groups
+    a call is another one than over their rows."""
+    choose = max if is_aggregated(select) else min
     names = set(sources(select))
     found: dict[str, int] = {}
     for call in own_calls(select):
         if tables_of(call) - inner_aliases(call) <= names:  # a call over outer columns only is the outer query's
             identity = text(call)
-            found[identity] = min(level_of(call, select), found.get(identity, WINDOWS))
+            level = level_of(call, select)
+            found[identity] = choose(level, found.get(identity, level))
     return found
 
 

@@ -55,6 +55,7 @@ def _resolved(query: exp.Expr, catalog: Catalog, tables: Iterable[Table]) -> exp
             schema=schema,
             db=catalog.default.schema,
             catalog=catalog.default.catalog,
+            allow_partial_qualification=level == 0 and numbered,
             validate_qualify_columns=level > 0 or not numbered,  # a_1 is a column once repeated ones are named
         )
         if not unique_outputs(query) and (level > 0 or not numbered):

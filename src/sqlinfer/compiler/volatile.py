@@ -49,8 +49,9 @@ def hoist(select: exp.Select, builder: Builder) -> exp.Select:
     inner.set("expressions", [*read, *(exp.alias_(v, n, quoted=True) for n, v in values.items())])
 
     def over(node: exp.Expr) -> exp.Expr | None:
-        known = isinstance(node, exp.Column) and (node.table, node.name) in columns
-        return exp.column(columns[node.table, node.name], table=alias, quoted=True) if known else None
+        if isinstance(node, exp.Column) and (node.table, node.name) in columns:
+            return exp.column(columns[node.table, node.name], table=alias, quoted=True)
+        return None
 
     outer = replace_top_down(select, over)
     for before, after in zip(select.expressions, list(outer.expressions), strict=True):
@@ -71,7 +72,7 @@ def _volatile_nodes(select: exp.Select) -> list[exp.Expr]:
 
 def _conditions_around(call: exp.Expr, select: exp.Select) -> list[exp.Expr]:
     """The widest condition around the call, below aggregates and windows; it holds the others."""
-    widest = []
+    widest: list[exp.Expr] = []
     node = call.parent
     while node is not None and node is not select and not is_aggregate(node) and not isinstance(node, exp.Window):
         if isinstance(node, _CONDITIONAL):

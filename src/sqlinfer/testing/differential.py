@@ -86,7 +86,7 @@ class World:
             udf, nulls = function.as_udf()
             contract = function.contract
             arguments = [a.data_type for a in contract.arguments]
-            self.reference.create_function(name, udf, arguments, contract.return_type, null_handling=nulls)  # type: ignore[arg-type]
+            self.reference.create_function(name, udf, arguments, contract.return_type, null_handling=nulls)  # type: ignore[call-overload]
         self.planned.execute(f"attach ':memory:' as {_SIDE}; create schema {_SIDE}.stage")
         self.planned.execute("set arrow_lossless_conversion = false")
         self._kinds = dict(kinds or {})
