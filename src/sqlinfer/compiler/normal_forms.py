@@ -127,10 +127,10 @@ def _unique_ctes(node: exp.Expr, known: Mapping[str, str], taken: set[str]) -> N
     """Rename CTEs so that a name means one CTE in the whole query; an inner WITH shadows an outer one."""
     clause = node.args.get("with_")
     inside = dict(known)
+    recursive = isinstance(clause, exp.With) and bool(clause.args.get("recursive"))
     for cte in clause.expressions if isinstance(clause, exp.With) else []:
         new = _free(cte.alias, taken) if cte.alias in taken else cte.alias
         taken.add(new)
-        recursive = clause.args.get("recursive")
         _unique_ctes(cte.this, inside | {cte.alias: new} if recursive else inside, taken)
         inside[cte.alias] = new
         cte.args["alias"].set("this", exp.to_identifier(new, quoted=True))

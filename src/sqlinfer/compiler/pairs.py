@@ -1,8 +1,9 @@
 """A call inside a correlated subquery whose arguments come from several levels of the query.
 
-The combinations of argument values that the correlation can make are staged and scored, and the call becomes a look-up
-by those values: ``(select max(f(t.x, u.z)) from u where u.k = t.k)`` → ``(select max((select any_value(m.p) from pairs m
-where m.a1 is not distinct from t.x and m.a2 is not distinct from u.z)) from u where u.k = t.k)``.
+The combinations of argument values that the correlation can make are staged and scored, and the call becomes a
+look-up by those values: ``(select max(f(t.x, u.z)) from u where u.k = t.k)`` →
+``(select max((select any_value(m.p) from pairs m where m.a1 is not distinct from t.x and m.a2 is not distinct from
+u.z)) from u where u.k = t.k)``.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def _lateral(level: exp.Select, moved: _Moved, planner: Planner) -> exp.Lateral:
 
 
 def _copy_from(level: exp.Select, query: exp.Select, without: exp.Expr | None = None) -> None:
-    """FROM and joins up to a lateral source; conditions with calls of inner joins are left out, more rows do no harm."""
+    """FROM and joins up to a lateral source, without inner join conditions that call: more rows do no harm."""
     query.set("from_", level.args["from_"].copy())
     query.set("laterals", [item.copy() for item in level.args.get("laterals") or []] or None)
     before = list(level.args.get("joins") or [])
