@@ -166,10 +166,10 @@ class World:
     def _values(self, call: Call, rows: pa.Table, seen: dict[str, set[Row]], statuses: dict[str, int]) -> list[Any]:
         implementation = self.functions[call.function].implementation
         columns = [rows.column(a).to_pylist() for a in call.arguments]
-        keys = rows.column(call.key).to_pylist() if call.key else [None] * rows.num_rows
-        status = rows.column(call.status).to_pylist() if call.status else [None] * rows.num_rows
+        keys: list[Any] = rows.column(call.key).to_pylist() if call.key else [None] * rows.num_rows
+        status: list[Any] = rows.column(call.status).to_pylist() if call.status else [None] * rows.num_rows
         inputs, by_key = seen.setdefault(call.function, set()), dict[str, Row]()
-        values = []
+        values: list[Any] = []
         for row, arguments in enumerate(zip(*columns, strict=True)):
             missing = any(a is None for a in arguments)
             _check_row(call, arguments, keys[row], status[row], missing=missing)
