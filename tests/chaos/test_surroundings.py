@@ -101,7 +101,7 @@ def test_one_run_uses_one_digest_though_the_file_is_replaced(cottage: House) -> 
     (first,) = cottage.read("select functions from sqlinfer_runs")[0][0]
     one_model = cottage.tables("scores")
     assert cottage.run().code == 0
-    assert cottage.response("scores")["scored"] == 200
+    assert cottage.response("scores")["scored"] == 400
     assert cottage.tables("scores") != one_model
     second = cottage.read("select functions from sqlinfer_runs order by started_at desc limit 1")[0][0][0]
     assert first != second

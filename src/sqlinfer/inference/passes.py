@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,7 @@ class Passes(ABC):
         error_column: str = "error",
         max_error_rate: float | None = None,
         max_errors: int | None = None,
+        cancel: threading.Event | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> ScoredReader:
         """Score a stream. Nothing is read before the result is iterated; the reader is closed with it.
@@ -61,6 +63,7 @@ class Passes(ABC):
             as_column: one result column of this name (a struct where the contract says so) instead of one per output.
             max_error_rate: give up when more rows than this fail at runtime (design section 4).
             max_errors: give up when more rows than this fail; for callers that know how many rows there are.
+            cancel: when it is set, the stream ends early, between two runs of the graph.
             on_progress: called by the consumer's thread with the rows done so far.
         """
         from sqlinfer.inference.reader import ScoredReader
@@ -74,6 +77,7 @@ class Passes(ABC):
             error_column=error_column,
             max_error_rate=max_error_rate,
             max_errors=max_errors,
+            cancel=cancel,
             on_progress=on_progress,
         )
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Generic, TypeVar
 
+_LOOK_SECONDS = 0.2
+"""How long a waiting consumer may overlook that it is cancelled."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -22,9 +24,17 @@ class Pipeline(Generic[T, R]):
         source: pulled in a thread of its own.
         workers: one callable per worker thread, each used by that thread alone.
         window: items between source and consumer at any time.
+        cancel: when it is set, the results end early.
     """
 
-    def __init__(self, source: Iterator[T], workers: Sequence[Callable[[T], R]], window: int) -> None:
+    def __init__(
+        self,
+        source: Iterator[T],
+        workers: Sequence[Callable[[T], R]],
+        window: int,
+        cancel: threading.Event | None = None,
+    ) -> None:
+        self._cancel = cancel
         self._source = source
         self._window = window
         self._changed = threading.Condition()
@@ -42,6 +52,10 @@ class Pipeline(Generic[T, R]):
             threading.Thread(target=self._work, args=(work,), name=f"sqlinfer-score-{number}", daemon=True)
             for number, work in enumerate(workers)
         ]
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancel is not None and self._cancel.is_set()
 
     @property
     def stopped(self) -> bool:
@@ -79,9 +93,9 @@ class Pipeline(Generic[T, R]):
                     self.wait_seconds += perf_counter() - began
                     self._changed.notify_all()
                     return (result,)
-                if self._stopped or (self._exhausted and self._delivered == self._read):
+                if self._stopped or self.cancelled or (self._exhausted and self._delivered == self._read):
                     return None
-                self._changed.wait()
+                self._changed.wait(None if self._cancel is None else _LOOK_SECONDS)
 
     def _pull(self) -> None:
         try:

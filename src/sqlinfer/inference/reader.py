@@ -62,6 +62,7 @@ class ScoredReader:
         error_column: str,
         max_error_rate: float | None,
         max_errors: int | None,
+        cancel: threading.Event | None,
         on_progress: Callable[[int], None] | None,
     ) -> None:
         self._session = session
@@ -81,7 +82,7 @@ class ScoredReader:
         self._scorers = session.scorers(ErrorBudget(max_error_rate, max_errors), lambda: self._pipeline.stopped)
         workers = [partial(self._work, scorer) for scorer in self._scorers]
         self._pipeline: Pipeline[pa.RecordBatch, tuple[pa.RecordBatch, BatchResult]] = Pipeline(
-            self._tasks(), workers, 2 * len(workers) + 2
+            self._tasks(), workers, 2 * len(workers) + 2, cancel
         )
         self._batches = self._deliver()
 
@@ -129,7 +130,7 @@ class ScoredReader:
         try:
             for batch, result in self._pipeline:
                 yield self._record(batch, result)
-            if self.counts.rows != self._read_rows:
+            if self.counts.rows != self._read_rows and not self._pipeline.cancelled:
                 raise InferenceError(f"{self._read_rows} rows were read, {self.counts.rows} came out")
         finally:
             self._pipeline.close()

@@ -31,7 +31,7 @@ READ_ROWS = 122_880
 TASK_SECONDS = 0.05
 TEXT_ROWS = 256
 DEFAULT_BATCH = 1024
-FIRST_ROWS = 4096
+FIRST_ROWS = 1024
 """Rows of a task while nothing is known of the speed: a slow function must not hold a chunk back for minutes."""
 
 

@@ -57,6 +57,7 @@ class Session(Protocol):
         as_column: str | None = None,
         error_column: str = "error",
         max_errors: int | None = None,
+        cancel: threading.Event | None = None,
     ) -> Scored: ...
 
 

@@ -99,7 +99,7 @@ def _score_rows(
         env.workspace.reader(sql, env.read_rows(prepared.contract)) as reader,
         session.score(
             reader, call.arguments, (call.key,), as_column=RESULT, error_column=ERROR,
-            max_errors=env.most_errors(inputs, prepared.contract),
+            max_errors=env.most_errors(inputs, prepared.contract), cancel=env.cancel,
         ) as scored,
     ):  # fmt: skip
         for chunk in chunks(env, iter(scored), env.store_chunk):
@@ -112,6 +112,7 @@ def _score_rows(
             fail_point("after_append")
             env.stop_if_cancelled()
         seconds.add_session(scored)
+    env.stop_if_cancelled()
     if done != todo[1]:
         raise RunError(f"{todo[1]} inputs were to be scored, {done} came back from the session")
     return valid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
         }
         contracts = [env.function(call.function, call.digest).contract for call in work.calls]
         reader = stack.enter_context(env.workspace.reader(work.source, env.read_rows(*contracts)))
-        scored = _chain(stack, work, sessions, reader, env.most_errors(work.total, *contracts))
+        scored = _chain(stack, work, sessions, reader, env.most_errors(work.total, *contracts), env.cancel)
         stack.enter_context(env.workspace.fleeting())
         table = _create(env, work)
         for chunk in chunks(env, iter(scored[-1]), env.stream_chunk):
@@ -68,6 +69,7 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
             env.stop_if_cancelled()
         for call, tally, one in zip(work.calls, tallies, scored, strict=True):
             seconds.add_session(one)
+    env.stop_if_cancelled()
             if call.status is None:
                 tally.nulls = one.counts.null_inputs
     written = int(env.workspace.rows(f"SELECT count(*) FROM {table.sql()}")[0][0])
@@ -77,7 +79,12 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
 
 
 def _chain(
-    stack: ExitStack, work: StreamPass, sessions: dict[str, Any], reader: pa.RecordBatchReader, most: int | None
+    stack: ExitStack,
+    work: StreamPass,
+    sessions: dict[str, Any],
+    reader: pa.RecordBatchReader,
+    most: int | None,
+    cancel: threading.Event,
 ) -> list[Any]:
     """Each call reads what the one before it hands on; the last hands on everything."""
     scored: list[Any] = []
@@ -89,7 +96,7 @@ def _chain(
         keep = [name for name in names if name in carried]
         one = sessions[call.digest].score(
             reader, call.arguments, keep, as_column=call.output, error_column=error_column(position),
-            max_errors=most,
+            max_errors=most, cancel=cancel,
         )  # fmt: skip
         scored.append(stack.enter_context(one))
         names = list(one.schema.names)
