@@ -52,7 +52,7 @@ CASES = [
     Wrong("a field that a scalar has not", "select predict('score', x, y).label from customers", "label"),
     # types
     Wrong("date for a number", "select predict('score', x, date '2026-01-01') from customers", "is date"),
-    Wrong("timestamp for a number", "select predict('score', x, current_timestamp) from customers", "timestamp"),
+    Wrong("timestamp for a number", "select predict('score', x, timestamp '2026-01-01 00:00:00') from customers", "timestamp"),
     Wrong("interval for a number", "select predict('score', x, interval 1 day) from customers", "interval"),
     Wrong("blob for a number", "select predict('score', x, 'a'::blob) from customers", "blob"),
     Wrong("list for a number", "select predict('score', x, [y]) from customers", "[]"),

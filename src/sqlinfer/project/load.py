@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlinfer import __version__
 from sqlinfer.errors import Location, ProjectError, UsageError
 from sqlinfer.project import config as configs
 from sqlinfer.project import discover, files, graph, properties, versions
@@ -19,6 +18,7 @@ from sqlinfer.project.schema import IGNORED_PROJECT_KEYS, ProjectFile, validate
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.values import MacroFile, Profile, Project
 from sqlinfer.project.yamlfile import YamlFile, parse_yaml, read_text, read_yaml
+from sqlinfer.version import __version__
 
 PROJECT_FILE = "sqlinfer_project.yml"
 
