@@ -69,9 +69,9 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
             env.stop_if_cancelled()
         for call, tally, one in zip(work.calls, tallies, scored, strict=True):
             seconds.add_session(one)
-    env.stop_if_cancelled()
             if call.status is None:
                 tally.nulls = one.counts.null_inputs
+    env.stop_if_cancelled()
     written = int(env.workspace.rows(f"SELECT count(*) FROM {table.sql()}")[0][0])
     if written != rows or (work.total is not None and rows != work.total):
         raise RunError(f"{work.total} rows were staged, {rows} came back from the session, {written} were written")
