@@ -10,7 +10,7 @@ import pytest
 from sqlinfer.adapters.duckdb.adapter import DuckDBAdapter
 from sqlinfer.adapters.duckdb.settings import catalog_name
 from sqlinfer.adapters.registry import open_adapter
-from sqlinfer.errors import AdapterError, ProfileError
+from sqlinfer.errors import AdapterError, ProfileError, StoreError
 from sqlinfer.relation import Relation
 from sqlinfer.testing.adapter_conformance import AdapterConformance
 
@@ -111,3 +111,33 @@ def test_keys_of_128_bits_come_back_as_they_went(adapter: DuckDBAdapter) -> None
 def test_queries_for_people_come_in_ordinary_arrow_types(adapter: DuckDBAdapter) -> None:
     table = adapter.query("select true as b, 5::hugeint as h, uuid() as u")
     assert [str(field.type) for field in table.schema] == ["bool", "decimal128(38, 0)", "string"]
+
+
+def test_a_claim_keeps_others_out_and_its_own_workspace_in(adapter: DuckDBAdapter) -> None:
+    with adapter.claim("one") as claim:
+        with pytest.raises(StoreError, match="run one"), adapter.claim("two"):
+            pass
+        for _ in range(2):
+            with adapter.workspace("one", claim) as work:
+                work.execute("select 1")
+        with pytest.raises(StoreError), adapter.workspace("two"):
+            pass
+    with adapter.workspace("two"):
+        pass
+
+
+def test_a_side_file_with_an_unreadable_block_is_moved_aside_when_the_run_ends(adapter: DuckDBAdapter) -> None:
+    with adapter.workspace("one") as work:
+        work.execute(
+            "create table sqlinfer_side.store.t as select hash(i) as x, hash(i + 1) as y from range(2000000) r(i)"
+        )
+    side = adapter.settings.side
+    with side.open("r+b") as file:
+        file.seek(side.stat().st_size // 2)
+        file.write(b"\x5a" * 300_000)
+    with adapter.workspace("two") as work, pytest.raises(AdapterError) as caught:
+        work.rows("select sum(x % 7 + y % 7) from sqlinfer_side.store.t")
+    assert "run again" in (caught.value.hint or "")
+    with adapter.workspace("three") as work:
+        assert not work.has(Relation("t", "store", "sqlinfer_side"))
+    assert list(side.parent.glob("*.damaged-*"))

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import pyarrow.parquet as pq
 import pytest
 from kit import Night, node, plan, prepared
 
-from sqlinfer.errors import DataTestError, PublicationError
+from sqlinfer.errors import DatabaseLocked, DataTestError, PublicationError
 from sqlinfer.project import DataTest
-from sqlinfer.runner.node import run_node
+from sqlinfer.runner.node import retry_publication, run_node
 from sqlinfer.spec.plan import Counts
 
 
@@ -177,3 +178,39 @@ def test_plain_nodes_are_built_in_the_warehouse(night: Night) -> None:
     assert run(night, the_plan=plain, the_node=node("view", name="v")).status == "success"
     assert run(night, the_plan=plain, the_node=node("table", name="t")).rows == 10
     assert night.sql("select count(*) from v union all select count(*) from t") == [(10,), (10,)]
+
+
+def test_an_external_file_is_recorded_and_waits_for_a_held_database(night: Night, tmp_path, monkeypatch) -> None:
+    target = tmp_path / "exports" / "scores.parquet"
+    wanted = node("external", location=str(target))
+    with night.environment() as env:
+        result = run_node(plan(), wanted, env)
+    assert (result.status, result.rows) == ("success", 1000)
+    assert night.sql("select rows from sqlinfer_runs") == [(1000,)]
+    before = target.read_bytes()
+    night.sql("delete from customers where id >= 500")
+
+    def held(timeout: float) -> None:
+        raise DatabaseLocked("database wh.duckdb is held by process 1", holder="process 1")
+
+    with night.environment() as env:
+        monkeypatch.setattr(env.workspace, "publishing", held)
+        result = run_node(plan(), wanted, env)
+        assert result.pending
+        assert target.read_bytes() == before
+        monkeypatch.undo()
+        (result,) = retry_publication(env)
+    assert (result.status, result.rows) == ("success", 500)
+    assert pq.read_metadata(target).num_rows == 500
+    assert [path.name for path in target.parent.iterdir()] == ["scores.parquet"]
+
+
+def test_keys_that_left_are_forgotten_though_others_repeat(night: Night) -> None:
+    with night.environment() as env:
+        run_node(plan(), node(), env)
+        stored = env.workspace.rows('SELECT count(*) FROM sqlinfer_side.store."twice@aaaaaaaaaaaaaaaa"')
+    night.sql("update customers set raw = '7' where id % 500 between 10 and 400")
+    with night.environment() as env:
+        run_node(plan(), node(), env)
+        left = env.workspace.rows('SELECT count(*) FROM sqlinfer_side.store."twice@aaaaaaaaaaaaaaaa"')
+    assert (stored, left) == ([(501,)], [(110,)])
