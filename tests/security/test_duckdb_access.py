@@ -187,7 +187,7 @@ def test_a_model_is_one_select(sql: str, shop: House) -> None:
     before = shop.published()
     done = shop.sqlinfer("run")
     assert done.code == 1, done.text
-    assert "one SELECT" in done.text or "several statements" in done.text
+    assert any(text in done.text for text in ("one SELECT", "several statements", "syntax error")), done.text
     assert shop.published() == before
 
 
