@@ -16,6 +16,9 @@ from sqlinfer.runner.store import StoreTable, count
 from sqlinfer.spec.plan import Plan
 
 _REFS = Relation("refs", META, SIDE)
+_LARGE, _SLACK = 1_000_000, 1.15
+"""A store of more keys than this may hold some that are no longer in use: counting them exactly takes as long as a
+look-up of the whole table, and an estimate of the number in use next to nothing."""
 
 
 def _keys_table(node: str, store: str) -> Relation:
@@ -76,8 +79,12 @@ def _compact_one(work: Workspace, node: str, store: StoreTable, keys: str) -> No
     union = " UNION ALL ".join(
         [keys, *(f"SELECT input_key FROM {_keys_table(name, store.name).sql()}" for name, _ in others)]
     )
+    kept = count(work, store.relation)
+    estimate = f"SELECT approx_count_distinct(input_key) FROM ({union})"
+    if kept > _LARGE and kept <= _SLACK * int(work.rows(estimate)[0][0]):
+        return
     # Every key in use is in the store, so equal numbers mean that none is left over.
-    if count(work, store.relation) == int(work.rows(f"SELECT count(DISTINCT input_key) FROM ({union})")[0][0]):
+    if kept == int(work.rows(f"SELECT count(DISTINCT input_key) FROM ({union})")[0][0]):
         return
     work.execute(
         f"DELETE FROM {store.relation.sql()} AS s WHERE NOT EXISTS "
