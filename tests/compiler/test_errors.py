@@ -81,10 +81,10 @@ DEEP = {
     "case": "'select ' + 'case when b then ' * 20000 + 'f(x)' + ' end' * 20000 + ' from t'",
     "not": "'select id from t where ' + 'not ' * 20000 + 'f(x) > 1'",
     "minus": "'select ' + '- ' * 20000 + 'f(x) from t'",
-    "or": "'select id from t where f(x) > 1 ' + ' '.join(f'or id = {i}' for i in range(5000))",
-    "and": "'select id from t where f(x) > 1 ' + ' '.join(f'and id <> {i}' for i in range(5000))",
-    "plus": "'select f(x) ' + '+ id ' * 5000 + ' from t'",
-    "concat": """'select lab(s) ' + "|| 'a' " * 5000 + ' from t'""",
+    "or": "'select id from t where f(x) > 1 ' + ' '.join(f'or id = {i}' for i in range(1000))",
+    "and": "'select id from t where f(x) > 1 ' + ' '.join(f'and id <> {i}' for i in range(1000))",
+    "plus": "'select f(x) ' + '+ id ' * 1000 + ' from t'",
+    "concat": """'select lab(s) ' + "|| 'a' " * 1000 + ' from t'""",
     "union": "' union all '.join(['select f(x) from t'] * 300)",
 }
 
