@@ -62,6 +62,9 @@ bench: $(STAMP)  ## the benchmarks of tests/benchmarks, one after the other (BEN
 chaos: $(STAMP)  ## seeded kills of real runs (SQLINFER_KILLS=500)
 	SQLINFER_KILLS=$${SQLINFER_KILLS:-500} $(BIN)/python -m pytest -m chaos $(PYTEST_ARGS)
 
+fuzz: $(STAMP)  ## random queries against plain DuckDB (SQLINFER_FUZZ_EXAMPLES=20000)
+	SQLINFER_FUZZ_EXAMPLES=$${SQLINFER_FUZZ_EXAMPLES:-20000} $(BIN)/python -m pytest tests/compiler/test_random_queries.py -n 2
+
 clean:  ## remove the virtual environment, caches and what the example wrote
 	rm -rf $(VENV) $(DBT_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 	rm -rf example_project/target example_project/logs
