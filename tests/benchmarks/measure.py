@@ -58,6 +58,8 @@ def _compared(work: Workload, rounds: Sequence[dict[str, Pass]], peers: Sequence
     facts: Facts = {
         "title": work.title,
         "rows": work.rows,
+        "rounds": len(rounds),
+        "load": os.getloadavg()[0],
         "seconds": median(p.seconds for p in ours),
         "wall": median(p.wall for p in ours),
         "cpu": median(p.cpu for p in ours),
@@ -86,7 +88,7 @@ def _readall(bench: Bench, plan: Plan) -> Facts:
 
 def _floor(work: Workload, bench: Bench, facts: Facts, plan: Plan) -> Facts:
     """max(slowest stage, CPU seconds of all stages / cores), each stage alone in a process of its own."""
-    found = [bench.floors() for _ in range(min(3, plan.repeats))]
+    found = [bench.floors() for _ in range(1 + plan.repeats // 4)]
     stages = {k: [median(f[k][0] for f in found), median(f[k][1] for f in found)] for k in found[0]}
     slowest = max(stages, key=lambda k: stages[k][0])
     floor = max(stages[slowest][0], sum(cpu for _, cpu in stages.values()) / CORES)
@@ -97,7 +99,7 @@ def _first_night(bench: Bench, plan: Plan) -> Facts:
     """The same table with the store (what ``reuse: auto`` takes for all but the cheapest functions): all rows new."""
     bench.declare("true", "materialized='table'")
     passes = []
-    for _ in range(2):
+    for _ in range(1 + plan.repeats // 5):
         bench.forget()
         passes.append(bench.run())
     return {"seconds": min(p.seconds for p in passes), "stages": passes[-1].stages}

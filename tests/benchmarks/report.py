@@ -142,14 +142,26 @@ def document(content: Facts, command: str) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in where["versions"].items())
     lines = [_INTRO, "## Results", ""]
     lines += [f"{content['date']}, {where['cores']} cores ({where['cpu']}), {where['memory']} GiB, Python "
-              f"{where['python']}, {versions}. `{command}`, scale {content['scale']:g}, medians of "
-              f"{content['repeats']} rounds.", ""]  # fmt: skip
+              f"{where['python']}, {versions}. `{command}`, scale {content['scale']:g}. "
+              f"{_crowded(results)}", ""]  # fmt: skip
     lines += ["| | target | measured | | |", "| --- | --- | --- | --- | --- |"]
     lines += [f"| {a} | {b} | {c} | {d} | {'' if met else '**missed**'} |" for a, b, c, d, met in rows(results)]
     lines += ["", *_times(results)]
     if content.get("notes"):
         lines += ["", "## Notes", "", *content["notes"]]
     return "\n".join(lines) + "\n"
+
+
+def _crowded(results: Facts) -> str:
+    """A machine that does other work at the same time is no machine to measure on; say so."""
+    loads = [facts["load"] for facts in results.values() if "load" in facts]
+    if not loads:
+        return ""
+    return f"Load average while measuring: {min(loads):.1f} to {max(loads):.1f} (2 or 3 is a machine of our own)."
+
+
+_COLUMNS = ("rows", "rounds", "ours", "first night with the store", "UDF", "loop", "read all", "peak memory",
+            "CPU seconds", "scan", "assemble", "kernel", "write", "publish")  # fmt: skip
 
 
 def _times(results: Facts) -> Iterator[str]:
@@ -160,9 +172,8 @@ def _times(results: Facts) -> Iterator[str]:
     yield ""
     yield "Million rows a second (W6: thousand), peak memory of the process in MB, stages alone in seconds."
     yield ""
-    yield ("| | rows | ours | first night with the store | UDF | loop | read all | peak memory | CPU seconds | scan | "
-           "assemble | kernel | write | publish |")  # fmt: skip
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    yield f"| | {' | '.join(_COLUMNS)} |"
+    yield "| --- " * (len(_COLUMNS) + 1) + "|"
     for name in names:
         yield _line(name, results[name])
 
@@ -175,7 +186,7 @@ def _line(name: str, facts: Facts) -> str:
     )
     stages = facts["floor"]["stages"]
     alone = [f"{stages[k][0]:.2f}" if k in stages else "–" for k in ("scan", "assemble", "kernel", "write", "publish")]
-    cells = [f"{name.upper()} {facts['title']}", f"{facts['rows']:,}", f"{unit / facts['seconds']:.2f}",
-             f"{unit / facts['store']['seconds']:.2f}", peers.get("udf", peers.get("batches32", "–")),
+    cells = [f"{name.upper()} {facts['title']}", f"{facts['rows']:,}", str(facts["rounds"]),
+             f"{unit / facts['seconds']:.2f}", f"{unit / facts['store']['seconds']:.2f}", peers.get("udf", peers.get("batches32", "–")),
              peers.get("loop", "–"), readall, f"{facts['rss']:.0f}", f"{facts['cpu']:.1f}", *alone]  # fmt: skip
     return f"| {' | '.join(cells)} |"
