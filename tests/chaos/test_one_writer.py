@@ -58,7 +58,7 @@ def test_of_fifty_simultaneous_starts_one_runs_and_the_others_leave(tmp_path: Pa
     print(f"49 starts refused after {min(ended.values()):.1f} to {max(ended.values()):.1f} s")
     # The bound of 5 s is for one start; fifty of them share the cores of this machine.
     cores = len(os.sched_getaffinity(0))
-    assert max(ended.values()) < max(5.0, STARTS * 2.0 / cores)
+    assert max(ended.values()) < max(5.0, STARTS * 4.0 / cores)
 
 
 def test_a_second_run_leaves_within_five_seconds_and_a_dead_holder_frees_the_lock_at_once(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_others_read_and_write_while_a_run_scores(night: Night) -> None:
 
 
 def test_a_reader_at_publication_delays_it_and_retry_publishes_without_scoring(night: Night) -> None:
-    running = job(night, "one", "1")
+    running = job(night, "one", "6")
     assert running.stdout is not None
     assert running.stdout.readline() == "batch\n"
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(night.path)], stdout=subprocess.PIPE, text=True)
