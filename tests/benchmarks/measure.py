@@ -77,6 +77,7 @@ def _compared(work: Workload, rounds: Sequence[dict[str, Pass]], peers: Sequence
             "rss": median(p.rss for p in theirs),
             "ratio": median(one[peer].seconds / one["ours"].seconds for one in rounds),
             "wall_ratio": median(one[peer].wall / one["ours"].wall for one in rounds),
+            "cpu_ratio": median(one[peer].cpu / one["ours"].cpu for one in rounds),
         }
     return facts
 
