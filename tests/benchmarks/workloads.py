@@ -61,7 +61,7 @@ _MIXED = (
     + " FROM range({rows})"
 )
 _TEXT = (
-    "SELECT range AS id, list_aggregate(list_transform(range((5 + random() * 116)::int), "
+    "SELECT range AS id, list_aggregate(list_transform(range((5 + 115 * random() ** 3)::int), "
     "lambda x: 'word' || ((x * 7919 + id * 104729) % 4000)), 'string_agg', ' ') AS body "
     "FROM (SELECT range, range AS id FROM range({rows}))"
 )
@@ -95,7 +95,7 @@ def workloads(scale: float, texts: int | None = None) -> dict[str, Workload]:
                  _MIXED.format(rows=rows(1_000_000)), NUMBERS, TEXTS,
                  _graph(lambda: graphs.categorical_trees(NUMBERS, TEXTS)), packed=False, floor=0.75,
                  targets=(("udf", 3.0), ("loop", 3.0))),
-        Workload("w6", texts or rows(5_000), "6-layer 384-wide encoder, texts of 5 to 120 tokens, mean pooled",
+        Workload("w6", texts or rows(5_000), "6-layer 384-wide encoder, texts of 5 to 120 tokens (most are short), mean pooled",
                  _TEXT.format(rows=texts or rows(5_000)), (), ("body",), _text_artifact, output="last_hidden_state",
                  returns="float[384]", tokens=True, floor=0.9, targets=(("batches32", 3.2),)),
         Workload("w8", rows(5_000_000), "W2's MLP, 50,000 distinct rows",
