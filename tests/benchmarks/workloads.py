@@ -95,7 +95,7 @@ def workloads(scale: float, texts: int | None = None) -> dict[str, Workload]:
                  _MIXED.format(rows=rows(1_000_000)), NUMBERS, TEXTS,
                  _graph(lambda: graphs.categorical_trees(NUMBERS, TEXTS)), packed=False, floor=0.75,
                  targets=(("udf", 3.0), ("loop", 3.0))),
-        Workload("w6", texts or rows(5_000), "6-layer 384-wide encoder, texts of 5 to 120 tokens (most are short), mean pooled",
+        Workload("w6", texts or rows(5_000), "6-layer 384-wide encoder, mean pooled, texts of 5 to 120 tokens",
                  _TEXT.format(rows=texts or rows(5_000)), (), ("body",), _text_artifact, output="last_hidden_state",
                  returns="float[384]", tokens=True, floor=0.9, targets=(("batches32", 3.2),)),
         Workload("w8", rows(5_000_000), "W2's MLP, 50,000 distinct rows",
