@@ -101,7 +101,7 @@ def leaks(root: Path) -> list[str]:
 def test_our_own_tables_hold_no_secret(shop: House) -> None:
     shop.sqlinfer("run", "-s", "scores", *VARS)
     for name in ("sqlinfer_runs",):
-        assert not CANARY.search(repr(shop.sql(f"select * from {name}")).encode())
+        assert not CANARY.search(repr(shop.sql(f"select cast(r as varchar) from {name} as r")).encode())
 
 
 def test_a_secret_variable_is_asked_for_again(shop: House) -> None:

@@ -87,6 +87,13 @@ def _windowed(window: exp.Window) -> exp.Expr:
     return inner
 
 
+def can_try(node: exp.Expr) -> bool:
+    """Whether DuckDB takes the expression inside TRY(…), and it could fail at all."""
+    if isinstance(node.unnest(), exp.Column):
+        return False
+    return not any(isinstance(n, (exp.Query, exp.Window)) or is_aggregate(n) for n in node.walk())
+
+
 def is_aggregated(select: exp.Select) -> bool:
     """Whether the SELECT groups: GROUP BY, or an own aggregate outside windows."""
     if select.args.get("group") or select.args.get("having"):

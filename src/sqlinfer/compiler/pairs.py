@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from sqlinfer.compiler.analyse import (
     and_all,
+    can_try,
     columns_in,
     flat_conjuncts,
     has_calls,
@@ -145,7 +146,7 @@ def _project(whole: exp.Select, call: PredictCall, leaves: list[exp.Column], hom
         guard = chained(usable)
     if guards and (guard is None or len(usable) < len(guards)):
         for argument in value.expressions:
-            if not isinstance(argument, exp.Column) and not has_calls(argument):
+            if can_try(argument) and not has_calls(argument):
                 argument.replace(exp.Anonymous(this="try", expressions=[argument.copy()]))
     answer: exp.Expr = value if guard is None else exp.case().when(guard, value)
     columns = [*leaves, answer]

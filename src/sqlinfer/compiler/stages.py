@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from sqlinfer import types
-from sqlinfer.compiler.analyse import is_volatile, replace_top_down, sources, text
+from sqlinfer.compiler.analyse import can_try, is_volatile, replace_top_down, sources, text
 from sqlinfer.compiler.calls import Source
 from sqlinfer.compiler.casts import CastArgument, cast_argument, fit, status
 from sqlinfer.compiler.keys import key
@@ -276,8 +276,8 @@ def _canonical(data_type: str, dialect: str) -> str | None:
 
 def _tried(node: exp.Expr, partial: bool) -> exp.Expr:
     """NULL instead of an error where SQL might not have evaluated the expression."""
-    risky = partial and not isinstance(node.unnest(), exp.Column) and node.find(exp.Query) is None
-    return exp.Anonymous(this="try", expressions=[node.copy()]) if risky and not is_volatile(node) else node.copy()
+    risky = partial and can_try(node) and not is_volatile(node)
+    return exp.Anonymous(this="try", expressions=[node.copy()]) if risky else node.copy()
 
 
 def _aliased(columns: Mapping[str, exp.Expr]) -> list[exp.Expr]:
