@@ -103,9 +103,6 @@ def lift_aggregates(select: exp.Select, alias: str) -> exp.Select:
 
     def above(node: exp.Expr) -> exp.Expr | None:
         if text(node) in keys or is_aggregate(node) or isinstance(node, exp.Grouping):
-            whole = node
-            while isinstance(whole.parent, (exp.Filter, exp.WithinGroup)):
-                whole = whole.parent
             return columns.of(node)
         if isinstance(node, (exp.Filter, exp.WithinGroup)) and is_aggregate(node.this):
             return columns.of(node)

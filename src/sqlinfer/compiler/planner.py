@@ -105,15 +105,12 @@ class Planner:
             return self.visit(joins.pairs(select, self.builder, self.pins))
         levels = set(levels_of(select).values())
         if WINDOWS in levels and is_aggregated(select):
-            return self._split(lift_aggregates(select, self.builder.alias("g")))
+            return self._select(lift_aggregates(select, self.builder.alias("g")))
         if WINDOWS in levels:
-            return self._split(lift_windows(select, self.builder.alias("w")))
+            return self._select(lift_windows(select, self.builder.alias("w")))
         if GROUPS in levels:
-            return self._split(lift_aggregates(select, self.builder.alias("g")))
+            return self._select(lift_aggregates(select, self.builder.alias("g")))
         return self._rows(select) if any(self._sites(select)) else select
-
-    def _split(self, outer: exp.Select) -> exp.Expr:
-        return self._select(outer)
 
     def _sites(self, select: exp.Select) -> list[Site]:
         return sites(select, self.functions, self.builder.outputs + 1)

@@ -107,17 +107,3 @@ class Counts:
             self.null_inputs + other.null_inputs,
             self.errors + other.errors,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorRecord:
-    """One row of ``sqlinfer_errors``; the message never holds values."""
-
-    node: str
-    function: str
-    digest: str
-    input_key: int | None
-    stage: str
-    error_class: str
-    message: str
-    run_id: str
