@@ -28,7 +28,7 @@ Anything else that escapes is a bug and shows its traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -209,4 +209,11 @@ class DataTestError(RunError):
 
 
 class StoreError(RunError):
-    pass
+    @classmethod
+    def held_by(cls, holder: Mapping[str, object] | None) -> StoreError:
+        """Another run holds the target. ``holder`` says what is known of it: pid, host and, once it works, its run."""
+        who = "an unknown process"
+        if holder is not None:
+            run = f"run {holder['run_id']}, started {holder['started']}" if "run_id" in holder else "just starting"
+            who = f"process {holder['pid']} on {holder['host']}, {run}"
+        return cls(f"another run holds this target: {who}", hint="wait for it to end; its lock goes with its process")

@@ -39,10 +39,11 @@ def scoring(house: House) -> bool:
 @pytest.mark.timeout(300)
 def test_of_fifty_simultaneous_starts_one_runs_and_the_others_leave(tmp_path: Path) -> None:
     house = slowly(tmp_path)
+    busy = max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))  # others' work on these cores
     began = time.monotonic()
     processes = [house.start() for _ in range(STARTS)]
     ended: dict[int, float] = {}
-    while len(ended) < STARTS - 1 and time.monotonic() - began < 120:
+    while len(ended) < STARTS - 1 and time.monotonic() - began < 60:
         for process in processes:
             if process.pid not in ended and process.poll() is not None:
                 ended[process.pid] = time.monotonic() - began
@@ -56,9 +57,7 @@ def test_of_fifty_simultaneous_starts_one_runs_and_the_others_leave(tmp_path: Pa
     assert {process.returncode for process in refused} == {1}
     assert all(f"process {runner.pid} " in err for _, err in texts), texts[0]
     print(f"49 starts refused after {min(ended.values()):.1f} to {max(ended.values()):.1f} s")
-    # The bound of 5 s is for one start; fifty of them share the cores of this machine.
-    cores = len(os.sched_getaffinity(0))
-    assert max(ended.values()) < max(5.0, STARTS * 4.0 / cores)
+    assert max(ended.values()) < 5 * busy
 
 
 def test_a_second_run_leaves_within_five_seconds_and_a_dead_holder_frees_the_lock_at_once(tmp_path: Path) -> None:

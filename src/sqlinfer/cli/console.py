@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from sqlinfer.cli.doorman import Door
+
 if TYPE_CHECKING:
     from sqlinfer.cli.lines import Lines
     from sqlinfer.cli.options import Flags
@@ -85,6 +87,8 @@ class Console:
         self.started = time.monotonic()
         self.bar: Bar | None = None
         self.lines: Lines | None = None
+        context = click.get_current_context(silent=True)
+        self.door: Door = (context.obj if context else None) or Door()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Console:
@@ -101,8 +105,12 @@ class Console:
     def on_event(self, event: Event) -> None:
         """Called by ``api`` from the thread that runs the job, for progress from the scoring thread too."""
         from sqlinfer.cli.lines import Lines
+        from sqlinfer.jobs.events import TargetClaimed
         from sqlinfer.runner.events import Progress, Publishing
 
+        if isinstance(event, TargetClaimed):
+            self.door.claimed(event.database, event.lock)
+            return
         self.lines = self.lines or Lines()
         if isinstance(event, Progress):
             self._progress(event)

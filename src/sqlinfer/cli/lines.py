@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlinfer.jobs.events import Event, JobStarted
+from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
 from sqlinfer.runner.events import NodeFinished, NodeStarted, Progress, Publishing, Warned
 from sqlinfer.runner.results import NodeResult, RunResult
 
@@ -46,7 +46,7 @@ class Lines:
                 yield self._finished(event.result)
             case Warned():
                 yield Line(f"[WARNING] {name_of(event.unique_id)}: {event.message}", "warn")
-            case Progress() | Publishing():
+            case Progress() | Publishing() | TargetClaimed():
                 return
 
     def _place(self, unique_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from sqlinfer.cli.doorman import door
 
 if TYPE_CHECKING:
     from sqlinfer.api import RunOptions
@@ -79,11 +82,15 @@ class Flags:
     memory_limit: str | None = None
     full_refresh: bool | None = None
 
+    @property
+    def root(self) -> Path:
+        return self.project_dir or find_project(Path.cwd())
+
     def options(self) -> RunOptions:
         from sqlinfer.api import RunOptions
 
         return RunOptions(
-            project_dir=self.project_dir or find_project(Path.cwd()),
+            project_dir=self.root,
             profiles_dir=self.profiles_dir,
             profile=self.profile,
             target=self.target,
@@ -101,8 +108,11 @@ class Flags:
 COMMON = frozenset(field.name for field in fields(Flags))
 
 
-def shared(*groups: tuple[Option[Any], ...]) -> Option[Any]:
-    """Give a command the global flags and those of ``groups``; it receives them as one ``Flags``, first."""
+def shared(*groups: tuple[Option[Any], ...], claims: bool = False) -> Option[Any]:
+    """Give a command the global flags and those of ``groups``; it receives them as one ``Flags``, first.
+
+    A command that ``claims`` the target does not even start while another run of the same project is there.
+    """
     options = [option for group in (*groups, GLOBAL_OPTIONS) for option in group]
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -111,7 +121,12 @@ def shared(*groups: tuple[Option[Any], ...]) -> Option[Any]:
             before = click.get_current_context().find_root().params
             merged = {name: before.get(name, value) if value in (None, ()) else value for name, value in given.items()}
             common = {name: merged.pop(name) for name in COMMON & merged.keys()}
-            return function(Flags(**common), **merged)
+            flags = Flags(**common)
+            if not claims or merged.get("in_dbt") or merged.get("manifest"):  # dbt's files choose that target
+                return function(flags, **merged)
+            context = click.get_current_context()
+            with door(flags.root, flags, os.environ) as context.obj:
+                return function(flags, **merged)
 
         decorated: Callable[..., Any] = add_options(options)(wrapper)
         return decorated

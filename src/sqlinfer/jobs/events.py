@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlinfer.runner import events
 
@@ -17,4 +18,13 @@ class JobStarted:
     target: str
 
 
-Event = events.Event | JobStarted
+@dataclass(frozen=True, slots=True)
+class TargetClaimed:
+    """The target is this job's alone from now on."""
+
+    database: str
+    """As the profile spells it."""
+    lock: Path
+
+
+Event = events.Event | JobStarted | TargetClaimed

@@ -22,7 +22,7 @@ from sqlinfer.compiler.render import render_test
 from sqlinfer.errors import SqlinferError
 from sqlinfer.inference.preload import preload
 from sqlinfer.jobs import artifacts, crashfile, reads, tuning
-from sqlinfer.jobs.events import Event, JobStarted
+from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
 from sqlinfer.jobs.functions import Contracts, Functions, cache_dir
 from sqlinfer.jobs.loop import Loop
 from sqlinfer.jobs.options import RunOptions
@@ -81,6 +81,7 @@ class Night:
             return
         with self.adapter.claim(self.run_id) as self._claim:
             try:
+                self.emit(TargetClaimed(str(self.project.profile.config.get("path")), self._claim.path))
                 yield self._claim
             finally:
                 self._claim = None

@@ -38,10 +38,7 @@ class TargetLock:
         except OSError as error:
             holder = _holder(handle)
             os.close(handle)
-            raise StoreError(
-                f"another run holds this target: {holder}",
-                hint="wait for it to end; its lock goes with its process",
-            ) from error
+            raise StoreError.held_by(holder) from error
         os.ftruncate(handle, 0)
         os.pwrite(handle, self._content(), 0)
         self._handle = handle
@@ -76,20 +73,14 @@ class TargetLock:
             self._handle = None
 
 
-def _holder(handle: int) -> str:
+def _holder(handle: int) -> dict[str, object] | None:
     """Who holds the lock. A holder that has just got it may not have written its name yet."""
+    known = None
     for _ in range(10):
-        content = os.pread(handle, 4096, 0)
         with suppress(ValueError, KeyError, TypeError, OSError):
-            os.kill(int(json.loads(content)["pid"]), 0)
+            content = json.loads(os.pread(handle, 4096, 0))
+            known = {name: content[name] for name in ("pid", "host", "run_id", "started")}
+            os.kill(int(content["pid"]), 0)
             break
         time.sleep(0.02)
-    return _describe(content)
-
-
-def _describe(content: bytes) -> str:
-    try:
-        known = json.loads(content)
-        return f"process {known['pid']} on {known['host']}, run {known['run_id']}, started {known['started']}"
-    except (ValueError, KeyError, TypeError):
-        return "an unknown process"
+    return known

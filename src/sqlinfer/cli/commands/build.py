@@ -8,7 +8,7 @@ from sqlinfer.cli.options import EXECUTION, REFRESH, SELECTION, Flags, shared
 
 
 @click.command("build")
-@shared(EXECUTION, REFRESH, SELECTION)
+@shared(EXECUTION, REFRESH, SELECTION, claims=True)
 def command(flags: Flags) -> int:
     """Seed, run and test the selected nodes in the order of the graph; what follows a failure is skipped."""
     from sqlinfer import api

@@ -10,7 +10,7 @@ from sqlinfer.cli.options import EXECUTION, Flags, shared
 
 
 @click.command("retry")
-@shared(EXECUTION)
+@shared(EXECUTION, claims=True)
 @click.option("--errors", is_flag=True, help="Also score again the inputs that failed, and no others.")
 def command(flags: Flags, errors: bool) -> int:
     """Continue the last run: what failed, was skipped, or was scored and not published."""

@@ -8,7 +8,7 @@ from sqlinfer.cli.options import EXECUTION, REFRESH, SELECTION, Flags, shared
 
 
 @click.command("seed")
-@shared(EXECUTION, REFRESH, SELECTION)
+@shared(EXECUTION, REFRESH, SELECTION, claims=True)
 def command(flags: Flags) -> int:
     """Load the selected seeds into the warehouse."""
     from sqlinfer import api

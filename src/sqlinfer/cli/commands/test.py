@@ -8,7 +8,7 @@ from sqlinfer.cli.options import EXECUTION, SELECTION, Flags, shared
 
 
 @click.command("test")
-@shared(EXECUTION, SELECTION)
+@shared(EXECUTION, SELECTION, claims=True)
 def command(flags: Flags) -> int:
     """Run the data tests of the selected nodes on the published tables."""
     from sqlinfer import api
