@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -71,8 +72,15 @@ def save(
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["small", "large"])
+def project(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "large":
+            patch.setenv("SQLINFER_LARGE_ROWS", "1")
+        yield build(tmp_path_factory)
+
+
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("kinds")
     for folder in ("functions", "models", "seeds"):
         (root / folder).mkdir()

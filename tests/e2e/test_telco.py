@@ -22,6 +22,12 @@ NUMBERS = ["SeniorCitizen", "tenure", "MonthlyCharges", "TotalCharges"]
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason="the telco file lies in ../shared/data")
 
 
+@pytest.fixture(params=["small", "large"], autouse=True)
+def table_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "large":
+        monkeypatch.setenv("SQLINFER_LARGE_ROWS", "1")
+
+
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, str]]:
     with DATA.open(newline="") as file:

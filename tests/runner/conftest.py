@@ -10,6 +10,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from kit import Night
 
 
+@pytest.fixture(params=["small", "large"], autouse=True)
+def table_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every night as it is for small tables, and with the ways of large ones (fused streams, stages by key)."""
+    if request.param == "large":
+        monkeypatch.setenv("SQLINFER_LARGE_ROWS", "1")
+    return str(request.param)
+
+
 @pytest.fixture
 def night(tmp_path: Path) -> Night:
     made = Night(tmp_path)

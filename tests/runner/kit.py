@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sqlinfer.adapters.duckdb.adapter import DuckDBAdapter
+from sqlinfer.jobs.tuning import chunk_bounds
 from sqlinfer.project import DataTest, Node, NodeConfig
 from sqlinfer.relation import Relation
 from sqlinfer.runner.environment import RunEnvironment
@@ -103,7 +105,7 @@ def plan(
         node,
         "duckdb",
         "select id, predict('twice', x) as score from customers",
-        (Stage("s1", stage, scored, sql, ("id",), (call,)),),
+        (Stage("s1", stage, scored, sql, ("id",), (call,), reproducible=True),),
         Result(f"SELECT {columns} FROM {scored.sql()}"),
     )
 
@@ -154,9 +156,10 @@ class Night:
             self.sessions.append(session)
             yield session
 
+        bounds = chunk_bounds(os.environ, None) | more
         with self.adapter().workspace(run_id) as work:
             yield RunEnvironment(
-                work, run_id, {function.contract.name: function}, factory, emit=self.events.append, **more
+                work, run_id, {function.contract.name: function}, factory, emit=self.events.append, **bounds
             )
 
     @property

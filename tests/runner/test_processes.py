@@ -95,7 +95,11 @@ def test_a_second_run_leaves_at_once_naming_the_holder(night: Night) -> None:
     ["after_stage", "before_append_commit", "after_append", "after_pending", "before_publish_commit",
      "after_publish_commit", "after_compaction"],
 )  # fmt: skip
-def test_after_a_kill_the_next_run_gives_the_table_of_an_undisturbed_one(night: Night, point: str) -> None:
+def test_after_a_kill_the_next_run_gives_the_table_of_an_undisturbed_one(
+    night: Night, point: str, table_size: str
+) -> None:
+    if (point, table_size) == ("after_pending", "large"):
+        pytest.skip("rows of a large table wait in memory: a publication is written down only when it has to wait")
     killed = job(night, "one", SQLINFER_FAIL_POINTS=f"{point}=kill")
     killed.communicate(timeout=60)
     assert killed.returncode == -9
@@ -106,7 +110,9 @@ def test_after_a_kill_the_next_run_gives_the_table_of_an_undisturbed_one(night: 
     assert result["scored"] == (0 if scored_before else 500)
 
 
-def test_a_commit_that_happened_is_not_repeated_by_retry(night: Night) -> None:
+def test_a_commit_that_happened_is_not_repeated_by_retry(night: Night, table_size: str) -> None:
+    if table_size == "large":
+        pytest.skip("rows of a large table wait in memory: the run starts again, and scores only what no store knows")
     killed = job(night, "one", SQLINFER_FAIL_POINTS="after_publish_commit=kill")
     killed.communicate(timeout=60)
     again = outcome(job(night, "two", "0", "retry"))

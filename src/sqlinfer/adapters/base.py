@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SIDE = "sqlinfer_side"
 """Catalog name of the side database in every SQL text."""
 STAGE, STORE, ERRORS, META = "stage", "store", "errors", "meta"
+SCRATCH = "memory"
+"""Catalog of a database in memory, spilled to a temporary folder when it grows, gone with the process."""
 READ_ROWS = 122_880
 """Rows of a read batch: DuckDB's row group (measured: half as fast again as 16k)."""
 
@@ -123,6 +125,12 @@ class Workspace(Protocol):
 
     def estimate(self, sql: str) -> int | None:
         """The warehouse's own guess of the rows of a query, None where it has none."""
+
+    def has_row_ids(self, relation: Relation) -> bool:
+        """Whether ``rowid`` tells the rows of this base table for as long as the warehouse stays attached."""
+
+    def passing(self) -> AbstractContextManager[None]:
+        """Rows are read once and handed on: little memory is kept for reading them again."""
 
     def load_store(self, name: str) -> bool:
         """In a scratch workspace: make the remembered predictions of a store readable. False where there are none."""

@@ -18,7 +18,7 @@ def estimate(plan: Plan, adapter: Adapter) -> Mapping[str, Estimate]:
     if not stages:
         return {}
     with adapter.scratch() as work, work.warehouse():
-        staging.pin(work, staging.early(plan), plan.dialect)
+        staging.pin(work, staging.early(plan), plan, {})
         return {call.output: _counted(work, stage, call) for stage in stages for call in stage.calls}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlinfer.errors import UsageError
 from sqlinfer.runner.environment import CHUNK_BYTES, READ_BYTES
 
-ROWS, SECONDS = "SQLINFER_CHUNK_ROWS", "SQLINFER_CHUNK_SECONDS"
+ROWS, SECONDS, LARGE = "SQLINFER_CHUNK_ROWS", "SQLINFER_CHUNK_SECONDS", "SQLINFER_LARGE_ROWS"
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}  # fmt: skip
 
@@ -18,13 +18,16 @@ def chunk_bounds(env: Mapping[str, str], memory_limit: str | None) -> dict[str, 
     """Fields of ``RunEnvironment`` that differ from their defaults.
 
     ``SQLINFER_CHUNK_ROWS`` and ``SQLINFER_CHUNK_SECONDS`` say after how much work a chunk is committed: less is lost in
-    a kill, more commits are made. Results do not depend on it.
+    a kill, more commits are made. ``SQLINFER_LARGE_ROWS``: from so many rows on, tables are read as large ones are
+    (fused with scoring, or staged by key). Results do not depend on them.
     """
     found: dict[str, Any] = {}
     if env.get(ROWS):
         found["store_chunk"] = found["stream_chunk"] = int(_positive(ROWS, env[ROWS]))
     if env.get(SECONDS):
         found["chunk_seconds"] = _positive(SECONDS, env[SECONDS])
+    if env.get(LARGE):
+        found["fuse_rows"] = found["keyed_rows"] = int(_positive(LARGE, env[LARGE]))
     if memory_limit:
         size = parse_size(memory_limit)
         found["chunk_bytes"] = min(CHUNK_BYTES, size // 16)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 STORE_CHUNK, STREAM_CHUNK = 65_536, 500_000
 CHUNK_BYTES, READ_BYTES = 128 << 20, 32 << 20
+FUSE_ROWS, KEYED_ROWS = 1_000_000, 200_000
 MAX_ERROR_RATE = 0.01
 RATE_COUNTS_FROM = 10
 """Error rows below which max_error_rate does not end a night (unless most rows are bad, or the rate is 0)."""
@@ -95,6 +96,11 @@ class RunEnvironment:
     chunk_bytes: int = CHUNK_BYTES
     read_bytes: int = READ_BYTES
     """Bounds of what waits in memory for a commit, and of one batch that is read."""
+    fuse_rows: int = FUSE_ROWS
+    """From here on a stream is read straight into the session: below, staging costs next to nothing, and the warehouse
+    stays free while scoring runs."""
+    keyed_rows: int = KEYED_ROWS
+    """From here on two narrow passes over a table beat staging all its arguments."""
     retry_errors: bool = False
     """Remembered failures are forgotten first, so that those inputs are tried again."""
     relations: Mapping[str, Relation] = field(default_factory=dict)

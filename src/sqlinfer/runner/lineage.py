@@ -7,7 +7,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from sqlinfer.adapters.base import LINEAGE
-from sqlinfer.runner.scoring_store import HIDDEN
+from sqlinfer.runner.lookup import HIDDEN
 from sqlinfer.spec.plan import Plan
 
 

@@ -17,6 +17,7 @@ from sqlinfer.runner.datatests import Audit, needs_warehouse, refuse_failed, run
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import NodeFinished, NodeStarted, Publishing, Warned
 from sqlinfer.runner.external import location
+from sqlinfer.runner.held import holds, let_go
 from sqlinfer.runner.lineage import with_lineage
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.results import NodeResult, Timing
@@ -122,24 +123,34 @@ def _run_scored(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, pro
     if env.retry_errors:
         for call in plan.calls:
             forget_errors(work, env.function(call.function, call.digest).contract)
-    progress.counts = score_plan(env, plan, node.config.unique_key, progress.seconds)
-    refuse_bad_night(env, plan, progress.counts)
-    result = _stage_result(plan, node, env)
-    progress.tests = _audit_staged(node, result, env, progress.counts)
-    for test in progress.tests:
-        if test.status == "warn":
-            env.emit(Warned(node.unique_id, f"{test.unique_id}: {test.message}"))
-    refuse_failed(progress.tests, result, work.place)
-    env.stop_if_cancelled()
-    _publish(plan, node, env, is_slice, progress)
-    began = perf_counter()
-    compact(env, plan, is_slice=is_slice)
-    staging.clear(work, plan)
-    work.execute(f"DROP TABLE IF EXISTS {errorlog.relation(plan.node).sql()}")
-    progress.seconds.add("clean", perf_counter() - began)
+    try:
+        progress.counts = score_plan(env, plan, node.config.unique_key, progress.seconds, lineage=node.config.lineage)
+        refuse_bad_night(env, plan, progress.counts)
+        result = _stage_result(plan, node, env)
+        progress.tests = _audit_staged(node, result.relation, env, progress.counts)
+        for test in progress.tests:
+            if test.status == "warn":
+                env.emit(Warned(node.unique_id, f"{test.unique_id}: {test.message}"))
+        refuse_failed(progress.tests, result.relation, work.place)
+        env.stop_if_cancelled()
+        _publish(plan, node, env, is_slice, progress, result)
+        began = perf_counter()
+        compact(env, plan, is_slice=is_slice)
+        staging.clear(work, plan)
+        work.execute(f"DROP TABLE IF EXISTS {errorlog.relation(plan.node).sql()}")
+        progress.seconds.add("clean", perf_counter() - began)
+    finally:
+        let_go(work, plan)
 
 
-def _stage_result(plan: Plan, node: Node, env: RunEnvironment) -> Relation:
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    relation: Relation
+    lasts: bool
+    """Whether it outlives the process; else it reads what is held in memory."""
+
+
+def _stage_result(plan: Plan, node: Node, env: RunEnvironment) -> _Staged:
     """A view where it is read once, a table where tests or key checks read it again (and must see the same rows)."""
     work, target = env.workspace, staging.result_relation(plan.node)
     sql = with_lineage(plan, env.run_id, _functions(plan)) if node.config.lineage else plan.result.sql
@@ -148,7 +159,7 @@ def _stage_result(plan: Plan, node: Node, env: RunEnvironment) -> Relation:
     again = again or reads.warehouse
     with staging.attached_if(work, reads.warehouse):
         work.execute(f"CREATE OR REPLACE {'TABLE' if again else 'VIEW'} {target.sql()} AS {sql}")
-    return target
+    return _Staged(target, again or not holds(work, plan))
 
 
 def _audit(test: object, relation: Relation, published: Relation | None, env: RunEnvironment) -> Audit:
@@ -168,14 +179,15 @@ def _audit_staged(node: Node, staged: Relation, env: RunEnvironment, counts: Cou
     return tuple(results)
 
 
-def _publish(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progress: _Progress) -> None:
-    staged = staging.result_relation(plan.node)
+def _publish(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progress: _Progress, result: _Staged) -> None:
+    staged = result.relation
     wanted = Publication(
         node.unique_id, plan.node, env.run_id, materialization(node, env, is_slice), f"SELECT * FROM {staged.sql()}",
         progress.started_at, progress.counts, _functions(plan), progress.counts.errors > 0,
         location(node, env.root) if node.config.materialized == "external" else None,
     )  # fmt: skip
-    publication.remember(env.workspace, wanted)
+    if result.lasts:
+        publication.remember(env.workspace, wanted)
     env.emit(Publishing(node.unique_id, str(node.relation)))
     began = perf_counter()
     try:
@@ -183,7 +195,9 @@ def _publish(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progre
     except PublicationError as error:
         progress.pending = error.message.startswith("scored, not published")
         if progress.pending:
-            _keep_as_table(env, staged)
+            progress.pending = _keep_as_table(env, staged) or result.lasts
+            if progress.pending and not result.lasts:
+                publication.remember(env.workspace, wanted)
         else:
             publication.forget(env.workspace, node.unique_id)
         raise
@@ -191,13 +205,15 @@ def _publish(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progre
     progress.seconds.add("publish", perf_counter() - began)
 
 
-def _keep_as_table(env: RunEnvironment, staged: Relation) -> None:
-    """A view would follow what other nodes do to the store until the retry."""
+def _keep_as_table(env: RunEnvironment, staged: Relation) -> bool:
+    """A view would follow what other nodes do to the store until the retry, or read what goes with the process."""
     work, copy = env.workspace, Relation(f"{staged.name}_kept", staged.schema, staged.catalog)
     with suppress(AdapterError), work.transaction():
         work.execute(f"CREATE OR REPLACE TABLE {copy.sql()} AS FROM {staged.sql()}")
         staging.drop(work, staged)
         work.execute(f'ALTER TABLE {copy.sql()} RENAME TO "{staged.name}"')
+        return True
+    return False
 
 
 def _result(

@@ -2,61 +2,92 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from time import perf_counter
 
 from sqlinfer.errors import RunError
 from sqlinfer.relation import quote
 from sqlinfer.runner import errorlog, staging
 from sqlinfer.runner.environment import RATE_COUNTS_FROM, RunEnvironment
-from sqlinfer.runner.scoring_store import Seconds, lookup_columns, reconcile, score_into_store
+from sqlinfer.runner.held import held
+from sqlinfer.runner.keyed import KeyedCall, gather_fresh, scans_one_table
+from sqlinfer.runner.lookup import LookUp, lookup_columns, reconcile
+from sqlinfer.runner.scoring_store import Seconds, score_into_store
 from sqlinfer.runner.scoring_stream import StreamPass, run_stream
-from sqlinfer.runner.store import count
-from sqlinfer.spec.plan import Call, Counts, Plan, Stage
+from sqlinfer.runner.store import StoreTable, count
+from sqlinfer.spec.plan import Counts, Plan, Stage
+
+Keyed = dict[str, tuple[KeyedCall, ...]]
+"""Name of a stage that was staged by key → its calls."""
 
 
-def score_plan(env: RunEnvironment, plan: Plan, unique_key: tuple[str, ...], seconds: Seconds) -> Counts:
-    """Pin and score every stage in order."""
+def score_plan(
+    env: RunEnvironment, plan: Plan, unique_key: tuple[str, ...], seconds: Seconds, *, lineage: bool = False
+) -> Counts:
+    """Pin and score every stage in order. ``lineage``: the scored relations must tell which run scored a row."""
     errorlog.start(env.workspace, plan.node)
     contracts = [env.function(call.function, call.digest).contract for call in plan.calls]
     if len(plan.stages) == 1 and all(call.strategy == "stream" for call in plan.calls):
         with env.workspace.warehouse():
-            if staging.can_fuse(env.workspace, plan, contracts):
+            if staging.can_fuse(env.workspace, plan, contracts, env.fuse_rows):
                 return _stream(env, plan, plan.stages[0], unique_key, seconds, fused=True)
     first = staging.early(plan)
-    _pin(env, first, plan, seconds)
+    keyed = _pin(env, first, plan, seconds, keep_results=not lineage)
     total = Counts()
     for stage in plan.stages:
         env.stop_if_cancelled()
         if stage not in first:
             _pin(env, (stage,), plan, seconds)
         if stage.calls:
-            total += _score_stage(env, plan, stage, unique_key, seconds)
+            total += _score_stage(env, plan, stage, unique_key, seconds, keyed.get(stage.name, ()))
     return total
 
 
-def _pin(env: RunEnvironment, stages: tuple[Stage, ...], plan: Plan, seconds: Seconds) -> None:
+def _pin(
+    env: RunEnvironment, stages: tuple[Stage, ...], plan: Plan, seconds: Seconds, *, keep_results: bool = False
+) -> Keyed:
     began = perf_counter()
-    staging.pin(env.workspace, stages, plan.dialect)
+    contracts = {call.function: env.function(call.function, call.digest).contract for call in plan.calls}
+    keyed = staging.pin(env.workspace, stages, plan, contracts, keep_results=keep_results, least=env.keyed_rows)
     seconds.add("stage", perf_counter() - began)
+    return keyed
 
 
 def _score_stage(
-    env: RunEnvironment, plan: Plan, stage: Stage, unique_key: tuple[str, ...], seconds: Seconds
+    env: RunEnvironment,
+    plan: Plan,
+    stage: Stage,
+    unique_key: tuple[str, ...],
+    seconds: Seconds,
+    keyed: tuple[KeyedCall, ...],
 ) -> Counts:
-    total = Counts()
-    stored = tuple(call for call in stage.calls if call.strategy == "store")
-    for call in stored:
-        scored = score_into_store(env, plan.node, stage, call, seconds)
-        began = perf_counter()
-        total += reconcile(env, plan.node, stage, call, scored, unique_key)
-        seconds.add("reconcile", perf_counter() - began)
-    if len(stored) < len(stage.calls):
-        return total + _stream(env, plan, stage, unique_key, seconds)
+    total, found = Counts(), []
+    for position, call in enumerate(stage.calls):
+        if call.strategy == "store":
+            one = keyed[position] if keyed else None
+            scored = score_into_store(env, plan.node, stage, call, seconds, one)
+            began = perf_counter()
+            found.append(_look_up(env, stage, position, one))
+            total += reconcile(env, plan.node, stage, found[-1], scored, unique_key)
+            seconds.add("reconcile", perf_counter() - began)
+    if len(found) < len(stage.calls):
+        return total + _stream(env, plan, stage, unique_key, seconds, stored=tuple(found))
     if stage.scored is None:
         raise RunError(f"stage {stage.name} has calls but no scored relation")
-    items, source = lookup_columns(env, stage, stored, stage.columns)
+    items, source = lookup_columns(stage, found, stage.columns)
     env.workspace.execute(f"CREATE OR REPLACE VIEW {stage.scored.sql()} AS SELECT {', '.join(items)} FROM {source}")
     return total
+
+
+def _look_up(env: RunEnvironment, stage: Stage, position: int, keyed: KeyedCall | None) -> LookUp:
+    call = stage.calls[position]
+    store = StoreTable(env.function(call.function, call.digest).contract)
+    if keyed is None:
+        return LookUp(call, store, store.relation)
+    fresh = gather_fresh(env.workspace, stage, position, keyed, store)
+    if keyed.inputs is not None:
+        env.workspace.execute(f"DROP TABLE {keyed.inputs.sql()}")
+    return LookUp(call, store, fresh if keyed.known else store.relation, keyed)
 
 
 def _stream(
@@ -66,9 +97,10 @@ def _stream(
     unique_key: tuple[str, ...],
     seconds: Seconds,
     *,
+    stored: tuple[LookUp, ...] = (),
     fused: bool = False,
 ) -> Counts:
-    stored = tuple(call for call in stage.calls if call.strategy == "store")
+    """``stored``: the stage's calls that were scored into the store."""
     calls = tuple(call for call in stage.calls if call.strategy == "stream")
     read = dict.fromkeys(stage.columns)
     for call in calls:
@@ -76,15 +108,20 @@ def _stream(
     if fused:
         source, total = f"SELECT {', '.join(quote(name) for name in read)} FROM ({stage.sql})", None
     else:
-        items, tables = lookup_columns(env, stage, stored, [name for name in read if name not in _outputs(stored)])
+        known = {one.call.output for one in stored}
+        items, tables = lookup_columns(stage, stored, [name for name in read if name not in known])
         source, total = f"SELECT {', '.join(items)} FROM {tables}", count(env.workspace, stage.relation)
-    columns = (*stage.columns, *(call.output for call in stored))
-    work = StreamPass(plan.node, stage, calls, source, columns, total, unique_key)
-    return sum(run_stream(env, work, seconds), Counts())
-
-
-def _outputs(calls: tuple[Call, ...]) -> set[str]:
-    return {call.output for call in calls}
+    if stage.scored is None:
+        raise RunError(f"stage {stage.name} has calls but no scored relation")
+    table = held(stage) if fused else stage.scored
+    columns = (*stage.columns, *(one.call.output for one in stored))
+    work = StreamPass(plan.node, stage, calls, source, table, columns, total, unique_key)
+    passes = fused and scans_one_table(stage.sql, plan.dialect)
+    with env.workspace.passing() if passes else nullcontext():
+        counts = sum(run_stream(env, work, seconds), Counts())
+    if fused:
+        env.workspace.execute(f"CREATE OR REPLACE VIEW {stage.scored.sql()} AS FROM {table.sql()}")
+    return counts
 
 
 def refuse_bad_night(env: RunEnvironment, plan: Plan, counts: Counts) -> None:

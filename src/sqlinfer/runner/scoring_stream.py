@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from sqlinfer.adapters.base import SIDE, STAGE
+from sqlinfer.adapters.base import SCRATCH
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import deaths, errorlog
@@ -31,8 +31,10 @@ class StreamPass:
     stage: Stage
     calls: tuple[Call, ...]
     source: str
+    table: Relation
+    """Made and filled here."""
     columns: tuple[str, ...]
-    """Columns handed on to the scored relation."""
+    """Columns handed on to it."""
     total: int | None
     unique_key: tuple[str, ...] = ()
 
@@ -42,7 +44,7 @@ def error_column(position: int) -> str:
 
 
 def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple[Counts, ...]:
-    """Fill the scored table; counts per call, in order.
+    """Fill the table; counts per call, in order.
 
     Raises:
         RunError: rows were lost on the way.
@@ -58,10 +60,10 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
         reader = stack.enter_context(env.workspace.reader(work.source, env.read_rows(*contracts)))
         scored = _chain(stack, work, sessions, reader, env.most_errors(work.total, *contracts), env.cancel)
         stack.enter_context(env.workspace.fleeting())
-        table = _create(env, work)
+        _create(env, work)
         for chunk in chunks(env, iter(scored[-1]), env.stream_chunk):
             began = perf_counter()
-            _write(env, work, table, chunk, tallies)
+            _write(env, work, chunk, tallies)
             seconds.add("write", perf_counter() - began)
             rows += chunk.num_rows
             env.emit(Progress(work.node, work.calls[-1].function, rows, work.total, dict(seconds.spent)))
@@ -72,7 +74,7 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
             if call.status is None:
                 tally.nulls = one.counts.null_inputs
     env.stop_if_cancelled()
-    written = int(env.workspace.rows(f"SELECT count(*) FROM {table.sql()}")[0][0])
+    written = int(env.workspace.rows(f"SELECT count(*) FROM {work.table.sql()}")[0][0])
     if written != rows or (work.total is not None and rows != work.total):
         raise RunError(f"{work.total} rows were staged, {rows} came back from the session, {written} were written")
     return tuple(tally.counts() for tally in tallies)
@@ -109,26 +111,27 @@ def _results(work: StreamPass, position: int) -> set[str]:
     return {call.output for call in work.calls[:position]}
 
 
-def _create(env: RunEnvironment, work: StreamPass) -> Relation:
-    """The empty scored table, under its final name: it counts only once the node goes on to its result."""
-    assert work.stage.scored is not None
+def _create(env: RunEnvironment, work: StreamPass) -> None:
+    """The empty table, under its final name: it counts only once the node goes on to its result."""
     types = {c.name: c.data_type for c in env.workspace.describe(work.source)}
     columns = [f"{quote(name)} {types[name]}" for name in work.columns]
     for call in work.calls:
         contract = env.function(call.function, call.digest).contract
         columns.append(f"{quote(call.output)} {contract.return_type}")
-    table = Relation(work.stage.scored.name, STAGE, SIDE)
-    env.workspace.execute(f"CREATE OR REPLACE TABLE {table.sql()} ({', '.join(columns)})")
-    return table
+    env.workspace.execute(f"CREATE OR REPLACE TABLE {work.table.sql()} ({', '.join(columns)})")
 
 
-def _write(env: RunEnvironment, work: StreamPass, table: Relation, chunk: pa.Table, tallies: Sequence[_Tally]) -> None:
+def _write(env: RunEnvironment, work: StreamPass, chunk: pa.Table, tallies: Sequence[_Tally]) -> None:
     items = [quote(name) for name in (*work.columns, *(call.output for call in work.calls))]
     bad = [
         tally.add(chunk, call, position) for position, (tally, call) in enumerate(zip(tallies, work.calls, strict=True))
     ]
+    insert = f"INSERT INTO {work.table.sql()} SELECT {', '.join(items)} FROM chunk"
+    if work.table.catalog == SCRATCH:  # one transaction cannot write two databases
+        env.workspace.insert(insert, chunk)
     with env.workspace.transaction():
-        env.workspace.insert(f"INSERT INTO {table.sql()} SELECT {', '.join(items)} FROM chunk", chunk)
+        if work.table.catalog != SCRATCH:
+            env.workspace.insert(insert, chunk)
         for position, rows in enumerate(bad):
             if rows is not None:
                 _record(env, work, position, rows)

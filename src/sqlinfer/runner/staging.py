@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ from sqlglot.errors import SqlglotError
 
 from sqlinfer.adapters.base import SIDE, STAGE, STORE, Workspace
 from sqlinfer.relation import Relation
+from sqlinfer.runner import keyed
 from sqlinfer.runner.failpoints import fail_point
+from sqlinfer.runner.held import let_go
 from sqlinfer.runner.store import store_name
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Call, Plan, Stage
 
-FUSE_ROWS = 1_000_000
-"""Below this a stage costs next to nothing, and the warehouse stays free while scoring runs."""
 FUSE_SECONDS = 20.0
 _PER_ROW, _FLOPS = 3e-7, 5e10
 """Seconds a row for reading and writing; operations a second of two cores (measured: 1.3e11 for a matrix product)."""
@@ -61,10 +61,10 @@ def early(plan: Plan) -> tuple[Stage, ...]:
     return tuple(found)
 
 
-def can_fuse(work: Workspace, plan: Plan, contracts: Iterable[FunctionContract]) -> bool:
+def can_fuse(work: Workspace, plan: Plan, contracts: Iterable[FunctionContract], least: int) -> bool:
     """Whether the one stage may be read straight into the session, the stream itself being what pins its rows.
 
-    That holds the warehouse open for reading while scoring runs, so it must be big enough to be worth it and quick.
+    That holds the warehouse open for reading while scoring runs, so it must be worth it (``least`` rows) and quick.
     Call it with the warehouse attached.
     """
     if not work.persistent or len(plan.stages) != 1 or not plan.calls:
@@ -72,23 +72,55 @@ def can_fuse(work: Workspace, plan: Plan, contracts: Iterable[FunctionContract])
     if any(call.strategy != "stream" for call in plan.calls):
         return False
     rows = work.estimate(plan.stages[0].sql)
-    if rows is None or rows < FUSE_ROWS:
+    if rows is None or rows < least:
         return False
     cost = sum(contract.cost_per_row for contract in contracts)
     return rows * (_PER_ROW + cost / _FLOPS) < FUSE_SECONDS
 
 
-def pin(work: Workspace, stages: Iterable[Stage], dialect: str) -> None:
-    """Materialise stages in one transaction, the warehouse attached only if one of them reads it."""
+def pin(
+    work: Workspace,
+    stages: Iterable[Stage],
+    plan: Plan,
+    contracts: Mapping[str, FunctionContract],
+    *,
+    keep_results: bool = False,
+    least: int | None = None,
+) -> dict[str, tuple[keyed.KeyedCall, ...]]:
+    """Materialise stages from one snapshot of the warehouse, which is attached only if one of them reads it.
+
+    Returns the calls of stages that were made by key, by the name of the stage: those of ``least`` rows (None: none).
+    """
     wanted = tuple(stages)
     if not wanted:
-        return
-    touches = any(reads(stage.sql, dialect).warehouse for stage in wanted)
-    with work.warehouse() if touches else nullcontext(), work.fleeting(), work.transaction():
-        for stage in wanted:
-            work.execute(f"CREATE OR REPLACE TABLE {stage.relation.sql()} AS {stage.sql}")
-        fail_point("before_stage_commit")
+        return {}
+    found = {}
+    touches = any(reads(stage.sql, plan.dialect).warehouse for stage in wanted)
+    with work.warehouse() if touches else nullcontext():
+        by_row = {stage: _by_row(work, stage, plan, least) for stage in wanted}
+        for stage, sql in by_row.items():
+            if sql is not None:
+                called = [contracts[call.function] for call in stage.calls]
+                found[stage.name] = keyed.pin_by_key(work, stage, sql, called, keep_results=keep_results)
+        with work.fleeting(), work.transaction():
+            for stage, sql in by_row.items():
+                if sql is None:
+                    work.execute(f"CREATE OR REPLACE TABLE {stage.relation.sql()} AS {stage.sql}")
+            fail_point("before_stage_commit")
     fail_point("after_stage")
+    return found
+
+
+def _by_row(work: Workspace, stage: Stage, plan: Plan, least: int | None) -> str | None:
+    if least is None or _is_read_again(stage, plan):
+        return None
+    return keyed.by_row(work, stage, plan.dialect, least)
+
+
+def _is_read_again(stage: Stage, plan: Plan) -> bool:
+    """Whether the rest of the plan reads the stage itself, not only its scored relation."""
+    others = [other.sql for other in plan.stages if other is not stage] + [plan.result.sql]
+    return any(stage.relation.name in reads(sql, plan.dialect).side for sql in others)
 
 
 def result_relation(node: str) -> Relation:
@@ -117,6 +149,7 @@ def clear(work: Workspace, plan: Plan) -> None:
     relations += [stage.relation for stage in plan.stages]
     for relation in relations:
         drop(work, relation)
+    let_go(work, plan)
 
 
 @contextmanager

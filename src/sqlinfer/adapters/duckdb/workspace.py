@@ -15,7 +15,7 @@ from sqlinfer.adapters.duckdb.damage import is_damaged, looks_damaged
 from sqlinfer.adapters.duckdb.errors import translated
 from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.materialize import materialize
-from sqlinfer.adapters.duckdb.settings import DuckDBSettings, open_memory
+from sqlinfer.adapters.duckdb.settings import DEFAULT_MEMORY, DuckDBSettings, open_memory
 from sqlinfer.errors import AdapterError, DatabaseLocked, RunError, StoreError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT_VERSION = 1
+PASSING_MEMORY = "128MiB"
+"""For a scan whose rows are read once. Measured on 420 MB: a tenth faster than with room for all of it."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 0.2
 """Readers that come and go leave gaps of milliseconds, so ask often."""
 
@@ -159,6 +161,20 @@ class DuckDBWorkspace:
             with suppress(AdapterError):
                 self.execute("RESET force_compression")
 
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """Read blocks take the memory of those that were read before, instead of fresh memory from the system."""
+        if "memory_limit" in self._settings.settings:
+            yield
+            return
+        with suppress(AdapterError):
+            self.execute(f"SET memory_limit = '{PASSING_MEMORY}'")
+        try:
+            yield
+        finally:
+            with suppress(AdapterError):
+                self.execute(f"SET memory_limit = '{DEFAULT_MEMORY}'")
+
     def describe(self, sql: str) -> tuple[Column, ...]:
         return tuple(Column(row[0], row[1]) for row in self.rows(f"DESCRIBE {sql}"))
 
@@ -168,6 +184,13 @@ class DuckDBWorkspace:
             (relation.name, relation.schema or self._settings.schema, relation.catalog or self._settings.catalog),
         )
         return bool(found[0][0])
+
+    def has_row_ids(self, relation: Relation) -> bool:
+        """Of the warehouse's own tables; an attached database may change while it is read."""
+        if (relation.catalog or self._settings.catalog).casefold() != self._settings.catalog.casefold():
+            return False
+        names = {column.name.casefold() for column in self.describe(f"SELECT * FROM {relation.sql()}")}
+        return self.has(relation) and "rowid" not in names
 
     def estimate(self, sql: str) -> int | None:
         with suppress(AdapterError, ValueError, KeyError, IndexError, TypeError):

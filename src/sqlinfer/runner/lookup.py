@@ -1,0 +1,138 @@
+"""What the store knows, put beside the rows of a stage: the scored relation, its counts and its error records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlinfer.errors import RunError, StoreError
+from sqlinfer.relation import Relation, quote
+from sqlinfer.runner import errorlog
+from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.keyed import FAILED, NEW, KeyedCall
+from sqlinfer.runner.store import StoreTable, count
+from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Stage
+
+HIDDEN = ("__sqlinfer_run_id", "__sqlinfer_scored_at")
+"""Columns of a scored relation: which run scored the row, and when. Not there where a stage holds results itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Where the results of one call of a stage are. In SQL the stage is ``s``, the joined table ``alias``."""
+
+    call: Call
+    store: StoreTable
+    table: Relation | None
+    """Joined on the key; None where the stage holds every result."""
+    keyed: KeyedCall | None = None
+
+    @property
+    def key(self) -> str:
+        return f"s.{quote(self.call.key or '')}"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the stage holds what the store knew when it was made."""
+        return self.keyed is not None and self.keyed.known is not None
+
+    def join(self, alias: str) -> str:
+        return f" LEFT JOIN {self.table.sql()} AS {alias} ON {alias}.input_key = {self.key}" if self.table else ""
+
+    def value(self, alias: str) -> str:
+        if self.keyed is None or self.keyed.known is None:
+            return self.store.value(alias)
+        if self.table is None:
+            return f"s.{self.keyed.known}"
+        return f"CASE WHEN s.{self.keyed.state} = {NEW} THEN {self.store.value(alias)} ELSE s.{self.keyed.known} END"
+
+    def failed(self, alias: str) -> str:
+        """SQL: scoring the row failed, now or earlier."""
+        joined = f"{alias}.error IS NOT NULL" if self.table else "FALSE"
+        if self.keyed is None or not self.is_held:
+            return f"({self.key} IS NOT NULL AND {joined})"
+        return f"(s.{self.keyed.state} = {FAILED} OR (s.{self.keyed.state} = {NEW} AND {joined}))"
+
+    def missing(self, alias: str) -> str:
+        """SQL: the row was to be scored and has no result."""
+        joined = f"{alias}.input_key IS NULL" if self.table else "TRUE"
+        wanted = f"s.{self.keyed.state} = {NEW}" if self.keyed and self.is_held else f"{self.key} IS NOT NULL"
+        return f"({wanted} AND {joined})"
+
+
+def lookup_columns(stage: Stage, found: Sequence[LookUp], columns: Sequence[str]) -> tuple[list[str], str]:
+    """SELECT items and FROM clause that put the results of calls beside ``columns`` of the stage."""
+    items = [f"s.{quote(column)}" for column in columns]
+    source = f"{stage.relation.sql()} AS s"
+    for position, one in enumerate(found):
+        items.append(f"{one.value(f'l{position}')} AS {quote(one.call.output)}")
+        source += one.join(f"l{position}")
+    if not any(one.is_held for one in found):
+        items += _latest([f"l{position}" for position in range(len(found))])
+    return items, source
+
+
+def _latest(aliases: Sequence[str]) -> list[str]:
+    """The run that scored the row last: of several calls the one with the latest time."""
+    if not aliases:
+        return []
+    at = ", ".join(f"{alias}.scored_at" for alias in aliases)
+    moment = f"greatest({at})" if len(aliases) > 1 else at
+    runs = " ".join(f"WHEN {alias}.scored_at = {moment} THEN {alias}.run_id" for alias in aliases)
+    return [f"CASE {runs} END AS {HIDDEN[0]}", f"{moment} AS {HIDDEN[1]}"]
+
+
+def reconcile(env: RunEnvironment, node: str, stage: Stage, one: LookUp, scored: int, keys: Sequence[str]) -> Counts:
+    """Count what the look-up will give, write its error records.
+
+    Raises:
+        StoreError: a key occurs twice in the store.
+        RunError: an input has no result (it is never published as NULL).
+    """
+    call = one.call
+    source = f"{stage.relation.sql()} AS s{one.join('l')}"
+    status = f"s.{quote(call.status)}" if call.status else f"CASE WHEN {one.key} IS NULL THEN '{NULL_INPUT}' END"
+    total, inputs, nulls, early, late, misses = env.workspace.rows(
+        f"SELECT count(*), count(*) FILTER ({status} IS DISTINCT FROM '{SKIPPED}'), "
+        f"count(*) FILTER ({status} = '{NULL_INPUT}'), count(*) FILTER ({errorlog.is_bad(status)}), "
+        f"count(*) FILTER ({one.failed('l')}), count(*) FILTER ({one.missing('l')}) FROM {source}"
+    )[0]
+    _check(total, count(env.workspace, stage.relation), misses, call)
+    if early:
+        _record_early(env, node, stage, call, keys)
+    if late:
+        _record_late(env, node, stage, one, keys)
+    reused = inputs - scored - nulls - early - late
+    if reused < 0:
+        raise RunError(
+            f"counts of {call.sql} do not reconcile: {inputs} inputs, {scored} scored, {early + late} errors"
+        )
+    return Counts(inputs, scored, reused, nulls, early + late)
+
+
+def _check(total: int, staged: int, misses: int, call: Call) -> None:
+    if total != staged:
+        raise StoreError(
+            f"the store of '{call.function}' holds a key twice: {staged} rows became {total}",
+            hint="move the side file away; everything is then scored again",
+        )
+    if misses:
+        raise RunError(f"{misses} inputs of {call.sql} have no result in the store; nothing was published")
+
+
+def _record_early(env: RunEnvironment, node: str, stage: Stage, call: Call, keys: Sequence[str]) -> None:
+    """Rows that were bad before scoring: casts, NULLs."""
+    assert call.status is not None
+    found, said = errorlog.from_status(call.status, "s")
+    where = f"{stage.relation.sql()} AS s WHERE {errorlog.is_bad('s.' + quote(call.status))}"
+    parts = ("CAST(NULL AS UHUGEINT)", errorlog.keys_json(stage.columns, keys, "s"), found, said)
+    env.workspace.execute(errorlog.insert(node, call, stage, env.run_id, parts, where))
+
+
+def _record_late(env: RunEnvironment, node: str, stage: Stage, one: LookUp, keys: Sequence[str]) -> None:
+    """Rows whose scoring failed; the store says how."""
+    found, said = errorlog.from_error("l.error")
+    source = f"{stage.relation.sql()} AS s JOIN {one.store.relation.sql()} AS l ON l.input_key = {one.key}"
+    parts = ("l.input_key", errorlog.keys_json(stage.columns, keys, "s"), found, said)
+    where = f"{source} WHERE l.error IS NOT NULL"
+    env.workspace.execute(errorlog.insert(node, one.call, stage, env.run_id, parts, where))
