@@ -1,0 +1,70 @@
+"""What a value may be, and how it is said that it may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sqlinfer.project.schema import ConfigKeys, FunctionsFile, OnNullDefault, ProjectFile
+from sqlinfer.project.shapes import Shape, ShapeError
+
+
+def problem(shape: type[Shape], **data: Any) -> str:
+    with pytest.raises(ShapeError) as caught:
+        shape.of(data)
+    return "; ".join(f"{'.'.join(map(str, one.loc))}: {one.message}" for one in caught.value.problems)
+
+
+def test_an_absent_key_has_its_default_and_a_given_one_its_value() -> None:
+    made = ProjectFile.of({"name": "shop", "seed-paths": "data"})
+    assert (made.model_paths, made.seed_paths, made.target_path) == (("models",), ["data"], "target")
+
+
+def test_defaults_belong_to_no_instance() -> None:
+    ProjectFile.of({"name": "a", "target-path": "out"})
+    assert ProjectFile.of({"name": "b"}).target_path == "target"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("true", True), ("off", False), (1, True), (0.0, False), (True, True)],
+)  # fmt: skip
+def test_a_switch_takes_the_words_that_templates_give(given: object, kept: bool) -> None:
+    assert ConfigKeys.of({"enabled": given}).enabled is kept
+
+
+@pytest.mark.parametrize(("given", "kept"), [(5, 5), ("5", "5"), (1.5, 1.5), (True, True)])
+def test_of_several_kinds_the_one_that_fits_as_it_is_wins(given: object, kept: object) -> None:
+    found = OnNullDefault.of({"default": given}).default
+    assert (type(found), found) == (type(kept), kept)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("alias", 3, "alias: input should be a valid string"),
+        ("enabled", "perhaps", "enabled: input should be a valid boolean, unable to interpret input"),
+        ("tags", 3, "tags: input should be a valid list"),
+        ("tags", ["a", 3], "tags.1: input should be a valid string"),
+        ("meta", "x", "meta: input should be a valid dictionary"),
+        ("publish_timeout", "soon", "publish_timeout: input should be a valid number, unable to parse"),
+        ("publish_timeout", -1, "publish_timeout: input should be greater than or equal to 0"),
+        ("max_error_rate", float("nan"), "max_error_rate: input should be less than or equal to 1"),
+        ("delimiter", "", "delimiter: string should have at least 1 character"),
+        ("delimiter", "ab", "delimiter: string should have at most 1 character"),
+        ("format", "xml", "format: 'xml' is not one of 'parquet', 'csv', 'json'"),
+        ("contract", True, "contract: input should be a valid dictionary or instance of Contract"),
+        ("nonsense", 1, "nonsense: extra inputs are not permitted"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_named_with_its_place(key: str, value: object, message: str) -> None:
+    assert problem(ConfigKeys, **{key: value}).startswith(message)
+
+
+def test_everything_that_is_wrong_is_found() -> None:
+    function = {"model": {"path": 1}, "returns": {"index": 1.5}, "config": {"batch_size": 0}}
+    found = problem(FunctionsFile, functions=[function])
+    assert "functions.0.name: field required" in found
+    assert "functions.0.model.path: input should be a valid string" in found
+    assert "functions.0.returns.index: input should be a valid integer, got a number with a fractional part" in found
+    assert "functions.0.config.batch_size: input should be greater than or equal to 1" in found
