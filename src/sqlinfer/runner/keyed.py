@@ -130,13 +130,11 @@ def _stage(
         looked_up = keyed.store_rows > 0
         state = f"WHEN {key} IS NOT NULL THEN {NEW}"
         if looked_up:
-            source += f" LEFT JOIN {store.relation.sql()} AS {alias} ON {alias}.input_key = {key}"
-            state = (
-                f"WHEN {alias}.error IS NOT NULL THEN {FAILED} WHEN {alias}.input_key IS NOT NULL THEN {KNOWN} {state}"
-            )
+            source += f" LEFT JOIN ({_carried(store, keyed)}) AS {alias} ON {alias}.input_key = {key}"
+            state = f"WHEN {alias}.state IS NOT NULL THEN {alias}.state {state}"
         items.append(f"CAST(CASE {state} END AS UTINYINT) AS {keyed.state}")
         if keyed.known:
-            value = store.value(alias) if looked_up else f"CAST(NULL AS {contract.return_type})"
+            value = f"{alias}.result" if looked_up else f"CAST(NULL AS {contract.return_type})"
             items.append(f"{value} AS {keyed.known}")
     rows = held.held(stage)
     work.execute(f"CREATE OR REPLACE TABLE {rows.sql()} AS SELECT {', '.join(items)} FROM {source}")
@@ -148,6 +146,13 @@ def _stage(
                 f"the store of '{stage.calls[0].function}' holds a key twice: {read} rows became more",
                 hint="move the side file away; everything is then scored again",
             )
+
+
+def _carried(store: StoreTable, keyed: KeyedCall) -> str:
+    """What of the store goes through the join. An error's text would nearly double it."""
+    result = f", {store.value('l')} AS result" if keyed.known else ""
+    state = f"CAST(CASE WHEN l.error IS NULL THEN {KNOWN} ELSE {FAILED} END AS UTINYINT)"
+    return f"SELECT l.input_key, {state} AS state{result} FROM {store.relation.sql()} AS l"
 
 
 def _inputs(work: Workspace, stage: Stage, sql: str, position: int, keyed: KeyedCall) -> KeyedCall:

@@ -10,7 +10,7 @@ from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import errorlog
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.keyed import FAILED, NEW, KeyedCall
-from sqlinfer.runner.store import StoreTable, count
+from sqlinfer.runner.store import StoreTable
 from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Stage
 
 HIDDEN = ("__sqlinfer_run_id", "__sqlinfer_scored_at")
@@ -46,18 +46,15 @@ class LookUp:
             return f"s.{self.keyed.known}"
         return f"CASE WHEN s.{self.keyed.state} = {NEW} THEN {self.store.value(alias)} ELSE s.{self.keyed.known} END"
 
-    def failed(self, alias: str) -> str:
-        """SQL: scoring the row failed, now or earlier."""
-        joined = f"{alias}.error IS NOT NULL" if self.table else "FALSE"
-        if self.keyed is None or not self.is_held:
-            return f"({self.key} IS NOT NULL AND {joined})"
-        return f"(s.{self.keyed.state} = {FAILED} OR (s.{self.keyed.state} = {NEW} AND {joined}))"
+    @property
+    def is_open(self) -> str:
+        """SQL: the row's result is in the joined table, not in the stage."""
+        return f"s.{self.keyed.state} = {NEW}" if self.keyed and self.is_held else f"{self.key} IS NOT NULL"
 
-    def missing(self, alias: str) -> str:
-        """SQL: the row was to be scored and has no result."""
-        joined = f"{alias}.input_key IS NULL" if self.table else "TRUE"
-        wanted = f"s.{self.keyed.state} = {NEW}" if self.keyed and self.is_held else f"{self.key} IS NOT NULL"
-        return f"({wanted} AND {joined})"
+    @property
+    def has_failed(self) -> str:
+        """SQL: the stage knows that scoring the row failed on an earlier night."""
+        return f"s.{self.keyed.state} = {FAILED}" if self.keyed and self.is_held else "FALSE"
 
 
 def lookup_columns(stage: Stage, found: Sequence[LookUp], columns: Sequence[str]) -> tuple[list[str], str]:
@@ -89,15 +86,21 @@ def reconcile(env: RunEnvironment, node: str, stage: Stage, one: LookUp, scored:
         StoreError: a key occurs twice in the store.
         RunError: an input has no result (it is never published as NULL).
     """
-    call = one.call
-    source = f"{stage.relation.sql()} AS s{one.join('l')}"
+    call, rows = one.call, stage.relation.sql()
     status = f"s.{quote(call.status)}" if call.status else f"CASE WHEN {one.key} IS NULL THEN '{NULL_INPUT}' END"
-    total, inputs, nulls, early, late, misses = env.workspace.rows(
-        f"SELECT count(*), count(*) FILTER ({status} IS DISTINCT FROM '{SKIPPED}'), "
-        f"count(*) FILTER ({status} = '{NULL_INPUT}'), count(*) FILTER ({errorlog.is_bad(status)}), "
-        f"count(*) FILTER ({one.failed('l')}), count(*) FILTER ({one.missing('l')}) FROM {source}"
+    inputs, nulls, early, failed, looked_up = env.workspace.rows(
+        f"SELECT count(*) FILTER ({status} IS DISTINCT FROM '{SKIPPED}'), count(*) FILTER ({status} = '{NULL_INPUT}'), "
+        f"count(*) FILTER ({errorlog.is_bad(status)}), count(*) FILTER ({one.has_failed}), "
+        f"count(*) FILTER ({one.is_open}) FROM {rows} AS s"
     )[0]
-    _check(total, count(env.workspace, stage.relation), misses, call)
+    found, late, misses = looked_up, 0, looked_up
+    if looked_up and one.table is not None:
+        found, late, misses = env.workspace.rows(
+            "SELECT count(*), count(*) FILTER (l.error IS NOT NULL), count(*) FILTER (l.input_key IS NULL) "
+            f"FROM (SELECT {one.key} FROM {rows} AS s WHERE {one.is_open}) AS s{one.join('l')}"
+        )[0]
+    _check(found, looked_up, misses, call)
+    late += failed
     if early:
         _record_early(env, node, stage, call, keys)
     if late:
