@@ -18,12 +18,18 @@ def held(stage: Stage, kind: str = ROWS, position: int = 0) -> Relation:
     return Relation(f"{stage.relation.name}__{kind}{position}", "main", SCRATCH)
 
 
+def held_result(plan: Plan) -> Relation:
+    """The result, where publishing reads it more than once."""
+    return Relation(f"{plan.node}__result", "main", SCRATCH)
+
+
 def holds(work: Workspace, plan: Plan) -> bool:
     """Whether what the plan's scored relations read is gone when the process is."""
     return any(work.has(held(stage)) for stage in plan.stages)
 
 
 def let_go(work: Workspace, plan: Plan) -> None:
+    work.execute(f"DROP TABLE IF EXISTS {held_result(plan).sql()}")
     for stage in plan.stages:
         for kind in (ROWS, TODO, NEW, FRESH):
             for position in range(max(1, len(stage.calls))):

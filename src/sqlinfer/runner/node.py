@@ -17,7 +17,7 @@ from sqlinfer.runner.datatests import Audit, needs_warehouse, refuse_failed, run
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import NodeFinished, NodeStarted, Publishing, Warned
 from sqlinfer.runner.external import location
-from sqlinfer.runner.held import holds, let_go
+from sqlinfer.runner.held import held_result, holds, let_go
 from sqlinfer.runner.lineage import with_lineage
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.results import NodeResult, Timing
@@ -157,9 +157,15 @@ def _stage_result(plan: Plan, node: Node, env: RunEnvironment) -> _Staged:
     again = bool(node.tests or node.config.unique_key) or node.config.materialized == "external"
     reads = staging.reads(plan.result.sql, plan.dialect)
     again = again or reads.warehouse
-    with staging.attached_if(work, reads.warehouse):
-        work.execute(f"CREATE OR REPLACE {'TABLE' if again else 'VIEW'} {target.sql()} AS {sql}")
-    return _Staged(target, again or not holds(work, plan))
+    if not holds(work, plan):
+        with staging.attached_if(work, reads.warehouse):
+            work.execute(f"CREATE OR REPLACE {'TABLE' if again else 'VIEW'} {target.sql()} AS {sql}")
+        return _Staged(target, lasts=True)
+    if again and not node.tests:
+        work.execute(f"CREATE OR REPLACE TABLE {held_result(plan).sql()} AS {sql}")
+        sql, again = f"FROM {held_result(plan).sql()}", False
+    work.execute(f"CREATE OR REPLACE {'TABLE' if again else 'VIEW'} {target.sql()} AS {sql}")
+    return _Staged(target, lasts=again)
 
 
 def _audit(test: object, relation: Relation, published: Relation | None, env: RunEnvironment) -> Audit:

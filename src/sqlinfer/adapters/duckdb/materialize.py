@@ -1,7 +1,8 @@
 """Staged rows → published relation. Every statement runs inside the caller's one transaction.
 
-Merging touches changed rows only: rows that left or differ are deleted, rows whose key is then missing are inserted.
-Keys compare with IS NOT DISTINCT FROM, so a NULL key is a key like any other.
+Merging touches changed rows only: one join of the new rows with the published ones finds them; those that left or
+differ are deleted, those whose key is then missing are inserted. Keys compare with IS NOT DISTINCT FROM, so a NULL key
+is a key like any other.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from sqlinfer.adapters.base import LINEAGE, Materialization
 from sqlinfer.errors import PublicationError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
+
+_CHANGES = "temp.main.sqlinfer_changes"
 
 
 class Statements(Protocol):
@@ -31,7 +34,7 @@ def materialize(work: Statements, how: Materialization, sql: str) -> int:
         _comment(work, how, "VIEW")
         return 0
     rows = int(work.rows(f"SELECT count(*) FROM ({sql})")[0][0]) if _merges(how, kind) else -1
-    if how.unique_key:
+    if how.unique_key and not (_merges(how, kind) and _is_full(how)):
         refuse_duplicates(work, how, sql)
     if _merges(how, kind):
         _incremental(work, how, sql, rows)
@@ -87,15 +90,31 @@ def _incremental(work: Statements, how: Materialization, sql: str, rows: int) ->
     if how.strategy == "append" or not how.unique_key:
         work.execute(f"INSERT INTO {table} ({names}) {source}")
         return
-    work.execute(f"DELETE FROM {table} WHERE rowid IN ({_outdated(how, source, given)})")
-    work.execute(
-        f"INSERT INTO {table} ({names}) SELECT * FROM ({source}) AS n "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {table} AS t WHERE {_same_key(how)})"
-    )
+    _merge(work, how, source, given)
     if _is_full(how) and int(work.rows(f"SELECT count(*) FROM {table}")[0][0]) != rows:
+        refuse_duplicates(work, how, sql)
         # The published table held duplicate keys from elsewhere: take the desired state as it is.
         work.execute(f"DELETE FROM {table}")
         work.execute(f"INSERT INTO {table} ({names}) {source}")
+
+
+def _merge(work: Statements, how: Materialization, source: str, given: Sequence[Column]) -> None:
+    """Duplicate keys among the new rows are found where they change anything; else the count of rows tells."""
+    table, names = how.target.sql(), ", ".join(quote(column.name) for column in given)
+    work.execute(f"CREATE OR REPLACE TEMP TABLE {_CHANGES} AS {_changes(how, source, given)}")
+    keys = ", ".join(quote(key) for key in how.unique_key)
+    twice = f"SELECT 1 FROM {_CHANGES} WHERE __sqlinfer_here GROUP BY {keys} HAVING count(*) > 1"
+    distinct = ""
+    if work.rows(f"SELECT EXISTS ({twice})")[0][0]:
+        refuse_duplicates(work, how, source)
+        distinct = "DISTINCT "  # it is the published table that holds a key twice: both rows go, the new one comes once
+    work.execute(f"DELETE FROM {table} WHERE rowid IN (SELECT __sqlinfer_old FROM {_CHANGES})")
+    # A slice must not repeat a key whose published row is right already; a full state is counted afterwards.
+    missing = "" if _is_full(how) else f" AND NOT EXISTS (SELECT 1 FROM {table} AS t WHERE {_same_key(how)})"
+    work.execute(
+        f"INSERT INTO {table} ({names}) SELECT {distinct}{names} FROM {_CHANGES} AS n WHERE __sqlinfer_here{missing}"
+    )
+    work.execute(f"DROP TABLE {_CHANGES}")
 
 
 def _is_full(how: Materialization) -> bool:
@@ -106,16 +125,17 @@ def _same_key(how: Materialization) -> str:
     return " AND ".join(f"t.{quote(key)} IS NOT DISTINCT FROM n.{quote(key)}" for key in how.unique_key)
 
 
-def _outdated(how: Materialization, source: str, given: Sequence[Column]) -> str:
-    """rowids of published rows that differ from their new version, or have none."""
+def _changes(how: Materialization, source: str, given: Sequence[Column]) -> str:
+    """New rows that differ from the published ones, with the rowid of what they replace; and what they leave behind."""
     skip = {name.casefold() for name in (*how.unique_key, *LINEAGE)}
     compared = [quote(column.name) for column in given if column.name.casefold() not in skip]
-    differs = " OR ".join(f"t.{name} IS DISTINCT FROM n.{name}" for name in compared) or "FALSE"
-    join = "LEFT JOIN" if _is_full(how) else "JOIN"
-    gone = "n.__sqlinfer_here IS NULL OR " if _is_full(how) else ""
+    changed = ["t.rowid IS NULL", *(f"t.{name} IS DISTINCT FROM n.{name}" for name in compared)]
+    if _is_full(how):
+        changed.insert(0, "n.__sqlinfer_here IS NULL")
+    join = "FULL JOIN" if _is_full(how) else "LEFT JOIN"
     return (
-        f"SELECT t.rowid FROM {how.target.sql()} AS t {join} (SELECT *, TRUE AS __sqlinfer_here FROM ({source})) AS n "
-        f"ON {_same_key(how)} WHERE {gone}{differs}"
+        f"SELECT t.rowid AS __sqlinfer_old, n.* FROM (SELECT *, TRUE AS __sqlinfer_here FROM ({source})) AS n "
+        f"{join} {how.target.sql()} AS t ON {_same_key(how)} WHERE {' OR '.join(changed)}"
     )
 
 
@@ -128,7 +148,7 @@ def _agree_on_columns(work: Statements, how: Materialization, sql: str) -> tuple
         return old
     if how.on_schema_change == "fail":
         raise PublicationError(
-            f"columns of {how.target} changed: {_changes(old_types, new_types)}",
+            f"columns of {how.target} changed: {_differences(old_types, new_types)}",
             hint="run once with --full-refresh, or set on_schema_change",
         )
     added = tuple(column for column in new if column.name.casefold() not in old_types)
@@ -143,7 +163,7 @@ def _agree_on_columns(work: Statements, how: Materialization, sql: str) -> tuple
     return kept + added
 
 
-def _changes(old: dict[str, str], new: dict[str, str]) -> str:
+def _differences(old: dict[str, str], new: dict[str, str]) -> str:
     said = [f"new {name}" for name in new if name not in old] + [f"gone {name}" for name in old if name not in new]
     said += [f"{name} {old[name]} → {new[name]}" for name in old if name in new and old[name] != new[name]]
     return ", ".join(said)
