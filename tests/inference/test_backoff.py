@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from sqlinfer.errors import InferenceError
-from sqlinfer.inference.kernel import KernelOutOfMemory, is_out_of_memory, safe_message, translate
+from sqlinfer.inference.kernel import KernelError, KernelOutOfMemory, is_out_of_memory, safe_message, translate
 from sqlinfer.inference.layout import Layout, read_layout
 from sqlinfer.inference.session import Session
 from sqlinfer.spec.function import InputBinding, PreparedFunction
@@ -73,6 +73,29 @@ def test_exactly_the_planted_rows_fail_at_a_bounded_price(function, bad_rows: in
     assert result["value"].null_count == bad_rows
     assert (out.counts.errors, out.counts.scored) == (bad_rows, rows - bad_rows)
     assert len(kernel.sizes) - rows // batch <= 2 * bad_rows * math.log2(batch) + 2 * bad_rows
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5, 8])
+def test_the_price_is_bounded_wherever_bad_rows_stand(function, batch: int) -> None:
+    for pattern in range(1, 1 << batch):
+        bad = {float(row) for row in range(batch) if pattern >> row & 1}
+        kernel = FakeKernel(refuse_values(bad))
+        with session_of(function, kernel, batch) as session:
+            result = session.score_table(table_of(batch), keep=[])
+        assert {float(row) for row, error in enumerate(result["error"].to_pylist()) if error} == bad
+        assert len(kernel.sizes) - 1 <= 2 * len(bad) * math.log2(batch) + 2 * len(bad)
+
+
+def test_a_failure_that_does_not_come_again_costs_no_row(function) -> None:
+    failures = iter([True, False, True, True])
+
+    def check(_: object) -> None:
+        if next(failures, False):
+            raise KernelError("the device was away for a moment")
+
+    with session_of(function, FakeKernel(check), 64) as session:
+        result = session.score_table(table_of(200), keep=[])
+    assert result["value"].to_pylist() == [2.0 * x for x in range(200)]
 
 
 def test_errors_and_nulls_find_their_places(function) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 from sqlinfer.inference.tensors import Array
@@ -67,6 +68,7 @@ def translate(error: Exception) -> KernelError:
     return kind(safe_message(str(error)))
 
 
+@lru_cache(256)
 def safe_message(message: str, limit: int = 200) -> str:
     """ONNX Runtime's message without literals (they may be values of the row) and without its first column of codes."""
     lines = _CODE.sub(r"\1: ", message.strip()).splitlines()

@@ -17,9 +17,8 @@ HOPELESS = 64
 """Failures without one success, after which a function with a ``max_error_rate`` is given up."""
 ENOUGH = 1000
 """Rows to have seen before an error rate means something."""
-
-QUARTERS = 4
-"""A failing run is dearer than a good one: quarters take as many runs as halves, and half the failures."""
+SHARE = 3
+"""Looking for a bad row, a third is tried: a failing run is dearer than a good one, halves would fail more often."""
 
 
 class Cancelled(Exception):
@@ -116,6 +115,37 @@ class Scorer:
         return collector
 
     def _range(self, block: Block, start: int, stop: int, collector: Collector) -> None:
+        """Score these rows. After a bad row runs get shorter, after a good run longer: bad rows may stand close."""
+        size = stop - start
+        while start < stop:
+            end = min(start + size, stop)
+            failure = self._try(block, start, end, collector)
+            if failure is None:
+                start, size = end, size * 2
+            else:
+                start, size = self._isolate(block, start, end, collector, failure), -(-(end - start) // 2)
+
+    def _isolate(self, block: Block, start: int, stop: int, collector: Collector, failure: str) -> int:
+        """Find the first bad row of a run that failed, scoring those before it. Where to go on: the row after it.
+
+        A row is given up only when it fails alone, so that a failure that does not come again costs nobody a result.
+        """
+        alone = stop - start == 1
+        while stop - start > 1:
+            middle = start + -(-(stop - start) // SHARE)
+            found = self._try(block, start, middle, collector)
+            alone = found is not None and middle - start == 1
+            if found is None:
+                start = middle
+            else:
+                stop, failure = middle, found
+        found = failure if alone else self._try(block, start, stop, collector)
+        if found is not None:
+            self._give_up(block, start, found)
+        return stop
+
+    def _try(self, block: Block, start: int, stop: int, collector: Collector) -> str | None:
+        """One run; why it failed, where it did. Out of memory, the rows are done here in smaller runs."""
         if self.cancelled():
             raise Cancelled
         generation = self.kernel.generation
@@ -126,7 +156,8 @@ class Scorer:
             self.kernel.rebuild(generation)
             self._in_pieces(block, start, stop, collector, f"out_of_memory: {error}")
         except KernelError as error:
-            self._split(block, start, stop, collector, f"runtime: {error}")
+            return f"runtime: {error}"
+        return None
 
     def _in_pieces(self, block: Block, start: int, stop: int, collector: Collector, message: str) -> None:
         """Again, in runs of the size that is left; each of them may find it still too large."""
@@ -141,18 +172,6 @@ class Scorer:
     def _give_up(self, block: Block, row: int, message: str) -> None:
         block.failed.setdefault(row, message)
         self.budget.bad(message)
-
-    def _split(self, block: Block, start: int, stop: int, collector: Collector, message: str) -> None:
-        if stop - start == 1:
-            self._give_up(block, start, message)
-            return
-        size, known = -(-(stop - start) // QUARTERS), len(block.failed)
-        for first in range(start, stop, size):
-            last = min(first + size, stop)
-            if last == stop and len(block.failed) == known and last - first > 1:
-                self._split(block, first, last, collector, message)  # it must be in here: no need to see it fail
-            else:
-                self._range(block, first, last, collector)
 
     def _run(self, block: Block, start: int, stop: int, collector: Collector) -> None:
         began = perf_counter()
