@@ -35,6 +35,17 @@ class Assembler:
     def has_images(self) -> bool:
         return self._prepared.image is not None
 
+    @property
+    def categories(self) -> dict[int, list[str]]:
+        """See ``Passes.categories``."""
+        if self._coded is None:
+            return {}
+        plain = {name for b in self._prepared.inputs if b.name not in self._coded.inputs for name in b.arguments}
+        coded = {name for b in self._prepared.inputs if b.name in self._coded.inputs for name in b.arguments}
+        words = self._coded.vocabulary.to_pylist()
+        kinds = {a.name: a.data_type for a in self._prepared.contract.arguments}
+        return {p: words for p, name in enumerate(self._names) if name in coded - plain and kinds[name] == "TEXT"}
+
     def block(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> Block:
         """``arguments`` are columns of the batch, in the contract's order."""
         columns = [_column(batch, name) for name in arguments]

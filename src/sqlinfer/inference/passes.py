@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -25,6 +25,12 @@ class Passes(ABC):
     contract: FunctionContract
     quarantined = 0
     """Rows given up because they ended or stopped the process that scored them."""
+
+    @property
+    def categories(self) -> Mapping[int, Sequence[str]]:
+        """Position of an argument whose texts feed as codes → the texts that have one. Such a column may come as a
+        dictionary array; texts that are not among them feed as unknown, whatever they are."""
+        return {}
 
     @abstractmethod
     def scorers(self, budget: ErrorBudget, cancelled: Callable[[], bool]) -> Sequence[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -113,6 +113,10 @@ class Session(Passes):
             kernel.close()
 
     # scoring
+
+    @property
+    def categories(self) -> Mapping[int, Sequence[str]]:
+        return self._assembler.categories
 
     def run_batch(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
         """Score one batch in this thread."""

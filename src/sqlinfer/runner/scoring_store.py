@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import SIDE, STAGE
 from sqlinfer.errors import RunError
-from sqlinfer.relation import Relation, quote
+from sqlinfer.relation import Relation
 from sqlinfer.runner import deaths
+from sqlinfer.runner.categories import as_enums, select
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import Progress
 from sqlinfer.runner.failpoints import fail_point
@@ -78,22 +79,19 @@ def score_into_store(
         return 0
     began = perf_counter()
     source = stage.relation if keyed is None or keyed.inputs is None else keyed.inputs
-    sql, wanted = _arguments(source, call), keyed.wanted if keyed else 0
+    where, wanted = "", keyed.wanted if keyed else 0
     todo = Relation(f"{node}__todo", STAGE, SIDE)
     if keyed is None or count(work, store.relation) != keyed.store_rows:
         work.execute(f"CREATE OR REPLACE TABLE {todo.sql()} AS {todo_sql(store, source, call)}")
         wanted = count(work, todo)
         if wanted != count(work, source):
-            sql += f" WHERE rowid IN (SELECT row_id FROM {todo.sql()})"
+            where = f" WHERE rowid IN (SELECT row_id FROM {todo.sql()})"
     seconds.add("find", perf_counter() - began)
-    scored = _score_rows(env, (node, stage, call), prepared, (sql, wanted), seconds) if wanted else 0
+    scored = (
+        _score_rows(env, (node, stage, call), prepared, (f"{source.sql()}{where}", wanted), seconds) if wanted else 0
+    )
     work.execute(f"DROP TABLE IF EXISTS {todo.sql()}")
     return scored
-
-
-def _arguments(source: Relation, call: Call) -> str:
-    names = ", ".join(quote(name) for name in dict.fromkeys((call.key or "", *call.arguments)))
-    return f"SELECT {names} FROM {source.sql()}"
 
 
 def _score_rows(
@@ -104,28 +102,30 @@ def _score_rows(
     seconds: Seconds,
 ) -> int:
     node, stage, call = place
-    sql, wanted = todo
+    source, wanted = todo
+    names = tuple(dict.fromkeys((call.key or "", *call.arguments)))
     store = StoreTable(prepared.contract)
     inputs = count(env.workspace, stage.relation)
     known, done, valid = count(env.workspace, store.relation), 0, 0
-    with (
-        deaths.opened_session(env, node, prepared, known) as session,
-        env.workspace.reader(sql, env.read_rows(prepared.contract)) as reader,
-        session.score(
-            reader, call.arguments, (call.key,), as_column=RESULT, error_column=ERROR,
-            max_errors=env.most_errors(inputs, prepared.contract), cancel=env.cancel,
-        ) as scored,
-    ):  # fmt: skip
-        for chunk in chunks(env, iter(scored), env.store_chunk):
-            began = perf_counter()
-            known = _append(env, store, _as_store_rows(chunk, store, prepared), known)
-            seconds.add("write", perf_counter() - began)
-            done += chunk.num_rows
-            valid += chunk.num_rows - _errors(chunk)
-            env.emit(Progress(node, call.function, done, wanted, dict(seconds.spent)))
-            fail_point("after_append")
-            env.stop_if_cancelled()
-        seconds.add_session(scored)
+    with deaths.opened_session(env, node, prepared, known) as session:
+        sql = f"SELECT {select(names, as_enums(session, call))} FROM {source}"
+        with (
+            env.workspace.reader(sql, env.read_rows(prepared.contract)) as reader,
+            session.score(
+                reader, call.arguments, (call.key,), as_column=RESULT, error_column=ERROR,
+                max_errors=env.most_errors(inputs, prepared.contract), cancel=env.cancel,
+            ) as scored,
+        ):  # fmt: skip
+            for chunk in chunks(env, iter(scored), env.store_chunk):
+                began = perf_counter()
+                known = _append(env, store, _as_store_rows(chunk, store, prepared), known)
+                seconds.add("write", perf_counter() - began)
+                done += chunk.num_rows
+                valid += chunk.num_rows - _errors(chunk)
+                env.emit(Progress(node, call.function, done, wanted, dict(seconds.spent)))
+                fail_point("after_append")
+                env.stop_if_cancelled()
+            seconds.add_session(scored)
     env.stop_if_cancelled()
     if done != wanted:
         raise RunError(f"{wanted} inputs were to be scored, {done} came back from the session")

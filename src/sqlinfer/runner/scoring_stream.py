@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter
@@ -13,6 +13,7 @@ from sqlinfer.adapters.base import SCRATCH
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import deaths, errorlog
+from sqlinfer.runner.categories import as_enums, select
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import Progress
 from sqlinfer.runner.failpoints import fail_point
@@ -57,7 +58,8 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
             for prepared in dict.fromkeys(env.function(call.function, call.digest) for call in work.calls)
         }
         contracts = [env.function(call.function, call.digest).contract for call in work.calls]
-        reader = stack.enter_context(env.workspace.reader(work.source, env.read_rows(*contracts)))
+        source = _with_enums(work, sessions)
+        reader = stack.enter_context(env.workspace.reader(source, env.read_rows(*contracts)))
         scored = _chain(stack, work, sessions, reader, env.most_errors(work.total, *contracts), env.cancel)
         stack.enter_context(env.workspace.fleeting())
         _create(env, work)
@@ -78,6 +80,16 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
     if written != rows or (work.total is not None and rows != work.total):
         raise RunError(f"{work.total} rows were staged, {rows} came back from the session, {written} were written")
     return tuple(tally.counts() for tally in tallies)
+
+
+def _with_enums(work: StreamPass, sessions: Mapping[str, Any]) -> str:
+    if len(work.calls) > 1:
+        return work.source  # other calls may want the texts
+    (call,) = work.calls
+    carried = {*work.columns, *((call.status,) if call.status else ())}
+    names = dict.fromkeys((*work.columns, *call.arguments, *carried))
+    enums = as_enums(sessions[call.digest], call, carried)
+    return f"SELECT {select(names, enums)} FROM ({work.source})" if enums else work.source
 
 
 def _chain(

@@ -1,0 +1,42 @@
+"""Texts as categories: where a graph takes codes instead of strings, the warehouse reads them as an ENUM.
+
+Then one byte a value crosses over instead of a text, and nobody hashes texts again (measured for eight columns of
+thirteen categories: a fifth of the CPU seconds that everything but the graph takes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlinfer.relation import literal, quote
+from sqlinfer.spec.plan import Call
+
+MOST = 10_000
+"""Categories of one ENUM: it is spelled out in the query."""
+
+
+def as_enums(session: Any, call: Call, carried: Container[str] = ()) -> dict[str, str]:
+    """Argument column → SQL of the same name that reads it as an ENUM. ``carried`` columns are needed as they are."""
+    known: Mapping[int, Sequence[str]] = getattr(session, "categories", None) or {}
+    return {
+        call.arguments[position]: _enum(call.arguments[position], words)
+        for position, words in known.items()
+        if call.arguments[position] not in carried and call.arguments.count(call.arguments[position]) == 1
+        and len(words) <= MOST
+    }  # fmt: skip
+
+
+def select(names: Iterable[str], enums: Mapping[str, str]) -> str:
+    return ", ".join(f"{enums[name]} AS {quote(name)}" if name in enums else quote(name) for name in names)
+
+
+def _enum(column: str, words: Sequence[str]) -> str:
+    other = "other"
+    while other in words:
+        other += "_"
+    kind = f"ENUM({', '.join(literal(word) for word in (*words, other))})"
+    name = quote(column)
+    return (
+        f"CASE WHEN {name} IS NOT NULL THEN coalesce(TRY_CAST({name} AS {kind}), CAST({literal(other)} AS {kind})) END"
+    )
