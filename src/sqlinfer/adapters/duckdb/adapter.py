@@ -12,7 +12,7 @@ from sqlinfer.adapters.base import Reads
 from sqlinfer.adapters.duckdb.catalog import columns_of, list_relations, spelled
 from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
-from sqlinfer.adapters.duckdb.shadow import DuckDBShadow, open_shadow
+from sqlinfer.adapters.duckdb.shadow import DuckDBShadow
 from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column, Table
@@ -59,14 +59,12 @@ class DuckDBAdapter:
 
     @contextmanager
     def shadow(self) -> Iterator[DuckDBShadow]:
-        connection, shadow = open_shadow(self.settings)
+        with self._reading() as work:
+            shadow = DuckDBShadow(work, self.settings)
         try:
-            if self.settings.path.exists():
-                with self._reading() as work:
-                    shadow.copy_definitions(work)
             yield shadow
         finally:
-            connection.close()
+            shadow.close()
 
     def claim(self, run_id: str) -> TargetLock:
         return TargetLock(self.settings.lock, run_id)

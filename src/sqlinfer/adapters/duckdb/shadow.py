@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.duckdb.catalog import spelled
 from sqlinfer.adapters.duckdb.errors import translated
-from sqlinfer.adapters.duckdb.settings import DuckDBSettings, open_memory
+from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+    from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 
 _MACROS = """
 SELECT schema_name, function_name, parameters, macro_definition, function_type
@@ -31,11 +33,32 @@ _QUERIES = ("SELECT", "MULTI")
 
 
 class DuckDBShadow:
-    def __init__(self, connection: DuckDBPyConnection, settings: DuckDBSettings) -> None:
-        self._connection = connection
+    def __init__(self, work: DuckDBWorkspace, settings: DuckDBSettings) -> None:
+        """Shares the DuckDB of ``work``, since starting one takes 10 ms. ``work`` has the warehouse attached, and must
+        have let go of it, whose name is taken here, before the shadow is used."""
         self._settings = settings
         self._schemas = {("main", settings.catalog)}
         self._catalogs = {settings.catalog}
+        self._enums, self._macros = work.rows(_ENUMS), work.rows(_MACROS)
+        self._kept = work.hand_over()
+        self._ready = False
+
+    def close(self) -> None:
+        self._kept.close()
+
+    @property
+    def _connection(self) -> DuckDBPyConnection:
+        if not self._ready:
+            self._ready = True
+            self._prepare()
+        return self._kept
+
+    def _prepare(self) -> None:
+        full = f"{quote(self._settings.catalog)}.{quote(self._settings.schema)}"
+        self._run(f"ATTACH ':memory:' AS {quote(self._settings.catalog)}")
+        self._run(f"CREATE SCHEMA IF NOT EXISTS {full}")
+        self._run(f"USE {full}")
+        self._copy_definitions()
 
     def add_table(self, relation: Relation, columns: Iterable[Column]) -> None:
         full = self._place(relation)
@@ -63,12 +86,12 @@ class DuckDBShadow:
         if found[0] not in _QUERIES:
             raise AdapterError(f"a model is one SELECT, this is {found[0].replace('_', ' ')}")
 
-    def copy_definitions(self, work: Any) -> None:
+    def _copy_definitions(self) -> None:
         """Macros and enum types of the real database. One that cannot be copied fails where it is used."""
-        for schema, name, labels in work.rows(_ENUMS):
+        for schema, name, labels in self._enums:
             values = ", ".join(literal(label) for label in labels)
             self._try(Relation(name, schema), f"CREATE TYPE {{}} AS ENUM ({values})")
-        for schema, name, parameters, definition, kind in work.rows(_MACROS):
+        for schema, name, parameters, definition, kind in self._macros:
             body = f"TABLE {definition}" if kind == "table_macro" else f"({definition})"
             listed = ", ".join(quote(parameter) for parameter in parameters)
             self._try(Relation(name, schema), f"CREATE OR REPLACE MACRO {{}}({listed}) AS {body}")
@@ -90,16 +113,3 @@ class DuckDBShadow:
     def _run(self, sql: str) -> None:
         with translated(sql):
             self._connection.execute(sql)
-
-
-def open_shadow(settings: DuckDBSettings) -> tuple[DuckDBPyConnection, DuckDBShadow]:
-    connection = open_memory(settings)
-    try:
-        with translated():
-            connection.execute(f"ATTACH ':memory:' AS {quote(settings.catalog)}")
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(settings.catalog)}.{quote(settings.schema)}")
-            connection.execute(f"USE {quote(settings.catalog)}.{quote(settings.schema)}")
-    except BaseException:
-        connection.close()
-        raise
-    return connection, DuckDBShadow(connection, settings)

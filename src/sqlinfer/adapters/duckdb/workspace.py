@@ -22,6 +22,7 @@ from sqlinfer.spec.catalog import Column
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from duckdb import DuckDBPyConnection
 
 FORMAT_VERSION = 1
 PASSING_MEMORY = "128MiB"
@@ -82,6 +83,11 @@ class DuckDBWorkspace:
     @property
     def place(self) -> str:
         return self._settings.side.name if self.persistent else "memory"
+
+    def hand_over(self) -> DuckDBPyConnection:
+        """The connection that keeps this DuckDB, for the caller to close: it lives on when the workspace is closed."""
+        kept, self._memory = self._memory, self._memory.cursor()
+        return kept
 
     # statements
 
