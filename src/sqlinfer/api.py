@@ -185,7 +185,7 @@ def describe_function(options: RunOptions, name: str) -> dict[str, Any]:
     """How a function's arguments reach its graph and what comes back."""
     from dataclasses import asdict
 
-    from sqlinfer.functions import describe
+    from sqlinfer.functions.describe import describe
 
     available = Functions(load(options), options.device or "auto")
     if name not in available:

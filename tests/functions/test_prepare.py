@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from sqlinfer.errors import FunctionError, UsageError
-from sqlinfer.functions import describe, prepare_all
 from sqlinfer.functions import device as devices
+from sqlinfer.functions import prepare_all
 from sqlinfer.functions.cache import FileHashes
+from sqlinfer.functions.describe import describe
 from sqlinfer.project.values import FunctionConfig, ReturnField
 from sqlinfer.spec.function import Argument
 from sqlinfer.testing import onnx_builder as ob
