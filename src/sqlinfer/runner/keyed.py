@@ -60,11 +60,29 @@ def by_row(work: Workspace, stage: Stage, dialect: str, least: int) -> str | Non
 
 
 def scans_one_table(sql: str, dialect: str) -> bool:
-    """Whether the SQL is a scan with filters and projections alone."""
-    return _with_row_id(sql, dialect) is not None
+    """Whether the SQL is a scan with filters and projections alone: it needs next to no memory."""
+    found = _base(sql, dialect)
+    if found is None or found[0].find(exp.Window, exp.AggFunc, exp.AnonymousAggFunc):
+        return False
+    return len(list(found[0].find_all(exp.Table))) == 1
 
 
 def _with_row_id(sql: str, dialect: str) -> tuple[str, Relation] | None:
+    found = _base(sql, dialect)
+    if found is None:
+        return None
+    tree, levels, table = found
+    if not isinstance(table.this, exp.Identifier) or table.catalog == SIDE:
+        return None
+    row_id = exp.column("rowid", table=table.alias_or_name, quoted=True)
+    levels.pop().select(exp.alias_(row_id, ROW, quoted=True), copy=False)
+    for level in levels:
+        level.select(exp.column(ROW, quoted=True), copy=False)
+    return tree.sql(dialect=dialect), Relation(table.name, table.db or None, table.catalog or None)
+
+
+def _base(sql: str, dialect: str) -> tuple[exp.Expr, list[exp.Select], exp.Table] | None:
+    """The one table that nested SELECTs with nothing but filters and projections read."""
     try:
         tree = sqlglot.parse_one(sql, dialect=dialect)
     except SqlglotError:
@@ -77,17 +95,9 @@ def _with_row_id(sql: str, dialect: str) -> tuple[str, Relation] | None:
         node = source.this if source is not None else None
         if isinstance(node, exp.Subquery) and not node.args.get("pivots"):
             node = node.this
-    if not isinstance(node, exp.Table) or not isinstance(node.this, exp.Identifier):
+    if not isinstance(node, exp.Table) or node.args.get("pivots") or node.args.get("sample"):
         return None
-    if node.catalog == SIDE or node.args.get("pivots") or node.args.get("sample"):
-        return None
-    relation = Relation(node.name, node.db or None, node.catalog or None)
-    levels.pop().select(
-        exp.alias_(exp.column("rowid", table=node.alias_or_name, quoted=True), ROW, quoted=True), copy=False
-    )
-    for level in levels:
-        level.select(exp.column(ROW, quoted=True), copy=False)
-    return tree.sql(dialect=dialect), relation
+    return tree, levels, node
 
 
 def pin_by_key(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import perf_counter
@@ -11,7 +11,7 @@ from sqlinfer.adapters.base import Materialization
 from sqlinfer.errors import AdapterError, PublicationError, RunError, SqlinferError
 from sqlinfer.project import Node
 from sqlinfer.relation import Relation
-from sqlinfer.runner import errorlog, publication, staging
+from sqlinfer.runner import errorlog, keyed, publication, staging
 from sqlinfer.runner.compaction import compact
 from sqlinfer.runner.datatests import Audit, needs_warehouse, refuse_failed, run_test
 from sqlinfer.runner.environment import RunEnvironment
@@ -196,8 +196,11 @@ def _publish(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progre
         publication.remember(env.workspace, wanted)
     env.emit(Publishing(node.unique_id, str(node.relation)))
     began = perf_counter()
+    # What is held may be large, and only passes through again.
+    passes = not result.lasts and keyed.scans_one_table(plan.result.sql, plan.dialect) and wanted.how.kind == "table"
     try:
-        progress.rows = publication.publish(env, wanted, _timeout(node, env))
+        with env.workspace.passing() if passes else nullcontext():
+            progress.rows = publication.publish(env, wanted, _timeout(node, env))
     except PublicationError as error:
         progress.pending = error.message.startswith("scored, not published")
         if progress.pending:

@@ -116,7 +116,7 @@ def _stream(
     table = held(stage) if fused else stage.scored
     columns = (*stage.columns, *(one.call.output for one in stored))
     work = StreamPass(plan.node, stage, calls, source, table, columns, total, unique_key)
-    passes = fused and scans_one_table(stage.sql, plan.dialect)
+    passes = fused and stage.reproducible and scans_one_table(stage.sql, plan.dialect)
     with env.workspace.passing() if passes else nullcontext():
         counts = sum(run_stream(env, work, seconds), Counts())
     if fused:
