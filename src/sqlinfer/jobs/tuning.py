@@ -10,6 +10,10 @@ from sqlinfer.errors import UsageError
 from sqlinfer.runner.environment import CHUNK_BYTES, READ_BYTES
 
 ROWS, SECONDS, LARGE = "SQLINFER_CHUNK_ROWS", "SQLINFER_CHUNK_SECONDS", "SQLINFER_LARGE_ROWS"
+APART = 250 << 20
+"""What a run takes besides its data: libraries, a session, what allocators keep."""
+LEAST = 128 << 20
+"""With less the database fails on tables of a few million rows."""
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}  # fmt: skip
 
@@ -46,8 +50,8 @@ def _positive(name: str, text: str) -> float:
 
 
 def database_memory(memory_limit: str) -> str:
-    """DuckDB's share of ``--memory-limit``: half; the rest is for batches under way and the sessions."""
-    return f"{max(parse_size(memory_limit) // 2, 64 << 20) >> 20}MiB"
+    """DuckDB's share of ``--memory-limit``: half of what is left for data; batches under way have the rest."""
+    return f"{max((parse_size(memory_limit) - APART) // 2, LEAST) >> 20}MiB"
 
 
 def parse_size(text: str) -> int:
