@@ -44,4 +44,4 @@ def test_a_run_stays_within_its_memory_limit(tmp_path: Path, reuse: str) -> None
     bounded, free = peak(house, "--memory-limit", f"{LIMIT}MB"), peak(house)
     print(f"reuse {reuse}: {bounded} MB of {LIMIT}, {free} MB without a limit")
     assert bounded < LIMIT
-    assert bounded < free
+    assert reuse == "false" or bounded < free - 100  # a stream holds little in any case
