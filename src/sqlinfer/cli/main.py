@@ -90,6 +90,7 @@ def _tune() -> None:
     """The process is ours: no collection while imports fill the heap, no numpy threads that spin for a core."""
     gc.set_threshold(200_000, 20, 50)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # they are looked for in every installed package
 
 
 def _leave(code: int) -> NoReturn:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from sqlinfer.errors import Location, ProjectError, did_you_mean
 from sqlinfer.project.schema import EXTRA_KEYS, HOOKS, ConfigKeys, describe, known_keys
-from sqlinfer.project.shapes import Problem, ShapeError
 from sqlinfer.project.values import NodeConfig
 from sqlinfer.project.yamlfile import Keys, YamlFile
 
@@ -105,10 +106,10 @@ def build(settings: Mapping[str, Setting], *, seed: bool = False) -> NodeConfig:
     """Validate merged settings. Raises ProjectError at the place that gave the offending value."""
     values = {key: _plain(setting.value) for key, setting in settings.items() if setting.value is not None}
     try:
-        keys = ConfigKeys.of(values)
-    except ShapeError as error:
-        first = error.problems[0]
-        key = str(first.loc[0])
+        keys = ConfigKeys.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = str(first["loc"][0])
         raise _invalid(key, first, settings[key].location) from error
     config = _assemble(keys, values, seed)
     _consistent(config, settings, seed)
@@ -119,11 +120,13 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple | set) else value
 
 
-def _invalid(key: str, problem: Problem, location: Location | None) -> ProjectError:
-    if problem.choices:
-        hint = did_you_mean(str(problem.value), problem.choices) or "known: " + ", ".join(problem.choices)
-        return ProjectError(f"{key}: '{problem.value}' is not allowed", hint=hint, location=location)
-    return ProjectError(f"{key}: {problem.message}, found {describe(problem.value)}", location=location)
+def _invalid(key: str, error: Any, location: Location | None) -> ProjectError:
+    if error["type"] == "literal_error":
+        expected = [part.strip(" '") for part in error["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        hint = did_you_mean(str(error["input"]), expected) or "known: " + ", ".join(expected)
+        return ProjectError(f"{key}: '{error['input']}' is not allowed", hint=hint, location=location)
+    message = error["msg"][:1].lower() + error["msg"][1:]
+    return ProjectError(f"{key}: {message}, found {describe(error['input'])}", location=location)
 
 
 def _assemble(keys: ConfigKeys, values: Mapping[str, Any], seed: bool) -> NodeConfig:
@@ -139,7 +142,7 @@ def _assemble(keys: ConfigKeys, values: Mapping[str, Any], seed: bool) -> NodeCo
         materialized="seed" if seed else keys.materialized or "table",
         unique_key=tuple(keys.unique_key or ()),
         tags=tuple(dict.fromkeys(keys.tags or ())),
-        schema=keys.schema,
+        schema=keys.schema_,
         contract=bool(keys.contract and keys.contract.enforced),
         extra={key: values[key] for key in EXTRA_KEYS if key in values},
         **given,

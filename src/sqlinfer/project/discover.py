@@ -254,7 +254,7 @@ def mentioned(sql: str, functions: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _source(project: Project, name: tuple[str, str], entry: DescribedTable) -> Source:
     source, table = entry.source, entry.table
-    relation = Relation(table.identifier or table.name, source.schema or source.name,
+    relation = Relation(table.identifier or table.name, source.schema_ or source.name,
                         source.database or project.profile.database)  # fmt: skip
     return Source(
         f"source.{project.name}.{name[0]}.{name[1]}", name[0], name[1], relation,

@@ -67,7 +67,7 @@ def _project_file(root: Path) -> tuple[YamlFile, ProjectFile]:
         raise ProjectError(f"{PROJECT_FILE} is empty", hint="it needs at least 'name' and 'profile'",
                            location=Location(path, 1))  # fmt: skip
     props = validate(ProjectFile, file, file.data)
-    versions.require(props.require_sqlinfer_version, __version__, file)
+    versions.require(props.require_version, __version__, file)
     return file, props
 
 

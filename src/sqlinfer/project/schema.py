@@ -1,13 +1,13 @@
-"""The keys that each yml file may hold, as shapes; what is wrong becomes a ProjectError at the offending key."""
+"""The keys that each yml file may hold, as pydantic models; errors become ProjectErrors at the offending key."""
 
-# Annotations are read when the first file is checked: as objects they cost nothing, as text each would be compiled.
+from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
 from sqlinfer.errors import ProjectError, did_you_mean
-from sqlinfer.project.shapes import Between, OneCharacter, Problem, Shape, ShapeError, fields_of
 from sqlinfer.project.yamlfile import YamlFile
 
 
@@ -23,42 +23,41 @@ def _switch(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-Text = Annotated[str, _text]
-TextList = Annotated[Sequence[str], _listed]
-Name = Annotated[str, re.compile(r"[A-Za-z_][A-Za-z0-9_]*")]
+Text = Annotated[str, BeforeValidator(_text)]
+TextList = Annotated[list[str], BeforeValidator(_listed)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
-class ProjectFile(Shape):
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=False, defer_build=True)
+
+
+class ProjectFile(Strict):
     name: Name
     version: Text | None = None
     profile: str | None = None
-    model_paths: TextList = ("models",)
-    function_paths: TextList = ("functions",)
-    seed_paths: TextList = ("seeds",)
-    macro_paths: TextList = ("macros",)
-    test_paths: TextList = ("tests",)
-    analysis_paths: TextList = ()
-    target_path: str = "target"
-    clean_targets: TextList | None = None
-    config_version: Text | None = None
-    require_sqlinfer_version: Any = None
-    require_dbt_version: Any = None
+    model_paths: TextList = Field(["models"], alias="model-paths")
+    function_paths: TextList = Field(["functions"], alias="function-paths")
+    seed_paths: TextList = Field(["seeds"], alias="seed-paths")
+    macro_paths: TextList = Field(["macros"], alias="macro-paths")
+    test_paths: TextList = Field(["tests"], alias="test-paths")
+    analysis_paths: TextList = Field([], alias="analysis-paths")
+    target_path: str = Field("target", alias="target-path")
+    clean_targets: TextList | None = Field(None, alias="clean-targets")
+    config_version: Text | None = Field(None, alias="config-version")
+    require_version: Any = Field(None, alias="require-sqlinfer-version")
+    require_dbt_version: Any = Field(None, alias="require-dbt-version")
     flags: Any = None
-    query_comment: Any = None
-    snapshot_paths: Any = None
-    docs_paths: Any = None
-    asset_paths: Any = None
-    log_path: Any = None
+    query_comment: Any = Field(None, alias="query-comment")
+    snapshot_paths: Any = Field(None, alias="snapshot-paths")
+    docs_paths: Any = Field(None, alias="docs-paths")
+    asset_paths: Any = Field(None, alias="asset-paths")
+    log_path: Any = Field(None, alias="log-path")
     vars: dict[str, Any] | None = None
     models: dict[str, Any] | None = None
     seeds: dict[str, Any] | None = None
     tests: dict[str, Any] | None = None
     data_tests: dict[str, Any] | None = None
-
-    @staticmethod
-    def spelled(attribute: str) -> str:
-        """dbt's spelling: dashes, but in one key."""
-        return attribute if attribute == "data_tests" else attribute.replace("_", "-")
 
 
 IGNORED_PROJECT_KEYS = (
@@ -68,12 +67,12 @@ IGNORED_PROJECT_KEYS = (
 NodeKind = Literal["view", "ephemeral", "table", "incremental", "external", "seed"]
 
 
-class Contract(Shape):
+class Contract(Strict):
     enforced: bool = False
     alias_types: bool = True
 
 
-class ConfigKeys(Shape):
+class ConfigKeys(Strict):
     """What ``config()``, ``config:`` and the ``+keys`` of the project file may hold."""
 
     materialized: NodeKind | None = None
@@ -84,18 +83,18 @@ class ConfigKeys(Shape):
     lineage: bool | None = None
     enabled: bool | None = None
     tags: TextList | None = None
-    schema: str | None = None
+    schema_: str | None = Field(None, alias="schema")
     alias: str | None = None
     database: str | None = None
     location: str | None = None
     format: Literal["parquet", "csv", "json"] | None = None
     contract: Contract | None = None
     meta: dict[str, Any] | None = None
-    publish_timeout: Annotated[float, Between(0)] | None = None
-    max_error_rate: Annotated[float, Between(0, 1)] | None = None
+    publish_timeout: Annotated[float, Field(ge=0)] | None = None
+    max_error_rate: Annotated[float, Field(ge=0, le=1)] | None = None
     full_refresh: bool | None = None
     column_types: dict[str, str] | None = None
-    delimiter: Annotated[str, OneCharacter()] | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     quote_columns: bool | None = None
     # dbt's keys that change nothing here
     docs: Any = None
@@ -113,7 +112,7 @@ EXTRA_KEYS = ("docs", "persist_docs", "group", "access", "description", "quoting
 HOOKS = ("pre_hook", "post_hook", "pre-hook", "post-hook", "sql_header")
 
 
-class ColumnProps(Shape):
+class ColumnProps(Strict):
     name: str
     data_type: str | None = None
     description: str = ""
@@ -126,7 +125,7 @@ class ColumnProps(Shape):
     config: Any = None
 
 
-class ModelProps(Shape):
+class ModelProps(Strict):
     name: str
     description: str = ""
     config: dict[str, Any] | None = None
@@ -140,7 +139,7 @@ class ModelProps(Shape):
     constraints: Any = None
 
 
-class TableProps(Shape):
+class TableProps(Strict):
     name: str
     identifier: str | None = None
     description: str = ""
@@ -156,12 +155,12 @@ class TableProps(Shape):
     external: Any = None
 
 
-class SourceProps(Shape):
+class SourceProps(Strict):
     name: str
     database: str | None = None
-    schema: str | None = None
+    schema_: str | None = Field(None, alias="schema")
     description: str = ""
-    tables: Sequence[TableProps] = ()
+    tables: list[TableProps] = []
     tags: TextList | None = None
     meta: dict[str, Any] | None = None
     config: dict[str, Any] | None = None
@@ -171,7 +170,7 @@ class SourceProps(Shape):
     quoting: Any = None
 
 
-class PropertiesFile(Shape):
+class PropertiesFile(Strict):
     version: Any = None
     models: list[ModelProps] | None = None
     seeds: list[ModelProps] | None = None
@@ -186,7 +185,7 @@ class PropertiesFile(Shape):
 IGNORED_PROPERTIES = ("macros", "exposures", "groups", "analyses", "data_tests")
 
 
-class ReturnProps(Shape):
+class ReturnProps(Strict):
     data_type: str | None = None
     output: str | None = None
     index: int | None = None
@@ -208,11 +207,11 @@ class ReturnsProps(ReturnProps):
     description: str = ""
 
 
-class OnNullDefault(Shape):
+class OnNullDefault(Strict):
     default: float | int | str | bool
 
 
-class ArgumentProps(Shape):
+class ArgumentProps(Strict):
     name: Name
     data_type: str
     description: str = ""
@@ -220,13 +219,13 @@ class ArgumentProps(Shape):
     on_cast_error: Literal["error", "null"] | None = None
 
 
-class TokenizerProps(Shape):
+class TokenizerProps(Strict):
     path: str
     argument: str | None = None
-    max_length: Annotated[int, Between(1, 1_000_000)] = 512
+    max_length: Annotated[int, Field(ge=1, le=1_000_000)] = 512
 
 
-class ImageProps(Shape):
+class ImageProps(Strict):
     argument: str | None = None
     size: int | list[int]
     mean: list[float] | None = None
@@ -234,7 +233,7 @@ class ImageProps(Shape):
     layout: Literal["nchw", "nhwc"] = "nchw"
 
 
-class ModelSource(Shape):
+class ModelSource(Strict):
     source: Literal["onnx", "torch", "sklearn", "mlflow", "huggingface"] = "onnx"
     path: str | None = None
     uri: str | None = None
@@ -247,41 +246,41 @@ class ModelSource(Shape):
     image: ImageProps | None = None
 
 
-class FunctionConfigProps(Shape):
-    batch_size: Literal["auto"] | Annotated[int, Between(1)] = "auto"
-    device: Annotated[str, re.compile(r"auto|cpu|cuda(:\d+)?|tensorrt(:\d+)?")] = "auto"
-    reuse: Annotated[Literal["auto", "true", "false"], _switch] = "auto"
+class FunctionConfigProps(Strict):
+    batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|tensorrt(:\d+)?)$")] = "auto"
+    reuse: Annotated[Literal["auto", "true", "false"], BeforeValidator(_switch)] = "auto"
     on_invalid: Literal["null", "error", "allow"] | None = "null"
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
-    row_wise: Annotated[Literal["auto", "force"], _switch] = "auto"
+    row_wise: Annotated[Literal["auto", "force"], BeforeValidator(_switch)] = "auto"
     isolation: Literal["auto", "thread", "process"] = "auto"
-    max_error_rate: Annotated[float, Between(0, 1)] | None = None
-    cost: Annotated[float, Between(0)] | None = None
-    tags: TextList = ()
+    max_error_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+    cost: Annotated[float, Field(ge=0)] | None = None
+    tags: TextList = []
     enabled: bool = True
-    meta: dict[str, Any] = {}  # noqa: RUF012
+    meta: dict[str, Any] = {}
 
 
-class FunctionProps(Shape):
+class FunctionProps(Strict):
     name: Name
     description: str = ""
     model: ModelSource
-    arguments: Sequence[ArgumentProps] = ()
+    arguments: list[ArgumentProps] = []
     returns: ReturnsProps
     tokenizer: TokenizerProps | None = None
     image: ImageProps | None = None
     config: FunctionConfigProps = FunctionConfigProps()
-    tags: TextList = ()
+    tags: TextList = []
     meta: dict[str, Any] | None = None
     docs: Any = None
 
 
-class FunctionsFile(Shape):
+class FunctionsFile(Strict):
     version: Any = None
     functions: list[FunctionProps] | None = None
 
 
-Model = TypeVar("Model", bound=Shape)
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def validate(model: type[Model], file: YamlFile, data: Any, keys: Sequence[str | int] = (),
@@ -291,11 +290,15 @@ def validate(model: type[Model], file: YamlFile, data: Any, keys: Sequence[str |
     if not isinstance(data, dict):
         raise file.error(f"expected {what}, found {describe(data)}", keys, value=True, kind=kind)
     try:
-        return model.of(data)
-    except ShapeError as error:
-        # a misspelt required key is better named as unknown than as missing
-        first = min(error.problems, key=lambda problem: problem.code != "unknown")
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = min(error.errors(include_url=False), key=lambda e: _rank(e["type"]))
         raise _translate(first, model, file, data, tuple(keys), kind) from error
+
+
+def _rank(code: str) -> int:
+    """Unknown keys first: a misspelt required key is better named as unknown than as missing."""
+    return 0 if code == "extra_forbidden" else 1
 
 
 def describe(value: Any) -> str:
@@ -305,28 +308,35 @@ def describe(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def _translate(problem: Problem, model: type[Shape], file: YamlFile, data: Any, keys: tuple[str | int, ...],
+def _translate(error: Any, model: type[BaseModel], file: YamlFile, data: Any, keys: tuple[str | int, ...],
                kind: type[ProjectError]) -> ProjectError:  # fmt: skip
-    path, parent, owner = _walk(problem.loc, data, model)
-    last = problem.loc[-1] if problem.loc else ""
-    if problem.code == "unknown":
+    path, parent, owner = _walk(error["loc"], data, model)
+    last = error["loc"][-1] if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
         hint = did_you_mean(str(last), known_keys(owner))
         return file.error(f"unknown key '{last}'", (*keys, *path), hint=hint, kind=kind)
-    if problem.code == "missing":
+    if error["type"] == "missing":
         what = f" in {describe_owner(parent)}" if parent else ""
         return file.error(f"'{last}' is missing{what}", (*keys, *path), kind=kind)
     name = next((str(part) for part in reversed(path) if isinstance(part, str)), str(last))
-    found = f", found {describe(problem.value)}" if problem.code == "type" else ""
-    hint = did_you_mean(str(problem.value), problem.choices) if problem.choices else None
-    return file.error(f"{name}: {problem.message}{found}", (*keys, *path), value=True, hint=hint, kind=kind)
+    found = f", found {describe(error['input'])}" if "type" in error["type"] or error["type"] == "none_required" else ""
+    message = error["msg"][:1].lower() + error["msg"][1:]
+    if error["type"] == "string_pattern_mismatch":
+        message = f"'{error['input']}' is not allowed here"
+    elif error["type"] == "literal_error":
+        message = f"'{error['input']}' is not one of {error['ctx']['expected'].replace(' or ', ', ')}"
+        expected = [part.strip(" '") for part in error["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        hint = did_you_mean(str(error["input"]), expected)
+        return file.error(f"{name}: {message}", (*keys, *path), value=True, hint=hint, kind=kind)
+    return file.error(f"{name}: {message}{found}", (*keys, *path), value=True, kind=kind)
 
 
 def describe_owner(parent: Any) -> str:
     return f"'{parent['name']}'" if isinstance(parent, dict) and isinstance(parent.get("name"), str) else "this entry"
 
 
-def _walk(loc: Sequence[str | int], data: Any, model: type[Shape]) -> tuple[list[str | int], Any, Any]:
-    """The part of a location that exists in the data, the innermost mapping, and the shape it is of."""
+def _walk(loc: Sequence[str | int], data: Any, model: type[BaseModel]) -> tuple[list[str | int], Any, Any]:
+    """The part of pydantic's location that exists in the data, the innermost mapping, and the model it is of."""
     path: list[str | int] = []
     current, parent, owner = data, data, model
     for part in loc:
@@ -342,14 +352,18 @@ def _walk(loc: Sequence[str | int], data: Any, model: type[Shape]) -> tuple[list
     return path, parent, owner
 
 
-def _child(owner: type[Shape], key: str | int) -> type[Shape]:
-    """The shape of a nested key, found in the annotation."""
-    field = fields_of(owner).get(str(key))
-    return (_inner(field[1]) if field else None) or owner
+def _child(owner: Any, key: str | int) -> Any:
+    """The pydantic model of a nested key, found in the annotation."""
+    if not (isinstance(owner, type) and issubclass(owner, BaseModel)):
+        return owner
+    for name, field in owner.model_fields.items():
+        if key in (name, field.alias):
+            return _inner(field.annotation) or owner
+    return owner
 
 
 def _inner(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, Shape):
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for part in getattr(annotation, "__args__", ()):
         found = _inner(part)
@@ -358,5 +372,5 @@ def _inner(annotation: Any) -> Any:
     return None
 
 
-def known_keys(model: type[Shape]) -> list[str]:
-    return list(fields_of(model))
+def known_keys(model: Any) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]

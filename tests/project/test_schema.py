@@ -1,4 +1,4 @@
-"""What a value may be, and how it is said that it may not."""
+"""What a value of a project file may be, and how it is said that it may not."""
 
 from __future__ import annotations
 
@@ -6,36 +6,37 @@ from typing import Any
 
 import pytest
 
-from sqlinfer.project.schema import ConfigKeys, FunctionsFile, OnNullDefault, ProjectFile
-from sqlinfer.project.shapes import Shape, ShapeError
+from sqlinfer.errors import ProjectError
+from sqlinfer.project.schema import ConfigKeys, FunctionsFile, OnNullDefault, ProjectFile, validate
+from sqlinfer.project.yamlfile import YamlFile
 
 
-def problem(shape: type[Shape], **data: Any) -> str:
-    with pytest.raises(ShapeError) as caught:
-        shape.of(data)
-    return "; ".join(f"{'.'.join(map(str, one.loc))}: {one.message}" for one in caught.value.problems)
+def problem(shape: type[Any], **data: Any) -> str:
+    with pytest.raises(ProjectError) as caught:
+        validate(shape, YamlFile(None, "", data), data)
+    return caught.value.message
 
 
 def test_an_absent_key_has_its_default_and_a_given_one_its_value() -> None:
-    made = ProjectFile.of({"name": "shop", "seed-paths": "data"})
-    assert (made.model_paths, made.seed_paths, made.target_path) == (("models",), ["data"], "target")
+    made = ProjectFile.model_validate({"name": "shop", "seed-paths": "data"})
+    assert (tuple(made.model_paths), made.seed_paths, made.target_path) == (("models",), ["data"], "target")
 
 
 def test_defaults_belong_to_no_instance() -> None:
-    ProjectFile.of({"name": "a", "target-path": "out"})
-    assert ProjectFile.of({"name": "b"}).target_path == "target"
+    ProjectFile.model_validate({"name": "a", "target-path": "out"})
+    assert ProjectFile.model_validate({"name": "b"}).target_path == "target"
 
 
 @pytest.mark.parametrize(
     ("given", "kept"), [("true", True), ("off", False), (1, True), (0.0, False), (True, True)],
 )  # fmt: skip
 def test_a_switch_takes_the_words_that_templates_give(given: object, kept: bool) -> None:
-    assert ConfigKeys.of({"enabled": given}).enabled is kept
+    assert ConfigKeys.model_validate({"enabled": given}).enabled is kept
 
 
 @pytest.mark.parametrize(("given", "kept"), [(5, 5), ("5", "5"), (1.5, 1.5), (True, True)])
 def test_of_several_kinds_the_one_that_fits_as_it_is_wins(given: object, kept: object) -> None:
-    found = OnNullDefault.of({"default": given}).default
+    found = OnNullDefault.model_validate({"default": given}).default
     assert (type(found), found) == (type(kept), kept)
 
 
@@ -45,7 +46,7 @@ def test_of_several_kinds_the_one_that_fits_as_it_is_wins(given: object, kept: o
         ("alias", 3, "alias: input should be a valid string"),
         ("enabled", "perhaps", "enabled: input should be a valid boolean, unable to interpret input"),
         ("tags", 3, "tags: input should be a valid list"),
-        ("tags", ["a", 3], "tags.1: input should be a valid string"),
+        ("tags", ["a", 3], "tags: input should be a valid string"),
         ("meta", "x", "meta: input should be a valid dictionary"),
         ("publish_timeout", "soon", "publish_timeout: input should be a valid number, unable to parse"),
         ("publish_timeout", -1, "publish_timeout: input should be greater than or equal to 0"),
@@ -54,17 +55,23 @@ def test_of_several_kinds_the_one_that_fits_as_it_is_wins(given: object, kept: o
         ("delimiter", "ab", "delimiter: string should have at most 1 character"),
         ("format", "xml", "format: 'xml' is not one of 'parquet', 'csv', 'json'"),
         ("contract", True, "contract: input should be a valid dictionary or instance of Contract"),
-        ("nonsense", 1, "nonsense: extra inputs are not permitted"),
+        ("nonsense", 1, "unknown key 'nonsense'"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named_with_its_place(key: str, value: object, message: str) -> None:
     assert problem(ConfigKeys, **{key: value}).startswith(message)
 
 
-def test_everything_that_is_wrong_is_found() -> None:
-    function = {"model": {"path": 1}, "returns": {"index": 1.5}, "config": {"batch_size": 0}}
-    found = problem(FunctionsFile, functions=[function])
-    assert "functions.0.name: field required" in found
-    assert "functions.0.model.path: input should be a valid string" in found
-    assert "functions.0.returns.index: input should be a valid integer, got a number with a fractional part" in found
-    assert "functions.0.config.batch_size: input should be greater than or equal to 1" in found
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ({"model": {"path": "a"}}, "'name' is missing"),
+        ({"name": "f", "model": {"path": 1}}, "path: input should be a valid string"),
+        ({"name": "f", "model": {"path": "a"}, "returns": {"index": 1.5}},
+         "index: input should be a valid integer, got a number with a fractional part"),
+        ({"name": "f", "model": {"path": "a"}, "returns": {}, "config": {"batch_size": 0}},
+         "batch_size: input should be greater than or equal to 1"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_deep_inside_is_named_too(function: dict[str, Any], message: str) -> None:
+    assert problem(FunctionsFile, functions=[function]).startswith(message)
