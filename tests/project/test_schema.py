@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from sqlinfer.errors import ProjectError
 from sqlinfer.project.schema import ConfigKeys, FunctionsFile, OnNullDefault, ProjectFile, validate
@@ -69,9 +70,13 @@ def test_what_does_not_fit_is_named_with_its_place(key: str, value: object, mess
         ({"name": "f", "model": {"path": 1}}, "path: input should be a valid string"),
         ({"name": "f", "model": {"path": "a"}, "returns": {"index": 1.5}},
          "index: input should be a valid integer, got a number with a fractional part"),
-        ({"name": "f", "model": {"path": "a"}, "returns": {}, "config": {"batch_size": 0}},
-         "batch_size: input should be greater than or equal to 1"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_deep_inside_is_named_too(function: dict[str, Any], message: str) -> None:
     assert problem(FunctionsFile, functions=[function]).startswith(message)
+
+
+def test_a_number_out_of_range_is_among_the_problems() -> None:
+    function = {"name": "f", "model": {"path": "a"}, "returns": {}, "config": {"batch_size": 0}}
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        FunctionsFile.model_validate({"functions": [function]})
