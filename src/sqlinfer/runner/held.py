@@ -12,15 +12,21 @@ from sqlinfer.spec.plan import Plan, Stage
 
 ROWS, TODO, NEW, FRESH = "rows", "todo", "new", "fresh"
 """Rows of a stage (scored ones, where they are streamed); of a call: keys to do, their arguments, their results."""
+_SCHEMA = "held"
 
 
 def held(stage: Stage, kind: str = ROWS, position: int = 0) -> Relation:
-    return Relation(f"{stage.relation.name}__{kind}{position}", "main", SCRATCH)
+    return Relation(f"{stage.relation.name}__{kind}{position}", _SCHEMA, SCRATCH)
 
 
 def held_result(plan: Plan) -> Relation:
     """The result, where publishing reads it more than once."""
-    return Relation(f"{plan.node}__result", "main", SCRATCH)
+    return Relation(f"{plan.node}__result", _SCHEMA, SCRATCH)
+
+
+def begin(work: Workspace) -> None:
+    """Before anything is held."""
+    work.execute(f"CREATE SCHEMA IF NOT EXISTS {SCRATCH}.{_SCHEMA}")
 
 
 def holds(work: Workspace, plan: Plan) -> bool:
@@ -28,9 +34,6 @@ def holds(work: Workspace, plan: Plan) -> bool:
     return any(work.has(held(stage)) for stage in plan.stages)
 
 
-def let_go(work: Workspace, plan: Plan) -> None:
-    work.execute(f"DROP TABLE IF EXISTS {held_result(plan).sql()}")
-    for stage in plan.stages:
-        for kind in (ROWS, TODO, NEW, FRESH):
-            for position in range(max(1, len(stage.calls))):
-                work.execute(f"DROP TABLE IF EXISTS {held(stage, kind, position).sql()}")
+def let_go(work: Workspace) -> None:
+    """At the end of a node: a workspace works on one at a time."""
+    work.execute(f"DROP SCHEMA IF EXISTS {SCRATCH}.{_SCHEMA} CASCADE")

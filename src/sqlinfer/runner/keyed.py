@@ -15,10 +15,9 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from sqlinfer.adapters.base import SIDE, Workspace
-from sqlinfer.errors import StoreError
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import held
-from sqlinfer.runner.store import StoreTable, count
+from sqlinfer.runner.store import StoreTable, count, holds_twice
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Call, Stage
 
@@ -52,11 +51,11 @@ def by_row(work: Workspace, stage: Stage, dialect: str, least: int) -> str | Non
         return None
     if any(call.strategy != "store" or call.key is None for call in stage.calls):
         return None
-    found = _with_row_id(stage.sql, dialect)
-    if found is None or not work.has_row_ids(found[1]):
-        return None
     rows = work.estimate(stage.sql)
-    return found[0] if rows is not None and rows >= least else None
+    if rows is None or rows < least:
+        return None
+    found = _with_row_id(stage.sql, dialect)
+    return found[0] if found is not None and work.has_row_ids(found[1]) else None
 
 
 def scans_one_table(sql: str, dialect: str) -> bool:
@@ -113,6 +112,7 @@ def pin_by_key(
     Raises:
         StoreError: a key occurs twice in a store.
     """
+    held.begin(work)
     found = [_call(work, stage, position, contract, keep_results) for position, contract in enumerate(contracts)]
     _stage(work, stage, sql, contracts, found)
     return tuple(_inputs(work, stage, sql, position, keyed) for position, keyed in enumerate(found))
@@ -150,12 +150,9 @@ def _stage(
     work.execute(f"CREATE OR REPLACE TABLE {rows.sql()} AS SELECT {', '.join(items)} FROM {source}")
     work.execute(f"CREATE OR REPLACE VIEW {stage.relation.sql()} AS FROM {rows.sql()}")
     if any(keyed.store_rows for keyed in found):
-        read = int(work.rows(f"SELECT count(*) FROM ({sql})")[0][0])
-        if count(work, stage.relation) != read:
-            raise StoreError(
-                f"the store of '{stage.calls[0].function}' holds a key twice: {read} rows became more",
-                hint="move the side file away; everything is then scored again",
-            )
+        read, made = int(work.rows(f"SELECT count(*) FROM ({sql})")[0][0]), count(work, rows)
+        if made != read:
+            raise holds_twice(stage.calls[0].function, read, made)
 
 
 def _carried(store: StoreTable, keyed: KeyedCall) -> str:

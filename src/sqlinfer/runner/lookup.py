@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlinfer.errors import RunError, StoreError
+from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import errorlog
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.keyed import FAILED, NEW, KeyedCall
-from sqlinfer.runner.store import StoreTable
+from sqlinfer.runner.store import StoreTable, holds_twice
 from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Stage
 
 HIDDEN = ("__sqlinfer_run_id", "__sqlinfer_scored_at")
@@ -115,10 +115,7 @@ def reconcile(env: RunEnvironment, node: str, stage: Stage, one: LookUp, scored:
 
 def _check(total: int, staged: int, misses: int, call: Call) -> None:
     if total != staged:
-        raise StoreError(
-            f"the store of '{call.function}' holds a key twice: {staged} rows became {total}",
-            hint="move the side file away; everything is then scored again",
-        )
+        raise holds_twice(call.function, staged, total)
     if misses:
         raise RunError(f"{misses} inputs of {call.sql} have no result in the store; nothing was published")
 

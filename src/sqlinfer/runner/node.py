@@ -140,7 +140,7 @@ def _run_scored(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, pro
         work.execute(f"DROP TABLE IF EXISTS {errorlog.relation(plan.node).sql()}")
         progress.seconds.add("clean", perf_counter() - began)
     finally:
-        let_go(work, plan)
+        let_go(work)
 
 
 @dataclass(frozen=True, slots=True)

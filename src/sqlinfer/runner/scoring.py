@@ -9,7 +9,7 @@ from sqlinfer.errors import RunError
 from sqlinfer.relation import quote
 from sqlinfer.runner import errorlog, staging
 from sqlinfer.runner.environment import RATE_COUNTS_FROM, RunEnvironment
-from sqlinfer.runner.held import held
+from sqlinfer.runner.held import begin, held
 from sqlinfer.runner.keyed import KeyedCall, gather_fresh, scans_one_table
 from sqlinfer.runner.lookup import LookUp, lookup_columns, reconcile
 from sqlinfer.runner.scoring_store import Seconds, score_into_store
@@ -113,6 +113,8 @@ def _stream(
         source, total = f"SELECT {', '.join(items)} FROM {tables}", count(env.workspace, stage.relation)
     if stage.scored is None:
         raise RunError(f"stage {stage.name} has calls but no scored relation")
+    if fused:
+        begin(env.workspace)
     table = held(stage) if fused else stage.scored
     columns = (*stage.columns, *(one.call.output for one in stored))
     work = StreamPass(plan.node, stage, calls, source, table, columns, total, unique_key)

@@ -14,7 +14,6 @@ from sqlinfer.adapters.base import SIDE, STAGE, STORE, Workspace
 from sqlinfer.relation import Relation
 from sqlinfer.runner import keyed
 from sqlinfer.runner.failpoints import fail_point
-from sqlinfer.runner.held import let_go
 from sqlinfer.runner.store import store_name
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Call, Plan, Stage
@@ -112,9 +111,8 @@ def pin(
 
 
 def _by_row(work: Workspace, stage: Stage, plan: Plan, least: int | None) -> str | None:
-    if least is None or _is_read_again(stage, plan):
-        return None
-    return keyed.by_row(work, stage, plan.dialect, least)
+    sql = None if least is None else keyed.by_row(work, stage, plan.dialect, least)
+    return None if sql is None or _is_read_again(stage, plan) else sql
 
 
 def _is_read_again(stage: Stage, plan: Plan) -> bool:
@@ -149,7 +147,6 @@ def clear(work: Workspace, plan: Plan) -> None:
     relations += [stage.relation for stage in plan.stages]
     for relation in relations:
         drop(work, relation)
-    let_go(work, plan)
 
 
 @contextmanager

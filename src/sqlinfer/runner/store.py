@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlinfer.adapters.base import SIDE, STORE, Workspace
+from sqlinfer.errors import StoreError
 from sqlinfer.relation import Relation, quote
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Call
@@ -66,6 +67,14 @@ class StoreTable:
             f"INSERT INTO {self.relation.sql()} (input_key, {names}, error, scored_at, run_id) "
             f"SELECT input_key, {names}, error, now(), '{run_id}' FROM chunk AS c{where}"
         )
+
+
+def holds_twice(function: str, rows: int, became: int) -> StoreError:
+    """A look-up made ``became`` rows of ``rows``: published, it would repeat rows."""
+    return StoreError(
+        f"the store of '{function}' holds a key twice: {rows} rows became {became}",
+        hint="move the side file away; everything is then scored again",
+    )
 
 
 def stored_type(data_type: str) -> str:

@@ -33,10 +33,11 @@ def materialize(work: Statements, how: Materialization, sql: str) -> int:
         work.execute(f"CREATE OR REPLACE VIEW {how.target.sql()} AS {sql}")
         _comment(work, how, "VIEW")
         return 0
-    rows = int(work.rows(f"SELECT count(*) FROM ({sql})")[0][0]) if _merges(how, kind) else -1
-    if how.unique_key and not (_merges(how, kind) and _is_full(how)):
+    merges = _merges(how, kind)
+    if how.unique_key and not (merges and _is_full(how)):
         refuse_duplicates(work, how, sql)
-    if _merges(how, kind):
+    if merges:
+        rows = int(work.rows(f"SELECT count(*) FROM ({sql})")[0][0])
         _incremental(work, how, sql, rows)
     else:
         _drop(work, how.target, "view" if kind == "view" else None)
