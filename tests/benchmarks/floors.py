@@ -102,8 +102,8 @@ def _coded(spec: Spec, rows: pa.Table) -> tuple[Any, list[Any]]:
     columns = [rows.column(name).combine_chunks() for name in spec["arguments"]]
     if not spec["texts"]:
         return spec["graph"], columns
-    from sqlinfer.inference.categories import encode
     from sqlinfer.inference.codes import codes_of
+    from sqlinfer.inference.graphs.categories import encode
 
     made = encode(Path(spec["graph"]).read_bytes())
     assert made is not None

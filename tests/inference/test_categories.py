@@ -12,8 +12,8 @@ import pytest
 from onnx import helper
 
 from sqlinfer.inference import open_session
-from sqlinfer.inference.categories import encode
 from sqlinfer.inference.codes import codes_of
+from sqlinfer.inference.graphs.categories import encode
 from sqlinfer.spec.function import InputBinding, OutputBinding
 from sqlinfer.testing.onnx_builder import build, constant, identity, value
 

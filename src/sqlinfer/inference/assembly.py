@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from sqlinfer.errors import InferenceError
 from sqlinfer.inference.block import Block, Feeder, LazyRows, array_feeder, select
-from sqlinfer.inference.codes import CodedGraph
 from sqlinfer.inference.images import ImageRows
+from sqlinfer.inference.runnable import Runnable
 from sqlinfer.inference.tensors import Array
 from sqlinfer.inference.text import TextEncoder, TextRows
 from sqlinfer.spec.function import InputBinding, PreparedFunction
@@ -20,9 +20,9 @@ from sqlinfer.types import array_width
 class Assembler:
     """Built once per session; used by several threads at a time."""
 
-    def __init__(self, prepared: PreparedFunction, coded: CodedGraph | None = None) -> None:
+    def __init__(self, prepared: PreparedFunction, runnable: Runnable | None = None) -> None:
         self._prepared = prepared
-        self._coded = coded
+        self._coded = runnable if runnable is not None and runnable.inputs else None
         self._names = [argument.name for argument in prepared.contract.arguments]
         self._widths = [self._width(name) for name in self._names]
         self._encoder = TextEncoder(prepared.tokenizer) if prepared.tokenizer else None

@@ -6,24 +6,24 @@ from functools import partial
 from pathlib import Path
 
 from sqlinfer.errors import ArtifactError
-from sqlinfer.inference.codes import CodedGraph, coded_graph
 from sqlinfer.inference.kernel import Kernel
 from sqlinfer.inference.ort_kernel import OrtKernel, SharedSession
 from sqlinfer.inference.providers import Device, create_session
+from sqlinfer.inference.runnable import Runnable, runnable_graph
 from sqlinfer.spec.function import PreparedFunction
 
 
 def kernels(
     prepared: PreparedFunction, device: Device, workers: int, cache_dir: Path | None
-) -> tuple[list[Kernel], CodedGraph | None]:
-    """Kernels over the graph with integer codes where it can be had, else over the graph as it is."""
-    coded = coded_graph(prepared, cache_dir)
-    if coded is not None:
+) -> tuple[list[Kernel], Runnable]:
+    """Kernels over the graph as it is rewritten for the device, else over the graph as it is."""
+    runnable = runnable_graph(prepared, device.family, cache_dir)
+    if runnable.rewrites:
         try:
-            return _kernels(prepared, coded.graph, device, workers), coded
+            return _kernels(prepared, runnable.graph, device, workers), runnable
         except ArtifactError:
             pass  # an operator that has no integer form in this ONNX Runtime
-    return _kernels(prepared, prepared.graph, device, workers), None
+    return _kernels(prepared, prepared.graph, device, workers), Runnable(prepared.graph)
 
 
 def _kernels(prepared: PreparedFunction, graph: Path | bytes, device: Device, workers: int) -> list[Kernel]:

@@ -17,12 +17,12 @@ from sqlinfer.errors import InferenceError
 from sqlinfer.inference import measure, text
 from sqlinfer.inference.assembly import Assembler
 from sqlinfer.inference.block import Block, Scratch
-from sqlinfer.inference.codes import CodedGraph
 from sqlinfer.inference.kernel import Kernel, KernelOutOfMemory
 from sqlinfer.inference.layout import Layout, core_count, read_layout, write_layout
 from sqlinfer.inference.outputs import Collector
 from sqlinfer.inference.passes import Passes
 from sqlinfer.inference.providers import Device, resolve_device
+from sqlinfer.inference.runnable import Runnable
 from sqlinfer.inference.scoring import ErrorBudget, Limits, Scorer
 from sqlinfer.spec.function import PreparedFunction
 
@@ -78,11 +78,11 @@ class Session(Passes):
         *,
         device: Device | None = None,
         cache_dir: Path | None = None,
-        coded: CodedGraph | None = None,
+        runnable: Runnable | None = None,
     ) -> None:
         """``kernels`` has one entry per worker thread; the same one may stand there several times.
 
-        ``coded``: the graph that the kernels run, where it takes codes instead of strings.
+        ``runnable``: the graph that the kernels run, where it is not the prepared one.
         """
         self.prepared = prepared
         self.contract = prepared.contract
@@ -90,7 +90,7 @@ class Session(Passes):
         self.layout = layout
         self._kernels = tuple(kernels)
         self._cache_dir = cache_dir
-        self._assembler = Assembler(prepared, coded)
+        self._assembler = Assembler(prepared, runnable)
         self._measuring = threading.Lock()
         self._tried = layout.source in ("declared", "cached") or self._assembler.has_text or self._assembler.has_images
         self._limits = Limits(layout.batch_size, layout.token_budget)
@@ -256,8 +256,8 @@ def open_session(
 
     chosen = resolve_device(prepared.contract.device if device == "auto" else device)
     layout = _first_layout(prepared, chosen, threads or core_count(), cache_dir, batch_size)
-    kernels, coded = build.kernels(prepared, chosen, layout.sessions, cache_dir)
-    return Session(prepared, kernels, layout, device=chosen, cache_dir=cache_dir, coded=coded)
+    kernels, runnable = build.kernels(prepared, chosen, layout.sessions, cache_dir)
+    return Session(prepared, kernels, layout, device=chosen, cache_dir=cache_dir, runnable=runnable)
 
 
 def _first_layout(

@@ -1,0 +1,91 @@
+"""A prepared graph → the graph that a session runs: rewritten for the CPU once, then remembered on disk.
+
+ONNX Runtime's own optimised file is not kept: it loads no faster than the graph it was made from (tests/benchmarks).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from sqlinfer.spec.function import PreparedFunction
+
+_VERSION = 2
+_LARGEST = 256 << 20
+"""Bytes of a graph that is looked at; larger ones are no forests."""
+CODED = "categories as codes"
+
+
+@dataclass(frozen=True, slots=True)
+class Runnable:
+    """``inputs`` take codes of ``vocabulary`` instead of strings."""
+
+    graph: Path | bytes
+    inputs: frozenset[str] = frozenset()
+    vocabulary: Any = None
+    """An Arrow array, where there are such inputs."""
+    rewrites: tuple[str, ...] = ()
+
+
+def runnable_graph(prepared: PreparedFunction, family: str, cache_dir: Path | None) -> Runnable:
+    """The fastest known form of a function's graph on a provider family (``cpu``, ``cuda``, …)."""
+    name = f"runnable-{prepared.contract.digest[:32]}-{family}-{_VERSION}"
+    facts, graph = _read(cache_dir, name) or _made(prepared, family)
+    _write(cache_dir, name, facts, graph)
+    if not graph:
+        return Runnable(prepared.graph)
+    words = pa.array(facts["vocabulary"], pa.large_string()) if facts["inputs"] else None
+    return Runnable(graph, frozenset(facts["inputs"]), words, tuple(facts["rewrites"]))
+
+
+def _made(prepared: PreparedFunction, family: str) -> tuple[dict[str, Any], bytes]:
+    """No bytes where the graph runs as it is."""
+    facts: dict[str, Any] = {"inputs": [], "vocabulary": [], "rewrites": []}
+    if prepared.graph.stat().st_size > _LARGEST:
+        return facts, b""
+    graph = prepared.graph.read_bytes()
+    if any(binding.element_type == "string" for binding in prepared.inputs):
+        from sqlinfer.inference.graphs.categories import encode
+
+        coded = encode(graph)
+        if coded is not None:
+            facts |= {"inputs": list(coded.inputs), "vocabulary": list(coded.vocabulary), "rewrites": [CODED]}
+            graph = coded.graph
+    if family == "cpu" and b"TreeEnsemble" in graph:
+        from sqlinfer.inference.graphs.forests import faster_forests
+
+        found = faster_forests(graph)
+        if found is not None:
+            graph = found[0]
+            facts["rewrites"] += found[1]
+    return facts, graph if facts["rewrites"] else b""
+
+
+def _read(cache_dir: Path | None, name: str) -> tuple[dict[str, Any], bytes] | None:
+    if cache_dir is None:
+        return None
+    try:
+        facts: dict[str, Any] = json.loads((cache_dir / f"{name}.json").read_text(encoding="utf-8"))
+        return facts, (cache_dir / f"{name}.onnx").read_bytes() if facts["rewrites"] else b""
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write(cache_dir: Path | None, name: str, facts: dict[str, Any], graph: bytes) -> None:
+    """The graph first: the JSON beside it says that it is complete."""
+    if cache_dir is None or (cache_dir / f"{name}.json").exists():
+        return
+    with contextlib.suppress(OSError):
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        for suffix, content in ((".onnx", graph), (".json", json.dumps(facts).encode())):
+            handle, temporary = tempfile.mkstemp(dir=cache_dir, suffix=".tmp")
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.replace(temporary, cache_dir / f"{name}{suffix}")
