@@ -37,8 +37,11 @@ class Runnable:
 def runnable_graph(prepared: PreparedFunction, family: str, cache_dir: Path | None) -> Runnable:
     """The fastest known form of a function's graph on a provider family (``cpu``, ``cuda``, …)."""
     name = f"runnable-{prepared.contract.digest[:32]}-{family}-{_VERSION}"
-    facts, graph = _read(cache_dir, name) or _made(prepared, family)
-    _write(cache_dir, name, facts, graph)
+    found = _read(cache_dir, name)
+    if found is None:
+        found = _made(prepared, family)
+        _write(cache_dir, name, *found)
+    facts, graph = found
     if not graph:
         return Runnable(prepared.graph)
     words = pa.array(facts["vocabulary"], pa.large_string()) if facts["inputs"] else None
@@ -80,11 +83,12 @@ def _read(cache_dir: Path | None, name: str) -> tuple[dict[str, Any], bytes] | N
 
 def _write(cache_dir: Path | None, name: str, facts: dict[str, Any], graph: bytes) -> None:
     """The graph first: the JSON beside it says that it is complete."""
-    if cache_dir is None or (cache_dir / f"{name}.json").exists():
+    if cache_dir is None:
         return
     with contextlib.suppress(OSError):
         cache_dir.mkdir(parents=True, exist_ok=True)
-        for suffix, content in ((".onnx", graph), (".json", json.dumps(facts).encode())):
+        contents = {".onnx": graph, ".json": json.dumps(facts).encode()}
+        for suffix, content in contents.items() if graph else [(".json", contents[".json"])]:
             handle, temporary = tempfile.mkstemp(dir=cache_dir, suffix=".tmp")
             with os.fdopen(handle, "wb") as file:
                 file.write(content)

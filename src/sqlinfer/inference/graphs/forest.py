@@ -18,6 +18,7 @@ COMPARISONS = {
 """Mode of a node → the operator that decides alike, NaN included."""
 _KINDS = {"TreeEnsembleRegressor": "target", "TreeEnsembleClassifier": "class"}
 _NODE_LISTS = ("nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids", "missing_value_tracks_true")
+_NUMBERS = ("nodes_nodeids", "nodes_truenodeids", "nodes_falsenodeids")
 _WEIGHT_LISTS = ("nodeids", "ids", "weights")
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -112,15 +113,20 @@ class Forest:
         return [int(len(rows.nodes) - leaves[rows.nodes].sum()) for rows in self.trees]
 
     def alone(self, rows: _Rows) -> dict[str, Any]:
-        """Attributes of a TreeEnsembleRegressor with this tree alone."""
+        """Attributes of a TreeEnsembleRegressor with this tree alone; its nodes are numbered by their places, because
+        the runtime takes no number above their count."""
         made: dict[str, Any] = {"n_targets": self.targets}
         for name in _NODE_LISTS:
             values = self.attributes.get(f"nodes_{name}")
             if values:
                 made[f"nodes_{name}"] = [values[row] for row in rows.nodes]
         made["nodes_treeids"] = [0] * len(rows.nodes)
+        places = {number: place for place, number in enumerate(made["nodes_nodeids"])}
+        for name in _NUMBERS:
+            made[name] = [places.get(number, 0) for number in made[name]]
         for name in _WEIGHT_LISTS:
             made[f"target_{name}"] = [self.attributes[f"{self.kind}_{name}"][row] for row in rows.weights]
+        made["target_nodeids"] = [places.get(number, 0) for number in made["target_nodeids"]]
         if self.is_classifier and self.targets == 1:
             made["target_ids"] = [0] * len(rows.weights)
         made["target_treeids"] = [0] * len(rows.weights)
@@ -133,7 +139,6 @@ class Forest:
             ValueError: it is no tree.
         """
         lists = self.alone(rows)
-        places = {number: place for place, number in enumerate(lists["nodes_nodeids"])}
         weights: dict[int, list[tuple[int, float]]] = {}
         for number, target, weight in zip(
             lists["target_nodeids"], lists["target_ids"], lists["target_weights"], strict=True
@@ -141,13 +146,12 @@ class Forest:
             weights.setdefault(number, []).append((target, weight))
         missing = lists.get("nodes_missing_value_tracks_true")
 
-        def grown(number: int, left: int) -> Tree:
-            place = places.get(number)
-            if place is None or left < 0:
-                raise ValueError("a tree with a missing node or a loop")
+        def grown(place: int, left: int) -> Tree:
+            if left < 0:
+                raise ValueError("a tree with a loop")
             mode = _text(lists["nodes_modes"][place])
             if mode == "LEAF":
-                return Leaf(tuple(weights.get(number, ())))
+                return Leaf(tuple(weights.get(place, ())))
             return Branch(
                 lists["nodes_featureids"][place],
                 mode,
@@ -157,7 +161,7 @@ class Forest:
                 grown(lists["nodes_falsenodeids"][place], left - 1),
             )
 
-        return grown(lists["nodes_nodeids"][0], len(places))
+        return grown(0, len(rows.nodes))
 
 
 def forest_of(node: NodeProto) -> Forest | None:
