@@ -13,7 +13,7 @@ import onnx
 
 from sqlinfer import types
 from sqlinfer.errors import ArtifactError, FunctionError
-from sqlinfer.functions import artifact, binding, cost, outputs, rowwise
+from sqlinfer.functions import artifact, binding, cost, half, outputs, rowwise
 from sqlinfer.functions import graph as g
 from sqlinfer.functions.cache import dump, publish_folder
 from sqlinfer.functions.digest import function_digest
@@ -50,9 +50,10 @@ def build(config: FunctionConfig, made: Artifact, family: str, cache_dir: Path, 
         raise ArtifactError(f"artifact {made.path} changed while it was read", hint="run again")
     model = normalise(loaded.model)
     inputs = bind_inputs(config, model)
+    notes = half.convert(config, model, family)  # before the post-processing, which stays in float32
     returns = outputs.Returns(config.name, config.returns or (ReturnField("value"),), made.labels, config.location)
     fused = outputs.fuse(model, returns)
-    record = _record(config, made, model, inputs, fused)
+    record = _record(config, (*made.warnings, *notes), model, inputs, fused)
     tokenizer = made.tokenizer or (config.tokenizer.path if config.tokenizer else None)
     return _publish(config, _Parts(record, model, tokenizer), family, cache_dir)
 
@@ -116,12 +117,12 @@ def _only(config: FunctionConfig, key: str, kind: str, fits: object) -> str:
 
 def _record(
     config: FunctionConfig,
-    made: Artifact,
+    notes: tuple[str, ...],
     model: onnx.ModelProto,
     inputs: tuple[InputBinding, ...],
     fused: outputs.Fused,
 ) -> Record:
-    warnings = list(made.warnings)
+    warnings = list(notes)
     row_wise = _row_wise(config, model, warnings)
     estimate = config.cost if config.cost is not None else cost.cost_per_row(model)
     nature = "text" if config.tokenizer else "image" if config.image else None

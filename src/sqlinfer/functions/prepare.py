@@ -10,6 +10,7 @@ from sqlinfer.errors import SqlinferError
 from sqlinfer.functions import device as devices
 from sqlinfer.functions.cache import FileHashes, Pins, dump, read_json, write_atomic
 from sqlinfer.functions.digest import source_key
+from sqlinfer.functions.precision import check_precision
 from sqlinfer.functions.record import Record
 from sqlinfer.functions.sources import Source, Workspace, source_named
 from sqlinfer.project.values import FunctionConfig
@@ -35,6 +36,7 @@ def prepare(
         FunctionError: the declaration and the artifact do not fit.
         ArtifactError: the artifact is missing, damaged or not allowed.
     """
+    check_precision(config)
     chosen = devices.resolve(config.name, device, config.device, Pins(cache_dir), resolve_family)
     workspace = Workspace(cache_dir, FileHashes(cache_dir), root or project_root(config.folder))
     try:
