@@ -196,8 +196,10 @@ def _publish(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progre
         publication.remember(env.workspace, wanted)
     env.emit(Publishing(node.unique_id, str(node.relation)))
     began = perf_counter()
-    # What is held may be large, and only passes through again.
-    passes = not result.lasts and keyed.scans_one_table(plan.result.sql, plan.dialect) and wanted.how.kind == "table"
+    # What a stream holds may be large, and only passes through again. Little memory would spill what a stage holds.
+    streams = all(call.strategy == "stream" for call in plan.calls)
+    passes = not result.lasts and streams and keyed.scans_one_table(plan.result.sql, plan.dialect)
+    passes = passes and wanted.how.kind == "table"
     try:
         with env.workspace.passing() if passes else nullcontext():
             progress.rows = publication.publish(env, wanted, _timeout(node, env))
