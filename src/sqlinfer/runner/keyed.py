@@ -172,12 +172,19 @@ def _inputs(work: Workspace, stage: Stage, sql: str, position: int, keyed: Keyed
     wanted = count(work, todo)
     if wanted:
         arguments = ", ".join(f"q.{quote(name)}" for name in dict.fromkeys(keyed.call.arguments))
-        work.execute(
-            f"CREATE OR REPLACE TABLE {new.sql()} AS SELECT t.input_key AS {key}, {arguments} "
-            f"FROM {todo.sql()} AS t JOIN ({sql}) AS q ON q.{ROW} = t.row_id"
+        source = (
+            f"SELECT t.input_key AS {key}, {arguments} FROM {todo.sql()} AS t JOIN ({sql}) AS q ON q.{ROW} = t.row_id"
         )
+        if keyed.store_rows == 0 and wanted == _keyed_rows(work, stage, key):
+            # The first night, and no input twice: every row with a key, without a join.
+            source = f"SELECT q.{key}, {arguments} FROM ({sql}) AS q WHERE q.{key} IS NOT NULL"
+        work.execute(f"CREATE OR REPLACE TABLE {new.sql()} AS {source}")
     work.execute(f"DROP TABLE {todo.sql()}")
     return replace(keyed, inputs=new if wanted else None, wanted=wanted)
+
+
+def _keyed_rows(work: Workspace, stage: Stage, key: str) -> int:
+    return int(work.rows(f"SELECT count({key}) FROM {stage.relation.sql()}")[0][0])
 
 
 def gather_fresh(work: Workspace, stage: Stage, position: int, keyed: KeyedCall, store: StoreTable) -> Relation | None:
