@@ -186,11 +186,13 @@ def describe_function(options: RunOptions, name: str) -> dict[str, Any]:
     from dataclasses import asdict
 
     from sqlinfer.functions.describe import describe
+    from sqlinfer.jobs.functions import batch_plan, cache_dir
 
     available = Functions(load(options), options.device or "auto")
     if name not in available:
         raise UnknownFunction.for_call(name, available)
-    return asdict(describe(available[name]))
+    plan = batch_plan(cache_dir(available.project), available[name].contract)
+    return asdict(describe(available[name])) | {"batch_size": plan}
 
 
 def debug(options: RunOptions) -> Iterator[Check]:

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.inference.layout import Layout, read_layout
+from sqlinfer.inference.runnable import read_rewrites
 
 if TYPE_CHECKING:
     from sqlinfer.inference.isolation import IsolatedSession, open_isolated
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BatchResult", "IsolatedSession", "Layout", "ScoredReader", "Session", "open_isolated", "open_session",
-    "read_layout",
+    "read_layout", "read_rewrites",
 ]  # fmt: skip
 
 

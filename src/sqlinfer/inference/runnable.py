@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from sqlinfer.spec.function import PreparedFunction
 
 _VERSION = 2
@@ -36,7 +34,7 @@ class Runnable:
 
 def runnable_graph(prepared: PreparedFunction, family: str, cache_dir: Path | None) -> Runnable:
     """The fastest known form of a function's graph on a provider family (``cpu``, ``cuda``, …)."""
-    name = f"runnable-{prepared.contract.digest[:32]}-{family}-{_VERSION}"
+    name = _name(prepared.contract.digest, family)
     found = _read(cache_dir, name)
     if found is None:
         found = _made(prepared, family)
@@ -44,8 +42,22 @@ def runnable_graph(prepared: PreparedFunction, family: str, cache_dir: Path | No
     facts, graph = found
     if not graph:
         return Runnable(prepared.graph)
-    words = pa.array(facts["vocabulary"], pa.large_string()) if facts["inputs"] else None
+    words = None
+    if facts["inputs"]:
+        import pyarrow as pa
+
+        words = pa.array(facts["vocabulary"], pa.large_string())
     return Runnable(graph, frozenset(facts["inputs"]), words, tuple(facts["rewrites"]))
+
+
+def read_rewrites(cache_dir: Path, digest: str, family: str) -> tuple[str, ...]:
+    """What was done to a function's graph when it was first loaded, in words; nothing where it was not loaded yet."""
+    found = _read(cache_dir, _name(digest, family))
+    return tuple(found[0]["rewrites"]) if found else ()
+
+
+def _name(digest: str, family: str) -> str:
+    return f"runnable-{digest[:32]}-{family}-{_VERSION}"
 
 
 def _made(prepared: PreparedFunction, family: str) -> tuple[dict[str, Any], bytes]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlinfer.functions import prepare
+from sqlinfer.inference import read_layout, read_rewrites
 from sqlinfer.project import FunctionConfig, Project
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
 
@@ -61,6 +62,20 @@ class Contracts(Mapping[str, FunctionContract]):
 
     def __contains__(self, name: object) -> bool:
         return name in self.functions
+
+
+def batch_plan(folder: Path, contract: FunctionContract) -> str:
+    """What the cache in ``folder`` knows of how a function runs: batch, speed, rewrites. No session is loaded."""
+    family = contract.device.partition(":")[0]
+    layout = read_layout(folder, contract.digest, family)
+    if contract.batch_size is not None:
+        plan = f"{contract.batch_size} rows (fixed)"
+    elif layout is None:
+        plan = "not measured yet"
+    else:
+        rate = f", {layout.rows_per_second:,.0f} rows/s" if layout.rows_per_second else ""
+        plan = f"{layout.batch_size} rows × {layout.sessions} at a time{rate} (measured)"
+    return "; ".join([plan, *read_rewrites(folder, contract.digest, family)])
 
 
 def cache_dir(project: Project) -> Path:

@@ -12,7 +12,7 @@ from sqlinfer.inference import read_layout
 from sqlinfer.jobs import artifacts
 from sqlinfer.jobs import estimate as estimates
 from sqlinfer.jobs.explain import Estimate, Explained
-from sqlinfer.jobs.functions import cache_dir
+from sqlinfer.jobs.functions import batch_plan, cache_dir
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.runner.preview import preview
 from sqlinfer.spec.plan import Plan
@@ -48,7 +48,7 @@ def explained(night: Night, item: CompiledNode, materialized: str, relation: str
         materialized,
         relation,
         contracts,
-        {contract.digest: batch_plan(night, contract.digest, contract.device) for contract in contracts.values()},
+        {contract.digest: batch_plan(cache_dir(night.project), contract) for contract in contracts.values()},
         expected(night, item.plan) if estimate else {},
     )
 
@@ -69,15 +69,6 @@ def rate(night: Night, digest: str, device: str) -> float | None:
     """Measured rows a second."""
     layout = read_layout(cache_dir(night.project), digest, device.partition(":")[0])
     return layout.rows_per_second if layout is not None else None
-
-
-def batch_plan(night: Night, digest: str, device: str) -> str:
-    """The measured batch size, from the cache; compiling loads no session."""
-    layout = read_layout(cache_dir(night.project), digest, device.partition(":")[0])
-    if layout is None:
-        return "not measured yet"
-    rate = f", {layout.rows_per_second:,.0f} rows/s" if layout.rows_per_second else ""
-    return f"{layout.batch_size} rows × {layout.sessions} at a time{rate} (measured)"
 
 
 def preview_rows(night: Night, node: str | None, sql: str | None, limit: int | None, max_rows: int | None) -> pa.Table:
