@@ -55,9 +55,8 @@ format: $(STAMP)  ## let ruff rewrite the files
 	$(BIN)/ruff check --fix src tests example_project
 	$(BIN)/ruff format src tests example_project
 
-bench: $(STAMP)  ## the benchmarks of tests/benchmarks, one after the other (BENCH=name for one)
-	@for script in tests/benchmarks/$(or $(BENCH),*).py; do \
-	  echo "== $$script"; OPENBLAS_NUM_THREADS=1 $(BIN)/python $$script $(BENCH_ARGS) || exit 1; done
+bench: $(STAMP)  ## W1 to W8 against peers and floors, writes docs/benchmarks.md (BENCH=forests: one of tests/benchmarks)
+	OPENBLAS_NUM_THREADS=1 PYTHONPATH=src $(BIN)/python -m tests.benchmarks$(addprefix .,$(BENCH)) $(BENCH_ARGS)
 
 chaos: $(STAMP)  ## seeded kills of real runs (SQLINFER_KILLS=500)
 	SQLINFER_KILLS=$${SQLINFER_KILLS:-500} $(BIN)/python -m pytest -m chaos $(PYTEST_ARGS)

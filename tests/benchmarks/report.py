@@ -6,9 +6,12 @@ import os
 import platform
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 Facts = dict[str, Any]
+NOTES = Path(__file__).with_name("notes.md")
+"""What a reader should know of the figures; it goes under them."""
 PEERS = {
     "udf": "DuckDB Arrow UDF", "loop": "loop over Arrow batches", "batches32": "batches of 32 in arrival order",
 }  # fmt: skip
@@ -130,8 +133,8 @@ the batch size, as the first night does.
 - **All rows are scored** in W1 to W6 (`reuse: false`), as the peers do. With the store, which `reuse: auto` takes for
   all but the cheapest functions, the first night also keys and remembers: second table below.
 - **The floor** is `max(slowest stage, CPU seconds of all stages / cores)`, the stages each alone in a process: scan,
-  assemble, kernel (one thread per core over the bare session, ready-made blocks), write (side file), publish (copy into
-  the database). W6: the kernel alone on unpadded batches.
+  assemble, kernel (one thread per core over the bare session with the graph as we rewrite it, ready-made blocks), write
+  (side file), publish (copy into the database). W6: the kernel alone on unpadded batches.
 
 W1 to W4 and W7 have 20 random floats a row. W5 has four numbers and eight texts of thirteen categories, one of them
 unseen by the graph. W6 has texts of 5 to 120 tokens, most of them short: padding makes a batch of 32
@@ -150,8 +153,7 @@ def document(content: Facts, command: str) -> str:
     lines += ["| | target | measured | | |", "| --- | --- | --- | --- | --- |"]
     lines += [f"| {a} | {b} | {c} | {d} | {'' if met else '**missed**'} |" for a, b, c, d, met in rows(results)]
     lines += ["", *_times(results)]
-    if content.get("notes"):
-        lines += ["", "## Notes", "", *content["notes"]]
+    lines += ["", "## Notes", "", NOTES.read_text(encoding="utf-8").strip()]
     return "\n".join(lines) + "\n"
 
 

@@ -22,3 +22,11 @@ def test_a_small_scale_measures_a_workload_and_prints_its_ratios(tmp_path: Path)
     assert found["cold"]["compile_imports"] == []
     assert "W5 share of the floor" in done.stdout
     assert "W5 share of the floor" in (tmp_path / "found.md").read_text()
+
+
+def test_make_bench_runs_the_suite() -> None:
+    """The command that the documents name; ``-n`` prints it without running it."""
+    done = subprocess.run(
+        ["make", "-n", "bench", "BENCH=forests"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "-m tests.benchmarks.forests" in done.stdout
