@@ -1,7 +1,7 @@
 """A prepared graph → the graph that a session runs: rewritten for the CPU once, then remembered on disk.
 
-ONNX Runtime's own optimised file is not kept: it opens a tenth sooner at best (44 against 39 ms for an encoder of 48 MB,
-``python -m tests.benchmarks.forests``), and one made for one processor may not run on another.
+ONNX Runtime's own optimised file is not kept: it opens a tenth sooner at best (44 against 39 ms for an encoder of
+48 MB, ``python -m tests.benchmarks.forests``), and one made for one processor may not run on another.
 """
 
 from __future__ import annotations
