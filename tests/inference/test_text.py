@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from onnx import helper
 
-from sqlinfer.errors import ArtifactError
+from sqlinfer.errors import ArtifactError, InferenceError
 from sqlinfer.inference import open_session
-from sqlinfer.inference.text import Ragged, TextRows, Tokens
+from sqlinfer.inference.text import Ragged, TextEncoder, TextRows, Tokens
 from sqlinfer.spec.function import InputBinding, OutputBinding, PreparedFunction, TokenizerSpec
 from sqlinfer.testing import onnx_builder
 
@@ -90,6 +91,59 @@ def tokens_of(lengths: list[int]) -> TextRows:
     binding = InputBinding("ids", "tokens", "int64", ("t",), token_field="input_ids")
     flat = np.arange(offsets[-1])
     return TextRows(Tokens(sizes, offsets, (Ragged(binding, flat, -1),)), np.argsort(sizes, kind="stable"))
+
+
+FIELDS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+
+
+@pytest.fixture
+def framed(tmp_path: Path) -> Path:
+    """A tokenizer that frames each text in special tokens, the last of them of type 1, and would pad."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    made = Tokenizer(models.WordLevel({**WORDS, "[CLS]": 6, "[SEP]": 7}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]:1", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 6), ("[SEP]", 7)]
+    )
+    made.enable_padding(pad_id=0, pad_token="[PAD]")
+    path = tmp_path / "framed.json"
+    made.save(str(path))
+    return path
+
+
+@pytest.mark.parametrize("texts", [["", "one", "two " * 30, "never seen", "é ß 漢", "[SEP]"], [""], []])
+@pytest.mark.parametrize("element_type", ["int64", "int32"])
+@pytest.mark.parametrize("fast", [True, False])
+def test_fields_are_those_of_the_plain_encoder(framed: Path, texts: list[str], element_type: str, fast: bool) -> None:
+    from tokenizers import Tokenizer
+
+    plain = Tokenizer.from_file(str(framed))
+    plain.no_padding()
+    plain.enable_truncation(max_length=6)
+    encoder = TextEncoder(TokenizerSpec(framed, "t", max_length=6))
+    if not fast:
+        encoder._tokenizer = SlowTokenizer(encoder._tokenizer)
+    bindings = [InputBinding(name, "tokens", element_type, ("t",), token_field=name) for name in FIELDS]
+    tokens = encoder.encode(pa.array(texts, pa.string()), bindings)
+    expected = plain.encode_batch(texts)
+    assert tokens.lengths.tolist() == [len(one) for one in expected]
+    for field, attribute in zip(tokens.fields, FIELDS.values(), strict=True):
+        assert field.flat.dtype == element_type
+        assert field.flat.tolist() == [value for one in expected for value in getattr(one, attribute)]
+
+
+class SlowTokenizer:
+    """A tokenizer of before ``encode_batch_fast``."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.encode_batch = tokenizer.encode_batch
+
+
+def test_an_unknown_token_field_is_refused(framed: Path) -> None:
+    encoder = TextEncoder(TokenizerSpec(framed, "t"))
+    with pytest.raises(InferenceError, match="position_ids"):
+        encoder.encode(pa.array(["one"]), [InputBinding("position_ids", "tokens", "int64", ("t",))])
 
 
 def test_runs_stay_within_the_token_budget() -> None:

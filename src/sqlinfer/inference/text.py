@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,20 +48,37 @@ class TextEncoder:
 
     def encode(self, column: pa.Array, bindings: Sequence[InputBinding]) -> Tokens:
         """Tokens of every row of a column without nulls, in its order."""
-        encodings = self._tokenizer.encode_batch(strings(column).tolist())
-        lengths = np.fromiter((len(encoding) for encoding in encodings), dtype=np.int64, count=len(encodings))
+        encodings = self._encode(strings(column).tolist())
+        lengths = np.fromiter(map(len, encodings), dtype=np.int64, count=len(encodings))
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         fields = tuple(self._field(binding, encodings, int(offsets[-1])) for binding in bindings)
         return Tokens(lengths, offsets, fields)
 
+    def _encode(self, texts: list[str]) -> Sequence[Any]:
+        """Without the offsets into the text, which no field needs, where tokenizers is new enough to leave them out."""
+        encode = getattr(self._tokenizer, "encode_batch_fast", self._tokenizer.encode_batch)
+        encodings: Sequence[Any] = encode(texts)
+        return encodings
+
     def _field(self, binding: InputBinding, encodings: Sequence[Any], total: int) -> Ragged:
-        name = binding.token_field or binding.name
-        attribute = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}.get(name)
-        if attribute is None:
+        name, dtype = binding.token_field or binding.name, dtype_of(binding.element_type)
+        if name == "attention_mask":
+            flat = np.ones(total, dtype=dtype)  # zeros stand for padding only, and that comes when a run is fed
+        elif name == "input_ids":
+            flat = _end_to_end(encoding.ids for encoding in encodings).astype(dtype, copy=False)
+        elif name == "token_type_ids":
+            flat = _end_to_end(encoding.type_ids for encoding in encodings).astype(dtype, copy=False)
+        else:
             raise InferenceError(f"input '{binding.name}' asks for the unknown token field '{name}'")
-        values = (value for encoding in encodings for value in getattr(encoding, attribute))
-        flat = np.fromiter(values, dtype=dtype_of(binding.element_type), count=total)
         return Ragged(binding, flat, self._pad.get(name, 0))
+
+
+def _end_to_end(lists: Iterable[list[int]]) -> Array:
+    """Lists of integers as one array; ``fromlist`` takes two thirds of the time of ``np.fromiter`` over a chain."""
+    joined = array("q")
+    for one in lists:
+        joined.fromlist(one)
+    return np.asarray(joined)
 
 
 @dataclass(frozen=True, slots=True)
