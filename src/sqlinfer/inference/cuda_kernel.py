@@ -6,20 +6,15 @@ non-blocking stream of its own per run, copies of inputs go through the default 
 
 from __future__ import annotations
 
-import ctypes
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
-import numpy as np
-
+from sqlinfer.inference.cuda_buffers import DeviceBuffers, PinnedBuffers, device_value
 from sqlinfer.inference.kernel import Feeds, Raw, translate
 from sqlinfer.inference.ort_kernel import SharedSession
 from sqlinfer.inference.tensors import Array
-
-KEPT_SHAPES = 8
-"""Device buffers kept per worker; text makes new shapes all the time."""
 
 
 class CudaKernel:
@@ -37,11 +32,10 @@ class CudaKernel:
         self._shared = shared
         self._names = list(dict.fromkeys(output_names))
         self._places = [self._names.index(name) for name in output_names]
-        self._index = index
-        self._make_value = make_value or _device_value
-        self._pinned = pinned or PinnedBuffers()
+        self._device = DeviceBuffers(make_value or device_value, index)
+        self._pinned = pinned or PinnedBuffers(index=index)
         self._lock = threading.Lock()
-        self._values: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+        self._seen = shared.generation
 
     @property
     def generation(self) -> int:
@@ -50,99 +44,52 @@ class CudaKernel:
     def run(self, feeds: Feeds) -> Sequence[Raw]:
         with self._lock:
             try:
-                return self._run(feeds)
+                outputs = self._run(feeds)
             except Exception as error:  # ONNX Runtime's exceptions share no base class
-                self._values.clear()
+                self._device.clear()
                 raise translate(error) from error
+        return [outputs[place] for place in self._places]
 
     def rebuild(self, generation: int) -> None:
-        with self._lock:
-            self._values.clear()
-        self._shared.rebuild(generation)
+        """All that this worker holds goes first: the next session needs the memory."""
+        with ExitStack() as stack:
+            stack.callback(self._shared.rebuild, generation)
+            self._release()
 
     def close(self) -> None:
+        with ExitStack() as stack:
+            stack.callback(self._shared.close)
+            self._release()
+
+    def _release(self) -> None:
         with self._lock:
-            self._values.clear()
+            self._device.clear()
             self._pinned.close()
-        self._shared.close()
 
     def _run(self, feeds: Feeds) -> Sequence[Raw]:
-        session = self._shared.session
+        self._forget_after_rebuild()
+        if any(array.dtype == object for array in feeds.values()):
+            outputs: Sequence[Raw] = self._shared.session.run(self._names, feeds)  # a binding refuses strings
+            return outputs
+        return self._run_bound(self._shared.session, feeds)
+
+    def _run_bound(self, session: Any, feeds: Feeds) -> Sequence[Raw]:
         binding = session.io_binding()
+        self._device.make_room(feeds)
         for name, array in feeds.items():
-            if array.dtype == object:
-                binding.bind_cpu_input(name, array)
-            else:
-                binding.bind_ortvalue_input(name, self._on_device(name, array))
+            binding.bind_ortvalue_input(name, self._device.put(name, self._pinned.copy(name, array)))
         for name in self._names:
+            # Pinned outputs would copy faster, but the binding of Python knows no such device, and memory of ours
+            # needs the shape of the output before the run.
             binding.bind_output(name, "cpu")
         binding.synchronize_inputs()
         session.run_with_iobinding(binding)
         binding.synchronize_outputs()
         outputs: Sequence[Raw] = binding.copy_outputs_to_cpu()
-        return [outputs[place] for place in self._places]
+        return outputs
 
-    def _on_device(self, name: str, array: Array) -> Any:
-        host = self._pinned.copy(name, array)
-        key = (name, array.shape, array.dtype.str)
-        value = self._values.get(key)
-        if value is None:
-            value = self._values[key] = self._make_value(host, self._index)
-            if len(self._values) > KEPT_SHAPES:
-                self._values.popitem(last=False)
-            return value
-        self._values.move_to_end(key)
-        value.update_inplace(host)
-        return value
-
-
-class PinnedBuffers:
-    """Host buffers registered with CUDA, so that copies to the device run at full speed; ordinary memory without it."""
-
-    def __init__(self, runtime: Any | None = None) -> None:
-        self._runtime = runtime if runtime is not None else _cuda_runtime()
-        self._buffers: dict[str, Array] = {}
-
-    def copy(self, name: str, array: Array) -> Array:
-        """The array's content in the pinned buffer of this name, which grows to the largest size seen."""
-        if self._runtime is None:
-            return np.ascontiguousarray(array)
-        buffer = self._buffers.get(name)
-        if buffer is None or buffer.nbytes < array.nbytes:
-            buffer = self._grow(name, array.nbytes)
-        view: Array = buffer[: array.nbytes].view(array.dtype).reshape(array.shape)
-        np.copyto(view, array)
-        return view
-
-    def close(self) -> None:
-        for name in list(self._buffers):
-            self._release(name)
-
-    def _grow(self, name: str, size: int) -> Array:
-        self._release(name)
-        buffer: Array = np.empty(size, dtype=np.uint8)
-        runtime: Any = self._runtime
-        if size and runtime.cudaHostRegister(ctypes.c_void_p(buffer.ctypes.data), ctypes.c_size_t(size), 0) != 0:
-            runtime.cudaGetLastError()
-        self._buffers[name] = buffer
-        return buffer
-
-    def _release(self, name: str) -> None:
-        buffer = self._buffers.pop(name, None)
-        if buffer is not None and self._runtime is not None:
-            self._runtime.cudaHostUnregister(ctypes.c_void_p(buffer.ctypes.data))
-
-
-def _device_value(array: Array, index: int) -> Any:
-    import onnxruntime as ort
-
-    return ort.OrtValue.ortvalue_from_numpy(array, "cuda", index)
-
-
-def _cuda_runtime() -> Any | None:
-    for major in (13, 12):
-        try:
-            return ctypes.CDLL(f"libcudart.so.{major}")
-        except OSError:
-            continue
-    return None
+    def _forget_after_rebuild(self) -> None:
+        """Another worker ran out of memory: runs are smaller from now on, values of the old sizes only take room."""
+        if self._seen != self._shared.generation:
+            self._seen = self._shared.generation
+            self._device.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from traceback import clear_frames
 from typing import Any, Protocol
 
 from sqlinfer.inference.tensors import Array
@@ -63,7 +64,11 @@ def is_out_of_memory(message: str) -> bool:
 
 
 def translate(error: Exception) -> KernelError:
-    """Any exception of a run as one of ours, the message stripped of values."""
+    """Any exception of a run as one of ours, the message stripped of values.
+
+    Its frames let go of the session and the tensors: who catches it builds a new session while it is still alive.
+    """
+    clear_frames(error.__traceback__)
     kind = KernelOutOfMemory if isinstance(error, MemoryError) or is_out_of_memory(str(error)) else KernelError
     return kind(safe_message(str(error)))
 

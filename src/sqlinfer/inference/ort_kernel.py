@@ -58,6 +58,7 @@ class OrtKernel:
         try:
             outputs: Sequence[Raw] = session.run(self._names, feeds)
         except Exception as error:  # ONNX Runtime's exceptions share no base class
+            del session  # this frame lives on in the error, and the next session is built while that is handled
             raise translate(error) from error
         return outputs
 
