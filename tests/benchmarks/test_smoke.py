@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -30,3 +32,11 @@ def test_make_bench_runs_the_suite() -> None:
         ["make", "-n", "bench", "BENCH=forests"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert "-m tests.benchmarks.forests" in done.stdout
+
+
+def test_the_tokeniser_is_set_against_the_bare_encoder() -> None:
+    pytest.importorskip("tokenizers")
+    command = [sys.executable, "-m", "tests.benchmarks.tokenise", "20"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["tokenizer", "wordlevel", "wordpiece"]
