@@ -5,9 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-
 from sqlinfer.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -36,6 +33,9 @@ def canonical(text: str, dialect: str = "duckdb") -> str:
     >>> canonical("double precision"), canonical("varchar(20)"), canonical("float[384]")
     ('DOUBLE', 'TEXT', 'REAL[384]')
     """
+    from sqlglot import exp  # on use: scoring asks for types too, and needs no SQL
+    from sqlglot.errors import SqlglotError
+
     try:
         parsed = exp.DataType.build(text, dialect=dialect)
     except SqlglotError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -64,11 +65,16 @@ def _trees(source: str, numbers: int, features: int, trees: int, depth: int, *, 
     )
 
 
-def encoder(path: Path, *, layers: int = 6, width: int = 384, heads: int = 12, vocabulary: int = 4096) -> None:
-    """W6: a BERT-like encoder, ``input_ids``, ``attention_mask`` [N,T] → ``last_hidden_state`` [N,T,width]."""
+def encoder(
+    path: Path, *, layers: int = 6, width: int = 384, heads: int = 12, vocabulary: int = 4096, pooled: bool = False
+) -> None:
+    """W6: a BERT-like encoder, ``input_ids``, ``attention_mask`` [N,T] → ``last_hidden_state`` [N,T,width].
+
+    ``pooled``: the graph after preparing it with ``pooling: mean``, → ``pooled`` [N,width].
+    """
     made = _Encoder(layers, width, heads, vocabulary)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(made.graph())
+    path.write_bytes(made.graph(pooled))
 
 
 class _Encoder:
@@ -79,15 +85,25 @@ class _Encoder:
         self.consts: list[TensorProto] = []
         self.count = 0
 
-    def graph(self) -> bytes:
+    def graph(self, pooled: bool) -> bytes:
         hidden = self._norm(self._embed())
         bias = self._mask_bias()
         for _ in range(self.layers):
             hidden = self._layer(hidden, bias)
-        self.nodes.append(helper.make_node("Identity", [hidden], ["last_hidden_state"]))
-        ports = [ob.value(name, "int64", ["N", "T"]) for name in ("input_ids", "attention_mask")]
-        result = [ob.value("last_hidden_state", "float", ["N", "T", self.width])]
-        return ob.build(self.nodes, ports, result, self.consts)
+        name, shape = ("pooled", ["N", self.width]) if pooled else ("last_hidden_state", ["N", "T", self.width])
+        self.nodes.append(helper.make_node("Identity", [self._mean(hidden) if pooled else hidden], [name]))
+        ports = [ob.value(port, "int64", ["N", "T"]) for port in ("input_ids", "attention_mask")]
+        return ob.build(self.nodes, ports, [ob.value(name, "float", shape)], self.consts)
+
+    def _mean(self, hidden: str) -> str:
+        """The nodes that preparing a function fuses in; importing that needs more than a GPU machine may have."""
+        mask = self._op("Cast", "attention_mask", to=TensorProto.FLOAT)
+        total = self._op("MatMul", self._op("Unsqueeze", mask, self._const(np.array([1]))), hidden)
+        columns = self._op("Unsqueeze", mask, self._const(np.array([2])))
+        ones = self._op("Add", self._op("Sub", columns, columns), self._const(np.ones((1, 1), np.float32)))
+        count = self._op("MatMul", self._op("Transpose", columns, perm=[0, 2, 1]), ones)
+        mean = self._op("Div", total, self._op("Max", count, self._const(np.float32(1e-9))))
+        return self._op("Squeeze", mean, self._const(np.array([1])))
 
     def _layer(self, hidden: str, bias: str) -> str:
         hidden = self._norm(self._op("Add", hidden, self._attention(hidden, bias)))
@@ -161,3 +177,11 @@ def tokenizer(folder: Path) -> None:
     made.enable_padding(pad_id=0, pad_token="[PAD]")
     folder.mkdir(parents=True, exist_ok=True)
     made.save(str(folder / "tokenizer.json"))
+
+
+def texts(count: int) -> list[str]:
+    """Texts of 5 to 120 of the tokenizer's words."""
+    rng = np.random.default_rng(0)
+    stops = np.cumsum(rng.integers(5, 121, count)).tolist()
+    picks = rng.choice(np.array(WORDS, dtype=object), stops[-1] if stops else 0).tolist()
+    return [" ".join(picks[start:stop]) for start, stop in pairwise([0, *stops])]

@@ -12,8 +12,9 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -25,13 +26,15 @@ import pyarrow as pa
 
 from sqlinfer.errors import DeviceError
 from sqlinfer.inference import open_session
-from sqlinfer.inference.kernel import Kernel
+from sqlinfer.inference.kernel import Feeds, Kernel
 from sqlinfer.inference.session import Session
 from sqlinfer.spec.function import Argument, FunctionContract, InputBinding, Output, OutputBinding, PreparedFunction
 from sqlinfer.testing import onnx_builder
 
 NAMES = tuple(f"c{number}" for number in range(20))
 TEXTS = ("s0", "s1", "s2", "s3")
+Run = tuple[Feeds, int]
+"""The inputs of one run of the graph, and its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +95,33 @@ def pipeline_seconds(session: Session, work: Workload) -> float:
     began = perf_counter()
     with session.score(work.table.to_reader(), arguments, []) as scored:
         rows = sum(batch.num_rows for batch in scored)
-    assert rows == work.rows
-    return perf_counter() - began
+    seconds = perf_counter() - began
+    assert rows == scored.counts.scored == work.rows
+    return seconds
 
 
-def kernel_seconds(session: Session, work: Workload) -> float:
-    """All rows through the bare kernel in ready-made blocks, as many threads as the session has."""
-    size, workers = session.layout.batch_size, len(session._kernels)
-    head = work.table.slice(0, min(work.rows, 16 * size)).combine_chunks().to_batches()[0]
+def ready_runs(session: Session, work: Workload, rows: int) -> list[Run]:
+    """The runs that a pass makes of the first rows, their inputs assembled: cut into tasks, sorted, split, padded."""
     arguments = [argument.name for argument in work.function.contract.arguments]
-    block = session._assembler.block(head, arguments)
-    ready = [dict(block.feeds(start, stop, {})) for start, stop in block.splits(size) if stop - start == size]
-    runs = max(1, work.rows // size // workers)
+    head = work.table.slice(0, rows).combine_chunks().to_batches()[0]
+    limits, task, found = session._limits, session.task_rows(), []
+    for start in range(0, head.num_rows, task):
+        block = session._assembler.block(head.slice(start, task), arguments)
+        splits = block.splits(limits.batch_size, limits.token_budget)
+        found += [(dict(block.feeds(first, last, {})), last - first) for first, last in splits]
+    return found
+
+
+def kernel_seconds(session: Session, work: Workload, ready: Sequence[Run]) -> float:
+    """All rows through the bare kernel in ready-made runs, from as many threads as the session has."""
+    times = max(1, work.rows // sum(rows for _, rows in ready))
+    queue = chain.from_iterable(repeat(ready, times))  # shared: a worker that is done early takes more
+    done: list[int] = []
 
     def spin(kernel: Kernel) -> None:
-        for number in range(runs):
-            kernel.run(ready[number % len(ready)])
+        for feeds, rows in queue:
+            kernel.run(feeds)
+            done.append(rows)
 
     threads = [threading.Thread(target=spin, args=(kernel,)) for kernel in session._kernels]
     began = perf_counter()
@@ -115,13 +129,16 @@ def kernel_seconds(session: Session, work: Workload) -> float:
         thread.start()
     for thread in threads:
         thread.join()
-    return (perf_counter() - began) * work.rows / (runs * workers * size)
+    seconds = perf_counter() - began
+    assert len(done) == len(ready) * times, "a run of the bare kernel failed"
+    return seconds * work.rows / sum(done)
 
 
 def compare(work: Workload, device: str, repeats: int, out: Callable[[str], object]) -> None:
     with open_session(work.function, device=device) as session:
         pipeline_seconds(session, work)  # measures the layout, touches the pages
-        pairs = [(kernel_seconds(session, work), pipeline_seconds(session, work)) for _ in range(repeats)]
+        ready = ready_runs(session, work, min(work.rows, 16 * session.layout.batch_size))
+        pairs = [(kernel_seconds(session, work, ready), pipeline_seconds(session, work)) for _ in range(repeats)]
         kernel, whole = median(pair[0] for pair in pairs), median(pair[1] for pair in pairs)
         rates = f"kernel {work.rows / kernel / 1e6:7.2f}, pipeline {work.rows / whole / 1e6:7.2f} M rows/s"
         batch = session.layout.batch_size

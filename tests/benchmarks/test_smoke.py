@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from sqlinfer.inference.providers import Device, gpu_count
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,3 +43,96 @@ def test_the_tokeniser_is_set_against_the_bare_encoder() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["tokenizer", "wordlevel", "wordpiece"]
+
+
+ABSENT = ("duckdb", "sqlglot", "pydantic", "jinja2", "click", "rich", "ruamel", "sklearn", "skl2onnx", "torch")
+"""What a machine that is lent for its GPU need not have."""
+
+
+def gpu_benchmark(*flags: str) -> subprocess.CompletedProcess[str]:
+    """The GPU benchmark where none of those can be imported."""
+    code = (
+        "import runpy, sys\n"
+        f"sys.modules.update(dict.fromkeys({ABSENT!r}))\n"
+        "runpy.run_module('tests.benchmarks.gpu', run_name='__main__', alter_sys=True)\n"
+    )
+    command = [sys.executable, "-c", code, *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_gpu_benchmark_imports_little() -> None:
+    """Says which packages, where the run below would stop at the first."""
+    code = (
+        "import sys, tests.benchmarks.gpu\n"
+        "import sqlinfer.inference.build, sqlinfer.inference.cuda_kernel, sqlinfer.inference.reader\n"
+        f"print(*[name for name in {ABSENT!r} if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+def test_the_gpu_benchmark_runs_on_a_cpu(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers")
+    path = tmp_path / "found.json"
+    done = gpu_benchmark("--device", "cpu", "--rows-scale", "0.0005", "--repeats", "1", "--json", str(path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("device busy: no device to sample") == 2
+    assert done.stdout.count("target ≥ 0.9: ") == 2
+    found = json.loads(path.read_text())
+    assert [(one["name"], one["rows"], one["busy"]) for one in found["results"]] == [
+        ("w2", 10_000, None),
+        ("w6", 100, None),
+    ]
+    assert found["cuda device"] == "none"
+
+
+@pytest.mark.skipif(gpu_count() > 0, reason="there is a GPU")
+def test_the_gpu_benchmark_says_that_there_is_no_gpu() -> None:
+    done = gpu_benchmark("--device", "cuda")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("device 'cuda' does not work: ")
+    assert "--device cpu" in done.stderr
+
+
+def test_the_busy_share_is_what_nvidia_smi_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the devices that the session runs on; what it said before the pass began does not count."""
+    pytest.importorskip("tokenizers")
+    from tests.benchmarks import gpu
+
+    fake = tmp_path / "nvidia-smi"
+    said = tmp_path / "arguments"
+    fake.write_text(f'#!/bin/sh\necho "$@" > {said}\nprintf "1\\n50\\n[N/A]\\n70\\n"\nexec sleep 30\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5")
+    samples: list[int] = []
+    with gpu.sampled(Device("cuda", (1,)), samples):
+        pass
+    assert samples == [50, 70]
+    assert said.read_text().split()[-2:] == ["-i", "GPU-5"]
+
+
+def test_the_pooled_encoder_is_what_preparing_it_makes(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    import onnx
+
+    from sqlinfer.functions.outputs import Returns, fuse
+    from sqlinfer.project.values import ReturnField
+    from tests.benchmarks import graphs
+
+    sizes = {"layers": 1, "width": 24, "heads": 2, "vocabulary": 16}
+    graphs.encoder(tmp_path / "plain.onnx", **sizes)
+    graphs.encoder(tmp_path / "pooled.onnx", **sizes, pooled=True)
+    model = onnx.load(tmp_path / "plain.onnx")
+    fuse(model, Returns("f", (ReturnField("value", output="last_hidden_state", pooling="mean"),)))
+    feeds = {"input_ids": np.array([[2, 3, 4], [5, 0, 0]]), "attention_mask": np.array([[1, 1, 1], [1, 0, 0]])}
+    expected, found = (
+        onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+        for graph in (model.SerializeToString(), (tmp_path / "pooled.onnx").read_bytes())
+    )
+    np.testing.assert_array_equal(found, expected)
+    written = onnx.load(tmp_path / "pooled.onnx").graph.node
+    assert sorted(node.op_type for node in written) == sorted(node.op_type for node in model.graph.node)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
@@ -19,11 +18,6 @@ from tests.benchmarks import graphs
 
 REPEATS = 5
 MAX_LENGTH = 128
-
-
-def texts(count: int) -> list[str]:
-    random = np.random.default_rng(0)
-    return [" ".join(random.choice(graphs.WORDS, random.integers(5, 120))) for _ in range(count)]
 
 
 def wordpiece(folder: Path) -> None:
@@ -63,7 +57,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    column = pa.array(texts(int(sys.argv[1]) if len(sys.argv) > 1 else 4000))
+    column = pa.array(graphs.texts(int(sys.argv[1]) if len(sys.argv) > 1 else 4000))
     print(f"{'tokenizer':<10} {'bare ms':>8} {'ours ms':>8} {'ratio':>6}")
     for name, build in (("wordlevel", graphs.tokenizer), ("wordpiece", wordpiece)):
         bare, ours = ratio(build, column)
