@@ -124,6 +124,13 @@ def test_small_trees_have_no_branches(depth: int) -> None:
     assert not any(node.op_type.startswith("TreeEnsemble") for node in onnx.load_from_string(made).graph.node)
 
 
+@pytest.mark.parametrize("targets", [1, 3])
+def test_many_small_trees_are_summed_in_sections(targets: int) -> None:
+    made = assert_same(forest(trees=500, targets=targets, base_values=[0.5] * targets), BRANCH_FREE)
+    bits = [node for node in onnx.load_from_string(made).graph.node if node.op_type == "Cast"]
+    assert len(bits) == 5
+
+
 @pytest.mark.parametrize("depth", [6, 9])
 def test_large_forests_go_tree_by_tree(depth: int) -> None:
     made = assert_same(forest(depth=depth, trees=40, leaf_share=0.02, base_values=[-3.0]), BY_TREE)

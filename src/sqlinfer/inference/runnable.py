@@ -17,8 +17,8 @@ from typing import Any
 from sqlinfer.spec.function import PreparedFunction
 
 _VERSION = 2
-_LARGEST = 256 << 20
-"""Bytes of a graph that is looked at; larger ones are no forests."""
+_LARGEST = 64 << 20
+"""Bytes of a graph that is looked at: a forest of that size takes ten seconds to rewrite, once."""
 CODED = "categories as codes"
 
 

@@ -31,6 +31,8 @@ MARGIN = 0.5
 """Rows whose branches are easy to guess take half of that, so an estimate within it is no gain for sure."""
 GROUP = 20
 """Pieces of one product: it looks at the tests of all of them for each, so large groups multiply by zeros."""
+SECTION = 120
+"""Pieces whose tests and weights are alive at a time: memory of a run does not grow with the forest."""
 Array = np.ndarray[Any, Any]
 
 
@@ -192,15 +194,25 @@ class Emitter:
 def branch_free(forest: Forest, pieces: Sequence[Piece], total: str, prefix: str) -> Emitter:
     """Nodes that compute ``total`` [N,targets], the sum of the weights without the base values."""
     emit = Emitter(prefix)
-    bits, places = _bits(emit, dict.fromkeys(test for piece in pieces for test in piece.tests))
-    sums = [_sum(emit, bits, places, [p for p in pieces if target in p.tables], target) for target in
-            range(forest.targets)]  # fmt: skip
+    some = next(test for piece in pieces for test in piece.tests)
+    sums: list[str | None] = [None] * forest.targets
+    for start in range(0, len(pieces), SECTION):
+        section = pieces[start : start + SECTION]
+        bits, places = _bits(emit, dict.fromkeys(test for piece in section for test in piece.tests) or {some: None})
+        for target, before in enumerate(sums):
+            weighing = [piece for piece in section if target in piece.tables]
+            if weighing or (before is None and start + SECTION >= len(pieces)):
+                sums[target] = _sum(emit, bits, places, weighing, target, before)
+    _join(emit, [name for name in sums if name is not None], total)
+    return emit
+
+
+def _join(emit: Emitter, sums: Sequence[str], total: str) -> None:
     joined = sums[0] if len(sums) == 1 else emit.node("Concat", *sums, axis=0)
     if len(sums) == 1:
         emit.node("Reshape", joined, emit.constant(np.array([-1, 1], dtype=np.int64)), output=total)
     else:
         emit.node("Transpose", joined, perm=[1, 0], output=total)
-    return emit
 
 
 def _bits(emit: Emitter, tests: dict[Test, None]) -> tuple[str, dict[Test, int]]:
@@ -227,14 +239,17 @@ def _compared(emit: Emitter, group: Sequence[Test]) -> str:
     return emit.node("Or", made, emit.node("IsNaN", row)) if first.missing else made
 
 
-def _sum(emit: Emitter, bits: str, places: dict[Test, int], pieces: Sequence[Piece], target: int) -> str:
-    """[1,N]"""
+def _sum(
+    emit: Emitter, bits: str, places: dict[Test, int], pieces: Sequence[Piece], target: int, before: str | None
+) -> str:
+    """[1,N], in the order of the pieces, going on from the sum ``before``."""
     if not pieces:
         zero = emit.node("Gather", bits, emit.constant(np.array([0], dtype=np.int64)), axis=0)
         return emit.node(
             "Mul", emit.node("Cast", zero, to=TensorProto.FLOAT), emit.constant(np.zeros(1, dtype=np.float32))
         )
-    weights = [
+    weights = [] if before is None else [before]
+    weights += [
         _looked_up(emit, bits, places, pieces[start : start + GROUP], target) for start in range(0, len(pieces), GROUP)
     ]
     together = weights[0] if len(weights) == 1 else emit.node("Concat", *weights, axis=0)
