@@ -190,6 +190,23 @@ def test_a_broken_tree_stays_as_it_is() -> None:
     assert faster_forests(model.SerializeToString()) is None
 
 
+def test_a_threshold_may_be_infinite_or_huge() -> None:
+    model = onnx.load_from_string(forest())
+    (node,) = model.graph.node
+    (values,) = (attribute for attribute in node.attribute if attribute.name == "nodes_values")
+    for place, value in enumerate((np.inf, -np.inf, 3.4e38, -3.4e38, 1e-45)):
+        values.floats[place * 3] = value
+    assert_same(model.SerializeToString(), BRANCH_FREE)
+
+
+def test_an_ensemble_without_trees_is_left_to_the_runtime(prepare: Any) -> None:
+    model = onnx.load_from_string(forest())
+    del model.graph.node[0].attribute[:]
+    inputs = (InputBinding("features", "packed", "float", tuple("abcdef"), 6),)
+    function = prepare(model.SerializeToString(), dict.fromkeys("abcdef", "REAL"), inputs)
+    assert runnable_graph(function, "cpu", None).rewrites == ()
+
+
 def test_a_trial_sees_one_threshold_that_moved_by_one_bit() -> None:
     graph = forest(trees=5)
     model = onnx.load_from_string(graph)

@@ -75,13 +75,20 @@ def _made(prepared: PreparedFunction, family: str) -> tuple[dict[str, Any], byte
             facts |= {"inputs": list(coded.inputs), "vocabulary": list(coded.vocabulary), "rewrites": [CODED]}
             graph = coded.graph
     if family == "cpu" and b"TreeEnsemble" in graph:
-        from sqlinfer.inference.graphs.forests import faster_forests
-
-        found = faster_forests(graph)
+        found = _faster_forests(graph)
         if found is not None:
             graph = found[0]
             facts["rewrites"] += found[1]
     return facts, graph if facts["rewrites"] else b""
+
+
+def _faster_forests(graph: bytes) -> tuple[bytes, tuple[str, ...]] | None:
+    from sqlinfer.inference.graphs.forests import faster_forests
+
+    try:
+        return faster_forests(graph)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None  # a tree ensemble that is not what the standard says: the runtime shall judge it
 
 
 def _read(cache_dir: Path | None, name: str) -> tuple[dict[str, Any], bytes] | None:

@@ -54,12 +54,16 @@ def made_up_rows(model: onnx.ModelProto) -> dict[str, Array] | None:
 
 def _floats(random: np.random.Generator, thresholds: Array, shape: tuple[int, ...]) -> Array:
     """Half of them thresholds or their neighbours, the rest spread over and around their range."""
-    low, high = float(thresholds.min()), float(thresholds.max())
+    finite = thresholds[np.isfinite(thresholds)]
+    low, high = float(finite.min()), float(finite.max())
     spread = (high - low) or 1.0
-    values: Array = random.uniform(low - 0.1 * spread, high + 0.1 * spread, shape).astype(np.float32)
-    picked = random.choice(thresholds, shape)
+    with np.errstate(over="ignore"):
+        values: Array = random.uniform(low - 0.1 * spread, high + 0.1 * spread, shape).astype(np.float32)
+    picked = random.choice(finite, shape)
     step = random.integers(-1, 2, shape)
-    picked = np.where(step == 0, picked, np.nextafter(picked, np.where(step > 0, np.inf, -np.inf).astype(np.float32)))
+    with np.errstate(over="ignore", under="ignore"):
+        beside = np.nextafter(picked, np.where(step > 0, np.inf, -np.inf).astype(np.float32))
+    picked = np.where(step == 0, picked, beside)
     values = np.where(random.random(shape) < 0.5, picked, values)
     odd = random.random(shape) < 0.02
     values[odd] = random.choice(np.array([np.nan, np.inf, -np.inf, 0.0, -0.0], dtype=np.float32), int(odd.sum()))
