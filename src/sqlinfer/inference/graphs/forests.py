@@ -6,9 +6,10 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper
 
-from sqlinfer.inference.graphs.branch_free import Emitter, branch_free, pieces_of
+from sqlinfer.inference.graphs.branch_free import branch_free, pieces_of
 from sqlinfer.inference.graphs.by_tree import by_tree, is_worth_it
 from sqlinfer.inference.graphs.columns import Columns
+from sqlinfer.inference.graphs.emitter import Emitter
 from sqlinfer.inference.graphs.forest import ML, Forest, forest_of
 from sqlinfer.inference.graphs.trial import gives_the_same
 
