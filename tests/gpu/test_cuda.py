@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,3 +53,33 @@ def test_a_run_too_large_for_the_device_is_halved(function: PreparedFunction) ->
     with open_session(function, device="cuda", batch_size=50_000) as session:
         result = session.score_table(table, keep=[])
     assert result["error"].null_count == 50_000
+
+
+def test_half_precision_agrees_within_its_digits(function: PreparedFunction, tmp_path: Path) -> None:
+    pytest.importorskip("pydantic")  # preparing needs the project layer, scoring does not
+    import onnx
+
+    from sqlinfer.functions.half import halve
+
+    model = onnx.load(function.graph)
+    assert halve(model).nodes
+    path = tmp_path / "half.onnx"
+    onnx.save(model, path)
+    table = table_of(100_000)
+    with open_session(function, device="cpu") as session:
+        expected = session.score_table(table, keep=[])["value"].to_numpy()
+    with open_session(replace(function, graph=path), device="cuda") as session:
+        result = session.score_table(table, keep=[])["value"].to_numpy()
+    np.testing.assert_allclose(result, expected, rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.skipif(gpu_count() < 2, reason="one CUDA device")
+def test_several_gpus_share_the_batches(function: PreparedFunction) -> None:
+    table = table_of(500_000)
+    with open_session(function, device="cuda:0") as session:
+        expected = session.score_table(table, keep=[])["value"].to_numpy()
+    with open_session(function, device="cuda") as session:
+        assert session.device.indices == tuple(range(gpu_count()))
+        assert session.layout.sessions == 2 * gpu_count()
+        result = session.score_table(table, keep=[])["value"].to_numpy()
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
