@@ -41,6 +41,13 @@ class Seconds:
             if times is not None:
                 self.add(name, float(getattr(times, name, 0.0)))
 
+    def so_far(self, *scored: object) -> dict[str, float]:
+        """With what passes under way have spent; those are added to ``spent`` when they end."""
+        now = Seconds(dict(self.spent))
+        for one in scored:
+            now.add_session(one)
+        return now.spent
+
 
 def chunks(env: RunEnvironment, batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
     """Batches put together to tables of ``rows`` rows, of some seconds of work, or of what memory allows.
@@ -122,7 +129,7 @@ def _score_rows(
                 seconds.add("write", perf_counter() - began)
                 done += chunk.num_rows
                 valid += chunk.num_rows - _errors(chunk)
-                env.emit(Progress(node, call.function, done, wanted, dict(seconds.spent)))
+                env.emit(Progress(node, call.function, done, wanted, seconds.so_far(scored)))
                 fail_point("after_append")
                 env.stop_if_cancelled()
             seconds.add_session(scored)

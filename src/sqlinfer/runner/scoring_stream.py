@@ -68,7 +68,7 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
             _write(env, work, chunk, tallies)
             seconds.add("write", perf_counter() - began)
             rows += chunk.num_rows
-            env.emit(Progress(work.node, work.calls[-1].function, rows, work.total, dict(seconds.spent)))
+            env.emit(Progress(work.node, work.calls[-1].function, rows, work.total, seconds.so_far(*scored)))
             fail_point("after_append")
             env.stop_if_cancelled()
         for call, tally, one in zip(work.calls, tallies, scored, strict=True):
