@@ -25,6 +25,17 @@ def test_a_pass_under_way_counts_without_ending() -> None:
     assert spent.spent == {"write": 1.0}
 
 
+def test_what_bounds_a_run_is_the_longest_stage_with_its_threads_side_by_side() -> None:
+    spent = Seconds({"publish": 3.0})
+    spent.add_session(
+        SimpleNamespace(seconds=SimpleNamespace(read=1.0, assemble=0.5, kernel=4.0, finish=0.1, workers=2))
+    )
+    assert spent.bound_by == "publish"
+    spent.add("kernel", 3.0)
+    assert spent.bound_by == "kernel"
+    assert Seconds().bound_by is None
+
+
 def test_the_bar_takes_what_the_runner_tells() -> None:
     bar = Bar(colors=False)
     try:

@@ -62,7 +62,7 @@ def test_counts_seconds_and_progress(session: Session) -> None:
     assert seen == sorted(seen)
     assert scored.seconds.kernel > 0
     assert scored.seconds.read > 0
-    assert scored.seconds.bound_by in ("read", "assemble", "kernel", "finish")
+    assert scored.seconds.workers == session.layout.sessions
 
 
 def test_a_failing_progress_hook_stops_the_stream(session: Session) -> None:

@@ -40,12 +40,8 @@ class Seconds:
     kernel: float
     finish: float
     wait: float
-
-    @property
-    def bound_by(self) -> str:
-        """The stage with the most seconds per thread is the one to make faster."""
-        stages = {"read": self.read, "assemble": self.assemble, "kernel": self.kernel, "finish": self.finish}
-        return max(stages, key=lambda stage: stages[stage])
+    workers: int = 1
+    """Threads that assembled, ran and finished side by side."""
 
 
 class ScoredReader:
@@ -91,7 +87,7 @@ class ScoredReader:
         assemble = sum(scorer.times.assemble for scorer in self._scorers)
         kernel = sum(scorer.times.kernel for scorer in self._scorers)
         finish = max(0.0, self._work_seconds - assemble - kernel)
-        return Seconds(self._read_seconds, assemble, kernel, finish, self._pipeline.wait_seconds)
+        return Seconds(self._read_seconds, assemble, kernel, finish, self._pipeline.wait_seconds, len(self._scorers))
 
     @property
     def runs(self) -> int:

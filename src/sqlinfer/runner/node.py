@@ -240,6 +240,7 @@ def _result(
         execution_time=perf_counter() - progress.began,
         timing=(Timing("execute", progress.started_at, env.now()),),
         seconds=dict(progress.seconds.spent),
+        bound_by=progress.seconds.bound_by,
         functions=_functions(plan),
         compiled_code=plan.result.sql if not plan.stages else plan.sql,
         error=error,

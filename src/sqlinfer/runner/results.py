@@ -38,7 +38,9 @@ class NodeResult:
     execution_time: float = 0.0
     timing: tuple[Timing, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """Stage of the work → seconds."""
+    """Stage of the work → seconds, summed over threads."""
+    bound_by: str | None = None
+    """The stage that took longest, its threads side by side."""
     functions: tuple[str, ...] = ()
     """name@digest of every function that was called."""
     failures: int | None = None
@@ -61,8 +63,8 @@ class NodeResult:
             "scored": counts.scored, "reused": counts.reused, "null_inputs": counts.null_inputs,
             "errors": counts.errors, "functions": list(self.functions), "seconds": dict(self.seconds),
         }  # fmt: skip
-        if self.seconds:
-            answer["bound_by"] = max(self.seconds, key=lambda name: self.seconds[name])
+        if self.bound_by:
+            answer["bound_by"] = self.bound_by
         if self.pending:
             answer["scored_not_published"] = True
         return {

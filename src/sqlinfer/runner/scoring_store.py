@@ -31,6 +31,15 @@ class Seconds:
     """Seconds per stage of the work, over all calls of a node."""
 
     spent: dict[str, float] = field(default_factory=dict)
+    """Summed over the threads that did it."""
+    threads: dict[str, int] = field(default_factory=dict)
+    """Threads of a stage, where they are more than one."""
+
+    @property
+    def bound_by(self) -> str | None:
+        """The stage that took longest, its threads side by side: the one to make faster."""
+        alone = {name: seconds / self.threads.get(name, 1) for name, seconds in self.spent.items()}
+        return max(alone, key=lambda name: alone[name]) if alone else None
 
     def add(self, name: str, seconds: float) -> None:
         self.spent[name] = self.spent.get(name, 0.0) + seconds
@@ -40,6 +49,8 @@ class Seconds:
         for name in ("read", "assemble", "kernel", "finish"):
             if times is not None:
                 self.add(name, float(getattr(times, name, 0.0)))
+                if name != "read":
+                    self.threads[name] = int(getattr(times, "workers", 1))
 
     def so_far(self, *scored: object) -> dict[str, float]:
         """With what passes under way have spent; those are added to ``spent`` when they end."""
