@@ -53,8 +53,7 @@ def runnable_graph(prepared: PreparedFunction, family: str, cache_dir: Path | No
 
 def read_rewrites(cache_dir: Path, digest: str, family: str) -> tuple[str, ...]:
     """What was done to a function's graph when it was first loaded, in words; nothing where it was not loaded yet."""
-    found = _read(cache_dir, _name(digest, family))
-    return tuple(found[0]["rewrites"]) if found else ()
+    return tuple((_facts(cache_dir, _name(digest, family)) or {}).get("rewrites", ()))
 
 
 def _name(digest: str, family: str) -> str:
@@ -94,11 +93,22 @@ def _faster_forests(graph: bytes) -> tuple[bytes, tuple[str, ...]] | None:
 def _read(cache_dir: Path | None, name: str) -> tuple[dict[str, Any], bytes] | None:
     if cache_dir is None:
         return None
-    try:
-        facts: dict[str, Any] = json.loads((cache_dir / f"{name}.json").read_text(encoding="utf-8"))
-        return facts, (cache_dir / f"{name}.onnx").read_bytes() if facts["rewrites"] else b""
-    except (OSError, ValueError, KeyError, TypeError):
+    facts = _facts(cache_dir, name)
+    if facts is None:
         return None
+    try:
+        return facts, (cache_dir / f"{name}.onnx").read_bytes() if facts["rewrites"] else b""
+    except (OSError, KeyError, TypeError):
+        return None
+
+
+def _facts(cache_dir: Path, name: str) -> dict[str, Any] | None:
+    """Without the graph, which compiling has no use for."""
+    try:
+        facts = json.loads((cache_dir / f"{name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) else None
 
 
 def _write(cache_dir: Path | None, name: str, facts: dict[str, Any], graph: bytes) -> None:

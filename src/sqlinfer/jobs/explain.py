@@ -96,16 +96,12 @@ def call_tree(explained: Explained, call: Call) -> Tree:
         children += [
             Tree(f"inputs: {inputs}"),
             Tree(f"strategy: {call.strategy}{reason}"),
-            Tree(f"device: {contract.device}; batch: {explained.measured.get(call.digest, batch_plan(contract))}"),
+            Tree(f"device: {contract.device}; batch: {explained.measured[call.digest]}"),
         ]
     children += [Tree(f"guard: {guard}") for guard in call.guards]
     estimate = explained.estimates.get(call.output)
     children += [Tree("estimate: " + estimate_text(estimate))] if estimate else []
     return Tree(f"score {call.function}@{call.digest[:12]} → {call.output}", tuple(children))
-
-
-def batch_plan(contract: FunctionContract) -> str:
-    return f"{contract.batch_size} rows (fixed)" if contract.batch_size else "not measured yet"
 
 
 def estimate_text(estimate: Estimate) -> str:
@@ -140,6 +136,6 @@ def call_json(explained: Explained, call: Call) -> dict[str, Any]:
         "output": call.output,
         "guards": list(call.guards),
         "device": contract.device if contract else None,
-        "batch": explained.measured.get(call.digest, batch_plan(contract)) if contract else None,
+        "batch": explained.measured[call.digest] if contract else None,
         "estimate": {name: getattr(estimate, name) for name in Estimate.__slots__} if estimate else None,
     }

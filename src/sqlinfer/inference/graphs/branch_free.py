@@ -57,7 +57,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Fork:
-    """A branch on a test; ``flipped`` where a hot column decides the other way round."""
+    """A branch on a test."""
 
     test: Test
     yes: _Fork | Leaf
@@ -97,7 +97,7 @@ def _forked(tree: Tree, columns: Sequence[Column]) -> _Forked:
 
 
 def _forked_hot(tree: Branch, column: Hot, columns: Sequence[Column]) -> _Forked:
-    decide = getattr(np, _NUMPY[tree.mode])
+    decide = _DECIDES[tree.mode]
     absent, present = (bool(decide(np.float32(value), np.float32(tree.threshold))) for value in (0, 1))
     if absent == present:
         return _forked(tree.yes if present else tree.no, columns)
@@ -105,9 +105,9 @@ def _forked_hot(tree: Branch, column: Hot, columns: Sequence[Column]) -> _Forked
     return _Fork(Test(column, "BRANCH_EQ", 1.0, False), _forked(yes, columns), _forked(no, columns))
 
 
-_NUMPY = {
-    "BRANCH_LEQ": "less_equal", "BRANCH_LT": "less", "BRANCH_GTE": "greater_equal", "BRANCH_GT": "greater",
-    "BRANCH_EQ": "equal",
+_DECIDES = {
+    "BRANCH_LEQ": np.less_equal, "BRANCH_LT": np.less, "BRANCH_GTE": np.greater_equal, "BRANCH_GT": np.greater,
+    "BRANCH_EQ": np.equal,
 }  # fmt: skip
 
 
@@ -169,11 +169,10 @@ def branch_free(forest: Forest, pieces: Sequence[Piece], total: str, prefix: str
 
 
 def _join(emit: Emitter, sums: Sequence[str], total: str) -> None:
-    joined = sums[0] if len(sums) == 1 else emit.node("Concat", *sums, axis=0)
     if len(sums) == 1:
-        emit.node("Reshape", joined, emit.constant(np.array([-1, 1], dtype=np.int64)), output=total)
+        emit.node("Reshape", sums[0], emit.constant(np.array([-1, 1], dtype=np.int64)), output=total)
     else:
-        emit.node("Transpose", joined, perm=[1, 0], output=total)
+        emit.node("Transpose", emit.node("Concat", *sums, axis=0), perm=[1, 0], output=total)
 
 
 def _bits(emit: Emitter, tests: dict[Test, None]) -> tuple[str, dict[Test, int]]:

@@ -22,11 +22,9 @@ def gives_the_same(graph: bytes, other: bytes) -> bool:
         return False
     try:
         expected, found = _outputs(graph, feeds), _outputs(other, feeds)
-        one = {name: values[:1] for name, values in feeds.items()}
-        alone, alone_too = _outputs(graph, one), _outputs(other, one)
     except Exception:  # ONNX Runtime's exceptions share no base class
         return False
-    return all(_same(a, b) for a, b in zip([*expected, *alone], [*found, *alone_too], strict=True))
+    return all(_same(a, b) for a, b in zip(expected, found, strict=True))
 
 
 def made_up_rows(model: onnx.ModelProto) -> dict[str, Array] | None:
@@ -83,14 +81,15 @@ def _known(model: onnx.ModelProto) -> tuple[Array, int]:
 
 
 def _outputs(graph: bytes, feeds: dict[str, Array]) -> list[Any]:
+    """Of all rows in one run, then of the first row alone."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    outputs: list[Any] = session.run(None, feeds)
-    return outputs
+    one = {name: values[:1] for name, values in feeds.items()}
+    return [*session.run(None, feeds), *session.run(None, one)]
 
 
 def _same(a: Any, b: Any) -> bool:
