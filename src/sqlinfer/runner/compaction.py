@@ -38,7 +38,7 @@ def compact(env: RunEnvironment, plan: Plan, *, is_slice: bool) -> None:
             _leave(work, plan.node, name)
     for name, (store, keys) in used.items():
         _refer(work, plan.node, name, True)
-        _compact_one(work, plan.node, store, keys)
+        _compact_one(env, plan.node, store, keys)
     fail_point("after_compaction")
 
 
@@ -69,7 +69,8 @@ def _leave(work: Workspace, node: str, store: str) -> None:
         work.execute(f"DROP TABLE IF EXISTS {Relation(store, 'store', SIDE).sql()}")
 
 
-def _compact_one(work: Workspace, node: str, store: StoreTable, keys: str) -> None:
+def _compact_one(env: RunEnvironment, node: str, store: StoreTable, keys: str) -> None:
+    work = env.workspace
     others = work.rows(f"SELECT node, is_full FROM {_REFS.sql()} WHERE store = ? AND node <> ?", (store.name, node))
     if others:
         own = _keys_table(node, store.name)
@@ -80,6 +81,9 @@ def _compact_one(work: Workspace, node: str, store: StoreTable, keys: str) -> No
         [keys, *(f"SELECT input_key FROM {_keys_table(name, store.name).sql()}" for name, _ in others)]
     )
     kept = count(work, store.relation)
+    now = f"SELECT count(*) FROM {store.relation.sql()} WHERE run_id = ?"
+    if kept == int(work.rows(now, (env.run_id,))[0][0]):
+        return  # this run has filled it: nothing is old
     estimate = f"SELECT approx_count_distinct(input_key) FROM ({union})"
     if kept > _LARGE and kept <= _SLACK * int(work.rows(estimate)[0][0]):
         return

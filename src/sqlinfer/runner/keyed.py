@@ -15,7 +15,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from sqlinfer.adapters.base import SIDE, Workspace
-from sqlinfer.relation import Relation, quote
+from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.runner import held
 from sqlinfer.runner.store import StoreTable, count, holds_twice
 from sqlinfer.spec.function import FunctionContract
@@ -30,8 +30,8 @@ _PLAIN = ("joins", "group", "distinct", "having", "qualify", "limit", "offset", 
 @dataclass(frozen=True, slots=True)
 class KeyedCall:
     call: Call
-    state: str
-    """Column of the stage: a state above, NULL where there is no key."""
+    state: str | None
+    """Column of the stage: a state above, NULL where there is no key. None: the store was empty, every key is NEW."""
     known: str | None
     """Column of the stage with the result of KNOWN rows; None where it is looked up at publication."""
     inputs: Relation | None
@@ -40,6 +40,11 @@ class KeyedCall:
     """Rows of ``inputs``."""
     store_rows: int
     """Rows of the store then: as long as it has no more, every one of ``inputs`` is still new."""
+
+    def is_new(self, alias: str = "") -> str:
+        """SQL over a row of the stage: its key was not in the store."""
+        dot = f"{alias}." if alias else ""
+        return f"{dot}{quote(self.call.key or '')} IS NOT NULL" if self.state is None else f"{dot}{self.state} = {NEW}"
 
 
 def by_row(work: Workspace, stage: Stage, dialect: str, least: int) -> str | None:
@@ -122,9 +127,10 @@ def _call(work: Workspace, stage: Stage, position: int, contract: FunctionContra
     store = StoreTable(contract)
     work.execute(store.create())
     narrow = not any(output.data_type.endswith("]") or output.data_type == "BLOB" for output in contract.outputs)
-    known = f"__sqlinfer_known_{position}" if keep_results and narrow else None
     rows = count(work, store.relation)
-    return KeyedCall(stage.calls[position], f"__sqlinfer_state_{position}", known, None, 0, rows)
+    state = f"__sqlinfer_state_{position}" if rows else None
+    known = f"__sqlinfer_known_{position}" if rows and keep_results and narrow else None
+    return KeyedCall(stage.calls[position], state, known, None, 0, rows)
 
 
 def _stage(
@@ -136,16 +142,14 @@ def _stage(
     items = [f"q.{quote(name)}" for name in (*names, ROW)]
     source = f"({sql}) AS q"
     for position, (keyed, contract) in enumerate(zip(found, contracts, strict=True)):
-        key, alias, store = f"q.{quote(keyed.call.key or '')}", f"l{position}", StoreTable(contract)
-        looked_up = keyed.store_rows > 0
-        state = f"WHEN {key} IS NOT NULL THEN {NEW}"
-        if looked_up:
-            source += f" LEFT JOIN ({_carried(store, keyed)}) AS {alias} ON {alias}.input_key = {key}"
-            state = f"WHEN {alias}.state IS NOT NULL THEN {alias}.state {state}"
-        items.append(f"CAST(CASE {state} END AS UTINYINT) AS {keyed.state}")
+        if keyed.state is None:
+            continue
+        key, alias = f"q.{quote(keyed.call.key or '')}", f"l{position}"
+        source += f" LEFT JOIN ({_carried(StoreTable(contract), keyed)}) AS {alias} ON {alias}.input_key = {key}"
+        state = f"CASE WHEN {alias}.state IS NOT NULL THEN {alias}.state WHEN {key} IS NOT NULL THEN {NEW} END"
+        items.append(f"CAST({state} AS UTINYINT) AS {keyed.state}")
         if keyed.known:
-            value = f"{alias}.result" if looked_up else f"CAST(NULL AS {contract.return_type})"
-            items.append(f"{value} AS {keyed.known}")
+            items.append(f"{alias}.result AS {keyed.known}")
     rows = held.held(stage)
     work.execute(f"CREATE OR REPLACE TABLE {rows.sql()} AS SELECT {', '.join(items)} FROM {source}")
     work.execute(f"CREATE OR REPLACE VIEW {stage.relation.sql()} AS FROM {rows.sql()}")
@@ -167,7 +171,7 @@ def _inputs(work: Workspace, stage: Stage, sql: str, position: int, keyed: Keyed
     todo, new = held.held(stage, held.TODO, position), held.held(stage, held.NEW, position)
     work.execute(
         f"CREATE OR REPLACE TABLE {todo.sql()} AS SELECT min({ROW}) AS row_id, {key} AS input_key "
-        f"FROM {stage.relation.sql()} WHERE {keyed.state} = {NEW} GROUP BY {key}"
+        f"FROM {stage.relation.sql()} WHERE {keyed.is_new()} GROUP BY {key}"
     )
     wanted = count(work, todo)
     if wanted:
@@ -187,15 +191,18 @@ def _keyed_rows(work: Workspace, stage: Stage, key: str) -> int:
     return int(work.rows(f"SELECT count({key}) FROM {stage.relation.sql()}")[0][0])
 
 
-def gather_fresh(work: Workspace, stage: Stage, position: int, keyed: KeyedCall, store: StoreTable) -> Relation | None:
+def gather_fresh(
+    work: Workspace, stage: Stage, position: int, keyed: KeyedCall, store: StoreTable, run_id: str
+) -> Relation | None:
     """Where the results of NEW rows are once they are scored: the store, or a copy of its rows where they are few."""
     if keyed.inputs is None:
         return None
     if keyed.wanted * 4 > count(work, store.relation):
         return store.relation
-    fresh = held.held(stage, held.FRESH, position)
-    work.execute(
-        f"CREATE OR REPLACE TABLE {fresh.sql()} AS SELECT l.* FROM {store.relation.sql()} AS l "
-        f"SEMI JOIN {keyed.inputs.sql()} AS n ON n.{quote(keyed.call.key or '')} = l.input_key"
-    )
+    fresh, rows = held.held(stage, held.FRESH, position), store.relation.sql()
+    wanted = f"SEMI JOIN {keyed.inputs.sql()} AS n ON n.{quote(keyed.call.key or '')} = l.input_key"
+    work.execute(f"CREATE OR REPLACE TABLE {fresh.sql()} AS FROM {rows} WHERE run_id = {literal(run_id)}")
+    if int(work.rows(f"SELECT count(*) FROM {fresh.sql()} AS l {wanted}")[0][0]) != keyed.wanted:
+        # Some were scored by another run in the meantime.
+        work.execute(f"CREATE OR REPLACE TABLE {fresh.sql()} AS SELECT l.* FROM {rows} AS l {wanted}")
     return fresh

@@ -9,7 +9,7 @@ from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import errorlog
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.keyed import FAILED, NEW, KeyedCall
+from sqlinfer.runner.keyed import FAILED, KeyedCall
 from sqlinfer.runner.store import StoreTable, holds_twice
 from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Stage
 
@@ -44,12 +44,12 @@ class LookUp:
             return self.store.value(alias)
         if self.table is None:
             return f"s.{self.keyed.known}"
-        return f"CASE WHEN s.{self.keyed.state} = {NEW} THEN {self.store.value(alias)} ELSE s.{self.keyed.known} END"
+        return f"CASE WHEN {self.keyed.is_new('s')} THEN {self.store.value(alias)} ELSE s.{self.keyed.known} END"
 
     @property
     def is_open(self) -> str:
         """SQL: the row's result is in the joined table, not in the stage."""
-        return f"s.{self.keyed.state} = {NEW}" if self.keyed and self.is_held else f"{self.key} IS NOT NULL"
+        return self.keyed.is_new("s") if self.keyed and self.is_held else f"{self.key} IS NOT NULL"
 
     @property
     def has_failed(self) -> str:
@@ -93,13 +93,7 @@ def reconcile(env: RunEnvironment, node: str, stage: Stage, one: LookUp, scored:
         f"count(*) FILTER ({errorlog.is_bad(status)}), count(*) FILTER ({one.has_failed}), "
         f"count(*) FILTER ({one.is_open}) FROM {rows} AS s"
     )[0]
-    found, late, misses = looked_up, 0, looked_up
-    if looked_up and one.table is not None:
-        found, late, misses = env.workspace.rows(
-            "SELECT count(*), count(*) FILTER (l.error IS NOT NULL), count(*) FILTER (l.input_key IS NULL) "
-            f"FROM (SELECT {one.key} FROM {rows} AS s WHERE {one.is_open}) AS s{one.join('l')}"
-        )[0]
-    _check(found, looked_up, misses, call)
+    late = _looked_up(env, stage, one, looked_up) if looked_up else 0
     late += failed
     if early:
         _record_early(env, node, stage, call, keys)
@@ -113,11 +107,25 @@ def reconcile(env: RunEnvironment, node: str, stage: Stage, one: LookUp, scored:
     return Counts(inputs, scored, reused, nulls, early + late)
 
 
-def _check(total: int, staged: int, misses: int, call: Call) -> None:
-    if total != staged:
-        raise holds_twice(call.function, staged, total)
+def _looked_up(env: RunEnvironment, stage: Stage, one: LookUp, rows: int) -> int:
+    """How many of the ``rows`` whose result is in the joined table failed; each of their keys must be there once."""
+    call, opened = one.call, f"SELECT {one.key} FROM {stage.relation.sql()} AS s WHERE {one.is_open}"
+    keys, wanted = opened, rows
+    if one.keyed is not None and one.keyed.inputs is not None and (one.is_held or not one.keyed.store_rows):
+        keys, wanted = f"SELECT {one.key} FROM {one.keyed.inputs.sql()} AS s", one.keyed.wanted
+    found, failed, misses = wanted, 0, wanted
+    if one.table is not None:
+        found, failed, misses = env.workspace.rows(
+            "SELECT count(*), count(*) FILTER (l.error IS NOT NULL), count(*) FILTER (l.input_key IS NULL) "
+            f"FROM ({keys}) AS s{one.join('l')}"
+        )[0]
+    if found != wanted:
+        raise holds_twice(call.function, wanted, found)
     if misses:
         raise RunError(f"{misses} inputs of {call.sql} have no result in the store; nothing was published")
+    if not failed or keys is opened:
+        return int(failed)
+    return int(env.workspace.rows(f"SELECT count(*) FROM ({opened}) AS s{one.join('l')} WHERE l.error IS NOT NULL")[0][0])
 
 
 def _record_early(env: RunEnvironment, node: str, stage: Stage, call: Call, keys: Sequence[str]) -> None:

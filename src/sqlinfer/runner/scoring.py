@@ -69,6 +69,8 @@ def _score_stage(
             began = perf_counter()
             found.append(_look_up(env, stage, position, one))
             total += reconcile(env, plan.node, stage, found[-1], scored, unique_key)
+            if one is not None and one.inputs is not None:
+                env.workspace.execute(f"DROP TABLE {one.inputs.sql()}")
             seconds.add("reconcile", perf_counter() - began)
     if len(found) < len(stage.calls):
         return total + _stream(env, plan, stage, unique_key, seconds, stored=tuple(found))
@@ -84,10 +86,9 @@ def _look_up(env: RunEnvironment, stage: Stage, position: int, keyed: KeyedCall 
     store = StoreTable(env.function(call.function, call.digest).contract)
     if keyed is None:
         return LookUp(call, store, store.relation)
-    fresh = gather_fresh(env.workspace, stage, position, keyed, store)
-    if keyed.inputs is not None:
-        env.workspace.execute(f"DROP TABLE {keyed.inputs.sql()}")
-    return LookUp(call, store, fresh if keyed.known else store.relation, keyed)
+    if keyed.known is None:
+        return LookUp(call, store, store.relation, keyed)
+    return LookUp(call, store, gather_fresh(env.workspace, stage, position, keyed, store, env.run_id), keyed)
 
 
 def _stream(
