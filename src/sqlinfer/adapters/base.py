@@ -129,8 +129,11 @@ class Workspace(Protocol):
     def has_row_ids(self, relation: Relation) -> bool:
         """Whether ``rowid`` tells the rows of this base table for as long as the warehouse stays attached."""
 
-    def passing(self) -> AbstractContextManager[None]:
-        """Rows are read once and handed on: little memory is kept for reading them again."""
+    def passing(self, keep: int = 0) -> AbstractContextManager[None]:
+        """Rows are read once and handed on: little memory is kept for reading them again.
+
+        ``keep``: bytes that what is made of them takes.
+        """
 
     def load_store(self, name: str) -> bool:
         """In a scratch workspace: make the remembered predictions of a store readable. False where there are none."""

@@ -1,13 +1,16 @@
 """Staging by key: rows of one native table → a narrow stage and, for each call, its new inputs.
 
 A stage holds what the rest of the query needs of every row. The arguments are wide and are needed only for inputs that
-the store lacks, few on most nights. Where the rows of a native table can be told by their row id, one pass keeps keys
-and looks them up in the store, and a second one, while the warehouse is still held, fetches the arguments of new keys.
+the store lacks, few on most nights. Where the store knows most of the table, the pass that looks keys up keeps the
+arguments of new ones, in lists that are NULL for other rows. Where it does not, those could be all rows and often the
+same input: rows are told by their row id then, and a second pass, while the warehouse is still held, fetches the
+arguments of each new key once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import sqlglot
@@ -20,11 +23,34 @@ from sqlinfer.runner import held
 from sqlinfer.runner.store import StoreTable, count, holds_twice
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Call, Stage
+from sqlinfer.types import is_fixed_width, is_numeric
 
 ROW = "__sqlinfer_row"
 KNOWN, FAILED, NEW = 0, 1, 2
 """States of a row that has a key: its result is in the store, its failure is, neither is."""
+_KNOWS_MOST = 0.5
+"""Keys in the store over rows of the table, from which on most inputs are known and few occur twice."""
+_WIDEST = 16
+"""Bytes of the widest type of fixed width."""
 _PLAIN = ("joins", "group", "distinct", "having", "qualify", "limit", "offset", "laterals", "order", "with_", "sample")
+
+
+@dataclass(frozen=True, slots=True)
+class ByRow:
+    sql: str
+    """The stage with column ROW."""
+    rows: int
+    """The warehouse's estimate."""
+    table_rows: int
+    """Of the table that it reads: it has no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A column of the stage that is a list: the arguments of one type of a NEW row, NULL for other rows."""
+
+    name: str
+    arguments: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +60,10 @@ class KeyedCall:
     """Column of the stage: a state above, NULL where there is no key. None: the store was empty, every key is NEW."""
     known: str | None
     """Column of the stage with the result of KNOWN rows; None where it is looked up at publication."""
+    carried: tuple[Carried, ...]
+    """Columns of the stage with the arguments of NEW rows; empty where a second pass fetches them."""
     inputs: Relation | None
-    """Key and arguments of new inputs, each once. None: there are none."""
+    """Key and arguments of new inputs, each once; a view where the stage has them. None: there are none."""
     wanted: int
     """Rows of ``inputs``."""
     store_rows: int
@@ -47,8 +75,8 @@ class KeyedCall:
         return f"{dot}{quote(self.call.key or '')} IS NOT NULL" if self.state is None else f"{dot}{self.state} = {NEW}"
 
 
-def by_row(work: Workspace, stage: Stage, dialect: str, least: int) -> str | None:
-    """SQL of a stage of ``least`` rows with the row id of the one native table that it scans, or None.
+def by_row(work: Workspace, stage: Stage, dialect: str, least: int) -> ByRow | None:
+    """A stage of ``least`` rows with the row id of the one native table that it scans, or None.
 
     Call it with the warehouse attached.
     """
@@ -60,7 +88,9 @@ def by_row(work: Workspace, stage: Stage, dialect: str, least: int) -> str | Non
     if rows is None or rows < least:
         return None
     found = _with_row_id(stage.sql, dialect)
-    return found[0] if found is not None and work.has_row_ids(found[1]) else None
+    if found is None or not work.has_row_ids(found[1]):
+        return None
+    return ByRow(found[0], rows, work.estimate(f"FROM {found[1].sql()}") or rows)
 
 
 def scans_one_table(sql: str, dialect: str) -> bool:
@@ -105,12 +135,12 @@ def _base(sql: str, dialect: str) -> tuple[exp.Expr, list[exp.Select], exp.Table
 
 
 def pin_by_key(
-    work: Workspace, stage: Stage, sql: str, contracts: Sequence[FunctionContract], *, keep_results: bool
+    work: Workspace, stage: Stage, source: ByRow, contracts: Sequence[FunctionContract], *, keep_results: bool
 ) -> tuple[KeyedCall, ...]:
     """Make the stage and the new inputs of its calls, while the caller holds the warehouse.
 
     Args:
-        sql: what ``by_row`` gave.
+        source: what ``by_row`` gave.
         contracts: of the calls, in order.
         keep_results: results that the store has may be copied into the stage.
 
@@ -118,77 +148,119 @@ def pin_by_key(
         StoreError: a key occurs twice in a store.
     """
     held.begin(work)
-    found = [_call(work, stage, position, contract, keep_results) for position, contract in enumerate(contracts)]
-    _stage(work, stage, sql, contracts, found)
-    return tuple(_inputs(work, stage, sql, position, keyed) for position, keyed in enumerate(found))
+    found = [_call(work, stage, position, source, one, keep_results) for position, one in enumerate(contracts)]
+    _stage(work, stage, source, contracts, found)
+    return tuple(
+        (_carried_inputs if keyed.carried else _fetched_inputs)(work, stage, source.sql, position, keyed)
+        for position, keyed in enumerate(found)
+    )
 
 
-def _call(work: Workspace, stage: Stage, position: int, contract: FunctionContract, keep_results: bool) -> KeyedCall:
-    store = StoreTable(contract)
+def _call(
+    work: Workspace, stage: Stage, position: int, source: ByRow, contract: FunctionContract, keep_results: bool
+) -> KeyedCall:
+    call, store = stage.calls[position], StoreTable(contract)
     work.execute(store.create())
     narrow = not any(output.data_type.endswith("]") or output.data_type == "BLOB" for output in contract.outputs)
     rows = count(work, store.relation)
     state = f"__sqlinfer_state_{position}" if rows else None
     known = f"__sqlinfer_known_{position}" if rows and keep_results and narrow else None
-    return KeyedCall(stage.calls[position], state, known, None, 0, rows)
+    carried = _carried(work, call, position, source.sql) if rows > source.rows * _KNOWS_MOST else ()
+    return KeyedCall(call, state, known, carried, None, 0, rows)
+
+
+def _carried(work: Workspace, call: Call, position: int, sql: str) -> tuple[Carried, ...]:
+    by_type: dict[str, list[str]] = {}
+    names = ", ".join(quote(name) for name in dict.fromkeys(call.arguments))
+    for column in work.describe(f"SELECT {names} FROM ({sql})"):
+        by_type.setdefault(column.data_type, []).append(column.name)
+    return tuple(
+        Carried(f"__sqlinfer_new_{position}_{number}", tuple(names)) for number, names in enumerate(by_type.values())
+    )
 
 
 def _stage(
-    work: Workspace, stage: Stage, sql: str, contracts: Sequence[FunctionContract], found: Sequence[KeyedCall]
+    work: Workspace, stage: Stage, by_row: ByRow, contracts: Sequence[FunctionContract], found: Sequence[KeyedCall]
 ) -> None:
     names = dict.fromkeys(stage.columns)
     for keyed in found:
         names |= dict.fromkeys(name for name in (keyed.call.key, keyed.call.status) if name)
-    items = [f"q.{quote(name)}" for name in (*names, ROW)]
-    source = f"({sql}) AS q"
+    if not all(keyed.carried for keyed in found):
+        names |= {ROW: None}
+    items = [f"q.{quote(name)}" for name in names]
+    source = f"({by_row.sql}) AS q"
     for position, (keyed, contract) in enumerate(zip(found, contracts, strict=True)):
         if keyed.state is None:
             continue
         key, alias = f"q.{quote(keyed.call.key or '')}", f"l{position}"
-        source += f" LEFT JOIN ({_carried(StoreTable(contract), keyed)}) AS {alias} ON {alias}.input_key = {key}"
+        source += f" LEFT JOIN ({_remembered(StoreTable(contract), keyed)}) AS {alias} ON {alias}.input_key = {key}"
         state = f"CASE WHEN {alias}.state IS NOT NULL THEN {alias}.state WHEN {key} IS NOT NULL THEN {NEW} END"
         items.append(f"CAST({state} AS UTINYINT) AS {keyed.state}")
         if keyed.known:
             items.append(f"{alias}.result AS {keyed.known}")
-    rows = held.held(stage)
-    work.execute(f"CREATE OR REPLACE TABLE {rows.sql()} AS SELECT {', '.join(items)} FROM {source}")
+        for one in keyed.carried:
+            values = ", ".join(f"q.{quote(name)}" for name in one.arguments)
+            items.append(f"CASE WHEN {alias}.state IS NULL AND {key} IS NOT NULL THEN [{values}] END AS {one.name}")
+    rows, sql = held.held(stage), f"SELECT {', '.join(items)} FROM {source}"
+    joined = any(keyed.state for keyed in found)
+    room = None if joined else _room(work, sql, by_row.table_rows)
+    with nullcontext() if room is None else work.passing(room):
+        work.execute(f"CREATE OR REPLACE TABLE {rows.sql()} AS {sql}")
     work.execute(f"CREATE OR REPLACE VIEW {stage.relation.sql()} AS FROM {rows.sql()}")
-    if any(keyed.store_rows for keyed in found):
-        read, made = int(work.rows(f"SELECT count(*) FROM ({sql})")[0][0]), count(work, rows)
+    if joined:
+        read, made = int(work.rows(f"SELECT count(*) FROM ({by_row.sql})")[0][0]), count(work, rows)
         if made != read:
             raise holds_twice(stage.calls[0].function, read, made)
 
 
-def _carried(store: StoreTable, keyed: KeyedCall) -> str:
+def _room(work: Workspace, sql: str, rows: int) -> int | None:
+    """Bytes that the rows take at most in memory, None where their width is not known."""
+    types = [column.data_type for column in work.describe(sql)]
+    fixed = all(is_fixed_width(one) or is_numeric(one) or one.startswith("TIMESTAMP") for one in types)
+    return rows * len(types) * _WIDEST if fixed else None
+
+
+def _remembered(store: StoreTable, keyed: KeyedCall) -> str:
     """What of the store goes through the join. An error's text would nearly double it."""
     result = f", {store.value('l')} AS result" if keyed.known else ""
     state = f"CAST(CASE WHEN l.error IS NULL THEN {KNOWN} ELSE {FAILED} END AS UTINYINT)"
     return f"SELECT l.input_key, {state} AS state{result} FROM {store.relation.sql()} AS l"
 
 
-def _inputs(work: Workspace, stage: Stage, sql: str, position: int, keyed: KeyedCall) -> KeyedCall:
-    key = quote(keyed.call.key or "")
-    todo, new = held.held(stage, held.TODO, position), held.held(stage, held.NEW, position)
-    work.execute(
-        f"CREATE OR REPLACE TABLE {todo.sql()} AS SELECT min({ROW}) AS row_id, {key} AS input_key "
-        f"FROM {stage.relation.sql()} WHERE {keyed.is_new()} GROUP BY {key}"
+def _carried_inputs(work: Workspace, stage: Stage, _sql: str, position: int, keyed: KeyedCall) -> KeyedCall:
+    key, rows = quote(keyed.call.key or ""), held.held(stage).sql()
+    new, once = f"FROM {rows} AS r WHERE {keyed.is_new('r')}", ""
+    found, wanted = work.rows(f"SELECT count(*), count(DISTINCT r.{key}) {new}")[0]
+    if not wanted:
+        return keyed
+    if wanted < found:
+        todo = held.held(stage, held.TODO, position).sql()
+        work.execute(f"CREATE OR REPLACE TABLE {todo} AS SELECT min(r.rowid) AS row_id {new} GROUP BY r.{key}")
+        once = f" AND r.rowid IN (SELECT row_id FROM {todo})"
+    arguments = ", ".join(
+        f"r.{column.name}[{number}] AS {quote(name)}"
+        for column in keyed.carried
+        for number, name in enumerate(column.arguments, 1)
     )
+    inputs = held.held(stage, held.NEW, position)
+    work.execute(f"CREATE OR REPLACE VIEW {inputs.sql()} AS SELECT r.{key}, {arguments} {new}{once}")
+    return replace(keyed, inputs=inputs, wanted=wanted)
+
+
+def _fetched_inputs(work: Workspace, stage: Stage, sql: str, position: int, keyed: KeyedCall) -> KeyedCall:
+    key, new = quote(keyed.call.key or ""), f"FROM {held.held(stage).sql()} WHERE {keyed.is_new()}"
+    todo, inputs = held.held(stage, held.TODO, position), held.held(stage, held.NEW, position)
+    work.execute(f"CREATE OR REPLACE TABLE {todo.sql()} AS SELECT min({ROW}) AS row_id, {key} {new} GROUP BY {key}")
     wanted = count(work, todo)
     if wanted:
-        arguments = ", ".join(f"q.{quote(name)}" for name in dict.fromkeys(keyed.call.arguments))
-        source = (
-            f"SELECT t.input_key AS {key}, {arguments} FROM {todo.sql()} AS t JOIN ({sql}) AS q ON q.{ROW} = t.row_id"
-        )
-        if keyed.store_rows == 0 and wanted == _keyed_rows(work, stage, key):
+        source = f"{todo.sql()} AS t JOIN ({sql}) AS q ON q.{ROW} = t.row_id"
+        if keyed.state is None and wanted == int(work.rows(f"SELECT count(*) {new}")[0][0]):
             # The first night, and no input twice: every row with a key, without a join.
-            source = f"SELECT q.{key}, {arguments} FROM ({sql}) AS q WHERE q.{key} IS NOT NULL"
-        work.execute(f"CREATE OR REPLACE TABLE {new.sql()} AS {source}")
+            source = f"({sql}) AS q WHERE q.{key} IS NOT NULL"
+        arguments = ", ".join(f"q.{quote(name)}" for name in dict.fromkeys(keyed.call.arguments))
+        work.execute(f"CREATE OR REPLACE TABLE {inputs.sql()} AS SELECT q.{key}, {arguments} FROM {source}")
     work.execute(f"DROP TABLE {todo.sql()}")
-    return replace(keyed, inputs=new if wanted else None, wanted=wanted)
-
-
-def _keyed_rows(work: Workspace, stage: Stage, key: str) -> int:
-    return int(work.rows(f"SELECT count({key}) FROM {stage.relation.sql()}")[0][0])
+    return replace(keyed, inputs=inputs if wanted else None, wanted=wanted)
 
 
 def gather_fresh(
@@ -206,3 +278,9 @@ def gather_fresh(
         # Some were scored by another run in the meantime.
         work.execute(f"CREATE OR REPLACE TABLE {fresh.sql()} AS SELECT l.* FROM {rows} AS l {wanted}")
     return fresh
+
+
+def forget_inputs(work: Workspace, keyed: KeyedCall) -> None:
+    """They have been scored and counted; what the stage carries goes with the stage."""
+    if keyed.inputs is not None and not keyed.carried:
+        work.execute(f"DROP TABLE {keyed.inputs.sql()}")

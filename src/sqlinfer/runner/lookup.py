@@ -125,7 +125,8 @@ def _looked_up(env: RunEnvironment, stage: Stage, one: LookUp, rows: int) -> int
         raise RunError(f"{misses} inputs of {call.sql} have no result in the store; nothing was published")
     if not failed or keys is opened:
         return int(failed)
-    return int(env.workspace.rows(f"SELECT count(*) FROM ({opened}) AS s{one.join('l')} WHERE l.error IS NOT NULL")[0][0])
+    bad = f"SELECT count(*) FROM ({opened}) AS s{one.join('l')} WHERE l.error IS NOT NULL"
+    return int(env.workspace.rows(bad)[0][0])
 
 
 def _record_early(env: RunEnvironment, node: str, stage: Stage, call: Call, keys: Sequence[str]) -> None:

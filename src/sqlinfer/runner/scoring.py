@@ -10,7 +10,7 @@ from sqlinfer.relation import quote
 from sqlinfer.runner import errorlog, staging
 from sqlinfer.runner.environment import RATE_COUNTS_FROM, RunEnvironment
 from sqlinfer.runner.held import begin, held
-from sqlinfer.runner.keyed import KeyedCall, gather_fresh, scans_one_table
+from sqlinfer.runner.keyed import KeyedCall, forget_inputs, gather_fresh, scans_one_table
 from sqlinfer.runner.lookup import LookUp, lookup_columns, reconcile
 from sqlinfer.runner.scoring_store import Seconds, score_into_store
 from sqlinfer.runner.scoring_stream import StreamPass, run_stream
@@ -69,8 +69,8 @@ def _score_stage(
             began = perf_counter()
             found.append(_look_up(env, stage, position, one))
             total += reconcile(env, plan.node, stage, found[-1], scored, unique_key)
-            if one is not None and one.inputs is not None:
-                env.workspace.execute(f"DROP TABLE {one.inputs.sql()}")
+            if one is not None:
+                forget_inputs(env.workspace, one)
             seconds.add("reconcile", perf_counter() - began)
     if len(found) < len(stage.calls):
         return total + _stream(env, plan, stage, unique_key, seconds, stored=tuple(found))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import SIDE, STAGE
 from sqlinfer.errors import RunError
-from sqlinfer.relation import Relation
+from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import deaths
 from sqlinfer.runner.categories import as_enums, select
 from sqlinfer.runner.environment import RunEnvironment
@@ -96,18 +96,21 @@ def score_into_store(
     if keyed is not None and keyed.inputs is None:
         return 0
     began = perf_counter()
-    source = stage.relation if keyed is None or keyed.inputs is None else keyed.inputs
-    where, wanted = "", keyed.wanted if keyed else 0
     todo = Relation(f"{node}__todo", STAGE, SIDE)
-    if keyed is None or count(work, store.relation) != keyed.store_rows:
-        work.execute(f"CREATE OR REPLACE TABLE {todo.sql()} AS {todo_sql(store, source, call)}")
+    if keyed is not None and keyed.inputs is not None:
+        source, wanted = keyed.inputs.sql(), keyed.wanted
+        if count(work, store.relation) != keyed.store_rows:
+            # Another call of this function has scored since the look-up.
+            source = f"{source} AS q ANTI JOIN {store.relation.sql()} AS s ON s.input_key = q.{quote(call.key or '')}"
+            wanted = int(work.rows(f"SELECT count(*) FROM {source}")[0][0])
+    else:
+        source = stage.relation.sql()
+        work.execute(f"CREATE OR REPLACE TABLE {todo.sql()} AS {todo_sql(store, stage.relation, call)}")
         wanted = count(work, todo)
-        if wanted != count(work, source):
-            where = f" WHERE rowid IN (SELECT row_id FROM {todo.sql()})"
+        if wanted != count(work, stage.relation):
+            source = f"{source} WHERE rowid IN (SELECT row_id FROM {todo.sql()})"
     seconds.add("find", perf_counter() - began)
-    scored = (
-        _score_rows(env, (node, stage, call), prepared, (f"{source.sql()}{where}", wanted), seconds) if wanted else 0
-    )
+    scored = _score_rows(env, (node, stage, call), prepared, (source, wanted), seconds) if wanted else 0
     work.execute(f"DROP TABLE IF EXISTS {todo.sql()}")
     return scored
 

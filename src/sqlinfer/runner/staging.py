@@ -97,22 +97,22 @@ def pin(
     touches = any(reads(stage.sql, plan.dialect).warehouse for stage in wanted)
     with work.warehouse() if touches else nullcontext():
         by_row = {stage: _by_row(work, stage, plan, least) for stage in wanted}
-        for stage, sql in by_row.items():
-            if sql is not None:
+        for stage, source in by_row.items():
+            if source is not None:
                 called = [contracts[call.function] for call in stage.calls]
-                found[stage.name] = keyed.pin_by_key(work, stage, sql, called, keep_results=keep_results)
+                found[stage.name] = keyed.pin_by_key(work, stage, source, called, keep_results=keep_results)
         with work.fleeting(), work.transaction():
-            for stage, sql in by_row.items():
-                if sql is None:
+            for stage, source in by_row.items():
+                if source is None:
                     work.execute(f"CREATE OR REPLACE TABLE {stage.relation.sql()} AS {stage.sql}")
             fail_point("before_stage_commit")
     fail_point("after_stage")
     return found
 
 
-def _by_row(work: Workspace, stage: Stage, plan: Plan, least: int | None) -> str | None:
-    sql = None if least is None else keyed.by_row(work, stage, plan.dialect, least)
-    return None if sql is None or _is_read_again(stage, plan) else sql
+def _by_row(work: Workspace, stage: Stage, plan: Plan, least: int | None) -> keyed.ByRow | None:
+    source = None if least is None else keyed.by_row(work, stage, plan.dialect, least)
+    return None if source is None or _is_read_again(stage, plan) else source
 
 
 def _is_read_again(stage: Stage, plan: Plan) -> bool:

@@ -28,7 +28,7 @@ _DBT = (
     "keep_open", "use_credential_provider", "custom_user_agent", "is_ducklake",
 )  # fmt: skip
 """Keys of dbt-duckdb that a shared profiles.yml may hold and that mean nothing here."""
-DEFAULT_MEMORY = "512MiB"
+DEFAULT_MEMORY = 512 << 20
 """Enough for the row groups in flight; joins and sorts above it spill. Raised with ``settings: {memory_limit: …}``."""
 
 
@@ -122,7 +122,7 @@ def catalog_name(path: Path) -> str:
 def open_memory(settings: DuckDBSettings) -> DuckDBPyConnection:
     """A fresh in-memory DuckDB with the profile's settings and extensions."""
     config: dict[str, Any] = {
-        "memory_limit": DEFAULT_MEMORY,
+        "memory_limit": f"{DEFAULT_MEMORY}B",
         "temp_directory": str(settings.path.with_suffix(".sqlinfer.tmp")),
         "arrow_lossless_conversion": "true",
     }
