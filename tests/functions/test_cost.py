@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sqlinfer.functions.cost import STORE_FROM, choose, readable
+from sqlinfer.functions.cost import STORE_FROM, STORE_FROM_TEXT, choose, readable
 from sqlinfer.testing import onnx_builder as ob
 from sqlinfer.testing.workshop import Workshop
 
@@ -20,7 +20,9 @@ def features(count: int) -> list[tuple[str, str]]:
         (ob.mlp([20, 32, 32, 1]), 20, 3_300, 3_700, "stream"),
         (ob.mlp([20, 256, 256, 1]), 20, 140_000, 145_000, "store"),
         (ob.tree_ensemble(200, 6, 20), 20, 400_000, 560_000, "store"),
-        (ob.tree_ensemble(10, 3, 20), 20, 8_000, 16_000, "stream"),
+        (ob.tree_ensemble(10, 3, 20), 20, 3_000, 3_300, "stream"),
+        (ob.tree_ensemble(100, 3, 20), 20, 30_000, 33_000, "stream"),
+        (ob.tree_ensemble(200, 4, 20), 20, 130_000, 140_000, "store"),
         (ob.classifier_zipmap(), 2, 4, 40, None),
     ],
 )
@@ -64,6 +66,26 @@ def test_text_is_always_stored() -> None:
 def test_the_threshold_decides() -> None:
     assert choose("auto", STORE_FROM - 1)[0] == "stream"
     assert choose("auto", STORE_FROM)[0] == "store"
+
+
+def test_a_key_of_text_costs_more(shop: Workshop) -> None:
+    assert choose("auto", STORE_FROM, fixed_width=False)[0] == "stream"
+    assert choose("auto", STORE_FROM_TEXT, fixed_width=False)[0] == "store"
+    names = [("t", "TEXT")], "TEXT"
+    assert shop.make(ob.identity("string"), *names, cost=STORE_FROM).contract.strategy == "stream"
+    assert shop.make(ob.identity("double"), cost=STORE_FROM).contract.strategy == "store"
+
+
+def test_a_one_hot_column_costs_a_look_up_whatever_its_categories() -> None:
+    import onnx
+    from onnx import helper
+
+    from sqlinfer.functions.cost import cost_per_row
+
+    names = [f"c{i}" for i in range(50)]
+    node = helper.make_node("OneHotEncoder", ["x"], ["y"], domain="ai.onnx.ml", cats_strings=names)
+    data = ob.build([node], [ob.value("x", "string", ["N", 1])], [ob.value("y", "float", ["N", 1, 50])])
+    assert 600 <= cost_per_row(onnx.load_model_from_string(data)) <= 700
 
 
 def test_costs_read_well() -> None:

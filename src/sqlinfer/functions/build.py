@@ -126,7 +126,8 @@ def _record(
     row_wise = _row_wise(config, model, warnings)
     estimate = config.cost if config.cost is not None else cost.cost_per_row(model)
     nature = "text" if config.tokenizer else "image" if config.image else None
-    strategy, reason = cost.choose(config.reuse, estimate, always_store=nature)
+    fixed_width = all(types.is_fixed_width(a.data_type) for a in config.arguments)
+    strategy, reason = cost.choose(config.reuse, estimate, always_store=nature, fixed_width=fixed_width)
     return Record(
         digest="", inputs=inputs, outputs=fused.outputs, bindings=fused.bindings, strategy=strategy,
         strategy_reason=reason, cost_per_row=estimate, row_wise=row_wise, warnings=tuple(warnings),

@@ -17,13 +17,19 @@ from sqlinfer.spec.function import Reuse, Strategy
 STORE_FROM: Final = 40_000.0
 """Floating-point operations a row from which remembering is cheaper than scoring again.
 
-Measured (W7, 5 M rows, two cores): publishing through the store takes about 0.07 µs a row more than scoring all with
-a stream does, plus what writing and hashing the night before cost (0.15 to 0.2 µs). A session does about 1.3e11
-operations a second, so 40,000 take 0.3 µs. A 20-32-32-1 MLP (3,500) streams; a 20-256-256-1 MLP (142,000) and 200 trees
-of depth 6 (480,000) are stored.
+``make bench BENCH=reuse``, 20 numbers, 5 M rows, 1 % of them changed: a night through the store takes as long as scoring
+all at 11,000 operations a row; what the first night takes more is won back after 19 nights at 23,000 and after 5 at
+38,000. A session does about 1.3e11 operations a second, so 40,000 take 0.3 µs. A 20-32-32-1 MLP (3,500) streams; a
+20-256-256-1 MLP (142,000) and 200 trees of depth 6 (480,000) are stored.
 """
+STORE_FROM_TEXT: Final = 150_000.0
+"""The same where an argument is of variable length, whose key is a digest of its content: four numbers and eight short
+texts take as long both ways at 100,000."""
 _TREE_STEP: Final = 400.0
 """One visit of a tree node in operations: a cache miss and a branch. From W3 (0.25 M rows/s) against W2 (0.93)."""
+_SMALL_TREE, _SMALL_STEP = 15.0, 45.0
+"""Trees of so few branches are run without branching (``inference/graphs/branch_free.py``); operations of each branch.
+From ``make bench BENCH=forests``: 100 trees of depth 3 take 0.38 µs, 200 of depth 4 1.5 µs."""
 _STRING_STEP: Final = 600.0
 """One string look-up in operations (about 5 ns)."""
 _TOKENS: Final = 64
@@ -40,8 +46,15 @@ def cost_per_row(model: onnx.ModelProto) -> float:
     return float(round(sum(estimate.node(node) for node in g.all_nodes(model.graph))))
 
 
-def choose(reuse: Reuse, cost: float, *, always_store: str | None = None) -> tuple[Strategy, str]:
-    """The strategy and a readable reason. ``always_store`` names what makes the function expensive by nature."""
+def choose(
+    reuse: Reuse, cost: float, *, always_store: str | None = None, fixed_width: bool = True
+) -> tuple[Strategy, str]:
+    """The strategy and a readable reason.
+
+    Args:
+        always_store: what makes the function expensive by nature.
+        fixed_width: no argument is of variable length.
+    """
     if reuse == "true":
         return "store", "reuse: true"
     if reuse == "false":
@@ -49,7 +62,7 @@ def choose(reuse: Reuse, cost: float, *, always_store: str | None = None) -> tup
     if always_store:
         return "store", f"{always_store} functions always remember their results"
     shown = readable(cost)
-    if cost < STORE_FROM:
+    if cost < (STORE_FROM if fixed_width else STORE_FROM_TEXT):
         return "stream", f"{shown} operations a row: scoring again is cheaper than a look-up"
     return "store", f"{shown} operations a row: a look-up is cheaper than scoring again"
 
@@ -82,7 +95,7 @@ class _Estimate:
         if node.op_type in ("LSTM", "GRU", "RNN"):
             return self._recurrent(node)
         if node.op_type in _STRING_OPS:
-            return _STRING_STEP * self._size(node.output[0])
+            return _STRING_STEP * self._size(node.input[0]) + self._size(node.output[0])
         return max((self._size(name) for name in (*node.output, *node.input) if name), default=0.0)
 
     def _size(self, name: str) -> float:
@@ -125,15 +138,17 @@ class _Estimate:
 
 
 def tree_cost(node: onnx.NodeProto) -> float:
-    """Trees times their mean depth; a balanced tree of n nodes has log2(n + 1) levels."""
+    """Trees times their mean depth, or their branches where they are few; n branches make log2(n + 1) levels."""
     trees = g.attribute(node, "nodes_treeids")
     if not isinstance(trees, Sequence):  # TreeEnsemble of ai.onnx.ml 5 lists roots instead
         roots = max(1, _length(node, "tree_roots"))
         nodes = _length(node, "nodes_featureids") * 2 + roots
     else:
-        roots, nodes = len(set(trees)), len(trees)
-    depth = max(1.0, math.log2(nodes / max(1, roots) + 1) - 1)
-    return _TREE_STEP * roots * depth
+        roots, nodes = max(1, len(set(trees))), len(trees)
+    branches = max(1.0, (nodes / roots - 1) / 2)
+    if branches <= _SMALL_TREE:
+        return _SMALL_STEP * roots * branches
+    return _TREE_STEP * roots * math.log2(branches + 1)
 
 
 def _length(node: onnx.NodeProto, name: str) -> int:
