@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from time import sleep
 
+import pyarrow as pa
 import pytest
 from kit import KEY, Night, node, plan, prepared
 
-from sqlinfer.runner import held, keyed
+from sqlinfer.errors import RunError
+from sqlinfer.runner import errorlog, held, keyed
 from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.lookup import LookUp, reconcile
 from sqlinfer.runner.node import run_node
+from sqlinfer.runner.scoring_store import chunks
 from sqlinfer.runner.store import StoreTable
 from sqlinfer.spec.function import Argument, FunctionContract, Output
 from sqlinfer.spec.plan import Call, Counts, Stage
@@ -173,3 +178,37 @@ def _pinned(env: RunEnvironment, stage: Stage, contract: FunctionContract) -> ke
     assert source is not None
     (one,) = keyed.pin_by_key(env.workspace, stage, source, [contract], keep_results=True)
     return one
+
+
+@pytest.mark.parametrize(("pause", "sizes"), [(0.0, [256, 44]), (0.3, [128, 128, 44])])
+def test_a_chunk_that_takes_no_time_may_be_larger(night: Night, pause: float, sizes: list[int]) -> None:
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(0, 300, 64):
+            sleep(pause)
+            yield pa.record_batch({"x": list(range(start, min(start + 64, 300)))})
+
+    with night.environment() as env:
+        assert [chunk.num_rows for chunk in chunks(env, batches(), 100, 200)] == sizes
+
+
+def test_a_failure_among_new_results_is_told_from_a_missing_one(distinct: Night) -> None:
+    """Digests of keys stand for a join only where both sides have the same."""
+    distinct.sql("update customers set raw = (5000 + id)::varchar where id < 10")
+    the_plan, function = plan(), prepared()
+    store = StoreTable(function.contract)
+    (stage,) = the_plan.stages
+    with distinct.environment() as env:
+        work = env.workspace
+        with work.warehouse():
+            one = _pinned(env, stage, function.contract)
+        assert one.inputs is not None
+        rows = f"SELECT k, x, CASE WHEN x = 5003 THEN 'bad' END, now(), 'run' FROM {one.inputs.sql()}"
+        table = replace(store.relation, name=f"{store.name}_new")
+        work.execute(f"CREATE OR REPLACE TABLE {table.sql()} AS FROM {store.relation.sql()} LIMIT 0")
+        work.execute(f"INSERT INTO {table.sql()} {rows} WHERE x <> 5005")
+        found = LookUp(stage.calls[0], store, table, one)
+        errorlog.start(work, "scores")
+        with pytest.raises(RunError, match="1 inputs of twice"):
+            reconcile(env, "scores", stage, found, 9, ("id",))
+        work.execute(f"INSERT INTO {table.sql()} {rows} WHERE x = 5005")
+        assert reconcile(env, "scores", stage, found, 9, ("id",)).errors == 1

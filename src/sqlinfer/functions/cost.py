@@ -17,10 +17,10 @@ from sqlinfer.spec.function import Reuse, Strategy
 STORE_FROM: Final = 40_000.0
 """Floating-point operations a row from which remembering is cheaper than scoring again.
 
-``make bench BENCH=reuse``, 20 numbers, 5 M rows, 1 % of them changed: a night through the store takes as long as scoring
-all at 11,000 operations a row; what the first night takes more is won back after 19 nights at 23,000 and after 5 at
-38,000. A session does about 1.3e11 operations a second, so 40,000 take 0.3 µs. A 20-32-32-1 MLP (3,500) streams; a
-20-256-256-1 MLP (142,000) and 200 trees of depth 6 (480,000) are stored.
+``make bench BENCH=reuse``, 20 numbers, 5 M rows, 1 % of them changed: a night through the store takes as long as
+scoring all at 11,000 operations a row; what the first night takes more is won back after 19 nights at 23,000 and after
+5 at 38,000. A session does about 1.3e11 operations a second, so 40,000 take 0.3 µs. A 20-32-32-1 MLP (3,500) streams;
+a 20-256-256-1 MLP (142,000) and 200 trees of depth 6 (480,000) are stored.
 """
 STORE_FROM_TEXT: Final = 150_000.0
 """The same where an argument is of variable length, whose key is a digest of its content: four numbers and eight short

@@ -27,7 +27,8 @@ def chunk_bounds(env: Mapping[str, str], memory_limit: str | None) -> dict[str, 
     """
     found: dict[str, Any] = {}
     if env.get(ROWS):
-        found["store_chunk"] = found["stream_chunk"] = int(_positive(ROWS, env[ROWS]))
+        rows = int(_positive(ROWS, env[ROWS]))
+        found |= {"store_chunk": rows, "quick_chunk": rows, "stream_chunk": rows}
     if env.get(SECONDS):
         found["chunk_seconds"] = _positive(SECONDS, env[SECONDS])
     if env.get(LARGE):

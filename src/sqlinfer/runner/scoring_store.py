@@ -12,7 +12,7 @@ from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import deaths
 from sqlinfer.runner.categories import as_enums, select
-from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.environment import QUICK_SECONDS, RunEnvironment
 from sqlinfer.runner.events import Progress
 from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.runner.keyed import KeyedCall
@@ -60,10 +60,15 @@ class Seconds:
         return now.spent
 
 
-def chunks(env: RunEnvironment, batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+def chunks(
+    env: RunEnvironment, batches: Iterator[pa.RecordBatch], rows: int, quick: int | None = None
+) -> Iterator[pa.Table]:
     """Batches put together to tables of ``rows`` rows, of some seconds of work, or of what memory allows.
 
     When the run is cancelled, what is at hand is the last chunk.
+
+    Args:
+        quick: rows of a chunk that takes next to no time.
     """
     import pyarrow as pa
 
@@ -73,8 +78,9 @@ def chunks(env: RunEnvironment, batches: Iterator[pa.RecordBatch], rows: int) ->
         held.append(batch)
         size += batch.num_rows
         weight += batch.nbytes
-        late = monotonic() - began >= env.chunk_seconds or env.cancel.is_set()
-        if size >= rows or weight >= env.chunk_bytes or late:
+        age = monotonic() - began
+        enough = size >= (quick if quick and age < QUICK_SECONDS else rows)
+        if enough or weight >= env.chunk_bytes or age >= env.chunk_seconds or env.cancel.is_set():
             yield pa.Table.from_batches(held)
             held, size, weight, began = [], 0, 0, monotonic()
     if size:
@@ -137,7 +143,7 @@ def _score_rows(
                 max_errors=env.most_errors(inputs, prepared.contract), cancel=env.cancel,
             ) as scored,
         ):  # fmt: skip
-            for chunk in chunks(env, iter(scored), env.store_chunk):
+            for chunk in chunks(env, iter(scored), env.store_chunk, env.quick_chunk):
                 began = perf_counter()
                 known = _append(env, store, _as_store_rows(chunk, store, prepared), known)
                 seconds.add("write", perf_counter() - began)
