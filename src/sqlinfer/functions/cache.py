@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -20,26 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.errors import ArtifactError
+from sqlinfer.files import write_atomic
 from sqlinfer.functions.containment import unreadable
 
 _RACY_NS = 2_000_000_000
 """A file changed this recently may change again within one tick of its clock: hash it anew."""
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Temp file, fsync, rename: readers see the old content or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
 
 
 def read_json(path: Path) -> dict[str, Any]:

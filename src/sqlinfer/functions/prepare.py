@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from sqlinfer.errors import SqlinferError
+from sqlinfer.files import write_atomic
 from sqlinfer.functions import device as devices
-from sqlinfer.functions.cache import FileHashes, Pins, dump, read_json, write_atomic
+from sqlinfer.functions.cache import FileHashes, Pins, dump, read_json
 from sqlinfer.functions.digest import source_key
 from sqlinfer.functions.precision import check_precision
 from sqlinfer.functions.record import Record

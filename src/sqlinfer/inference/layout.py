@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+
+from sqlinfer.files import write_atomic
 
 Source = Literal["measured", "cached", "declared", "default"]
 
@@ -53,11 +54,7 @@ def read_layout(cache_dir: Path, digest: str, device: str) -> Layout | None:
 def write_layout(cache_dir: Path, digest: str, device: str, layout: Layout) -> None:
     """Remember a layout. A cache that cannot be written is no reason to fail a night."""
     with contextlib.suppress(OSError):
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=cache_dir, suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(layout), file)
-        os.replace(name, _path(cache_dir, digest, device))
+        write_atomic(_path(cache_dir, digest, device), json.dumps(asdict(layout)).encode())
 
 
 def _path(cache_dir: Path, digest: str, device: str) -> Path:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlinfer.files import write_atomic
 from sqlinfer.spec.function import PreparedFunction
 
 _VERSION = 2
@@ -116,10 +115,6 @@ def _write(cache_dir: Path | None, name: str, facts: dict[str, Any], graph: byte
     if cache_dir is None:
         return
     with contextlib.suppress(OSError):
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        contents = {".onnx": graph, ".json": json.dumps(facts).encode()}
-        for suffix, content in contents.items() if graph else [(".json", contents[".json"])]:
-            handle, temporary = tempfile.mkstemp(dir=cache_dir, suffix=".tmp")
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.replace(temporary, cache_dir / f"{name}{suffix}")
+        if graph:
+            write_atomic(cache_dir / f"{name}.onnx", graph)
+        write_atomic(cache_dir / f"{name}.json", json.dumps(facts).encode())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlinfer.errors import SqlinferError
+from sqlinfer.files import write_atomic
 from sqlinfer.scrub import scrub_values
 from sqlinfer.spec.plan import Counts
 
@@ -130,17 +129,7 @@ def iso(moment: datetime) -> str:
 
 def write_json(path: Path, content: object) -> None:
     """Replace a file as a whole: readers see the old text or the new one, also after a kill. Secrets are masked."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(scrub_values(content), file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_atomic(path, json.dumps(scrub_values(content), indent=2).encode())
 
 
 def write_results(path: Path, result: RunResult, version: str, now: datetime) -> None:

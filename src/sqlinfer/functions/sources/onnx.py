@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sqlinfer.errors import FunctionError
-from sqlinfer.functions.cache import dump, read_json, write_atomic
+from sqlinfer.files import write_atomic
+from sqlinfer.functions.cache import dump, read_json
 from sqlinfer.functions.containment import contained
 from sqlinfer.functions.sources.base import Artifact, Workspace
 from sqlinfer.project.values import FunctionConfig
