@@ -11,7 +11,9 @@ import pyarrow as pa
 import pytest
 from kit import KEY, Night, node, plan, prepared
 
+from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 from sqlinfer.errors import RunError
+from sqlinfer.jobs.tuning import parse_size
 from sqlinfer.runner import errorlog, held, keyed
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.lookup import LookUp, reconcile
@@ -212,3 +214,36 @@ def test_a_failure_among_new_results_is_told_from_a_missing_one(distinct: Night)
             reconcile(env, "scores", stage, found, 9, ("id",))
         work.execute(f"INSERT INTO {table.sql()} {rows} WHERE x = 5005")
         assert reconcile(env, "scores", stage, found, 9, ("id",)).errors == 1
+
+
+@pytest.mark.parametrize("items", ["id, unnest([x, y]) AS x", "id, x FROM (SELECT id, unnest([x, y]) AS x"])
+def test_rows_that_become_several_are_not_told_by_their_row_id(distinct: Night, items: str) -> None:
+    distinct.sql(
+        "create or replace table customers as select i as id, i::double as x, i + 0.5 as y from range(90) r(i)"
+    )
+    closed = ")" if "(SELECT" in items else ""
+    (stage,) = plan().stages
+    stage = replace(stage, sql=f"SELECT {items} FROM customers{closed}")
+    with distinct.environment() as env, env.workspace.warehouse():
+        assert keyed.by_row(env.workspace, stage, "duckdb", 1) is None
+        plain = replace(stage, sql=stage.sql.replace("unnest([x, y])", "x"))
+        assert keyed.by_row(env.workspace, plain, "duckdb", 1) is not None
+
+
+def test_passing_rows_have_room_for_a_block_of_each_column_and_thread(night: Night) -> None:
+    def limit(work: DuckDBWorkspace) -> float:
+        return parse_size(work.rows("SELECT current_setting('memory_limit')")[0][0].replace(" ", "")) / (1 << 20)
+
+    for settings, columns, expected in (
+        ({"threads": 2}, 20, 128 + 20),
+        ({"threads": 2}, 300, 128 + 300),
+        ({"threads": 2}, 600, 512),
+        ({"threads": 16}, 20, 128 + 160),
+        ({"threads": 16}, 600, 2048),
+        ({"Max_Memory": "300MiB"}, 20, 300),
+    ):
+        with night.adapter(settings=settings).workspace("run") as work:
+            before = limit(work)
+            with work.passing(columns):
+                assert limit(work) == pytest.approx(expected, abs=1)
+            assert limit(work) == before

@@ -129,8 +129,8 @@ class Workspace(Protocol):
     def has_row_ids(self, relation: Relation) -> bool:
         """Whether ``rowid`` tells the rows of this base table for as long as the warehouse stays attached."""
 
-    def passing(self, keep: int = 0) -> AbstractContextManager[None]:
-        """Rows are read once and handed on: little memory is kept for reading them again.
+    def passing(self, columns: int, keep: int = 0) -> AbstractContextManager[None]:
+        """Rows of so many columns are read once and handed on: little memory is kept for reading them again.
 
         ``keep``: bytes that what is made of them takes.
         """

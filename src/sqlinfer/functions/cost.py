@@ -23,7 +23,7 @@ scoring all at 11,000 operations a row; what the first night takes more is won b
 a 20-256-256-1 MLP (142,000) and 200 trees of depth 6 (480,000) are stored.
 """
 STORE_FROM_TEXT: Final = 150_000.0
-"""The same where an argument is of variable length, whose key is a digest of its content: four numbers and eight short
+"""The same where an argument (text, list, decimal) is keyed by a digest of its content: four numbers and eight short
 texts take as long both ways at 100,000."""
 _TREE_STEP: Final = 400.0
 """One visit of a tree node in operations: a cache miss and a branch. From W3 (0.25 M rows/s) against W2 (0.93)."""
@@ -53,7 +53,7 @@ def choose(
 
     Args:
         always_store: what makes the function expensive by nature.
-        fixed_width: no argument is of variable length.
+        fixed_width: no argument is keyed by its content.
     """
     if reuse == "true":
         return "store", "reuse: true"

@@ -18,6 +18,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from sqlinfer.adapters.base import SIDE, Workspace
+from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.runner import held
 from sqlinfer.runner.store import StoreTable, count, holds_twice
@@ -43,6 +44,8 @@ class ByRow:
     """The warehouse's estimate."""
     table_rows: int
     """Of the table that it reads: it has no more."""
+    columns: int | None
+    """How many are read, None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +93,21 @@ def by_row(work: Workspace, stage: Stage, dialect: str, least: int) -> ByRow | N
     found = _with_row_id(stage.sql, dialect)
     if found is None or not work.has_row_ids(found[1]):
         return None
-    return ByRow(found[0], rows, work.estimate(f"FROM {found[1].sql()}") or rows)
+    table_rows = work.estimate(f"FROM {found[1].sql()}") or rows
+    return ByRow(found[0], rows, table_rows, scanned_columns(stage.sql, dialect))
 
 
-def scans_one_table(sql: str, dialect: str) -> bool:
-    """Whether the SQL is a scan with filters and projections alone: it needs next to no memory."""
+def scanned_columns(sql: str, dialect: str) -> int | None:
+    """How many columns a scan with filters and projections alone reads, which needs next to no memory.
+
+    None for any other SQL.
+    """
     found = _base(sql, dialect)
-    if found is None or found[0].find(exp.Window, exp.AggFunc, exp.AnonymousAggFunc):
-        return False
-    return len(list(found[0].find_all(exp.Table))) == 1
+    if found is None or found[0].find(exp.Window, exp.AggFunc, exp.AnonymousAggFunc, exp.Star):
+        return None
+    if len(list(found[0].find_all(exp.Table))) != 1:
+        return None
+    return len({column.name for column in found[0].find_all(exp.Column)})
 
 
 def _with_row_id(sql: str, dialect: str) -> tuple[str, Relation] | None:
@@ -131,6 +140,8 @@ def _base(sql: str, dialect: str) -> tuple[exp.Expr, list[exp.Select], exp.Table
             node = node.this
     if not isinstance(node, exp.Table) or node.args.get("pivots") or node.args.get("sample"):
         return None
+    if tree.find(exp.UDTF, exp.Explode):
+        return None  # a row becomes several
     return tree, levels, node
 
 
@@ -204,7 +215,7 @@ def _stage(
     rows, sql = held.held(stage), f"SELECT {', '.join(items)} FROM {source}"
     joined = any(keyed.state for keyed in found)
     room = None if joined else _room(work, sql, by_row.table_rows)
-    with nullcontext() if room is None else work.passing(room):
+    with nullcontext() if room is None or by_row.columns is None else work.passing(by_row.columns, room):
         work.execute(f"CREATE OR REPLACE TABLE {rows.sql()} AS {sql}")
     work.execute(f"CREATE OR REPLACE VIEW {stage.relation.sql()} AS FROM {rows.sql()}")
     if joined:
@@ -216,7 +227,7 @@ def _stage(
 def _room(work: Workspace, sql: str, rows: int) -> int | None:
     """Bytes that the rows take at most in memory, None where their width is not known."""
     types = [column.data_type for column in work.describe(sql)]
-    fixed = all(is_fixed_width(one) or is_numeric(one) or one.startswith("TIMESTAMP") for one in types)
+    fixed = all(is_fixed_width(one) or (is_numeric(one) and not one.endswith("]")) for one in types)
     return rows * len(types) * _WIDEST if fixed else None
 
 
@@ -259,6 +270,11 @@ def _fetched_inputs(work: Workspace, stage: Stage, sql: str, position: int, keye
             source = f"({sql}) AS q WHERE q.{key} IS NOT NULL"
         arguments = ", ".join(f"q.{quote(name)}" for name in dict.fromkeys(keyed.call.arguments))
         work.execute(f"CREATE OR REPLACE TABLE {inputs.sql()} AS SELECT q.{key}, {arguments} FROM {source}")
+        fetched = count(work, inputs)
+        if fetched != wanted:
+            raise RunError(
+                f"{wanted} inputs of {keyed.call.sql} were to be fetched, {fetched} were; nothing was scored"
+            )
     work.execute(f"DROP TABLE {todo.sql()}")
     return replace(keyed, inputs=inputs if wanted else None, wanted=wanted)
 
@@ -272,11 +288,14 @@ def gather_fresh(
     if keyed.wanted * 4 > count(work, store.relation):
         return store.relation
     fresh, rows = held.held(stage, held.FRESH, position), store.relation.sql()
+    mine = f"FROM {rows} WHERE run_id = {literal(run_id)}"
     wanted = f"SEMI JOIN {keyed.inputs.sql()} AS n ON n.{quote(keyed.call.key or '')} = l.input_key"
-    work.execute(f"CREATE OR REPLACE TABLE {fresh.sql()} AS FROM {rows} WHERE run_id = {literal(run_id)}")
-    if int(work.rows(f"SELECT count(*) FROM {fresh.sql()} AS l {wanted}")[0][0]) != keyed.wanted:
-        # Some were scored by another run in the meantime.
-        work.execute(f"CREATE OR REPLACE TABLE {fresh.sql()} AS SELECT l.* FROM {rows} AS l {wanted}")
+    if int(work.rows(f"SELECT count(*) {mine}")[0][0]) <= keyed.wanted * 4:
+        work.execute(f"CREATE OR REPLACE TABLE {fresh.sql()} AS {mine}")
+        if int(work.rows(f"SELECT count(*) FROM {fresh.sql()} AS l {wanted}")[0][0]) == keyed.wanted:
+            return fresh
+    # Other nodes of this run have scored more, or another run some of these.
+    work.execute(f"CREATE OR REPLACE TABLE {fresh.sql()} AS SELECT l.* FROM {rows} AS l {wanted}")
     return fresh
 
 

@@ -198,10 +198,10 @@ def _publish(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progre
     began = perf_counter()
     # What a stream holds may be large, and only passes through again. Little memory would spill what a stage holds.
     streams = all(call.strategy == "stream" for call in plan.calls)
-    passes = not result.lasts and streams and keyed.scans_one_table(plan.result.sql, plan.dialect)
-    passes = passes and wanted.how.kind == "table"
+    passes = not result.lasts and streams and wanted.how.kind == "table"
+    scanned = keyed.scanned_columns(plan.result.sql, plan.dialect) if passes else None
     try:
-        with env.workspace.passing() if passes else nullcontext():
+        with nullcontext() if scanned is None else env.workspace.passing(scanned):
             progress.rows = publication.publish(env, wanted, _timeout(node, env))
     except PublicationError as error:
         progress.pending = error.message.startswith("scored, not published")

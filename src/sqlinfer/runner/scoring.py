@@ -10,7 +10,7 @@ from sqlinfer.relation import quote
 from sqlinfer.runner import errorlog, staging
 from sqlinfer.runner.environment import RATE_COUNTS_FROM, RunEnvironment
 from sqlinfer.runner.held import begin, held
-from sqlinfer.runner.keyed import KeyedCall, forget_inputs, gather_fresh, scans_one_table
+from sqlinfer.runner.keyed import KeyedCall, forget_inputs, gather_fresh, scanned_columns
 from sqlinfer.runner.lookup import LookUp, lookup_columns, reconcile
 from sqlinfer.runner.scoring_store import Seconds, score_into_store
 from sqlinfer.runner.scoring_stream import StreamPass, run_stream
@@ -119,8 +119,8 @@ def _stream(
     table = held(stage) if fused else stage.scored
     columns = (*stage.columns, *(one.call.output for one in stored))
     work = StreamPass(plan.node, stage, calls, source, table, columns, total, unique_key)
-    passes = fused and stage.reproducible and scans_one_table(stage.sql, plan.dialect)
-    with env.workspace.passing() if passes else nullcontext():
+    scanned = scanned_columns(stage.sql, plan.dialect) if fused and stage.reproducible else None
+    with nullcontext() if scanned is None else env.workspace.passing(scanned):
         counts = sum(run_stream(env, work, seconds), Counts())
     if fused:
         env.workspace.execute(f"CREATE OR REPLACE VIEW {stage.scored.sql()} AS FROM {table.sql()}")

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _KNOWN = ("type", "path", "schema", "database", "attach", "settings", "extensions", "threads", "memory_limit")
+_SYNONYMS = {"max_memory": "memory_limit", "worker_threads": "threads"}
+"""Settings that DuckDB knows by two names."""
 _DBT = (
     "config_options", "secrets", "plugins", "filesystems", "disable_transactions", "retries", "module_paths", "remote",
     "keep_open", "use_credential_provider", "custom_user_agent", "is_ducklake",
 )  # fmt: skip
 """Keys of dbt-duckdb that a shared profiles.yml may hold and that mean nothing here."""
-DEFAULT_MEMORY = 512 << 20
-"""Enough for the row groups in flight; joins and sorts above it spill. Raised with ``settings: {memory_limit: …}``."""
+LEAST_MEMORY, THREAD_MEMORY = 512 << 20, 128 << 20
+"""Enough for the row groups in flight, a block of each column for each thread; joins and sorts above it spill. Raised
+with ``settings: {memory_limit: …}``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,11 @@ class DuckDBSettings:
         return catalog_name(self.path)
 
     @property
+    def memory_limit(self) -> object | None:
+        """What the user has set; None: as much as ``default_memory`` says."""
+        return self.settings.get("memory_limit")
+
+    @property
     def side(self) -> Path:
         return self.path.with_suffix(".sqlinfer.duckdb")
 
@@ -79,7 +87,8 @@ class DuckDBSettings:
         path = raw.get("path")
         if not path or str(path) == ":memory:":
             raise ProfileError("a duckdb profile needs a path to a database file", hint="path: warehouse.duckdb")
-        settings: dict[str, object] = dict(_mapping(raw.get("settings")))
+        given = {str(name).casefold(): value for name, value in _mapping(raw.get("settings")).items()}
+        settings = {_SYNONYMS.get(name, name): value for name, value in given.items()}
         if raw.get("memory_limit") is not None:
             settings.setdefault("memory_limit", raw["memory_limit"])
         return cls(
@@ -122,7 +131,6 @@ def catalog_name(path: Path) -> str:
 def open_memory(settings: DuckDBSettings) -> DuckDBPyConnection:
     """A fresh in-memory DuckDB with the profile's settings and extensions."""
     config: dict[str, Any] = {
-        "memory_limit": f"{DEFAULT_MEMORY}B",
         "temp_directory": str(settings.path.with_suffix(".sqlinfer.tmp")),
         "arrow_lossless_conversion": "true",
     }
@@ -133,11 +141,23 @@ def open_memory(settings: DuckDBSettings) -> DuckDBPyConnection:
         with translated():
             for name in settings.extensions:
                 connection.execute(f"LOAD {quote(name)}")
+            if settings.memory_limit is None:
+                connection.execute(f"SET memory_limit = '{default_memory(connection)}B'")
             access.lock(connection, settings, config)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def default_memory(connection: DuckDBPyConnection) -> int:
+    """Bytes, by the threads that it reads with."""
+    return max(LEAST_MEMORY, thread_count(connection) * THREAD_MEMORY)
+
+
+def thread_count(connection: DuckDBPyConnection) -> int:
+    (threads,) = connection.execute("SELECT current_setting('threads')").fetchall()[0]
+    return int(threads)
 
 
 def _text(value: object) -> str:
