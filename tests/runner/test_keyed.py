@@ -119,18 +119,22 @@ def test_a_second_call_scores_what_the_first_one_has_not(night: Night, known: in
     ) == [(400, 400)]
 
 
+@contextmanager
+def ten_new(night: Night) -> Iterator[tuple[RunEnvironment, Stage, StoreTable, keyed.KeyedCall]]:
+    """An environment in which the stage is made, ten of its inputs are new, and nothing is scored yet."""
+    night.sql("update customers set raw = (5000 + id)::varchar where id < 10")
+    store = StoreTable(prepared().contract)
+    (stage,) = plan().stages
+    with night.environment() as env:
+        with env.workspace.warehouse():
+            one = _pinned(env, stage, store.contract)
+        yield env, stage, store, one
+
+
 def test_results_of_another_run_are_found(distinct: Night) -> None:
     """What was to be scored has been scored by another run in the meantime."""
-    distinct.sql("update customers set raw = (5000 + id)::varchar where id < 10")
-    the_plan, function = plan(), prepared()
-    store = StoreTable(function.contract)
-    (stage,) = the_plan.stages
-    with distinct.environment() as env:
+    with ten_new(distinct) as (env, stage, store, one):
         work = env.workspace
-        with work.warehouse():
-            source = keyed.by_row(work, stage, "duckdb", 1)
-            assert source is not None
-            (one,) = keyed.pin_by_key(work, stage, source, [function.contract], keep_results=True)
         assert (one.wanted, bool(one.carried)) == (10, True)
         assert one.inputs is not None
         work.execute(f"INSERT INTO {store.relation.sql()} SELECT k, x, NULL, now(), 'another' FROM {one.inputs.sql()}")
@@ -195,14 +199,8 @@ def test_a_chunk_that_takes_no_time_may_be_larger(night: Night, pause: float, si
 
 def test_a_failure_among_new_results_is_told_from_a_missing_one(distinct: Night) -> None:
     """Digests of keys stand for a join only where both sides have the same."""
-    distinct.sql("update customers set raw = (5000 + id)::varchar where id < 10")
-    the_plan, function = plan(), prepared()
-    store = StoreTable(function.contract)
-    (stage,) = the_plan.stages
-    with distinct.environment() as env:
+    with ten_new(distinct) as (env, stage, store, one):
         work = env.workspace
-        with work.warehouse():
-            one = _pinned(env, stage, function.contract)
         assert one.inputs is not None
         rows = f"SELECT k, x, CASE WHEN x = 5003 THEN 'bad' END, now(), 'run' FROM {one.inputs.sql()}"
         table = replace(store.relation, name=f"{store.name}_new")

@@ -90,11 +90,14 @@ def by_row(work: Workspace, stage: Stage, dialect: str, least: int) -> ByRow | N
     rows = work.estimate(stage.sql)
     if rows is None or rows < least:
         return None
-    found = _with_row_id(stage.sql, dialect)
-    if found is None or not work.has_row_ids(found[1]):
+    found = _base(stage.sql, dialect)
+    if found is None or not isinstance(found[2].this, exp.Identifier) or found[2].catalog == SIDE:
         return None
-    table_rows = work.estimate(f"FROM {found[1].sql()}") or rows
-    return ByRow(found[0], rows, table_rows, scanned_columns(stage.sql, dialect))
+    table = Relation(found[2].name, found[2].db or None, found[2].catalog or None)
+    if not work.has_row_ids(table):
+        return None
+    columns = _scanned(found[0])
+    return ByRow(_with_row_id(*found).sql(dialect=dialect), rows, work.estimate(f"FROM {table.sql()}") or rows, columns)
 
 
 def scanned_columns(sql: str, dialect: str) -> int | None:
@@ -103,25 +106,22 @@ def scanned_columns(sql: str, dialect: str) -> int | None:
     None for any other SQL.
     """
     found = _base(sql, dialect)
-    if found is None or found[0].find(exp.Window, exp.AggFunc, exp.AnonymousAggFunc, exp.Star):
-        return None
-    if len(list(found[0].find_all(exp.Table))) != 1:
-        return None
-    return len({column.name for column in found[0].find_all(exp.Column)})
+    return _scanned(found[0]) if found is not None else None
 
 
-def _with_row_id(sql: str, dialect: str) -> tuple[str, Relation] | None:
-    found = _base(sql, dialect)
-    if found is None:
+def _scanned(tree: exp.Expr) -> int | None:
+    if tree.find(exp.Window, exp.AggFunc, exp.AnonymousAggFunc, exp.Star) or len(list(tree.find_all(exp.Table))) != 1:
         return None
-    tree, levels, table = found
-    if not isinstance(table.this, exp.Identifier) or table.catalog == SIDE:
-        return None
+    return len({column.name for column in tree.find_all(exp.Column)})
+
+
+def _with_row_id(tree: exp.Expr, levels: list[exp.Select], table: exp.Table) -> exp.Expr:
+    """The tree with column ROW, changed in place."""
     row_id = exp.column("rowid", table=table.alias_or_name, quoted=True)
     levels.pop().select(exp.alias_(row_id, ROW, quoted=True), copy=False)
     for level in levels:
         level.select(exp.column(ROW, quoted=True), copy=False)
-    return tree.sql(dialect=dialect), Relation(table.name, table.db or None, table.catalog or None)
+    return tree
 
 
 def _base(sql: str, dialect: str) -> tuple[exp.Expr, list[exp.Select], exp.Table] | None:
@@ -162,7 +162,9 @@ def pin_by_key(
     found = [_call(work, stage, position, source, one, keep_results) for position, one in enumerate(contracts)]
     _stage(work, stage, source, contracts, found)
     return tuple(
-        (_carried_inputs if keyed.carried else _fetched_inputs)(work, stage, source.sql, position, keyed)
+        _carried_inputs(work, stage, position, keyed)
+        if keyed.carried
+        else _fetched_inputs(work, stage, source.sql, position, keyed)
         for position, keyed in enumerate(found)
     )
 
@@ -238,7 +240,7 @@ def _remembered(store: StoreTable, keyed: KeyedCall) -> str:
     return f"SELECT l.input_key, {state} AS state{result} FROM {store.relation.sql()} AS l"
 
 
-def _carried_inputs(work: Workspace, stage: Stage, _sql: str, position: int, keyed: KeyedCall) -> KeyedCall:
+def _carried_inputs(work: Workspace, stage: Stage, position: int, keyed: KeyedCall) -> KeyedCall:
     key, rows = quote(keyed.call.key or ""), held.held(stage).sql()
     new, once = f"FROM {rows} AS r WHERE {keyed.is_new('r')}", ""
     found, wanted = work.rows(f"SELECT count(*), count(DISTINCT r.{key}) {new}")[0]

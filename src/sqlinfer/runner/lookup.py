@@ -109,15 +109,15 @@ def reconcile(env: RunEnvironment, node: str, stage: Stage, one: LookUp, scored:
 
 def _looked_up(env: RunEnvironment, stage: Stage, one: LookUp, rows: int) -> int:
     """How many of the ``rows`` whose result is in the joined table failed; each of their keys must be there once."""
-    opened = f"SELECT {one.key} AS k FROM {stage.relation.sql()} AS s WHERE {one.is_open}"
+    opened = f"SELECT {one.key} FROM {stage.relation.sql()} AS s WHERE {one.is_open}"
     if one.keyed is None or one.keyed.inputs is None or not (one.is_held or one.keyed.store_rows == 0):
         return _failed(env, one, opened, rows)
-    inputs = f"SELECT {one.key} AS k FROM {one.keyed.inputs.sql()} AS s"
+    inputs = f"SELECT {one.key} FROM {one.keyed.inputs.sql()} AS s"
     failed = _failed_of_same(env, one, inputs)
     if failed is None:
         failed = _failed(env, one, inputs, one.keyed.wanted)
     if failed:
-        bad = f"SELECT count(*) FROM ({opened}) AS s{_joined(one)} WHERE l.error IS NOT NULL"
+        bad = f"SELECT count(*) FROM ({opened}) AS s{one.join('l')} WHERE l.error IS NOT NULL"
         failed = int(env.workspace.rows(bad)[0][0])
     return failed
 
@@ -126,9 +126,9 @@ def _failed_of_same(env: RunEnvironment, one: LookUp, keys: str) -> int | None:
     """How many failed, where the joined table has these keys, each once, and no others: digests tell without a join."""
     if one.table is None:
         return None
-    same, theirs = "count(*), bit_xor(k), sum(hash(k))", f"SELECT input_key AS k, error FROM {one.table.sql()}"
-    mine = env.workspace.rows(f"SELECT {same} FROM ({keys})")[0]
-    *found, failed = env.workspace.rows(f"SELECT {same}, count(error) FROM ({theirs})")[0]
+    same = "count(*), bit_xor({0}), sum(hash({0}))"
+    mine = env.workspace.rows(f"SELECT {same.format(one.key)} FROM ({keys}) AS s")[0]
+    *found, failed = env.workspace.rows(f"SELECT {same.format('input_key')}, count(error) FROM {one.table.sql()}")[0]
     return int(failed) if tuple(found) == mine else None
 
 
@@ -137,17 +137,13 @@ def _failed(env: RunEnvironment, one: LookUp, keys: str, wanted: int) -> int:
     if one.table is not None:
         found, failed, misses = env.workspace.rows(
             "SELECT count(*), count(*) FILTER (l.error IS NOT NULL), count(*) FILTER (l.input_key IS NULL) "
-            f"FROM ({keys}) AS s{_joined(one)}"
+            f"FROM ({keys}) AS s{one.join('l')}"
         )[0]
     if found != wanted:
         raise holds_twice(one.call.function, wanted, found)
     if misses:
         raise RunError(f"{misses} inputs of {one.call.sql} have no result in the store; nothing was published")
     return int(failed)
-
-
-def _joined(one: LookUp) -> str:
-    return f" LEFT JOIN {one.table.sql()} AS l ON l.input_key = s.k" if one.table else ""
 
 
 def _record_early(env: RunEnvironment, node: str, stage: Stage, call: Call, keys: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING
 
-from sqlinfer.adapters.base import SIDE, STAGE
+from sqlinfer.adapters.base import SIDE, STAGE, Workspace
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import deaths
@@ -103,22 +103,31 @@ def score_into_store(
         return 0
     began = perf_counter()
     todo = Relation(f"{node}__todo", STAGE, SIDE)
-    if keyed is not None and keyed.inputs is not None:
-        source, wanted = keyed.inputs.sql(), keyed.wanted
-        if count(work, store.relation) != keyed.store_rows:
-            # Another call of this function has scored since the look-up.
-            source = f"{source} AS q ANTI JOIN {store.relation.sql()} AS s ON s.input_key = q.{quote(call.key or '')}"
-            wanted = int(work.rows(f"SELECT count(*) FROM {source}")[0][0])
-    else:
-        source = stage.relation.sql()
-        work.execute(f"CREATE OR REPLACE TABLE {todo.sql()} AS {todo_sql(store, stage.relation, call)}")
-        wanted = count(work, todo)
-        if wanted != count(work, stage.relation):
-            source = f"{source} WHERE rowid IN (SELECT row_id FROM {todo.sql()})"
+    found = _staged_todo(work, stage, call, store, todo) if keyed is None else _keyed_todo(work, keyed, store)
     seconds.add("find", perf_counter() - began)
-    scored = _score_rows(env, (node, stage, call), prepared, (source, wanted), seconds) if wanted else 0
+    scored = _score_rows(env, (node, stage, call), prepared, found, seconds) if found[1] else 0
     work.execute(f"DROP TABLE IF EXISTS {todo.sql()}")
     return scored
+
+
+def _staged_todo(work: Workspace, stage: Stage, call: Call, store: StoreTable, todo: Relation) -> tuple[str, int]:
+    """FROM clause of the rows to score, and their number. ``todo`` holds the ids of rows where not all are."""
+    work.execute(f"CREATE OR REPLACE TABLE {todo.sql()} AS {todo_sql(store, stage.relation, call)}")
+    wanted, source = count(work, todo), stage.relation.sql()
+    if wanted != count(work, stage.relation):
+        source = f"{source} WHERE rowid IN (SELECT row_id FROM {todo.sql()})"
+    return source, wanted
+
+
+def _keyed_todo(work: Workspace, keyed: KeyedCall, store: StoreTable) -> tuple[str, int]:
+    assert keyed.inputs is not None
+    source, wanted = keyed.inputs.sql(), keyed.wanted
+    if count(work, store.relation) != keyed.store_rows:
+        # Another call of this function has scored since the look-up.
+        key = quote(keyed.call.key or "")
+        source = f"{source} AS q ANTI JOIN {store.relation.sql()} AS s ON s.input_key = q.{key}"
+        wanted = int(work.rows(f"SELECT count(*) FROM {source}")[0][0])
+    return source, wanted
 
 
 def _score_rows(

@@ -142,7 +142,7 @@ def open_memory(settings: DuckDBSettings) -> DuckDBPyConnection:
             for name in settings.extensions:
                 connection.execute(f"LOAD {quote(name)}")
             if settings.memory_limit is None:
-                connection.execute(f"SET memory_limit = '{default_memory(connection)}B'")
+                connection.execute(f"SET memory_limit = '{default_memory(thread_count(connection))}B'")
             access.lock(connection, settings, config)
     except BaseException:
         connection.close()
@@ -150,9 +150,9 @@ def open_memory(settings: DuckDBSettings) -> DuckDBPyConnection:
     return connection
 
 
-def default_memory(connection: DuckDBPyConnection) -> int:
-    """Bytes, by the threads that it reads with."""
-    return max(LEAST_MEMORY, thread_count(connection) * THREAD_MEMORY)
+def default_memory(threads: int) -> int:
+    """Bytes, by the threads that read."""
+    return max(LEAST_MEMORY, threads * THREAD_MEMORY)
 
 
 def thread_count(connection: DuckDBPyConnection) -> int:

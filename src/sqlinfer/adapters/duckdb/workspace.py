@@ -171,8 +171,9 @@ class DuckDBWorkspace:
     @contextmanager
     def passing(self, columns: int, keep: int = 0) -> Iterator[None]:
         """Read blocks take the memory of those that were read before, instead of fresh memory from the system."""
-        room = PASSING_MEMORY + keep + columns * thread_count(self._writer) * COLUMN_MEMORY
-        if self._settings.memory_limit is not None or room >= default_memory(self._writer):
+        threads = thread_count(self._writer)
+        usual, room = default_memory(threads), PASSING_MEMORY + keep + columns * threads * COLUMN_MEMORY
+        if self._settings.memory_limit is not None or room >= usual:
             yield
             return
         with suppress(AdapterError):
@@ -181,7 +182,7 @@ class DuckDBWorkspace:
             yield
         finally:
             with suppress(AdapterError):
-                self.execute(f"SET memory_limit = '{default_memory(self._writer)}B'")
+                self.execute(f"SET memory_limit = '{usual}B'")
 
     def describe(self, sql: str) -> tuple[Column, ...]:
         return tuple(Column(row[0], row[1]) for row in self.rows(f"DESCRIBE {sql}"))
