@@ -80,7 +80,8 @@ class ProjectCompiler:
         return not refresh and found is not None and found.kind == "table"
 
     def _planned(self, rendered: RenderedNode, name: str, limit: int | None) -> CompiledNode:
-        source = Source(rendered.sql, rendered.path, rendered.locate)
+        names = self.shadow.result_names(rendered.sql) if may_call(rendered.sql, self.contracts) else {}
+        source = Source(rendered.sql, rendered.path, rendered.locate, names)
         self._look_up(source, rendered)
         catalog = self.catalog()
         bare = self._without_files(without_predictions(source, catalog))
@@ -89,7 +90,12 @@ class ProjectCompiler:
         except AdapterError as error:
             raise self._explained(error, source, catalog, name, bare) from error
         plan = compile_query(source, catalog, node=name, output=columns, limit=limit)
-        return CompiledNode(plan, rendered, columns)
+        return CompiledNode(plan, rendered, self._published(bare, columns))
+
+    def _published(self, bare: str, columns: tuple[Column, ...]) -> tuple[Column, ...]:
+        """The columns as a table has them: a result may repeat a name, a table numbers the second one."""
+        names = {column.name.casefold() for column in columns}
+        return columns if len(names) == len(columns) else self.shadow.describe(f"select * from (\n{bare}\n) as _named")
 
     def _without_files(self, sql: str) -> str:
         """External nodes of this project by their shadow tables: their files may not be written yet."""

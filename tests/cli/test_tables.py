@@ -59,3 +59,11 @@ def test_parquet_round_trips() -> None:
 def test_a_long_or_broken_cell_stays_on_one_short_line() -> None:
     assert len(tables.show("x" * 500)) == tables.WIDEST
     assert tables.show("a\nb") == "a\\nb"
+
+
+def test_a_name_that_is_there_twice_loses_no_column(capsys: pytest.CaptureFixture[str]) -> None:
+    twice = pa.table([[1], [2]], names=["id", "id"])
+    tables.write_table(twice, "table")
+    assert capsys.readouterr().out.splitlines()[0] == "| id | id |"
+    tables.write_table(twice, "json")
+    assert json.loads(capsys.readouterr().out) == [{"id": 1, "id_1": 2}]

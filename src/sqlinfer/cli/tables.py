@@ -23,12 +23,34 @@ WIDEST = 60
 def write_table(table: pa.Table, form: str) -> None:
     """Write a result to stdout in one of ``FORMATS``."""
     if form == "table":
-        sys.stdout.write(render(table.column_names, (row.values() for row in table.to_pylist())) + "\n")
+        sys.stdout.write(render(table.column_names, (row.values() for row in _rows(table))) + "\n")
     elif form == "json":
-        sys.stdout.write(json.dumps([plain(row) for row in table.to_pylist()], indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps([plain(row) for row in _rows(table)], indent=2, ensure_ascii=False) + "\n")
     else:
         sys.stdout.flush()
         write_binary(table, form, sys.stdout.buffer)
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    return table.rename_columns(numbered(table.column_names)).to_pylist()  # type: ignore[no-any-return]
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """Names as a table would have them where a result repeats one.
+
+    >>> numbered(["id", "p", "ID", "id_1"])
+    ['id', 'p', 'ID_1', 'id_1_1']
+    """
+    found: list[str] = []
+    taken: set[str] = set()
+    for name in names:
+        number, free = 0, name
+        while free.casefold() in taken:
+            number += 1
+            free = f"{name}_{number}"
+        taken.add(free.casefold())
+        found.append(free)
+    return found
 
 
 def write_binary(table: pa.Table, form: str, sink: BinaryIO) -> None:
@@ -44,7 +66,7 @@ def write_binary(table: pa.Table, form: str, sink: BinaryIO) -> None:
         if sink.isatty():
             raise UsageError("Parquet is binary and stdout is a terminal", hint="add > rows.parquet")
         buffer = pa.BufferOutputStream()
-        parquet.write_table(table, buffer)
+        parquet.write_table(table.rename_columns(numbered(table.column_names)), buffer)
         sink.write(buffer.getvalue())
     sink.flush()
 
@@ -55,7 +77,7 @@ def flatten(table: pa.Table) -> pa.Table:
 
     for position, column in enumerate(table.schema):
         if pa.types.is_nested(column.type):
-            text = [None if v is None else json.dumps(plain(v)) for v in table[column.name].to_pylist()]
+            text = [None if v is None else json.dumps(plain(v)) for v in table.column(position).to_pylist()]
             table = table.set_column(position, column.name, pa.array(text, pa.string()))
     return table
 

@@ -7,7 +7,7 @@ from predict('f', (select …)) · from predict('f', t) · ML.PREDICT(MODEL f, �
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlglot import exp
@@ -38,6 +38,9 @@ class Source:
     path: Path | None = None
     locator: Callable[[int, int], Location] | None = None
     """Offsets in ``sql`` → the place in the file it was rendered from."""
+    names: Mapping[int, tuple[str | None, ...]] = field(default_factory=dict)
+    """Offset of a column or function → what the warehouse would call the result columns around it that have no alias,
+    innermost SELECT first (None: it has a name)."""
 
     def place(self, start: int, end: int) -> Location:
         """Where ``sql[start:end]`` stands in the user's file."""

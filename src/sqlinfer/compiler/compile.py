@@ -16,6 +16,7 @@ from sqlinfer.compiler.calls import PredictCall, Source, calls_in, canonicalise,
 from sqlinfer.compiler.names import qualified, table_functions
 from sqlinfer.compiler.parse import parse
 from sqlinfer.compiler.planner import Planner
+from sqlinfer.compiler.result_names import name_results
 from sqlinfer.compiler.rules import RULES
 from sqlinfer.compiler.stages import NAMESPACE, Builder
 from sqlinfer.errors import ColumnError, CompileError, Location, UnsupportedQuery, did_you_mean
@@ -115,7 +116,8 @@ def _names(query: exp.Expr) -> tuple[str, ...]:
 
 
 def _parsed(catalog: Catalog, source: Source) -> exp.Query:
-    return canonicalise(parse(source, catalog.dialect), catalog.functions, source)
+    query = name_results(parse(source, catalog.dialect), source, catalog.dialect, catalog.functions)
+    return canonicalise(query, catalog.functions, source)
 
 
 def _check_relations(query: exp.Query, catalog: Catalog, source: Source) -> None:

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from sqlinfer import types
+from sqlinfer.adapters.duckdb.result_names import result_names
 from sqlinfer.compiler.calls import Source
 from sqlinfer.compiler.compile import compile_query, reads, without_predictions
 from sqlinfer.relation import Relation
@@ -113,8 +114,9 @@ class World:
 
     def compile(self, sql: str, strategy: Strategy = "store") -> Plan:
         catalog = self.catalog(strategy, sql)
-        output = self._columns(without_predictions(Source(sql), catalog))
-        return compile_query(Source(sql), catalog, node="n", output=output)
+        source = Source(sql, names=result_names(self.planned, sql))
+        output = self._columns(without_predictions(source, catalog))
+        return compile_query(source, catalog, node="n", output=output)
 
     def run(self, sql: str, strategy: Strategy = "store") -> Outcome:
         """Through the compiler."""

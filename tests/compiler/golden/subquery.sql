@@ -48,7 +48,7 @@ FROM "sqlinfer_side"."stage"."subquery__s2_scored" AS "_s2"
 WHERE
   "_s2"."_p2" > (
     SELECT
-      AVG("_s1"."_p1") AS "_col_0"
+      AVG("_s1"."_p1") AS "avg(predict('spend', amount))"
     FROM "sqlinfer_side"."stage"."subquery__s1_scored" AS "_s1"
   );
 
@@ -99,7 +99,7 @@ FROM "sqlinfer_side"."stage"."subquery__s2_scored" AS "_s2"
 WHERE
   "_s2"."_p2" > (
     SELECT
-      AVG("_s1"."_p1") AS "_col_0"
+      AVG("_s1"."_p1") AS "avg(predict('spend', amount))"
     FROM "sqlinfer_side"."stage"."subquery__s1_scored" AS "_s1"
   );
 
@@ -150,7 +150,7 @@ FROM `sqlinfer_side`.`stage`.`subquery__s2_scored` AS `_s2`
 WHERE
   `_s2`.`_p2` > (
     SELECT
-      AVG(`_s1`.`_p1`) AS `_col_0`
+      AVG(`_s1`.`_p1`) AS `avg(predict('spend', amount))`
     FROM `sqlinfer_side`.`stage`.`subquery__s1_scored` AS `_s1`
   );
 
@@ -201,7 +201,7 @@ FROM `sqlinfer_side`.`stage`.`subquery__s2_scored` AS `_s2`
 WHERE
   `_s2`.`_p2` > (
     SELECT
-      AVG(`_s1`.`_p1`) AS `_col_0`
+      AVG(`_s1`.`_p1`) AS `avg(predict('spend', amount))`
     FROM `sqlinfer_side`.`stage`.`subquery__s1_scored` AS `_s1`
   );
 
@@ -252,7 +252,7 @@ FROM "sqlinfer_side"."stage"."subquery__s2_scored" AS "_s2"
 WHERE
   "_s2"."_p2" > (
     SELECT
-      AVG("_s1"."_p1") AS "_COL_0"
+      AVG("_s1"."_p1") AS "avg(predict('spend', amount))"
     FROM "sqlinfer_side"."stage"."subquery__s1_scored" AS "_s1"
   );
 
@@ -319,7 +319,7 @@ FROM `sqlinfer_side`.`stage`.`subquery__s2_scored` AS `_s2`
 WHERE
   `_s2`.`_p2` > (
     SELECT
-      avg(`_s1`.`_p1`) AS `_col_0`
+      avg(`_s1`.`_p1`) AS `avg(predict('spend', amount))`
     FROM `sqlinfer_side`.`stage`.`subquery__s1_scored` AS `_s1`
   );
 
@@ -370,6 +370,6 @@ FROM "sqlinfer_side"."stage"."subquery__s2_scored" AS "_s2"
 WHERE
   "_s2"."_p2" > (
     SELECT
-      AVG("_s1"."_p1") AS "_col_0"
+      AVG("_s1"."_p1") AS "avg(predict('spend', amount))"
     FROM "sqlinfer_side"."stage"."subquery__s1_scored" AS "_s1"
   );

@@ -50,7 +50,7 @@ FROM "sqlinfer_side"."stage"."union__s1_scored" AS "_s1"
 UNION ALL
 SELECT
   "_s2"."order_id" AS "order_id",
-  "_s2"."_p2" AS "_col_1"
+  "_s2"."_p2" AS "predict('spend', amount)"
 FROM "sqlinfer_side"."stage"."union__s2_scored" AS "_s2";
 
 -- postgres: s1
@@ -102,7 +102,7 @@ FROM "sqlinfer_side"."stage"."union__s1_scored" AS "_s1"
 UNION ALL
 SELECT
   "_s2"."order_id" AS "order_id",
-  "_s2"."_p2" AS "_col_1"
+  "_s2"."_p2" AS "predict('spend', amount)"
 FROM "sqlinfer_side"."stage"."union__s2_scored" AS "_s2";
 
 -- spark: s1
@@ -154,7 +154,7 @@ FROM `sqlinfer_side`.`stage`.`union__s1_scored` AS `_s1`
 UNION ALL
 SELECT
   `_s2`.`order_id` AS `order_id`,
-  `_s2`.`_p2` AS `_col_1`
+  `_s2`.`_p2` AS `predict('spend', amount)`
 FROM `sqlinfer_side`.`stage`.`union__s2_scored` AS `_s2`;
 
 -- databricks: s1
@@ -206,7 +206,7 @@ FROM `sqlinfer_side`.`stage`.`union__s1_scored` AS `_s1`
 UNION ALL
 SELECT
   `_s2`.`order_id` AS `order_id`,
-  `_s2`.`_p2` AS `_col_1`
+  `_s2`.`_p2` AS `predict('spend', amount)`
 FROM `sqlinfer_side`.`stage`.`union__s2_scored` AS `_s2`;
 
 -- snowflake: s1
@@ -258,7 +258,7 @@ FROM "sqlinfer_side"."stage"."union__s1_scored" AS "_s1"
 UNION ALL
 SELECT
   "_s2"."ORDER_ID" AS "ORDER_ID",
-  "_s2"."_p2" AS "_COL_1"
+  "_s2"."_p2" AS "predict('spend', amount)"
 FROM "sqlinfer_side"."stage"."union__s2_scored" AS "_s2";
 
 -- bigquery: s1
@@ -326,7 +326,7 @@ FROM `sqlinfer_side`.`stage`.`union__s1_scored` AS `_s1`
 UNION ALL
 SELECT
   `_s2`.`order_id` AS `order_id`,
-  `_s2`.`_p2` AS `_col_1`
+  `_s2`.`_p2` AS `predict('spend', amount)`
 FROM `sqlinfer_side`.`stage`.`union__s2_scored` AS `_s2`;
 
 -- redshift: s1
@@ -378,5 +378,5 @@ FROM "sqlinfer_side"."stage"."union__s1_scored" AS "_s1"
 UNION ALL
 SELECT
   "_s2"."order_id" AS "order_id",
-  "_s2"."_p2" AS "_col_1"
+  "_s2"."_p2" AS "predict('spend', amount)"
 FROM "sqlinfer_side"."stage"."union__s2_scored" AS "_s2";

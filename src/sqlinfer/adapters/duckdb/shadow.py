@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.duckdb.catalog import spelled
 from sqlinfer.adapters.duckdb.errors import translated
+from sqlinfer.adapters.duckdb.result_names import result_names
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation, literal, quote
@@ -75,6 +76,9 @@ class DuckDBShadow:
         with translated(f"{_DESCRIBE}{sql}", lead=_DESCRIBE):
             rows = self._connection.execute(f"{_DESCRIBE}{sql}").fetchall()
         return tuple(Column(row[0], spelled(row[1])) for row in rows)
+
+    def result_names(self, sql: str) -> Mapping[int, tuple[str | None, ...]]:
+        return result_names(self._connection, sql)
 
     def _refuse_statements(self, sql: str) -> None:
         """One query, nothing else: DuckDB would run the statements before the last while describing it."""
