@@ -192,7 +192,7 @@ def describe_function(options: RunOptions, name: str) -> dict[str, Any]:
     if name not in available:
         raise UnknownFunction.for_call(name, available)
     plan = batch_plan(cache_dir(available.project), available[name].contract)
-    return asdict(describe(available[name])) | {"batch_size": plan}
+    return asdict(describe(available[name], available.configs[name].returns)) | {"batch_size": plan}
 
 
 def debug(options: RunOptions) -> Iterator[Check]:

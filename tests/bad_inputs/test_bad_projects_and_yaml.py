@@ -147,7 +147,6 @@ DECLARATIONS = [
     Wrong("a name with a quote", FUNCTIONS, declared("name: score\n", "name: \"s'; drop table x; --\"\n"), "not allowed", 2),
     Wrong("a name with a homoglyph", FUNCTIONS, declared("name: score\n", "name: sc\u043ere\n"), "not allowed", 2),
     Wrong("no model", FUNCTIONS, declared("    model: {path: score.onnx}\n", ""), "'model' is missing", 2),
-    Wrong("no returns", FUNCTIONS, declared("    returns: {data_type: double}\n", ""), "'returns' is missing", 2),
     Wrong("no path", FUNCTIONS, declared("{path: score.onnx}", "{}"), "path", 3),
     Wrong("model is text", FUNCTIONS, declared("{path: score.onnx}", "score.onnx"), "model", 3),
     Wrong("path is a list", FUNCTIONS, declared("path: score.onnx", "path: [a]"), "path", 3),

@@ -10,6 +10,7 @@ import random
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -223,3 +224,82 @@ def test_a_link_put_in_place_later_is_found_on_a_warm_cache(shop: Workshop) -> N
     shop.make(external("f.data"), FOUR)
     os.link(shop.folder / "f.data", shop.folder / "g.data")
     assert "hard link" in artifact_error(shop, external("f.data")).message
+
+
+def _local(name: str, nodes: list[onnx.NodeProto], opset: int = 17) -> onnx.FunctionProto:
+    imports = [helper.make_opsetid("", opset), helper.make_opsetid("own", 1)]
+    return helper.make_function("own", name, ["a"], ["b"], nodes, imports)
+
+
+def _calls(functions: list[onnx.FunctionProto], opset: int = 17) -> bytes:
+    """x [N,1] → y [N,1], through the local function ``first``."""
+    ports = [ob.value(name, "float", ["N", 1]) for name in "xy"]
+    call = helper.make_node("first", ["x"], ["y"], domain="own")
+    graph = helper.make_graph([call], "g", ports[:1], ports[1:])
+    imports = [helper.make_opsetid("", opset), helper.make_opsetid("own", 1)]
+    return helper.make_model(graph, functions=functions, ir_version=8, opset_imports=imports).SerializeToString()
+
+
+def _call(name: str, a: str = "a", b: str = "b") -> onnx.NodeProto:
+    return helper.make_node(name, [a], [b], domain="own")
+
+
+def test_local_functions_are_taken_into_the_graph(shop: Workshop) -> None:
+    twice = [_call("inner", "a", "t"), helper.make_node("Add", ["a", "t"], ["b"])]
+    functions = [_local("first", twice), _local("inner", [helper.make_node("Mul", ["a", "a"], ["b"])])]
+    prepared = shop.make(_calls(functions), [("x", "REAL")], "REAL")
+    assert score(prepared, {"x": np.float32([[1], [3]])})["value"].tolist() == [2, 12]
+
+
+def test_a_local_function_of_another_opset_is_converted(shop: Workshop) -> None:
+    function = _local("first", [helper.make_node("Add", ["a", "a"], ["b"])], opset=17)
+    prepared = shop.make(_calls([function], opset=21), [("x", "REAL")], "REAL")
+    assert score(prepared, {"x": np.float32([[1], [3]])})["value"].tolist() == [2, 6]
+
+
+def test_local_functions_without_end_are_refused(shop: Workshop) -> None:
+    assert "calls itself" in shop.refused(_calls([_local("first", [_call("first")])])).message
+    chain = [_call("next", "a" if i == 0 else f"t{i}", "b" if i == 9 else f"t{i + 1}") for i in range(10)]
+    names = ["first", *(f"f{i}" for i in range(8))]
+    functions = []
+    for name, below in zip(names, [*names[1:], None], strict=True):
+        nodes = [helper.make_node("Identity", ["a"], ["b"])]
+        if below is not None:
+            nodes = [_call(below, node.input[0], node.output[0]) for node in chain]
+        functions.append(_local(name, nodes))
+    assert "more than 1,000,000 nodes" in shop.refused(_calls(functions)).message
+
+
+def test_a_local_function_that_is_not_there_is_a_custom_operator(shop: Workshop) -> None:
+    error = shop.refused(_calls([_local("first", [_call("missing")])]))
+    assert "needs custom operators of domain 'own' (missing)" in error.message
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_ports_need_no_shape(shop: Workshop, typed: bool) -> None:
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, None) if typed else onnx.ValueInfoProto(name="y")
+    data = ob.build([helper.make_node("Add", ["x", "x"], ["y"])], [ob.value("x", "float", None)], [output])
+    prepared = shop.make(data, [("x", "REAL")], "REAL")
+    assert score(prepared, {"x": np.float32([1, 2])})["value"].tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("arguments", [1, 3])
+def test_an_input_without_shape_gets_the_columns_that_its_operator_needs(shop: Workshop, arguments: int) -> None:
+    weights = ob.constant("w", np.arange(1.0, arguments + 1).reshape(arguments, 1).tolist())
+    node = helper.make_node("MatMul", ["features", "w"], ["y"])
+    data = ob.build([node], [ob.value("features", "float", None)], [ob.value("y", "float", None)], [weights])
+    prepared = shop.make(data, [(f"a{i}", "REAL") for i in range(arguments)], "REAL")
+    assert prepared.inputs[0].width == arguments
+    got = score(prepared, {"features": np.ones((2, arguments), np.float32)})["value"]
+    assert got.tolist() == [arguments * (arguments + 1) / 2] * 2
+
+
+def test_an_attribute_without_its_type_is_read_by_the_value_that_it_holds(shop: Workshop) -> None:
+    node = helper.make_node("ReduceSum", ["features"], ["y"], axes=[1], keepdims=0)
+    for item in node.attribute:
+        item.ClearField("type")
+    inputs, outputs = [ob.value("features", "float", ["N", 2])], [ob.value("y", "float", ["N"])]
+    graph = helper.make_graph([node], "g", inputs, outputs)
+    data = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 11)]).SerializeToString()
+    prepared = shop.make(data, [("a", "REAL"), ("b", "REAL")], "REAL")
+    assert score(prepared, {"features": np.float32([[1, 2], [3, 4]])})["value"].tolist() == [3, 7]

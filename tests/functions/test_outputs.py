@@ -239,3 +239,61 @@ def tokenizer(shop: Workshop) -> TokenizerConfig:
     path = shop.folder / "tokenizer.json"
     path.write_text("{}")
     return TokenizerConfig(path)
+
+
+def reshaped(*shape: int | str, element: str = "float") -> bytes:
+    """features [N,K] → y of this shape after the batch."""
+    sizes = [size for size in shape if isinstance(size, int)]
+    width = int(np.prod(sizes)) if sizes else 1
+    target = ob.constant("shape", [-1, *(size if isinstance(size, int) else 1 for size in shape)], "int64")
+    node = helper.make_node("Reshape", ["features", "shape"], ["y"])
+    return ob.build(
+        [node], [ob.value("features", element, ["N", width])], [ob.value("y", element, ["N", *shape])], [target]
+    )
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 1, 1), (1, 1, 1, 1)])
+@pytest.mark.parametrize("data_type", ["DOUBLE", None])
+def test_one_value_however_deep_is_a_scalar(shop: Workshop, shape: tuple[int, ...], data_type: str | None) -> None:
+    prepared = shop.make(reshaped(*shape), [("x", "REAL")], ReturnField("value", data_type))
+    assert prepared.contract.return_type == (data_type or "REAL")
+    assert score(prepared, {"features": np.float32([[1], [2]])})["value"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 1), (1, 3), (1, 3, 1)])
+def test_axes_of_one_fall_away_from_a_vector(shop: Workshop, shape: tuple[int, ...]) -> None:
+    arguments = [(name, "REAL") for name in "abc"]
+    prepared = shop.make(reshaped(*shape), arguments, ReturnField("value"))
+    assert prepared.contract.return_type == "REAL[3]"
+    assert score(prepared, {"features": np.float32([[1, 2, 3]])})["value"].tolist() == [[1, 2, 3]]
+    picked = shop.make(reshaped(*shape), arguments, ReturnField("value", "REAL", index=2), name="p")
+    assert score(picked, {"features": np.float32([[1, 2, 3]])})["value"].tolist() == [3]
+
+
+def test_deeper_values_are_one_vector_where_one_is_declared(shop: Workshop) -> None:
+    arguments = [(name, "REAL") for name in "abcd"]
+    prepared = shop.make(reshaped(2, 2), arguments, ReturnField("value", "REAL[4]"))
+    assert score(prepared, {"features": np.float32([[1, 2, 3, 4]])})["value"].tolist() == [[1, 2, 3, 4]]
+    error = shop.refused(reshaped(2, 2), arguments, ReturnField("value", "REAL[5]"), name="g")
+    assert "real[4]" in (error.hint or "")
+
+
+def test_the_only_output_is_taken_where_nothing_is_declared(shop: Workshop) -> None:
+    prepared = shop.make(ob.linear([1.0, 2.0]), AB, ())
+    assert (prepared.contract.return_type, prepared.contract.is_struct) == ("REAL", False)
+
+
+def test_several_outputs_are_a_struct_where_nothing_is_declared(shop: Workshop) -> None:
+    prepared = shop.make(ob.classifier_zipmap(WEIGHTS[:2]), AB, ())
+    assert prepared.contract.return_type == 'STRUCT("label" TEXT, "probabilities" REAL[2])'
+    assert prepared.contract.is_struct
+    got = score(prepared, {"features": X})
+    assert got["label"].tolist() == ["Yes" if p > 0.5 else "No" for p in got["probabilities"][:, 1]]
+
+
+def test_fields_of_undeclared_outputs_can_be_spelled_in_sql(shop: Workshop) -> None:
+    names = ["a:0", "a/0", "A.0", "—"]
+    nodes = [helper.make_node("Add", ["features", "features"], [name]) for name in names]
+    outputs = [ob.value(name, "float", ["N", 1]) for name in names]
+    prepared = shop.make(ob.build(nodes, [ob.value("features", "float", ["N", 1])], outputs), [("x", "REAL")], ())
+    assert [output.name for output in prepared.contract.outputs] == ["a_0", "a_0_1", "A_0_2", "output"]

@@ -17,6 +17,8 @@ from sqlinfer.functions import device as devices
 from sqlinfer.functions import prepare_all
 from sqlinfer.functions.cache import FileHashes
 from sqlinfer.functions.describe import describe
+from sqlinfer.project.functions import read_functions
+from sqlinfer.project.jinja import Engine
 from sqlinfer.project.values import FunctionConfig, ReturnField
 from sqlinfer.spec.function import Argument
 from sqlinfer.testing import onnx_builder as ob
@@ -207,3 +209,22 @@ def test_describe_shows_the_binding_and_the_strategy(shop: Workshop) -> None:
         "DOUBLE", "stream", "cpu", "measured at the first run",
     )  # fmt: skip
     assert "operations a row" in shown.strategy_reason
+
+
+def test_describe_writes_the_yml_that_declares_the_same_function(shop: Workshop, tmp_path: Path) -> None:
+    names = (Argument("Monthly €", "DOUBLE", "default", 0.5), Argument("yes", "INT", on_cast_error="null"))
+    undeclared = shop.make(ob.classifier_zipmap(((1.0, -1.0), (0.5, 0.25))), names, ())
+    text = f"functions:\n  - name: f\n    model: {{path: {shop.folder / 'f.onnx'}}}\n"
+    text += "\n".join("    " + line for line in describe(undeclared).yml.splitlines())
+    (tmp_path / "pasted.yml").write_text(text)
+    (config,) = read_functions(tmp_path / "pasted.yml", Engine(), {}, "duckdb")
+    pasted = shop.prepare(config)
+    assert config.is_struct
+    assert pasted.contract.arguments == names
+    assert pasted.contract.digest == undeclared.contract.digest
+
+
+def test_describe_keeps_the_post_processing_of_a_declaration(shop: Workshop) -> None:
+    fields = (ReturnField("value", "DOUBLE", output="probabilities", key="Yes"),)
+    shown = describe(shop.make(ob.classifier_zipmap(((1.0, -1.0), (0.5, 0.25))), AB, fields), fields)
+    assert shown.yml.splitlines()[-1] == 'returns: {data_type: double, output: probabilities, key: "Yes"}'

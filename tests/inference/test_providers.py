@@ -53,3 +53,15 @@ def test_a_file_that_is_no_graph_is_an_artifact_error(tmp_path: Path) -> None:
     path.write_bytes(b"not a graph")
     with pytest.raises(ArtifactError, match=r"bad\.onnx"):
         create_session(path, Device("cpu"), 0, 1)
+
+
+def test_a_locale_that_the_machine_does_not_have_is_said_plainly() -> None:
+    from onnx import helper
+
+    from sqlinfer.testing import onnx_builder as ob
+
+    node = helper.make_node("StringNormalizer", ["x"], ["y"], case_change_action="LOWER", locale="xx_YY.UTF-8")
+    graph = ob.build([node], [ob.value("x", "string", ["N"])], [ob.value("y", "string", ["N"])])
+    with pytest.raises(ArtifactError, match=r"the locale 'xx_YY.UTF-8', which this machine does not have") as caught:
+        create_session(graph, Device("cpu"), 0, 1)
+    assert "locale-gen xx_YY.UTF-8" in (caught.value.hint or "")

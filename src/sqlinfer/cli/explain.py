@@ -25,4 +25,6 @@ def lines(described: Mapping[str, Any]) -> Iterator[str]:
         rows = described[title]
         yield ""
         yield render(list(rows[0]), (row.values() for row in rows)) if rows else f"no {title}"
+    yield "\nyml to paste into the declaration:\n"
+    yield "\n".join(f"    {line}" for line in described["yml"].splitlines())
     yield from (f"\nwarning: {warning}" for warning in described["warnings"])

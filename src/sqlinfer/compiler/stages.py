@@ -29,8 +29,8 @@ _MADE: dict[type[exp.Expr], str] = {
 """Expressions whose kind of type can be seen; that is enough to know that it never fits."""
 
 
-_HIDDEN = ("_raw", "_guard")
-"""Columns of the innermost query of a stage that go no further."""
+_OURS = frozenset({"key", "status", "guard", "raw"})
+"""What else of a call a stage may hold, by the end of its column's name."""
 
 
 @dataclass(slots=True)
@@ -118,6 +118,8 @@ class Layer:
     column_types: Mapping[str, str | None]
     sites: tuple[Site, ...]
     pushed: tuple[str, ...] = ()
+    hidden: set[str] = field(default_factory=set)
+    """Columns of the innermost query of the stage that go no further."""
 
     def emit(self) -> Stage:
         """Three nested queries at most: raw arguments and guards; casts and statuses; keys. Trivial ones fall away."""
@@ -143,11 +145,13 @@ class Layer:
         guard = None
         if site.guard is not None:
             raw[f"{site.output}_guard"] = _tried(site.guard, site.partial)
+            self.hidden.add(f"{site.output}_guard")
             guard = exp.column(f"{site.output}_guard", quoted=True)
         finals: list[tuple[Argument, CastArgument, exp.Expr]] = []
         names: list[str] = []
+        own = _column_names(site)
         for argument, value in zip(site.contract.arguments, site.call.expressions, strict=True):
-            names.append(self._argument(site, argument, value, raw, casts, finals))
+            names.append(self._argument(site, argument, own[argument.name], value, raw, casts, finals))
         state = status(finals, guard)
         status_name = None
         if state is not None:
@@ -174,26 +178,27 @@ class Layer:
         self,
         site: Site,
         argument: Argument,
+        own: str,
         value: exp.Expr,
         raw: dict[str, exp.Expr],
         casts: dict[str, exp.Expr],
         finals: list[tuple[Argument, CastArgument, exp.Expr]],
     ) -> str:
-        """Add what one argument needs; the name of its final column."""
+        """Add what one argument needs, in column ``own`` where the stage has none; the name of its final column."""
         given = self._type(value)
         plain = (
             site.guard is None and fit(given, argument.data_type) == "same" and argument.on_null in ("null", "error")
         )
         if plain:
-            hidden = {n for n in raw if n.endswith(_HIDDEN)}
-            name = next((n for n, e in raw.items() if n not in hidden and text(e) == text(value)), None)
+            name = next((n for n, e in raw.items() if n not in self.hidden and text(e) == text(value)), None)
             if name is None:
-                name = f"{site.output}_{argument.name}"
+                name = own
                 raw[name] = value.copy()
             column = exp.column(name, quoted=True)
             finals.append((argument, cast_argument(column, argument, given), column))
             return name
-        source_name, name = f"{site.output}_{argument.name}_raw", f"{site.output}_{argument.name}"
+        source_name, name = f"{own}_raw", own
+        self.hidden.add(source_name)
         tried = _tried(value, site.partial)
         raw[source_name] = tried if site.guard is None else exp.case().when(_tried(site.guard, site.partial), tried)
         column = exp.column(source_name, quoted=True)
@@ -239,7 +244,7 @@ class Layer:
             query.set("expressions", _aliased(raw | keys) or [exp.alias_(exp.Literal.number(1), "_", quoted=True)])
             return query
         query.set("expressions", _aliased(raw) or [exp.alias_(exp.Literal.number(1), "_", quoted=True)])
-        hidden = {n for n in raw if n.endswith(_HIDDEN)}
+        hidden = self.hidden
         if casts:
             kept = [exp.column(n, quoted=True) for n in raw if n not in hidden]
             query = exp.select(*kept, *_aliased(casts), copy=False).from_(query.subquery("_raw", copy=False))
@@ -247,6 +252,19 @@ class Layer:
             kept = [exp.column(n, quoted=True) for n in (*(n for n in raw if n not in hidden), *casts)]
             query = exp.select(*kept, *_aliased(keys), copy=False).from_(query.subquery("_cast", copy=False))
         return query
+
+
+def _column_names(site: Site) -> dict[str, str]:
+    """Argument → its column in the stage, which meets neither another argument's nor what else is ours."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for argument in site.contract.arguments:
+        name = argument.name
+        while name.casefold() in taken or name.casefold() in _OURS or name.casefold().endswith("_raw"):
+            name += "_"
+        taken.add(name.casefold())
+        names[argument.name] = f"{site.output}_{name}"
+    return names
 
 
 def column_type(builder: Builder, table: exp.Expr | None, name: str) -> str | None:

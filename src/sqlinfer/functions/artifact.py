@@ -15,6 +15,7 @@ from onnx import TensorProto
 from sqlinfer.errors import ArtifactError
 from sqlinfer.functions import graph as g
 from sqlinfer.functions.containment import contained, read_regular
+from sqlinfer.functions.normal_form import all_nodes, inlined, name_attribute_types, shapes_filled
 
 MAX_PROTOBUF = 2**31 - 1
 _KNOWN_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"})
@@ -38,7 +39,7 @@ _TRUST_HINT = "export it to ONNX, or declare its source (torch, sklearn) with 't
 @dataclass(frozen=True, slots=True)
 class Loaded:
     model: onnx.ModelProto
-    """External data inlined; nothing refers to a file."""
+    """External data and local functions inlined; nothing refers to a file."""
     sha256: str
     external: tuple[str, ...]
     """Files of external data, relative to the artifact's folder."""
@@ -53,6 +54,7 @@ def load(path: Path) -> Loaded:
     data = read_regular(path)
     refuse_pickle(path, data[:32])
     model = _parse(path, data)
+    name_attribute_types(model)
     _check_domains(path, model)
     external = tuple(sorted({_location(t) for t in tensors(model) if _is_external(t)}))
     for tensor in tensors(model):
@@ -60,6 +62,8 @@ def load(path: Path) -> Loaded:
             _inline(path, tensor)
     for tensor in tensors(model):
         _check_tensor(path, tensor)
+    model = inlined(model)
+    _check_domains(path, model)  # again: a call of a local function that is not there
     _check_structure(path, model)
     return Loaded(model, hashlib.sha256(data).hexdigest(), external)
 
@@ -112,12 +116,11 @@ def _too_new(path: Path, what: str, newest: int) -> ArtifactError:
 
 def _check_domains(path: Path, model: onnx.ModelProto) -> None:
     own = {f.domain for f in model.functions}
-    used = {node.domain for node in g.all_nodes(model.graph)} | {n.domain for f in model.functions for n in f.node}
-    unknown = sorted(used - _KNOWN_DOMAINS - own)
-    if unknown:
-        node = next(n for n in g.all_nodes(model.graph) if n.domain in unknown)
+    foreign = (node for node in all_nodes(model) if node.domain not in _KNOWN_DOMAINS | own)
+    node = min(foreign, key=lambda found: found.domain, default=None)
+    if node is not None:
         raise ArtifactError(
-            f"artifact {path} needs custom operators of domain '{unknown[0]}' ({node.op_type}); their libraries are "
+            f"artifact {path} needs custom operators of domain '{node.domain}' ({node.op_type}); their libraries are "
             "never loaded from a model",
             hint="export it with operators of ai.onnx, ai.onnx.ml or com.microsoft only",
         )
@@ -155,7 +158,8 @@ def _check_structure(path: Path, model: onnx.ModelProto) -> None:
     if model.ByteSize() > MAX_PROTOBUF:
         return
     try:
-        onnx.checker.check_model(model)
+        with shapes_filled(model) as filled:
+            onnx.checker.check_model(filled)
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise _damaged(path, f"ONNX's checker says: {first}") from error

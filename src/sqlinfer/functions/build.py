@@ -13,13 +13,14 @@ import onnx
 
 from sqlinfer import types
 from sqlinfer.errors import ArtifactError, FunctionError
-from sqlinfer.functions import artifact, binding, cost, half, outputs, rowwise
+from sqlinfer.functions import artifact, binding, cost, half, outputs, rowwise, unranked
 from sqlinfer.functions import graph as g
 from sqlinfer.functions.cache import dump, publish_folder
 from sqlinfer.functions.digest import function_digest
+from sqlinfer.functions.normal_form import drop_texts
 from sqlinfer.functions.record import Record
 from sqlinfer.functions.sources.base import Artifact
-from sqlinfer.project.values import FunctionConfig, ReturnField
+from sqlinfer.project.values import FunctionConfig
 from sqlinfer.spec.function import InputBinding
 
 MODEL_FILE: Final = "model.onnx"
@@ -48,33 +49,15 @@ def build(config: FunctionConfig, made: Artifact, family: str, cache_dir: Path, 
     loaded = artifact.load(made.path)
     if expected is not None and loaded.sha256 != expected:
         raise ArtifactError(f"artifact {made.path} changed while it was read", hint="run again")
-    model = normalise(loaded.model)
+    model = loaded.model
+    drop_texts(model)
     inputs = bind_inputs(config, model)
     notes = half.convert(config, model, family)  # before the post-processing, which stays in float32
-    returns = outputs.Returns(config.name, config.returns or (ReturnField("value"),), made.labels, config.location)
+    returns = outputs.Returns(config.name, config.returns, made.labels, config.location)
     fused = outputs.fuse(model, returns)
     record = _record(config, (*made.warnings, *notes), model, inputs, fused)
     tokenizer = made.tokenizer or (config.tokenizer.path if config.tokenizer else None)
     return _publish(config, _Parts(record, model, tokenizer), family, cache_dir)
-
-
-def normalise(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Local functions inlined; texts that do not compute dropped, so that a re-export has the same digest."""
-    if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
-    for field in ("doc_string", "producer_name", "producer_version", "domain", "metadata_props"):
-        model.ClearField(field)
-    _drop_texts(model.graph)
-    return model
-
-
-def _drop_texts(graph: onnx.GraphProto) -> None:
-    for item in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        item.ClearField("doc_string")
-        item.ClearField("metadata_props")
-    for node in graph.node:
-        for inner in g.subgraphs(node):
-            _drop_texts(inner)
 
 
 def bind_inputs(config: FunctionConfig, model: onnx.ModelProto) -> tuple[InputBinding, ...]:
@@ -87,7 +70,9 @@ def bind_inputs(config: FunctionConfig, model: onnx.ModelProto) -> tuple[InputBi
         config.row_wise == "force",
         config.location,
     )
-    return binding.bind(declared, g.input_ports(model.graph))
+    found = binding.bind(declared, unranked.ported(model))
+    unranked.name_shapes(model, found)
+    return found
 
 
 def text_argument(config: FunctionConfig) -> str | None:
@@ -131,7 +116,8 @@ def _record(
     return Record(
         digest="", inputs=inputs, outputs=fused.outputs, bindings=fused.bindings, strategy=strategy,
         strategy_reason=reason, cost_per_row=estimate, row_wise=row_wise, warnings=tuple(warnings),
-        text_argument=text_argument(config), image_argument=image_argument(config),
+        is_struct=config.is_struct if config.returns else len(fused.outputs) > 1,
+        text_argument=text_argument(config), image_argument=image_argument(config), origins=fused.origins,
     )  # fmt: skip
 
 
@@ -156,7 +142,14 @@ def _publish(config: FunctionConfig, parts: _Parts, family: str, cache_dir: Path
     files = _hashes(parts)
     record = parts.record
     digest = function_digest(
-        config, files, record.inputs, record.outputs, record.bindings, family, row_wise=record.row_wise
+        config,
+        files,
+        record.inputs,
+        record.outputs,
+        record.bindings,
+        family,
+        row_wise=record.row_wise,
+        is_struct=record.is_struct,
     )
     record = record.with_digest(digest)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlinfer.functions.snippet import snippet
+from sqlinfer.project.values import ReturnField
 from sqlinfer.spec.function import Argument, InputBinding, OutputBinding, PreparedFunction
 
 
@@ -43,10 +46,12 @@ class Description:
     row_wise: bool
     artifact: str
     warnings: tuple[str, ...]
+    yml: str
+    """The arguments and results as they can stand in the declaration."""
 
 
-def describe(prepared: PreparedFunction) -> Description:
-    """A prepared function as rows of text."""
+def describe(prepared: PreparedFunction, declared: Sequence[ReturnField] = ()) -> Description:
+    """A prepared function as rows of text. ``declared``: its returns, where the declaration has them."""
     contract = prepared.contract
     data_types = {o.name: o.data_type for o in contract.outputs}
     return Description(
@@ -67,6 +72,7 @@ def describe(prepared: PreparedFunction) -> Description:
         row_wise=contract.row_wise,
         artifact=str(prepared.graph),
         warnings=prepared.warnings,
+        yml=snippet(prepared, declared),
     )
 
 

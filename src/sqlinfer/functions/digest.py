@@ -23,6 +23,7 @@ def function_digest(
     family: str,
     *,
     row_wise: bool,
+    is_struct: bool,
 ) -> str:
     """64 hex digits. Names of arguments, batch size, threads, description and tags do not count."""
     order = {a.name: i for i, a in enumerate(config.arguments)}
@@ -37,7 +38,7 @@ def function_digest(
             ],
             "outputs": [[o.name, o.data_type] for o in outputs],
             "bindings": [asdict(b) for b in bindings],
-            "struct": config.is_struct,
+            "struct": is_struct,
             "tokenizer": config.tokenizer.max_length if config.tokenizer else None,
             "image": _image(config),
             "on_invalid": config.on_invalid,
@@ -79,7 +80,7 @@ def source_key(config: FunctionConfig, fingerprint: Mapping[str, str], family: s
     return sha256_of(
         {
             "semantics": SEMANTICS_VERSION,
-            "format": 3,
+            "format": 4,
             "declaration": {k: v for k, v in _plain(config).items() if k not in _NOT_PREPARED},
             "fingerprint": dict(fingerprint),
             "family": family,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +19,9 @@ from sqlinfer.functions.graph_outputs import FLOATS, output_ports, strip_zipmaps
 from sqlinfer.project.values import ReturnField
 from sqlinfer.spec.function import Output, OutputBinding
 
+SCALAR = "value"
+"""The name of the one output of a function that returns no struct."""
+
 
 @dataclass(frozen=True, slots=True)
 class Returns:
@@ -24,6 +29,7 @@ class Returns:
 
     function: str
     fields: tuple[ReturnField, ...]
+    """Empty: every output of the graph is taken."""
     labels: tuple[str, ...] | None = None
     """From the source (``id2label``), where the declaration gives none."""
     location: Location | None = None
@@ -33,6 +39,8 @@ class Returns:
 class Fused:
     outputs: tuple[Output, ...]
     bindings: tuple[OutputBinding, ...]
+    origins: tuple[str, ...]
+    """Outputs of the graph that they are made of."""
 
 
 def fuse(model: onnx.ModelProto, returns: Returns) -> Fused:
@@ -43,12 +51,28 @@ def fuse(model: onnx.ModelProto, returns: Returns) -> Fused:
     """
     zipped = strip_zipmaps(model.graph)
     ports = output_ports(model, zipped)
-    fields = [_Field(model, returns, ports, item) for item in returns.fields]
+    declared = returns.fields or _undeclared(ports)
+    fields = [_Field(model, replace(returns, fields=declared), ports, item) for item in declared]
+    origins = tuple(item.port.name for item in fields)
     results = [item.run() for item in fields]
     final = {item.port.name: item.port for item in fields}
     _set_outputs(model.graph, tuple(final.values()))
     g.prune(model.graph, tuple(final))
-    return Fused(tuple(o for o, _ in results), tuple(b for _, b in results))
+    return Fused(tuple(o for o, _ in results), tuple(b for _, b in results), origins)
+
+
+def _undeclared(ports: Sequence[Port]) -> tuple[ReturnField, ...]:
+    """The one output of a graph as a scalar function, several as a struct with fields named like them."""
+    if len(ports) == 1:
+        return (ReturnField(SCALAR, output=ports[0].name),)
+    fields: list[ReturnField] = []
+    for port in ports:
+        stem = name = re.sub(r"\W+", "_", port.name).strip("_") or "output"
+        taken = {field.name.casefold() for field in fields}
+        while name.casefold() in taken:
+            name = f"{stem}_{len(taken)}"
+        fields.append(ReturnField(name, output=port.name))
+    return tuple(fields)
 
 
 class _Field:
@@ -60,6 +84,7 @@ class _Field:
         self.labels: tuple[str, ...] | None = None
 
     def run(self) -> tuple[Output, OutputBinding]:
+        self._flatten()
         self._check_rank()
         declared = self.declared
         self._pool()
@@ -115,6 +140,7 @@ class _Field:
             return False
         if self.declared.pooling:
             return port.rank == 3
+        port = replace(port, shape=_without_ones(port.shape))
         columns = port.rank == 2 and port.width != 1
         picks = self.declared.index is not None or self.declared.key is not None or self.declared.argmax
         if types.is_array(declared) or picks:
@@ -132,11 +158,33 @@ class _Field:
         if port.rank == 0:
             raise self._error(f"output '{port.name}' is a scalar: it has no batch axis", "one value per row is needed")
         if port.rank is not None and port.rank > (3 if self.declared.pooling else 2):
-            if not self.declared.pooling and port.rank == 3:
-                raise self._error(
-                    f"output '{port}' has one vector per token", "declare 'pooling: mean' or 'pooling: cls'"
-                )
-            raise self._error(f"output '{port}' has rank {port.rank}; [N] or [N,K] is needed", None)
+            raise self._too_deep(port)
+
+    def _too_deep(self, port: Port) -> FunctionError:
+        sizes = [size for size in (port.shape or ())[1:] if isinstance(size, int)]
+        vector = None
+        if len(sizes) + 1 == port.rank and (sql := types.ONNX_TO_SQL.get(port.element_type)):
+            vector = f"declare all of its values as one vector ({sql.lower()}[{math.prod(sizes)}])"
+        if not self.declared.pooling and port.rank == 3:
+            hint = "declare 'pooling: mean' or 'pooling: cls'" + (f", or {vector}" if vector else "")
+            return self._error(f"output '{port}' has one vector per token", hint)
+        return self._error(f"output '{port}' has rank {port.rank}; [N] or [N,K] is needed", vector)
+
+    def _flatten(self) -> None:
+        """[N,1,1] → [N,1], [N,K,1] → [N,K]; [N,H,W] → [N,H*W] where a vector is declared."""
+        shape = self.port.shape
+        if shape is None or len(shape) < 3 or self.declared.pooling is not None:
+            return
+        rest = [size for size in shape[1:] if size != 1]
+        whole = math.prod(size for size in rest if isinstance(size, int))
+        declared = self.declared.data_type or ""
+        if len(rest) > 1:
+            known = all(isinstance(size, int) for size in rest)
+            if not known or not types.is_array(declared) or types.array_width(declared) not in (None, whole):
+                return
+        width: g.Dim = whole if all(isinstance(size, int) for size in rest) else rest[0]
+        target = self._constant([0, width if isinstance(width, int) else -1], "shape", (2,))
+        self._append("Reshape", (target,), shape=(shape[0], width))
 
     # -- nodes ------------------------------------------------------------------------------------------------------
 
@@ -325,10 +373,18 @@ class _Field:
             raise self._error(f"'{what}:' needs an output of shape {wanted}; '{self.port}' is not", None)
 
     def _error(self, message: str, hint: str | None) -> FunctionError:
-        field = "" if self.declared.name == "value" else f", field '{self.declared.name}'"
+        field = "" if self.declared.name == SCALAR else f", field '{self.declared.name}'"
         outputs = ", ".join(_with_labels(p) for p in self.ports)
         text = f"function '{self.returns.function}'{field}: {message}\n  graph outputs: {outputs}"
         return FunctionError(text, hint=hint, location=self.declared.location or self.returns.location)
+
+
+def _without_ones(shape: tuple[g.Dim, ...] | None) -> tuple[g.Dim, ...] | None:
+    """[N,1,1] → [N,1], [N,K,1] → [N,K]."""
+    if shape is None or len(shape) < 3:
+        return shape
+    rest = tuple(size for size in shape[1:] if size != 1)
+    return (shape[0], *(rest or (1,)))
 
 
 def _with_labels(port: Port) -> str:

@@ -31,8 +31,10 @@ class Record:
     cost_per_row: float
     row_wise: bool
     warnings: tuple[str, ...]
+    is_struct: bool = False
     text_argument: str | None = None
     image_argument: str | None = None
+    origins: tuple[str, ...] = ()
 
     def with_digest(self, digest: str) -> Record:
         return replace(self, digest=digest)
@@ -49,6 +51,7 @@ class Record:
             outputs=tuple(Output(**o) for o in plain.pop("outputs")),
             bindings=tuple(OutputBinding(**_tuples(b, "labels")) for b in plain.pop("bindings")),
             warnings=tuple(plain.pop("warnings")),
+            origins=tuple(plain.pop("origins")),
             **plain,
         )
 
@@ -66,6 +69,7 @@ class Record:
             precision=config.precision,
             source=config.source,
             warnings=self.warnings,
+            origins=self.origins,
         )
 
     def _contract(self, config: FunctionConfig, device: str) -> FunctionContract:
@@ -74,7 +78,7 @@ class Record:
             digest=self.digest,
             arguments=config.arguments,
             outputs=self.outputs,
-            is_struct=config.is_struct,
+            is_struct=self.is_struct,
             strategy=self.strategy,
             strategy_reason=self.strategy_reason,
             cost_per_row=self.cost_per_row,

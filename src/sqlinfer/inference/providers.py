@@ -86,6 +86,9 @@ def probe_provider(family: Family, index: int) -> str | None:
     return None if loaded else f"{provider} did not load; {_missing_libraries()}"
 
 
+_LOCALE = re.compile(r"[Ll]ocale with name:\s*([\w.@-]+)")
+
+
 def create_session(graph: Path | bytes, device: Device, index: int, intra_op_threads: int) -> Any:
     """An ONNX Runtime session on one device, quiet and without spinning threads.
 
@@ -103,10 +106,22 @@ def create_session(graph: Path | bytes, device: Device, index: int, intra_op_thr
         options, chain = _options(ort, intra_op_threads), _chain(device, index)
         session = ort.InferenceSession(source, options, providers=chain, enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exceptions share no base class
-        raise ArtifactError(f"ONNX Runtime cannot load {name}: {safe_message(str(error))}") from error
+        raise _not_loaded(name, str(error)) from error
     if device.family != "cpu" and _PROVIDER[device.family] not in session.get_providers():
         raise DeviceError(f"{_PROVIDER[device.family]} did not load; {_missing_libraries()}", hint=_INSTALL)
     return session
+
+
+def _not_loaded(name: str, message: str) -> ArtifactError:
+    locale = _LOCALE.search(message)
+    if locale is None:
+        return ArtifactError(f"ONNX Runtime cannot load {name}: {safe_message(message)}")
+    return ArtifactError(
+        f"ONNX Runtime cannot load {name}: it changes the case of texts by the rules of the locale "
+        f"'{locale.group(1)}', which this machine does not have",
+        hint=f"install it (Debian and Ubuntu: package locales, then 'locale-gen {locale.group(1)}'), or export the "
+        "model's StringNormalizer with 'locale' set to C",
+    )
 
 
 def _options(ort: Any, intra_op_threads: int) -> Any:

@@ -84,7 +84,7 @@ def _scorer(prepared: PreparedFunction, session: Session) -> Callable[..., pa.Ar
         return pa.StructArray.from_arrays(list(result.arrays), fields=fields, mask=mask)
 
     # DuckDB counts parameters and evaluates annotations.
-    places = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in names]
+    places = [inspect.Parameter(f"a{i}", inspect.Parameter.POSITIONAL_ONLY) for i in range(len(names))]
     score.__annotations__, vars(score)["__signature__"] = {}, inspect.Signature(places)
     return score
 

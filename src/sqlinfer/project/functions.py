@@ -66,7 +66,7 @@ def _function(props: schema.FunctionProps, file: YamlFile, keys: Keys, dialect: 
     model = props.model
     _source_keys(props, file, keys)
     _paths(props, file, keys)
-    returns = _returns(props.returns, file, (*keys, "returns"), dialect)
+    declared, returns = props.returns, _returns(props.returns, file, (*keys, "returns"), dialect)
     tokenizer, image = _tokenizer(props, file, keys, names, folder), _image(props, file, keys, names)
     settings = props.config
     return FunctionConfig(
@@ -74,7 +74,7 @@ def _function(props: schema.FunctionProps, file: YamlFile, keys: Keys, dialect: 
         description=props.description, source=model.source, path=_resolved(folder, model.path), uri=model.uri,
         entrypoint=model.entrypoint, weights=_resolved(folder, model.weights), trust=model.trust,
         sample_inputs=_sample(folder, model.sample_inputs), inputs=_inputs(model, file, keys, names),
-        arguments=arguments, returns=returns, is_struct=props.returns.fields is not None, tokenizer=tokenizer,
+        arguments=arguments, returns=returns, is_struct=bool(declared and declared.fields), tokenizer=tokenizer,
         image=image, batch_size=None if settings.batch_size == "auto" else settings.batch_size,
         device=settings.device, reuse=settings.reuse, on_invalid=settings.on_invalid or "null",
         precision=settings.precision, row_wise=settings.row_wise, isolation=settings.isolation,
@@ -178,7 +178,10 @@ def _on_null(argument: schema.ArgumentProps, data_type: str, file: YamlFile,
     )
 
 
-def _returns(props: schema.ReturnsProps, file: YamlFile, keys: Keys, dialect: str) -> tuple[ReturnField, ...]:
+def _returns(props: schema.ReturnsProps | None, file: YamlFile, keys: Keys, dialect: str) -> tuple[ReturnField, ...]:
+    """The declared outputs; none where nothing is said of them, then the graph's are taken."""
+    if props is None or not props.model_fields_set - {"description"}:
+        return ()
     struct = (props.data_type or "").strip().lower() == "struct"
     if props.fields is None:
         if struct:

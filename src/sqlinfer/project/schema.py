@@ -27,6 +27,11 @@ Text = Annotated[str, BeforeValidator(_text)]
 TextList = Annotated[list[str], BeforeValidator(_listed)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
+ColumnName = Annotated[
+    str, BeforeValidator(_text), Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")
+]
+"""Whatever a table may call a column, as long as it can be seen."""
+
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=False, defer_build=True)
@@ -212,7 +217,7 @@ class OnNullDefault(Strict):
 
 
 class ArgumentProps(Strict):
-    name: Name
+    name: ColumnName
     data_type: str
     description: str = ""
     on_null: Any = None
@@ -266,7 +271,7 @@ class FunctionProps(Strict):
     description: str = ""
     model: ModelSource
     arguments: list[ArgumentProps] = []
-    returns: ReturnsProps
+    returns: ReturnsProps | None = None
     tokenizer: TokenizerProps | None = None
     image: ImageProps | None = None
     config: FunctionConfigProps = FunctionConfigProps()

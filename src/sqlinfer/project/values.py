@@ -216,6 +216,7 @@ class FunctionConfig:
     """ONNX input → arguments that feed it, in order. Empty: inferred."""
     arguments: tuple[Argument, ...] = ()
     returns: tuple[ReturnField, ...] = ()
+    """Empty: taken from the graph, one output as it is, several as a struct."""
     is_struct: bool = False
     tokenizer: TokenizerConfig | None = None
     image: ImageConfig | None = None

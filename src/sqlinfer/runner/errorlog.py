@@ -46,7 +46,7 @@ def keys_json(columns: Iterable[str], unique_key: Sequence[str], alias: str) -> 
 def from_status(status: str, alias: str) -> tuple[str, str]:
     """SQL for class and message of an error row found before scoring."""
     column = f"{alias}.{quote(status)}"
-    argument = f"split_part({column}, ':', 2)"
+    argument = f"substr({column}, strpos({column}, ':') + 1)"  # a name may hold a colon itself
     said = (
         f"'argument ''' || {argument} || CASE WHEN starts_with({column}, '{CAST_ERROR}') "
         "THEN ''' does not fit its declared type' ELSE ''' is NULL' END"

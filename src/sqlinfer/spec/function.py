@@ -136,3 +136,5 @@ class PreparedFunction:
     precision: str = "fp32"
     source: str = "onnx"
     warnings: tuple[str, ...] = field(default=())
+    origins: tuple[str, ...] = ()
+    """Outputs of the graph as it was given, one for each of ``outputs``."""
