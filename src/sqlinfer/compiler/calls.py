@@ -112,8 +112,7 @@ def canonicalise(query: exp.Query, functions: Mapping[str, FunctionContract], so
         UnknownFunction, CallError: with the span of the call.
     """
     known = _Known(functions)
-    for table in list(query.find_all(exp.Table)):
-        _table_form(table, known, source)
+    query = expand_table_forms(query, functions, source)
     for ml in list(query.find_all(exp.Predict)):
         ml.replace(exp.Anonymous(this=PREDICT, expressions=[ml.this, ml.expression]))
     # Inner calls first: an argument may be a call itself.
@@ -218,56 +217,94 @@ def _wrong_count(
     return CallError(message, hint=f"{contract.name}({wanted})", location=location)
 
 
+def expand_table_forms(query: exp.Query, functions: Mapping[str, FunctionContract], source: Source) -> exp.Query:
+    """``from predict('f', input)`` → a derived table with every input column and the function's outputs.
+
+    Raises:
+        UnknownFunction, CallError: with the span of the call.
+    """
+    known = _Known(functions)
+    for table in list(query.find_all(exp.Table)):
+        _table_form(table, known, source)
+    return query
+
+
 def _table_form(table: exp.Table, known: _Known, source: Source) -> None:
-    """``from predict('f', input)`` → a derived table with every input column and the function's outputs."""
-    call = table.this
-    if isinstance(call, exp.Predict):
-        arguments = [call.this, call.expression]
-    elif isinstance(call, exp.Anonymous) and str(call.this).casefold() == PREDICT:
-        arguments = call.expressions
-    else:
+    arguments = _table_arguments(table.this, known)
+    if arguments is None:
         return
-    if len(arguments) != 2:
+    if len(arguments) != 2 or any(argument is None for argument in arguments):
         raise CallError(
-            "predict() in FROM takes a function and its input",
+            "predict() in FROM takes a function and its input, nothing else",
             hint="from predict('f', (select …)) or from predict('f', t)",
             location=source.locate(table),
         )
     contract = _table_contract(arguments[0], known, source)
-    alias = table.alias or contract.name
-    table.replace(_scored_input(contract, _input(arguments[1], source), table).subquery(alias, copy=False))
+    derived = exp.Subquery(this=_scored_input(contract, _input(arguments[1], known, source), table.this))
+    derived.set("alias", table.args.get("alias") or exp.TableAlias(this=exp.to_identifier(contract.name, quoted=True)))
+    for key in ("joins", "laterals", "pivots", "sample"):
+        derived.set(key, table.args.get(key))
+    table.replace(derived)
+
+
+def _table_arguments(call: exp.Expr, known: _Known) -> list[exp.Expr] | None:
+    """The function and its input, where this is a call: ``predict('f', t)``, ``ML.PREDICT(MODEL f, …)``, ``f(t)``."""
+    if isinstance(call, exp.Predict):
+        return [call.this, call.expression, *filter(None, [call.args.get("params_struct")])]
+    if not isinstance(call, exp.Anonymous):
+        return None
+    if str(call.name).casefold() == PREDICT:
+        return call.expressions
+    if call.name in known and len(call.expressions) == 1 and not isinstance(call.expressions[0], exp.Literal):
+        return [exp.Literal.string(call.name), *call.expressions]
+    return None
 
 
 def _table_contract(name: exp.Expr, known: _Known, source: Source) -> FunctionContract:
     if isinstance(name, exp.Table):  # ML.PREDICT(MODEL `f`, …)
-        name = exp.Literal.string(name.name)
+        text = name.name
+        if text not in known:
+            raise UnknownFunction.for_call(text, known.names, source.locate(name))
+        return known[text]
     return _contract(name, known, source)
 
 
-def _input(argument: exp.Expr, source: Source) -> exp.Expr:
-    if isinstance(argument, (exp.Subquery, exp.Select, exp.SetOperation)):
-        inner = argument.this if isinstance(argument, exp.Subquery) else argument
+def _input(argument: exp.Expr, known: _Known, source: Source) -> exp.Expr:
+    """What stands in FROM of the derived table, under the alias ``_input``."""
+    inner = argument
+    while isinstance(inner, (exp.Paren, exp.Subquery, exp.Alias)):
+        inner = inner.this
+    alias = exp.TableAlias(this=exp.to_identifier("_input"))
+    if isinstance(inner, exp.Values):
+        inner.set("alias", alias)
+        return inner
+    if isinstance(inner, exp.Query):
         return inner.subquery("_input", copy=False)
-    if isinstance(argument, exp.Column):
-        parts = [argument.args.get(k) for k in ("this", "table", "db")]
-        table = exp.Table(this=parts[0], db=parts[1], catalog=parts[2])
-        return exp.alias_(table, "_input", table=True, copy=False)
-    if isinstance(argument, exp.Table):
-        return exp.alias_(argument, "_input", table=True, copy=False)
-    raise CallError(
-        "the input of predict() in FROM is a subquery or a table",
-        hint="from predict('f', (select …)) or from predict('f', t)",
-        location=source.locate(argument),
-    )
+    if isinstance(inner, exp.Column) and not isinstance(inner.this, exp.Star):
+        parts = [inner.args.get(k) for k in ("this", "table", "db")]
+        inner = exp.Table(this=parts[0], db=parts[1], catalog=parts[2])
+    elif isinstance(inner, exp.Func):
+        inner = exp.Table(this=inner)
+    elif isinstance(inner, exp.Literal) and inner.is_string:  # a file, as in FROM 'rows.parquet'
+        inner = exp.Table(this=exp.to_identifier(inner.name, quoted=True))
+    if not isinstance(inner, exp.Table):
+        raise CallError(
+            "the input of predict() in FROM is a subquery or a table",
+            hint="from predict('f', (select …)) or from predict('f', t)",
+            location=source.locate(argument),
+        )
+    inner.set("alias", alias)
+    holder = exp.From(this=inner)
+    _table_form(inner, known, source)
+    result: exp.Expr = holder.this
+    result.pop()
+    return result
 
 
 def _scored_input(contract: FunctionContract, relation: exp.Expr, node: exp.Expr) -> exp.Select:
-    call = PredictCall(
-        this=contract.name,
-        expressions=[exp.column(exp.to_identifier(a.name), table="_input") for a in contract.arguments],
-    )
-    first = next(iter(node.find_all(exp.Anonymous)), None)
-    call.meta.update(first.meta if first is not None else {})
+    arguments = [_column(a.name, exp.to_identifier("_input"), node) for a in contract.arguments]
+    call = PredictCall(this=contract.name, expressions=arguments)
+    call.meta.update(node.meta)
     outputs: list[exp.Expr] = []
     for output in contract.outputs:
         value: exp.Expr = call.copy()

@@ -12,7 +12,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from sqlinfer.compiler.analyse import text
-from sqlinfer.compiler.calls import PredictCall, Source, calls_in, canonicalise, has_calls
+from sqlinfer.compiler.calls import PredictCall, Source, calls_in, canonicalise, expand_table_forms, has_calls
 from sqlinfer.compiler.names import qualified, table_functions
 from sqlinfer.compiler.parse import parse
 from sqlinfer.compiler.planner import Planner
@@ -169,7 +169,7 @@ def reads(source: Source, catalog: Catalog) -> tuple[tuple[Relation, ...], tuple
     """The relations and table functions that a query with calls names, for the catalog to look up."""
 
     def look() -> tuple[tuple[Relation, ...], tuple[str, ...]]:
-        query = parse(source, catalog.dialect)
+        query = expand_table_forms(parse(source, catalog.dialect), catalog.functions, source)
         tables = [t for t in query.find_all(exp.Table) if isinstance(t.this, exp.Identifier)]
         relations = dict.fromkeys(Relation(t.name, t.db or None, t.catalog or None) for t in tables)
         return tuple(relations), table_functions(query, catalog.dialect)

@@ -34,9 +34,7 @@ def dialect_of(name: str) -> Dialect:
 
     class Parser(parser):  # type: ignore[valid-type, misc]
         FUNCTIONS = {key: value for key, value in parser.FUNCTIONS.items() if key != "PREDICT"}  # noqa: RUF012
-        FUNCTION_PARSERS = parser.FUNCTION_PARSERS | (
-            {"PREDICT": _parse_predict} if "PREDICT" in parser.FUNCTION_PARSERS else {}
-        )
+        FUNCTION_PARSERS = parser.FUNCTION_PARSERS | {"PREDICT": _parse_predict}  # noqa: RUF012
 
     ours = type(base)()
     ours.__dict__["parser_class"] = Parser
@@ -44,10 +42,17 @@ def dialect_of(name: str) -> Dialect:
 
 
 def _parse_predict(parser: Any) -> exp.Expr:
-    """BigQuery: ``PREDICT(MODEL f, …)`` is its own, any other PREDICT is ours."""
-    if parser._match_text_seq("MODEL", advance=False):
-        return parser._parse_ml(exp.Predict)  # type: ignore[no-any-return]
-    return exp.Anonymous(this="predict", expressions=parser._parse_csv(parser._parse_lambda))
+    """BigQuery's ``PREDICT(MODEL f, …)`` means the same in every dialect, any other PREDICT is an ordinary call."""
+    name = parser._tokens[parser._index - 2]
+    following = parser._tokens[parser._index + 1 : parser._index + 2]
+    if following and following[0].token_type != TokenType.L_PAREN and parser._match_text_seq("MODEL"):
+        model = parser._parse_table()
+        parser._match(TokenType.COMMA)
+        parser._match_text_seq("TABLE")
+        rows, options = parser._parse_table(), parser._match(TokenType.COMMA) and parser._parse_bitwise()
+        return exp.Predict(this=model, expression=rows, params_struct=options or None).update_positions(name)
+    call = exp.Anonymous(this=name.text, expressions=parser._parse_function_args(True))
+    return call.update_positions(name)
 
 
 def parse(source: Source, dialect: str) -> exp.Query:
