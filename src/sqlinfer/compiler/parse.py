@@ -34,7 +34,7 @@ def dialect_of(name: str) -> Dialect:
 
     class Parser(parser):  # type: ignore[valid-type, misc]
         FUNCTIONS = {key: value for key, value in parser.FUNCTIONS.items() if key != "PREDICT"}  # noqa: RUF012
-        FUNCTION_PARSERS = parser.FUNCTION_PARSERS | {"PREDICT": _parse_predict}  # noqa: RUF012
+        FUNCTION_PARSERS = parser.FUNCTION_PARSERS | {"PREDICT": _parse_predict}
 
     ours = type(base)()
     ours.__dict__["parser_class"] = Parser
