@@ -51,6 +51,15 @@ class Materialization:
     description: str = ""
     column_descriptions: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def adds(self) -> bool:
+        """Whether rows of the published table stay beside those of the query."""
+        if self.kind != "incremental" or self.full_refresh:
+            return False
+        if self.strategy == "append" or self.is_slice:
+            return True
+        return bool(self.unique_key) and self.on_missing == "keep"
+
 
 @dataclass(frozen=True, slots=True)
 class Reads:
@@ -118,10 +127,14 @@ class Workspace(Protocol):
             PublicationError: duplicate keys, or a change of columns that the node does not allow.
         """
 
+    def outcome(self, how: Materialization, sql: str) -> str | None:
+        """SQL of the rows that the target will hold, inside ``warehouse()``; None where they are those of ``sql``."""
+
     def describe(self, sql: str) -> tuple[Column, ...]:
         """Columns of a query, types in the warehouse's own spelling."""
 
-    def has(self, relation: Relation) -> bool: ...
+    def has(self, relation: Relation) -> bool:
+        """Whether there is such a table or view; names compare as the warehouse compares them."""
 
     def estimate(self, sql: str) -> int | None:
         """The warehouse's own guess of the rows of a query, None where it has none."""

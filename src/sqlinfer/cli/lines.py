@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
-from sqlinfer.runner.events import NodeFinished, NodeStarted, Progress, Publishing, Warned
+from sqlinfer.runner.events import Audited, NodeFinished, NodeStarted, Progress, Publishing, Warned
 from sqlinfer.runner.results import NodeResult, RunResult
 
 WIDTH = 80
@@ -44,6 +44,8 @@ class Lines:
                 yield Line(dotted(text, "RUN"), data={"unique_id": event.unique_id, "status": "started"})
             case NodeFinished():
                 yield self._finished(event.result)
+            case Audited(unique_id, result):
+                yield self._audited(unique_id, result)
             case Warned():
                 yield Line(f"[WARNING] {name_of(event.unique_id)}: {event.message}", "warn")
             case Progress() | Publishing() | TargetClaimed():
@@ -61,8 +63,16 @@ class Lines:
         relation = self._relations.get(result.unique_id) or name_of(result.unique_id)
         what = f"{created}{kind} {relation}".strip()
         text = f"{self._place(result.unique_id)} {word} {what}"
-        level = "error" if word in ("ERROR", "FAIL") else "info"
-        return Line(dotted(text, status(result)), level, {"node": result.as_dbt()})
+        return Line(dotted(text, status(result)), level_of(result), {"node": result.as_dbt()})
+
+    def _audited(self, unique_id: str, result: NodeResult) -> Line:
+        """A test of a node, under the node's number."""
+        text = f"{self._place(unique_id)} {WORDS[result.status]} test {name_of(result.unique_id)}"
+        return Line(dotted(text, status(result)), level_of(result), {"node": result.as_dbt()})
+
+
+def level_of(result: NodeResult) -> str:
+    return "error" if result.status in ("error", "fail") else "info"
 
 
 def started(event: JobStarted) -> Iterator[Line]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.errors import Location, ProjectError, UsageError
+from sqlinfer.relation import Relation
 
 SCHEMA = 12
 MATERIALIZED = "prediction"
@@ -33,6 +34,10 @@ class Manifest:
     def parents(self, unique_id: str) -> tuple[str, ...]:
         node = self.nodes.get(unique_id) or self.unit_tests.get(unique_id) or {}
         return tuple(dict.fromkeys((node.get("depends_on") or {}).get("nodes") or ()))
+
+
+def relation_of(node: Mapping[str, Any]) -> Relation:
+    return Relation(node.get("alias") or node["name"], node.get("schema"), node.get("database"))
 
 
 def is_prediction(node: Mapping[str, Any]) -> bool:

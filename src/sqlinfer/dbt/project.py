@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from sqlinfer.compiler.compile import may_call
 from sqlinfer.dbt.home import DbtHome, read_functions, read_home, read_profile
-from sqlinfer.dbt.manifest import Manifest, is_prediction, read_manifest, refuse_stale
+from sqlinfer.dbt.manifest import Manifest, is_prediction, read_manifest, refuse_stale, relation_of
 from sqlinfer.dbt.tests import tests_of
 from sqlinfer.errors import CompileError, Location, ProjectError
 from sqlinfer.jobs.options import RunOptions
@@ -86,7 +86,7 @@ def _node(node: Mapping[str, Any], manifest: Manifest, home: DbtHome, functions:
         unique_id=node["unique_id"], name=node["name"],
         resource_type="seed" if node["resource_type"] == "seed" else "model", path=path,
         raw_sql=node.get("raw_code") or "",
-        relation=Relation(node.get("alias") or node["name"], node.get("schema"), node.get("database")),
+        relation=relation_of(node),
         config=_config(node, path) if ours else _plain_config(node), description=node.get("description") or "",
         columns=tuple(_column(one) for one in (node.get("columns") or {}).values()),
         tests=tests_of(manifest, node["unique_id"]) if ours else (), tags=tuple(node.get("tags") or ()),

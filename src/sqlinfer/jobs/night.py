@@ -9,7 +9,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -237,7 +237,8 @@ def test_all(night: Night, env: RunEnvironment, tests: Sequence[DataTest], loop:
         return (item,)
 
     loop.parents = {test.unique_id: (*test.depends_on, *([test.node] if test.node else ())) for test in tests}
-    with env.workspace.warehouse():
+    # Storing failing rows opens the warehouse for writing, so then it cannot stay attached for reading.
+    with nullcontext() if any(test.stored for test in tests) else env.workspace.warehouse():
         return loop.run([test.unique_id for test in tests], one, result)
 
 

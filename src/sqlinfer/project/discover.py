@@ -17,6 +17,7 @@ from sqlinfer.project.datatests import Subject, read_tests
 from sqlinfer.project.jinja import engine
 from sqlinfer.project.properties import Described, DescribedTable, Properties
 from sqlinfer.project.schema import ColumnProps
+from sqlinfer.project.testconfig import checked, stored_at
 from sqlinfer.project.values import ColumnInfo, DataTest, Node, NodeConfig, Project, Source
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_text
 from sqlinfer.relation import Relation
@@ -309,7 +310,8 @@ def _subject(project: Project, name: str, unique_id: str, file: YamlFile) -> Sub
         return (node.unique_id, node.relation) if node else None
 
     known = tuple(node.name for node in project.nodes.values())
-    return Subject(project.name, name, unique_id, file, relation, known)
+    target = project.profile
+    return Subject(project.name, name, unique_id, file, relation, known, target.schema, target.database)
 
 
 def _columns_and_tests(props: Any, subject: Subject, keys: Keys) -> tuple[tuple[ColumnInfo, ...], tuple[DataTest, ...]]:
@@ -344,24 +346,21 @@ def _singular(project: Project, described: Properties, macros: Macros) -> list[D
 
 
 def _singular_test(project: Project, path: Path, sql: str, seen: Seen) -> DataTest | None:
-    known = ("severity", "where", "error_if", "warn_if", "tags", "enabled", "limit", "store_failures", "meta")
     file = _File(path.stem, "model", path, (), sql)
-    for key in seen.config:
-        if key not in known:
-            raise ProjectError(f"unknown config '{key}' of a test", hint=did_you_mean(key, known),
-                               location=_in_file(file, key))  # fmt: skip
-    severity = str(seen.config.get("severity", "error")).lower()
-    if severity not in ("warn", "error"):
-        raise ProjectError(f"severity: '{severity}' is not one of warn, error", location=_in_file(file, "severity"))
-    if seen.config.get("enabled") is False:
+
+    def fail(key: str, message: str, hint: str | None) -> ProjectError:
+        return ProjectError(message, hint=hint, location=_in_file(file, key))
+
+    config = checked(seen.config, fail)
+    if config.get("enabled") is False:
         return None
     depends = (*(node.unique_id for name in seen.refs if (node := project.node(name))),
                *(f"source.{project.name}.{a}.{b}" for a, b in seen.sources))  # fmt: skip
-    tags = seen.config.get("tags") or ()
+    tags = config.get("tags") or ()
     return DataTest(
-        f"test.{project.name}.{path.stem}", path.stem, "singular", None,
-        severity="warn" if severity == "warn" else "error",
-        where=seen.config.get("where"), error_if=seen.config.get("error_if", "!= 0"),
-        warn_if=seen.config.get("warn_if", "!= 0"), config=dict(seen.config),
+        f"test.{project.name}.{path.stem}", path.stem, "singular", None, severity=config["severity"],
+        where=config.get("where"), error_if=str(config.get("error_if", "!= 0")),
+        warn_if=str(config.get("warn_if", "!= 0")), config=config,
         tags=(tags,) if isinstance(tags, str) else tuple(tags), depends_on=depends, sql=sql, location=Location(path, 1),
+        stored=stored_at(config, path.stem, project.profile.schema, project.profile.database),
     )  # fmt: skip

@@ -9,13 +9,15 @@ from typing import Any
 
 from sqlinfer.errors import ProjectError
 from sqlinfer.project import files
+from sqlinfer.project.datatests import is_reference
 from sqlinfer.project.functions import YAML
 from sqlinfer.project.jinja import Engine
 from sqlinfer.project.schema import IGNORED_PROPERTIES, ModelProps, PropertiesFile, SourceProps, TableProps, validate
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_yaml
 
-_UNRENDERED = ("description", "data_tests", "tests")
+_UNRENDERED = ("description",)
+_TESTS = ("data_tests", "tests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,12 @@ def _read_file(file: YamlFile, found: Properties, engine: Engine, context: Mappi
 
 
 def _rendered(value: Any, keys: Keys, file: YamlFile, engine: Engine, context: Mapping[str, Any]) -> Any:
-    """Descriptions and tests stay as they are (``doc()``, ``ref()``)."""
+    """Descriptions stay as they are (``doc()``), and in tests ``ref()`` and ``source()``."""
     if isinstance(value, dict):
         return {key: inner if key in _UNRENDERED else _rendered(inner, (*keys, key), file, engine, context)
                 for key, inner in value.items()}  # fmt: skip
+    if isinstance(value, str) and is_reference(value) and any(key in _TESTS for key in keys):
+        return value
     if isinstance(value, list):
         return [_rendered(inner, (*keys, i), file, engine, context) for i, inner in enumerate(value)]
     return render_values(value, keys, file, engine, context)

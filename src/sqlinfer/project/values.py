@@ -103,6 +103,8 @@ class DataTest:
     depends_on: tuple[str, ...] = ()
     sql: str | None = None
     location: Location | None = None
+    stored: Relation | None = None
+    """Where its failing rows are kept (``store_failures``); None: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from sqlinfer.errors import SqlinferError
 from sqlinfer.project import DataTest
-from sqlinfer.relation import Relation
-from sqlinfer.runner.datatests import Audit, run_test
+from sqlinfer.relation import Relation, literal
+from sqlinfer.runner.auditing import store_failures
+from sqlinfer.runner.datatests import Tested, run_test
 from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.publication import RUNS
 from sqlinfer.runner.results import NodeResult
-
-_NOTHING = Relation("none")
 
 
 def run_tests(env: RunEnvironment, tests: Iterable[tuple[DataTest, Relation | None]]) -> tuple[NodeResult, ...]:
     """Each test with the relation that it tests (None for singular ones). One snapshot for all of them."""
-    results = []
+    wanted, results = tuple(tests), []
     with env.workspace.warehouse(), env.workspace.transaction():
-        for test, relation in tests:
+        for test, relation in wanted:
             try:
-                audit = Audit(test, relation or _NOTHING, None, env.relations)
-                results.append(run_test(env.workspace, audit))
+                results.append(run_test(env.workspace, test, _tested(env, test, relation)))
             except SqlinferError as error:
                 results.append(NodeResult(test.unique_id, "error", message=error.message, error=error))
+    store_failures(env, (test for test, _ in wanted), results)
     return tuple(results)
+
+
+def _tested(env: RunEnvironment, test: DataTest, relation: Relation | None) -> Tested:
+    if relation is None:
+        return Tested("SELECT 1", relations=env.relations)
+    scoring = _last_scoring(env, test, relation) if test.kind == "error_rate" and test.column is None else None
+    return Tested(relation.sql(), relation, scoring=scoring, relations=env.relations)
+
+
+def _last_scoring(env: RunEnvironment, test: DataTest, relation: Relation) -> tuple[int, int] | None:
+    """Error rows and inputs of the run that published the relation last."""
+    runs = replace(relation, name=RUNS)
+    if not env.workspace.has(runs):
+        return None
+    found = env.workspace.rows(
+        f"SELECT errors, inputs FROM {runs.sql()} WHERE node = {literal(test.node or '')} "
+        "ORDER BY finished_at DESC LIMIT 1"
+    )
+    return (int(found[0][0] or 0), int(found[0][1] or 0)) if found else None

@@ -40,11 +40,21 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class Audited:
+    """A data test of a node has run on its rows, before they are published."""
+
+    unique_id: str
+    """The node."""
+    result: NodeResult
+    """The test's."""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeFinished:
     result: NodeResult
 
 
-Event = NodeStarted | Progress | Publishing | Warned | NodeFinished
+Event = NodeStarted | Progress | Publishing | Warned | Audited | NodeFinished
 Emit = Callable[[Event], None]
 
 

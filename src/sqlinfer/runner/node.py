@@ -8,14 +8,15 @@ from datetime import datetime
 from time import perf_counter
 
 from sqlinfer.adapters.base import Materialization
-from sqlinfer.errors import AdapterError, PublicationError, RunError, SqlinferError
+from sqlinfer.errors import AdapterError, DataTestError, PublicationError, RunError, SqlinferError
 from sqlinfer.project import Node
 from sqlinfer.relation import Relation
 from sqlinfer.runner import errorlog, keyed, publication, staging
+from sqlinfer.runner.auditing import audit_again, audit_staged, audit_written, gate, store_failures
 from sqlinfer.runner.compaction import compact
-from sqlinfer.runner.datatests import Audit, needs_warehouse, refuse_failed, run_test
+from sqlinfer.runner.datatests import refuse_failed
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.events import NodeFinished, NodeStarted, Publishing, Warned
+from sqlinfer.runner.events import NodeFinished, NodeStarted, Publishing
 from sqlinfer.runner.external import location
 from sqlinfer.runner.held import held_result, holds, let_go
 from sqlinfer.runner.lineage import with_lineage
@@ -98,7 +99,7 @@ def _run_plain(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, prog
     external = location(node, env.root) if node.config.materialized == "external" else None
 
     def audit(target: Relation) -> None:
-        progress.tests = tuple(run_test(env.workspace, _audit(test, target, None, env)) for test in node.tests)
+        progress.tests = audit_written(env, node, target)
         refuse_failed(progress.tests)
 
     how = materialization(node, env, is_slice)
@@ -107,7 +108,12 @@ def _run_plain(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, prog
         reads_warehouse=True,
     )  # fmt: skip
     began = perf_counter()
-    rows = publication.publish(env, wanted, _timeout(node, env), audit if node.tests else None)
+    try:
+        rows = publication.publish(env, wanted, _timeout(node, env), audit if node.tests else None)
+    except DataTestError:
+        audit_again(env, node, how, plan.result.sql)
+        raise
+    store_failures(env, node.tests, progress.tests)
     progress.rows = None if how.kind == "view" else rows
     progress.seconds.add("publish", perf_counter() - began)
 
@@ -127,11 +133,9 @@ def _run_scored(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, pro
         progress.counts = score_plan(env, plan, node.config.unique_key, progress.seconds, lineage=node.config.lineage)
         refuse_bad_night(env, plan, progress.counts)
         result = _stage_result(plan, node, env)
-        progress.tests = _audit_staged(node, result.relation, env, progress.counts)
-        for test in progress.tests:
-            if test.status == "warn":
-                env.emit(Warned(node.unique_id, f"{test.unique_id}: {test.message}"))
-        refuse_failed(progress.tests, result.relation, work.place)
+        how = materialization(node, env, is_slice)
+        progress.tests = audit_staged(env, node, how, result.relation, progress.counts)
+        gate(env, node, progress.tests, result.relation)
         env.stop_if_cancelled()
         _publish(plan, node, env, is_slice, progress, result)
         began = perf_counter()
@@ -166,23 +170,6 @@ def _stage_result(plan: Plan, node: Node, env: RunEnvironment) -> _Staged:
         sql, again = f"FROM {held_result(plan).sql()}", False
     work.execute(f"CREATE OR REPLACE {'TABLE' if again else 'VIEW'} {target.sql()} AS {sql}")
     return _Staged(target, lasts=again)
-
-
-def _audit(test: object, relation: Relation, published: Relation | None, env: RunEnvironment) -> Audit:
-    return Audit(test, relation, published, env.relations)  # type: ignore[arg-type]
-
-
-def _audit_staged(node: Node, staged: Relation, env: RunEnvironment, counts: Counts) -> tuple[NodeResult, ...]:
-    if not node.tests:
-        return ()
-    work, results = env.workspace, []
-    with staging.attached_if(work, any(needs_warehouse(test) for test in node.tests)):
-        published = node.relation if work.has(node.relation) else None
-        for test in node.tests:
-            audit = _audit(test, staged, published, env)
-            audit.errors, audit.inputs = errorlog.relation(node.name).sql(), counts.inputs
-            results.append(run_test(work, audit))
-    return tuple(results)
 
 
 def _publish(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progress: _Progress, result: _Staged) -> None:

@@ -14,7 +14,8 @@ from sqlinfer.adapters.base import ERRORS, META, READ_ROWS, SIDE, STAGE, STORE, 
 from sqlinfer.adapters.duckdb.damage import is_damaged, looks_damaged
 from sqlinfer.adapters.duckdb.errors import translated
 from sqlinfer.adapters.duckdb.lock import TargetLock
-from sqlinfer.adapters.duckdb.materialize import materialize
+from sqlinfer.adapters.duckdb.materialize import existing_kind, materialize
+from sqlinfer.adapters.duckdb.outcome import outcome
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings, default_memory, open_memory, thread_count
 from sqlinfer.errors import AdapterError, DatabaseLocked, RunError, StoreError
 from sqlinfer.relation import Relation, literal, quote
@@ -188,18 +189,18 @@ class DuckDBWorkspace:
         return tuple(Column(row[0], row[1]) for row in self.rows(f"DESCRIBE {sql}"))
 
     def has(self, relation: Relation) -> bool:
-        found = self.rows(
-            "SELECT count(*) FROM duckdb_tables() WHERE table_name = ? AND schema_name = ? AND database_name = ?",
-            (relation.name, relation.schema or self._settings.schema, relation.catalog or self._settings.catalog),
-        )
-        return bool(found[0][0])
+        return self._kind(relation) is not None
+
+    def _kind(self, relation: Relation) -> str | None:
+        schema, catalog = relation.schema or self._settings.schema, relation.catalog or self._settings.catalog
+        return existing_kind(self, Relation(relation.name, schema, catalog))
 
     def has_row_ids(self, relation: Relation) -> bool:
         """Of the warehouse's own tables; an attached database may change while it is read."""
         if (relation.catalog or self._settings.catalog).casefold() != self._settings.catalog.casefold():
             return False
         names = {column.name.casefold() for column in self.describe(f"SELECT * FROM {relation.sql()}")}
-        return self.has(relation) and "rowid" not in names
+        return self._kind(relation) == "table" and "rowid" not in names
 
     def estimate(self, sql: str) -> int | None:
         with suppress(AdapterError, ValueError, KeyError, IndexError, TypeError):
@@ -264,6 +265,9 @@ class DuckDBWorkspace:
     def materialize(self, how: Materialization, sql: str) -> int:
         return materialize(self, how, sql)
 
+    def outcome(self, how: Materialization, sql: str) -> str | None:
+        return outcome(self, how, sql)
+
     def load_store(self, name: str) -> bool:
         """Copied, not attached: a reader of the side file would keep the nightly run out."""
         if self.persistent or not self._settings.side.exists():
@@ -289,7 +293,8 @@ class DuckDBWorkspace:
     def _use(self) -> str:
         """The profile's schema, or main where the schema is first made by a publication."""
         known = self.rows(
-            "SELECT count(*) FROM duckdb_schemas() WHERE database_name = ? AND schema_name = ?",
+            "SELECT count(*) FROM duckdb_schemas() "
+            "WHERE lower(database_name) = lower(?) AND lower(schema_name) = lower(?)",
             (self._settings.catalog, self._settings.schema),
         )
         return f"USE {self._catalog()}.{quote(self._settings.schema if known[0][0] else 'main')}"

@@ -1,0 +1,29 @@
+"""``accepted_values``: every value of the column is one of ``values``. NULL always is."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sqlinfer.audits.base import Audit, Subject, Value, value_sql
+
+
+class AcceptedValues(Audit):
+    kind: ClassVar = "accepted_values"
+    fields: ClassVar = ("value_field", "n_records")
+
+    values: list[Value]
+    quote: bool = True
+    """False: text is SQL, as in dbt."""
+
+    def problem(self) -> tuple[str | None, str] | None:
+        if all(value is None for value in self.values):
+            return "values", "values has no value"
+        return None
+
+    def failing(self, on: Subject) -> str:
+        known = [value for value in self.values if value is not None]  # NOT IN (…, NULL) is never true
+        listed = ", ".join(value if isinstance(value, str) and not self.quote else value_sql(value) for value in known)
+        return (
+            f"SELECT {on.needed} AS value_field, count(*) AS n_records FROM {on.rows.source} AS q "
+            f"WHERE {on.needed} NOT IN ({listed}) GROUP BY {on.needed}"
+        )

@@ -1,0 +1,166 @@
+"""What every kind of data test is: a record of its arguments that gives the SQL of the rows that fail."""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, StrictStr
+
+from sqlinfer.errors import RunError, did_you_mean
+from sqlinfer.relation import literal, quote
+
+_PLAIN = re.compile(r"^[^\W\d]\w*$")
+_QUOTED = re.compile(r'^"(?:[^"]|"")+"$')
+_DATE = re.compile(r"^\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?$")
+_FLOATS = ("FLOAT", "REAL", "DOUBLE", "DOUBLE PRECISION")
+_NUMBERS = (*_FLOATS, "TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
+            "UINTEGER", "UBIGINT", "UHUGEINT", "DECIMAL", "NUMERIC")  # fmt: skip
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("a number")
+    return value
+
+
+def _scalar(value: Any) -> Any:
+    if value is not None and not isinstance(value, bool | int | float | str | date | datetime):
+        raise ValueError("one value")
+    return value
+
+
+Number = Annotated[float, PlainValidator(_number)]
+Names = Annotated[list[StrictStr], BeforeValidator(_listed)]
+Value = Annotated[Any, PlainValidator(_scalar)]
+"""A number, a text, a boolean, a date or NULL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows that a test looks at, as SQL: a parenthesised query without an alias."""
+
+    source: str
+    types: Mapping[str, str]
+    """Column → type, in the warehouse's spelling."""
+
+    def name(self, text: str) -> str:
+        """SQL of a column, or of an expression where no column has this name.
+
+        >>> Rows("(t)", {"id": "INTEGER", "my id": "INTEGER"}).name("my id")
+        '"my id"'
+        >>> Rows("(t)", {"id": "INTEGER"}).name("lower(id)")
+        '(lower(id))'
+
+        Raises:
+            RunError: the text is a plain name, and no column has it.
+        """
+        text = text.strip()
+        plain = text[1:-1].replace('""', '"') if _QUOTED.match(text) else text
+        if self.type_of(plain) is not None:
+            return quote(plain)
+        if plain is text and not _PLAIN.match(text):
+            return f"({text})"
+        raise RunError(f"there is no column '{plain}'", hint=did_you_mean(plain, list(self.types)))
+
+    def type_of(self, column: str) -> str | None:
+        folded = column.casefold()
+        return next((kind for name, kind in self.types.items() if name.casefold() == folded), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What one test is run on."""
+
+    rows: Rows
+    column: str | None = None
+    """SQL of the column or expression that is tested."""
+    column_type: str | None = None
+    published: Rows | None = None
+    """The relation as readers see it now, where it is there and has the column."""
+    tonight: Rows | None = None
+    """The rows of this run alone, where ``rows`` has those that stay in the table too."""
+    other: Callable[[Any], Rows] = field(default=lambda name: _unknown(name))
+    """The relation that an argument names."""
+    scoring: tuple[int, int] | None = None
+    """Error rows and inputs of the node's run."""
+
+    @property
+    def needed(self) -> str:
+        if self.column is None:
+            raise RunError("the test needs a column", hint="put it under columns: or give column_name")
+        return self.column
+
+
+def _unknown(name: Any) -> Rows:
+    raise RunError(f"nothing is known as '{name}'")
+
+
+class Audit(BaseModel):
+    """One kind of data test. The fields are its arguments."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: ClassVar[str]
+    column_is: ClassVar[Literal["needed", "possible", "refused"]] = "needed"
+    aliases: ClassVar[Mapping[str, str]] = {}
+    """Another name of an argument → its name."""
+    fields: ClassVar[tuple[str, ...]] = ()
+    """Columns of the failing rows that are not those of the relation; ``fail_calc`` may use them."""
+    reads_warehouse: ClassVar[bool] = False
+    """Whether other relations than the tested one are read."""
+
+    def problem(self) -> tuple[str | None, str] | None:
+        """What is wrong with the arguments together: the argument (None: the whole), and the message."""
+        return None
+
+    @abstractmethod
+    def failing(self, on: Subject) -> str:
+        """SQL whose rows are the failures, with the columns that dbt's test of the kind has."""
+
+
+def value_sql(value: Any) -> str:
+    """A value of a yml file as SQL: text is a string.
+
+    >>> value_sql("it's"), value_sql(2), value_sql(True)
+    ("'it''s'", '2', 'TRUE')
+    """
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, datetime):
+        return f"TIMESTAMP {literal(value.isoformat(' '))}"
+    if isinstance(value, date):
+        return f"DATE {literal(value.isoformat())}"
+    return literal(str(value))
+
+
+def bound_sql(value: Any) -> str:
+    """A bound of a range: text is an expression, as in dbt_utils; a date without quotes is a date.
+
+    >>> bound_sql("other_column + 1"), bound_sql("2026-01-31")
+    ('(other_column + 1)', "'2026-01-31'")
+    """
+    if isinstance(value, str):
+        return literal(value) if _DATE.match(value) else f"({value})"
+    return value_sql(value)
+
+
+def is_float(data_type: str | None) -> bool:
+    return (data_type or "").upper() in _FLOATS
+
+
+def is_number(data_type: str | None) -> bool:
+    return (data_type or "").upper().split("(")[0].strip() in _NUMBERS

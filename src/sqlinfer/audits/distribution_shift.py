@@ -1,0 +1,69 @@
+"""``distribution_shift``: tonight's values are spread as the published ones are (population stability index).
+
+Numbers are counted in ``buckets`` of equally many published rows, other values one by one; NULL is a bucket of its own,
+and so is a value that fills several buckets. Nothing published: nothing to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import StrictInt
+
+from sqlinfer.audits.base import Audit, Number, Subject, is_number
+
+_FLOOR = "0.0001"
+"""Share of a bucket that is empty on one side."""
+
+
+class DistributionShift(Audit):
+    kind: ClassVar = "distribution_shift"
+    aliases: ClassVar[Mapping[str, str]] = {"max_psi": "max", "threshold": "max", "bins": "buckets"}
+    reads_warehouse: ClassVar = True
+
+    max: Number = 0.2
+    """Above 0.2 a distribution counts as shifted, the usual rule of thumb."""
+    buckets: StrictInt = 10
+
+    def problem(self) -> tuple[str | None, str] | None:
+        if self.max < 0:
+            return "max", f"max is not below 0, found {self.max:g}"
+        if not 2 <= self.buckets <= 1000:
+            return "buckets", f"buckets is a number from 2 to 1000, found {self.buckets}"
+        return None
+
+    def failing(self, on: Subject) -> str:
+        if on.published is None:
+            return "SELECT 0.0 AS psi WHERE 1 = 0"
+        new, old = (on.tonight or on.rows).source, on.published.source
+        value = f"CAST({on.needed} AS DOUBLE PRECISION)" if is_number(on.column_type) else on.needed
+        marks, bucket = self._numbers(value, old) if is_number(on.column_type) else ("", f"CAST({value} AS VARCHAR)")
+        also = ", marks" if marks else ""
+
+        def shares(source: str) -> str:
+            rows = f"SELECT {bucket} AS b FROM (SELECT {value} AS v FROM {source} AS q) AS d{also}"
+            if not marks:
+                rows = f"SELECT {bucket} AS b FROM {source} AS q"
+            counted = f"SELECT b, count(*) AS n FROM ({rows}) AS r GROUP BY b"
+            return f"SELECT b, n * 1.0 / sum(n) OVER () AS share FROM ({counted}) AS c"
+
+        return (
+            f"WITH {marks}old AS ({shares(old)}), new AS ({shares(new)}), both_sides AS ("
+            f"SELECT greatest(coalesce(new.share, 0), {_FLOOR}) AS a, greatest(coalesce(old.share, 0), {_FLOOR}) AS e "
+            "FROM old FULL JOIN new ON old.b = new.b OR (old.b IS NULL AND new.b IS NULL)) "
+            "SELECT psi FROM (SELECT sum((a - e) * ln(a / e)) AS psi FROM both_sides) AS s "
+            f"WHERE psi > {self.max} AND EXISTS (SELECT 1 FROM old)"
+        )
+
+    def _numbers(self, value: str, old: str) -> tuple[str, str]:
+        """The CTE of the upper ends of all buckets but the last, in one row; SQL of the bucket of ``d.v``."""
+        ends = [f"max(CASE WHEN b = {n} THEN v END) AS m{n}" for n in range(1, self.buckets)]
+        tiles = (
+            f"SELECT v, ntile({self.buckets}) OVER (ORDER BY v) AS b FROM "
+            f"(SELECT {value} AS v FROM {old} AS q) AS p WHERE v IS NOT NULL"
+        )
+        below = " + ".join(f"CASE WHEN d.v > m{n} THEN 1 ELSE 0 END" for n in range(1, self.buckets))
+        equal = " + ".join(f"CASE WHEN d.v = m{n} THEN 1 ELSE 0 END" for n in range(1, self.buckets))
+        bucket = f"CASE WHEN d.v IS NULL THEN -1 ELSE {below} + CASE WHEN {equal} > 1 THEN 0.5 ELSE 0 END END"
+        return f"marks AS (SELECT {', '.join(ends)} FROM ({tiles}) AS t), ", bucket

@@ -1,0 +1,26 @@
+"""``error_rate``: at most this share (``max``) of the run's inputs failed; of a column: is NULL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from sqlinfer.audits.base import Audit, Number, Subject
+
+
+class ErrorRate(Audit):
+    kind: ClassVar = "error_rate"
+    column_is: ClassVar = "possible"
+    aliases: ClassVar[Mapping[str, str]] = {"max_rate": "max", "max_value": "max", "rate": "max"}
+
+    max: Number = 0.01
+
+    def problem(self) -> tuple[str | None, str] | None:
+        return None if 0 <= self.max <= 1 else ("max", f"max is a share between 0 and 1, found {self.max:g}")
+
+    def failing(self, on: Subject) -> str:
+        if on.column is None and on.scoring is not None:
+            errors, inputs = on.scoring
+            return f"SELECT n AS errors FROM (SELECT {errors} AS n) AS e WHERE n > {self.max} * {inputs}"
+        share = f"avg(CASE WHEN {on.needed} IS NULL THEN 1.0 ELSE 0.0 END)"
+        return f"SELECT r AS null_rate FROM (SELECT {share} AS r FROM {on.rows.source} AS q) AS n WHERE r > {self.max}"

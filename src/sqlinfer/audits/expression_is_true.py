@@ -1,0 +1,23 @@
+"""``expression_is_true``: ``expression`` (of a column: the column, then ``expression``) is false for no row."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import StrictStr
+
+from sqlinfer.audits.base import Audit, Subject
+
+
+class ExpressionIsTrue(Audit):
+    kind: ClassVar = "expression_is_true"
+    column_is: ClassVar = "possible"
+    reads_warehouse: ClassVar = True  # the text may hold a subquery
+
+    expression: StrictStr
+
+    def problem(self) -> tuple[str | None, str] | None:
+        return None if self.expression.strip() else ("expression", "expression is empty")
+
+    def failing(self, on: Subject) -> str:
+        return f"SELECT * FROM {on.rows.source} AS q WHERE NOT ({on.column or ''} {self.expression})"

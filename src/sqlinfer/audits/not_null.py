@@ -1,0 +1,14 @@
+"""``not_null``: no row has NULL in the column."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sqlinfer.audits.base import Audit, Subject
+
+
+class NotNull(Audit):
+    kind: ClassVar = "not_null"
+
+    def failing(self, on: Subject) -> str:
+        return f"SELECT * FROM {on.rows.source} AS q WHERE {on.needed} IS NULL"

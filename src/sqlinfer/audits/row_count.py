@@ -1,0 +1,35 @@
+"""``row_count``: the number of rows is ``equals``, or between ``min`` and ``max``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import StrictInt
+
+from sqlinfer.audits.base import Audit, Subject
+
+
+class RowCount(Audit):
+    kind: ClassVar = "row_count"
+    column_is: ClassVar = "refused"
+    fields: ClassVar = ("row_count",)
+    aliases: ClassVar[Mapping[str, str]] = {"min_value": "min", "max_value": "max"}
+
+    equals: StrictInt | None = None
+    min: StrictInt | None = None
+    max: StrictInt | None = None
+
+    def problem(self) -> tuple[str | None, str] | None:
+        if self.equals is None and self.min is None and self.max is None:
+            return None, "test 'row_count' needs 'equals', 'min' or 'max'"
+        if self.min is not None and self.max is not None and self.min > self.max:
+            return "min", f"min {self.min} is above max {self.max}"
+        return None
+
+    def failing(self, on: Subject) -> str:
+        bad = [] if self.equals is None else [f"row_count <> {self.equals}"]
+        bad += [] if self.min is None else [f"row_count < {self.min}"]
+        bad += [] if self.max is None else [f"row_count > {self.max}"]
+        counted = f"SELECT count(*) AS row_count FROM {on.rows.source} AS q"
+        return f"SELECT row_count FROM ({counted}) AS n WHERE {' OR '.join(bad)}"

@@ -1,0 +1,91 @@
+"""The data tests of a node, before it is published: on its staged rows, or on its table inside the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlinfer.adapters.base import Materialization
+from sqlinfer.errors import SqlinferError
+from sqlinfer.project import DataTest, Node
+from sqlinfer.relation import Relation, quote
+from sqlinfer.runner import staging
+from sqlinfer.runner.datatests import Tested, needs_warehouse, refuse_failed, run_test
+from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.events import Audited, Warned
+from sqlinfer.runner.results import NodeResult
+from sqlinfer.spec.plan import Counts
+
+
+def audit_staged(
+    env: RunEnvironment, node: Node, how: Materialization, staged: Relation, counts: Counts
+) -> tuple[NodeResult, ...]:
+    """Tests on what the published table will be: the staged rows, and those that stay beside them."""
+    if not node.tests:
+        return ()
+    work = env.workspace
+    with staging.attached_if(work, how.adds or any(needs_warehouse(test) for test in node.tests)):
+        whole = work.outcome(how, f"SELECT * FROM {staged.sql()}") if how.adds else None
+        reads = any(needs_warehouse(test) for test in node.tests)
+        tested = Tested(
+            whole or staged.sql(),
+            node.relation,
+            node.relation if reads and work.has(node.relation) else None,
+            staged.sql() if whole else None,
+            (counts.errors, counts.inputs),
+            env.relations,
+        )
+        return _run(env, node, tested)
+
+
+def audit_written(env: RunEnvironment, node: Node, target: Relation) -> tuple[NodeResult, ...]:
+    """Tests on a table without predictions, which the open transaction has written."""
+    return _run(env, node, Tested(target.sql(), target, scoring=(0, 0), relations=env.relations))
+
+
+def audit_again(env: RunEnvironment, node: Node, how: Materialization, sql: str) -> None:
+    """Keep the failing rows of a table that was rolled back: ``sql`` is its query."""
+    work = env.workspace
+    with work.warehouse():
+        tested = Tested(work.outcome(how, sql) or sql, node.relation, scoring=(0, 0), relations=env.relations)
+        again = [test for test in node.tests if test.stored]
+        results = [run_test(work, test, tested) for test in again]
+    store_failures(env, again, results)
+
+
+def _run(env: RunEnvironment, node: Node, tested: Tested) -> tuple[NodeResult, ...]:
+    results = []
+    for test in node.tests:
+        results.append(run_test(env.workspace, test, tested))
+        env.emit(Audited(node.unique_id, results[-1]))
+    return tuple(results)
+
+
+def store_failures(env: RunEnvironment, tests: Iterable[DataTest], results: Sequence[NodeResult]) -> None:
+    """The failing rows of tests with ``store_failures`` become tables, as dbt makes them. It stops no night."""
+    by_id = {result.unique_id: result for result in results}
+    kept = [(test, by_id[test.unique_id]) for test in tests if test.stored and test.unique_id in by_id]
+    kept = [(test, result) for test, result in kept if result.compiled_code and result.status != "error"]
+    if not kept:
+        return
+    work = env.workspace
+    try:
+        with work.publishing(env.publish_timeout):
+            for test, result in kept:
+                _store(env, test, str(result.compiled_code))
+    except SqlinferError as error:
+        env.emit(Warned(kept[0][0].unique_id, f"failing rows are not stored: {error.message}"))
+
+
+def _store(env: RunEnvironment, test: DataTest, sql: str) -> None:
+    assert test.stored is not None
+    if test.stored.schema:
+        catalog = f"{quote(test.stored.catalog)}." if test.stored.catalog else ""
+        env.workspace.execute(f"CREATE SCHEMA IF NOT EXISTS {catalog}{quote(test.stored.schema)}")
+    limit = f" LIMIT {int(test.config['limit'])}" if test.config.get("limit") else ""
+    env.workspace.materialize(Materialization(test.stored), f"SELECT * FROM ({sql}) AS f{limit}")
+
+
+def gate(env: RunEnvironment, node: Node, results: tuple[NodeResult, ...], staged: Relation) -> None:
+    """Raise DataTestError where a test failed, after its failing rows are stored."""
+    store_failures(env, node.tests, results)
+    refuse_failed(results, staged, env.workspace.place)
