@@ -15,9 +15,10 @@ from sqlinfer.adapters.base import Adapter, ShadowDatabase
 from sqlinfer.compiler.calls import Source
 from sqlinfer.compiler.compile import compile_query, may_call, reads, without_predictions
 from sqlinfer.compiler.render import RenderedNode, RenderFlags, external_sql, render, render_inline
-from sqlinfer.errors import AdapterError, CompileError, Location, SqlinferError, did_you_mean
+from sqlinfer.compiler.stages import NAMESPACE
+from sqlinfer.errors import AdapterError, ColumnError, CompileError, Location, SqlinferError, did_you_mean
 from sqlinfer.project import Node, Project
-from sqlinfer.relation import Relation, quote
+from sqlinfer.relation import Relation, fold, quote, side_name
 from sqlinfer.spec.catalog import Catalog, Column, Table
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Plan
@@ -29,8 +30,14 @@ class CompiledNode:
     rendered: RenderedNode
     columns: tuple[Column, ...]
     """Names and types of the result, as the warehouse gives them."""
-    is_slice: bool = False
-    """The SQL used ``is_incremental()``: its rows are a part of the desired state."""
+    unique_key: tuple[str, ...] = ()
+    """As the result spells its columns."""
+    published: tuple[Column, ...] | None = None
+    """Columns of the table that is there already; None where there is none."""
+
+    @property
+    def is_slice(self) -> bool:
+        return self.rendered.is_slice
 
 
 @dataclass(slots=True)
@@ -59,8 +66,11 @@ class ProjectCompiler:
         """
         incremental = self._is_incremental(node)
         rendered = render(node, self.project, is_incremental=incremental, flags=self._flags)
-        compiled = self._planned(rendered, node.name, limit)
-        compiled = replace(compiled, is_slice=incremental and "is_incremental" in node.raw_sql)
+        compiled = self._planned(rendered, node.name, limit, node.unique_id)
+        key = resolved_key(node, compiled.columns)
+        there = self.existing.get(self._full(node.relation).folded())
+        published = there.columns if there is not None and there.kind == "table" else None
+        compiled = replace(compiled, unique_key=key, published=published)
         self._learn(node, compiled)
         return compiled
 
@@ -79,7 +89,7 @@ class ProjectCompiler:
         found = self.existing.get(self._full(node.relation).folded())
         return not refresh and found is not None and found.kind == "table"
 
-    def _planned(self, rendered: RenderedNode, name: str, limit: int | None) -> CompiledNode:
+    def _planned(self, rendered: RenderedNode, name: str, limit: int | None, unique_id: str = "") -> CompiledNode:
         names = self.shadow.result_names(rendered.sql) if may_call(rendered.sql, self.contracts) else {}
         source = Source(rendered.sql, rendered.path, rendered.locate, names)
         self._look_up(source, rendered)
@@ -89,8 +99,9 @@ class ProjectCompiler:
             columns = self.shadow.describe(bare)
         except AdapterError as error:
             raise self._explained(error, source, catalog, name, bare) from error
-        plan = compile_query(source, catalog, node=name, output=columns, limit=limit)
-        return CompiledNode(plan, rendered, self._published(bare, columns))
+        place = replace(NAMESPACE, name=side_name(unique_id)) if unique_id else NAMESPACE
+        plan = compile_query(source, catalog, node=name, output=columns, limit=limit, namespace=place)
+        return CompiledNode(replace(plan, unique_id=unique_id), rendered, self._published(bare, columns))
 
     def _published(self, bare: str, columns: tuple[Column, ...]) -> tuple[Column, ...]:
         """The columns as a table has them: a result may repeat a name, a table numbers the second one."""
@@ -190,6 +201,35 @@ class ProjectCompiler:
     def _full(self, relation: Relation) -> Relation:
         default = self.adapter.default
         return Relation(relation.name, relation.schema or default.schema, relation.catalog or default.catalog)
+
+
+def resolved_key(node: Node, columns: tuple[Column, ...]) -> tuple[str, ...]:
+    """``unique_key`` as the result spells its columns; a name may be quoted, as dbt users write it.
+
+    Raises:
+        ColumnError: it is no column of the query.
+    """
+    if node.config.materialized in ("view", "ephemeral"):
+        return node.config.unique_key
+    exact = {column.name: column.name for column in columns}
+    folded = {fold(column.name): column.name for column in columns}
+    found = []
+    for key in node.config.unique_key:
+        name = exact.get(key) or folded.get(fold(key)) or folded.get(fold(_unquoted(key)))
+        if name is None:
+            names = [column.name for column in columns]
+            hint = did_you_mean(key, names) or "its columns: " + ", ".join(names)
+            if any(mark in key for mark in ",(|"):
+                hint = "name one column, or several as a list: unique_key=['a', 'b']"
+            raise ColumnError(f"unique_key '{key}' is no column of the query", hint=hint,
+                              location=node.unique_key_at or Location(node.path))  # fmt: skip
+        found.append(name)
+    return tuple(dict.fromkeys(found))
+
+
+def _unquoted(name: str) -> str:
+    quoted = re.fullmatch(r'"((?:[^"]|"")+)"|`([^`]+)`|\[([^]]+)\]', name.strip())
+    return next(filter(None, quoted.groups())).replace('""', '"') if quoted else name.strip()
 
 
 def _place(error: AdapterError, bare: str, source: Source) -> Location:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -36,6 +38,28 @@ class Relation:
 
     def __str__(self) -> str:
         return ".".join(part for part in (self.catalog, self.schema, self.name) if part)
+
+
+_SMALL = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+def fold(name: str) -> str:
+    """A name as DuckDB compares names: the case of ASCII letters alone does not count.
+
+    >>> fold("Ärger_ID")
+    'Ärger_id'
+    """
+    return name.translate(_SMALL)
+
+
+def side_name(unique_id: str) -> str:
+    """A name for what belongs to one node: readable, its own whatever other nodes are called, at most 41 bytes.
+
+    >>> side_name("model.shop.churn_scores")
+    'churn_scores_9fee6cb54d2966c5'
+    """
+    readable = re.sub(r"[^0-9A-Za-z_]", "_", unique_id.rpartition(".")[2])[:24]
+    return f"{readable}_{hashlib.blake2b(unique_id.encode(), digest_size=8).hexdigest()}"
 
 
 def literal(text: str) -> str:

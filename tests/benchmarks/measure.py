@@ -130,7 +130,7 @@ def _nights(bench: Bench, plan: Plan, title: str) -> Facts:
     bench.declare("true", "materialized='table'")
     first = bench.run().seconds
     rebuilt = [changed(bench, night) for night in range(plan.repeats)]
-    bench.declare("true", "materialized='incremental', unique_key='id'")
+    bench.declare("true", "materialized='incremental', unique_key='id', on_missing='delete'")
     bench.run()
     merged = [changed(bench, plan.repeats + night) for night in range(plan.repeats)]
     two, three = median(p.seconds for p in rebuilt), median(p.seconds for p in merged)

@@ -23,12 +23,12 @@ CHUNK = 1024
 MODELS = {
     "scores": "select id, g, predict('deep', a, b, c) as score from {{ source('erp', 'customers') }}",
     "merged": (
-        "{{ config(materialized='incremental', unique_key='id') }} "
+        "{{ config(materialized='incremental', unique_key='id', on_missing='delete') }} "
         "select id, g, predict('deep', a, b, c) * 100 as score from {{ source('erp', 'customers') }} where id % 3 > 0"
     ),
     "streamed": "select id, g, predict('shallow', a, b, c) as score from {{ source('erp', 'customers') }}",
     "stream_merged": (
-        "{{ config(materialized='incremental', unique_key='id') }} "
+        "{{ config(materialized='incremental', unique_key='id', on_missing='delete') }} "
         "select id, g, predict('shallow', a, b, c) as score from {{ source('erp', 'customers') }} where id % 2 = 0"
     ),
     "summary": "select g, count(*) as n, sum(round(score * 1000)::bigint) as total from {{ ref('scores') }} group by g",

@@ -21,7 +21,7 @@ from sqlinfer.runner.node import run_node
 from sqlinfer.runner.scoring_store import chunks
 from sqlinfer.runner.store import StoreTable
 from sqlinfer.spec.function import Argument, FunctionContract, Output
-from sqlinfer.spec.plan import Call, Counts, Stage
+from sqlinfer.spec.plan import Call, Counts, Owner, Stage
 
 
 @pytest.fixture(params=["large"], autouse=True)
@@ -207,11 +207,11 @@ def test_a_failure_among_new_results_is_told_from_a_missing_one(distinct: Night)
         work.execute(f"CREATE OR REPLACE TABLE {table.sql()} AS FROM {store.relation.sql()} LIMIT 0")
         work.execute(f"INSERT INTO {table.sql()} {rows} WHERE x <> 5005")
         found = LookUp(stage.calls[0], store, table, one)
-        errorlog.start(work, "scores")
+        errorlog.start(work, Owner("scores"))
         with pytest.raises(RunError, match="1 inputs of twice"):
-            reconcile(env, "scores", stage, found, 9, ("id",))
+            reconcile(env, Owner("scores"), stage, found, 9, ("id",))
         work.execute(f"INSERT INTO {table.sql()} {rows} WHERE x = 5005")
-        assert reconcile(env, "scores", stage, found, 9, ("id",)).errors == 1
+        assert reconcile(env, Owner("scores"), stage, found, 9, ("id",)).errors == 1
 
 
 @pytest.mark.parametrize("items", ["id, unnest([x, y]) AS x", "id, x FROM (SELECT id, unnest([x, y]) AS x"])

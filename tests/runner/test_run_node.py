@@ -119,7 +119,7 @@ def test_failing_data_test_keeps_the_old_table_and_the_staged_rows(night: Night)
 
 
 def test_incremental_merge_touches_only_changed_rows_and_removes_missing(night: Night) -> None:
-    wanted = node("incremental", unique_key=("id",), lineage=True)
+    wanted = node("incremental", unique_key=("id",), lineage=True, on_missing="delete")
     run(night, the_node=wanted)
     night.sql("update customers set raw = '7777' where id = 20", "delete from customers where id = 21")
     result = run(night, the_node=wanted)

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', unique_key='customer_id', lineage=true, tags=['nightly']) }}
+{{ config(materialized='incremental', unique_key='customer_id', on_missing='delete', lineage=true, tags=['nightly']) }}
 
 select
     customer_id,

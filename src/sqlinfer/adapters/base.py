@@ -42,11 +42,14 @@ class Materialization:
     kind: Literal["table", "view", "incremental"] = "table"
     unique_key: tuple[str, ...] = ()
     strategy: Strategy | None = None
-    """None: merge where there is a unique key; without one append for slices, else replace."""
+    """None: merge where there is a unique key; without one append, or replace where ``on_missing`` is delete."""
     is_slice: bool = False
     """The query is a part of the desired state (it used ``is_incremental()``), so nothing is removed."""
     on_missing: Literal["delete", "keep"] = "delete"
+    """What becomes of published rows that a query of the whole state does not return. (A node's default is keep.)"""
     on_schema_change: SchemaChange = "ignore"
+    predictions: tuple[str, ...] = ()
+    """Columns of the query that hold what a function returned."""
     full_refresh: bool = False
     description: str = ""
     column_descriptions: tuple[tuple[str, str], ...] = ()
@@ -54,11 +57,24 @@ class Materialization:
     @property
     def adds(self) -> bool:
         """Whether rows of the published table stay beside those of the query."""
+        if self.strategy != "append" and not self.is_slice and self.on_missing == "delete":
+            return False
+        return self.merges
+
+    @property
+    def merges(self) -> bool:
+        """Whether a published table stays and takes the rows in, rather than being replaced."""
         if self.kind != "incremental" or self.full_refresh:
             return False
-        if self.strategy == "append" or self.is_slice:
-            return True
-        return bool(self.unique_key) and self.on_missing == "keep"
+        return bool(self.unique_key) or self.is_slice or self.strategy == "append" or self.on_missing == "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    rows: int
+    """Rows that the query gave."""
+    left: int = 0
+    """Rows that are in the table, and that the query for its whole state did not return."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +136,12 @@ class Workspace(Protocol):
             StoreError: this run no longer owns the target.
         """
 
-    def materialize(self, how: Materialization, sql: str) -> int:
-        """Publish the rows of ``sql`` inside ``publishing()``; the number of rows that the query gave.
+    def materialize(self, how: Materialization, sql: str) -> Written:
+        """Publish the rows of ``sql`` inside ``publishing()``.
 
         Raises:
-            PublicationError: duplicate keys, or a change of columns that the node does not allow.
+            PublicationError: duplicate keys, a change of columns that the node does not allow, a value that the
+                published column cannot hold.
         """
 
     def outcome(self, how: Materialization, sql: str) -> str | None:

@@ -46,6 +46,8 @@ class RenderedNode:
     sources: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     segments: tuple[Segment, ...] = ()
+    is_slice: bool = False
+    """``is_incremental()`` was called and answered true: the rows are a part of the desired state."""
 
     def locate(self, start: int, end: int) -> Location:
         """The place in the ``.sql`` file of ``sql[start:end]``.
@@ -100,19 +102,19 @@ def render(node: Node, project: Project, *, is_incremental: bool = False,
            flags: RenderFlags | None = None) -> RenderedNode:  # fmt: skip
     """The SQL of a node. Raises RenderError with the place in its file."""
     if node.compiled is not None:
-        return _given(node, node.compiled, project)
+        return _given(node, node.compiled, project, is_incremental)
     flags = flags or RenderFlags()
-    scope = _scope(project, node, incremental=is_incremental and not flags.full_refresh, flags=flags)
+    scope = _scope(project, node, incremental=is_incremental, flags=flags)
     return _rendered(node.raw_sql, node.path, scope, project, flags)
 
 
-def _given(node: Node, sql: str, project: Project) -> RenderedNode:
+def _given(node: Node, sql: str, project: Project, is_incremental: bool) -> RenderedNode:
     """A node that dbt has rendered: its refs are relation names in the SQL; only nodes like it are compiled here."""
     path = node.compiled_path or node.path
     if not sql.strip():
         raise RenderError("the SQL is empty", hint="write one SELECT", location=Location(path, 1))
     refs = tuple(uid for uid in node.depends_on if uid in project.nodes and project.nodes[uid].compiled is not None)
-    return RenderedNode(sql, sql, path, refs)
+    return RenderedNode(sql, sql, path, refs, is_slice=node.asks_incremental and is_incremental)
 
 
 def render_inline(sql: str, project: Project, *, flags: RenderFlags | None = None,
@@ -191,7 +193,8 @@ def _rendered(sql: str, path: Path | None, scope: Scope, project: Project, flags
         raise RenderError("the SQL is empty", hint="write one SELECT", location=Location(path, 1))
     refs, sources = _ids(scope.seen, project)
     text, segments = _with_ephemerals(done.text, done.segments, refs, project, flags)
-    return RenderedNode(text, sql, path, refs, sources, dict(scope.seen.config), segments)
+    config, is_slice = dict(scope.seen.config), bool(scope.seen.incremental)
+    return RenderedNode(text, sql, path, refs, sources, config, segments, is_slice)
 
 
 def _with_ephemerals(text: str, segments: tuple[Segment, ...], refs: tuple[str, ...], project: Project,

@@ -20,7 +20,7 @@ from sqlinfer.spec.function import Argument
 from sqlinfer.spec.plan import Call, Stage
 
 NAMESPACE = Relation("", "stage", "sqlinfer_side")
-"""Where stages live; a runner with another side database passes its own."""
+"""Where stages live; a runner with another side database passes its own. Its name, if any, stands for the node's."""
 
 _MADE: dict[type[exp.Expr], str] = {
     exp.Array: "ANY[]", exp.Struct: "STRUCT", exp.Map: "MAP", exp.VarMap: "MAP", exp.ToMap: "MAP",
@@ -54,7 +54,7 @@ class Builder:
         return f"_{prefix}{self.names}"
 
     def relation(self, suffix: str) -> Relation:
-        return Relation(f"{self.node}__{suffix}", self.namespace.schema, self.namespace.catalog)
+        return Relation(f"{self.namespace.name or self.node}__{suffix}", self.namespace.schema, self.namespace.catalog)
 
     def is_staged(self, table: exp.Table) -> bool:
         return table.name in self.column_types and table.db == (self.namespace.schema or "")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Manifest:
     sources: Mapping[str, Mapping[str, Any]]
     unit_tests: Mapping[str, Mapping[str, Any]]
     warnings: tuple[str, ...] = ()
+    macros: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def predictions(self) -> dict[str, Mapping[str, Any]]:
         return {key: node for key, node in self.nodes.items() if is_prediction(node)}
@@ -34,6 +35,21 @@ class Manifest:
     def parents(self, unique_id: str) -> tuple[str, ...]:
         node = self.nodes.get(unique_id) or self.unit_tests.get(unique_id) or {}
         return tuple(dict.fromkeys((node.get("depends_on") or {}).get("nodes") or ()))
+
+    def macros_of(self, node: Mapping[str, Any]) -> frozenset[str]:
+        """Macros that a node calls, directly and through each other."""
+        found: set[str] = set()
+        left = _macros(node)
+        while left:
+            key = left.pop()
+            if key not in found:
+                found.add(key)
+                left += _macros(self.macros.get(key) or {})
+        return frozenset(found)
+
+
+def _macros(caller: Mapping[str, Any]) -> list[str]:
+    return list((caller.get("depends_on") or {}).get("macros") or ())
 
 
 def relation_of(node: Mapping[str, Any]) -> Relation:
@@ -65,7 +81,7 @@ def read_manifest(path: Path) -> Manifest:
     warnings = (f"manifest schema v{version} is newer than v{SCHEMA}",) if version > SCHEMA else ()
     return Manifest(
         path, str(metadata.get("dbt_version")), content["nodes"], content.get("sources") or {},
-        content.get("unit_tests") or {}, warnings,
+        content.get("unit_tests") or {}, warnings, content.get("macros") or {},
     )  # fmt: skip
 
 

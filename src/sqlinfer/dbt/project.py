@@ -11,13 +11,14 @@ from sqlinfer.compiler.compile import may_call
 from sqlinfer.dbt.home import DbtHome, read_functions, read_home, read_profile
 from sqlinfer.dbt.manifest import Manifest, is_prediction, read_manifest, refuse_stale, relation_of
 from sqlinfer.dbt.tests import tests_of
-from sqlinfer.errors import CompileError, Location, ProjectError
+from sqlinfer.errors import CompileError, Location, ProjectError, did_you_mean
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import ColumnInfo, DataTest, FunctionConfig, Node, NodeConfig, Profile, Project, Source
-from sqlinfer.project.discover import mentioned
+from sqlinfer.project.discover import configured_at, mentioned
 from sqlinfer.project.values import Materialized
 from sqlinfer.relation import Relation
 
+CHANGES = ("ignore", "fail", "append_new_columns", "sync_all_columns")
 STRATEGIES = ("append", "delete+insert", "merge")
 _PLAIN = ("view", "ephemeral", "table", "incremental")
 
@@ -95,7 +96,15 @@ def _node(node: Mapping[str, Any], manifest: Manifest, home: DbtHome, functions:
         sources=tuple(k for k in manifest.parents(node["unique_id"]) if k in manifest.sources),
         functions=mentioned(sql or "", functions), compiled=sql,
         compiled_path=compiled if compiled and compiled.is_file() else None,
+        asks_incremental=ours and _asks_incremental(node, manifest),
+        unique_key_at=configured_at(node.get("raw_code") or "", "unique_key", path) if ours else None,
     )  # fmt: skip
+
+
+def _asks_incremental(node: Mapping[str, Any], manifest: Manifest) -> bool:
+    """dbt's own ``is_incremental()`` does not count: it is false for every node that is no dbt incremental model."""
+    names = (macro.split(".", 2) for macro in manifest.macros_of(node))
+    return any(len(parts) == 3 and parts[1] != "dbt" and parts[2] == "is_incremental" for parts in names)
 
 
 def _file_of(node: Mapping[str, Any], home: DbtHome) -> Path:
@@ -133,15 +142,26 @@ def _config(node: Mapping[str, Any], path: Path) -> NodeConfig:
         )
     if strategy in ("merge", "delete+insert") and not keys:
         raise ProjectError(f"'{node['name']}': {strategy} needs a unique_key", location=Location(path))
-    change: Any = config.get("on_schema_change") or "ignore"
     return NodeConfig(
         materialized="incremental" if keys or strategy else "table", unique_key=keys, incremental_strategy=strategy,
-        on_schema_change=change, on_missing=settings.get("on_missing", "delete"), lineage=bool(settings.get("lineage")),
+        on_schema_change=_one_of(config, "on_schema_change", CHANGES, node, path),
+        on_missing=_one_of(settings, "on_missing", ("keep", "delete"), node, path),
+        lineage=bool(settings.get("lineage")),
         tags=tuple(config.get("tags") or ()), contract=bool((config.get("contract") or {}).get("enforced")),
         meta=config.get("meta") or {}, full_refresh=config.get("full_refresh"),
         publish_timeout=settings.get("publish_timeout"), max_error_rate=settings.get("max_error_rate"),
         extra={"grants": config.get("grants") or {}, "materialized": "prediction"},
     )  # fmt: skip
+
+
+def _one_of(settings: Mapping[str, Any], key: str, known: tuple[str, ...], node: Mapping[str, Any], path: Path) -> Any:
+    """A setting that names one of few ways; the first of them where it is not set."""
+    value = settings.get(key) or known[0]
+    if value not in known:
+        hint = did_you_mean(str(value), known) or "known: " + ", ".join(known)
+        where = configured_at(node.get("raw_code") or "", key, path) or Location(path)
+        raise ProjectError(f"'{node['name']}': {key} '{value}' is not allowed", hint=hint, location=where)
+    return value
 
 
 def _names(value: Any) -> tuple[str, ...]:

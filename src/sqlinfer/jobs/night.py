@@ -223,7 +223,9 @@ def run_one(night: Night, env: RunEnvironment | None, compiled: Compiled, unique
     if env is None or isinstance(item, SqlinferError):
         assert isinstance(item, SqlinferError)
         raise item
-    return (run_node(item.plan, night.project.nodes[unique_id], env, is_slice=item.is_slice),)
+    node = night.project.nodes[unique_id]
+    node = replace(node, config=replace(node.config, unique_key=item.unique_key))
+    return (run_node(item.plan, node, env, is_slice=item.is_slice, published=item.published),)
 
 
 def test_all(night: Night, env: RunEnvironment, tests: Sequence[DataTest], loop: Loop, result: RunResult) -> RunResult:

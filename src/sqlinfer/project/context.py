@@ -21,6 +21,8 @@ class Seen:
     refs: dict[str, None] = field(default_factory=dict)
     sources: dict[tuple[str, str], None] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    incremental: bool | None = None
+    """What ``is_incremental()`` answered; None where it was not called."""
 
 
 @dataclass(slots=True)
@@ -133,7 +135,7 @@ def build(scope: Scope, macros: Macros) -> dict[str, Any]:
         "ref": lambda *args, **kwargs: _ref(scope, args, kwargs),
         "source": lambda *args: _source(scope, args),
         "config": _Config(scope),
-        "is_incremental": lambda: scope.incremental,
+        "is_incremental": lambda: _is_incremental(scope),
         "execute": scope.execute,
         "project_name": scope.project_name,
         "flags": SimpleNamespace(FULL_REFRESH=bool(scope.flags.get("full_refresh")), WHICH=scope.flags.get("which")),
@@ -143,6 +145,11 @@ def build(scope: Scope, macros: Macros) -> dict[str, Any]:
         context["this"] = scope.this
     macros.bind(context, scope.project_name)
     return context
+
+
+def _is_incremental(scope: Scope) -> bool:
+    scope.seen.incremental = scope.incremental
+    return scope.incremental
 
 
 def _ref(scope: Scope, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RelationValue:

@@ -39,6 +39,7 @@ class _Draft:
     file: _File
     seen: Seen
     config: NodeConfig = field(default_factory=NodeConfig)
+    unique_key_at: Location | None = None
 
 
 def nodes(base: Project, described: Properties, trees: Mapping[str, configs.Tree], macros: Macros) -> Project:
@@ -115,7 +116,9 @@ def _draft(project: Project, file: _File, names: Mapping[str, _File], described:
     layers.append({key: configs.Setting(value, _in_file(file, key)) for key, value in seen.config.items()})
     for key in seen.config:
         configs.known_key(key, _in_file(file, key))
-    return _Draft(file, seen, configs.build(configs.merge(layers), seed=seed))
+    merged = configs.merge(layers)
+    unique_key = merged.get("unique_key")
+    return _Draft(file, seen, configs.build(merged, seed=seed), unique_key.location if unique_key else None)
 
 
 def _off(settings: Mapping[str, configs.Setting]) -> bool:
@@ -123,25 +126,27 @@ def _off(settings: Mapping[str, configs.Setting]) -> bool:
 
 
 def _in_file(file: _File, key: str) -> Location:
-    """Where ``config(key=…)`` stands, as well as text can tell."""
     start = max(0, file.sql.find("config("))
-    found = re.compile(rf"""(?<!\w)['"]?({re.escape(key)})['"]?\s*[=:]""").search(file.sql, start)
-    return Location.in_source(file.sql, found.start(1) if found else start, found.end(1) if found else start + 6,
-                              path=file.path)  # fmt: skip
+    return configured_at(file.sql, key, file.path) or Location.in_source(file.sql, start, start + 6, path=file.path)
+
+
+def configured_at(sql: str, key: str, path: Path) -> Location | None:
+    """Where ``config(key=…)`` stands, as well as text can tell."""
+    found = re.compile(rf"""(?<!\w)['"]?({re.escape(key)})['"]?\s*[=:]""").search(sql, max(0, sql.find("config(")))
+    return Location.in_source(sql, found.start(1), found.end(1), path=path) if found else None
 
 
 def _parse_pass(project: Project, file: _File, names: Mapping[str, Any], described: Properties, macros: Macros,
                 config: Mapping[str, Any]) -> Seen:  # fmt: skip
-    seen = Seen()
+    """What the file calls, on a first night and on later ones; its configuration is that of a first night."""
+    first, later = Seen(), Seen()
     this = RelationValue(Relation(file.name), project.profile.type)
-    for incremental in (False, True) if "is_incremental" in file.sql else (False,):
-        kept = dict(seen.config)
-        seen.config.clear()
+    for seen, incremental in ((first, False), (later, True)):
         run_parse(project, file.sql, file.path, tuple(names), tuple(described.tables), macros, seen, this=this,
                   config=config, incremental=incremental)  # fmt: skip
-        if incremental:
-            seen.config = kept
-    return seen
+        if first.incremental is None:
+            break
+    return replace(first, refs=first.refs | later.refs, sources=first.sources | later.sources)
 
 
 def run_parse(project: Project, sql: str, path: Path | None, refs: Sequence[str], sources: Sequence[tuple[str, str]],
@@ -227,6 +232,7 @@ def _node(project: Project, draft: _Draft, relations: Mapping[str, Relation], en
         sources=tuple(f"source.{project.name}.{a}.{b}" for a, b in draft.seen.sources),
         functions=mentioned(file.sql, project.functions),
         patch=entry.file.locate((*entry.keys, "name"), value=True) if entry else None,
+        unique_key_at=draft.unique_key_at,
     )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ class NodeConfig:
     incremental_strategy: Literal["append", "delete+insert", "merge"] | None = None
     """None: merge where there is a ``unique_key``, else append for slices and replace otherwise."""
     on_schema_change: Literal["ignore", "fail", "append_new_columns", "sync_all_columns"] = "ignore"
-    on_missing: Literal["delete", "keep"] = "delete"
+    on_missing: Literal["delete", "keep"] = "keep"
     lineage: bool = False
     enabled: bool = True
     tags: tuple[str, ...] = ()
@@ -133,6 +133,10 @@ class Node:
     """SQL that dbt has rendered already, from its manifest; then ``raw_sql`` is never rendered here."""
     compiled_path: Path | None = None
     """The file that holds ``compiled``, for places in errors."""
+    asks_incremental: bool = False
+    """Of a node with ``compiled``: dbt says that it calls ``sqlinfer.is_incremental()``, in macros too."""
+    unique_key_at: Location | None = None
+    """Where ``unique_key`` is configured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,25 +21,38 @@ _LARGE, _SLACK = 1_000_000, 1.15
 look-up of the whole table, and an estimate of the number in use next to nothing."""
 
 
-def _keys_table(node: str, store: str) -> Relation:
-    return Relation(f"keys__{node}__{store}", META, SIDE)
+def _keys_table(owner: str, store: str) -> Relation:
+    return Relation(f"keys__{owner}__{store}", META, SIDE)
 
 
 def compact(env: RunEnvironment, plan: Plan, *, is_slice: bool) -> None:
     work = env.workspace
     work.execute(f"CREATE TABLE IF NOT EXISTS {_REFS.sql()} (node VARCHAR, store VARCHAR, is_full BOOLEAN)")
-    used = _keys_in_use(env, plan)
+    used, owner = _keys_in_use(env, plan), plan.owner.side
+    _adopt(work, plan.node, owner)
     if is_slice:
         for name in used:
-            _refer(work, plan.node, name, False)
+            _refer(work, owner, name, False)
         return
-    for (name,) in work.rows(f"SELECT store FROM {_REFS.sql()} WHERE node = ?", (plan.node,)):
+    for (name,) in work.rows(f"SELECT store FROM {_REFS.sql()} WHERE node = ?", (owner,)):
         if name not in used:
-            _leave(work, plan.node, name)
+            _leave(work, owner, name)
     for name, (store, keys) in used.items():
-        _refer(work, plan.node, name, True)
-        _compact_one(env, plan.node, store, keys)
+        _refer(work, owner, name, True)
+        _compact_one(env, owner, store, keys)
     fail_point("after_compaction")
+
+
+def _adopt(work: Workspace, node: str, owner: str) -> None:
+    """What an earlier version kept under the node's name goes on under the name that is the node's own."""
+    if node == owner:
+        return
+    for (store,) in work.rows(f"SELECT store FROM {_REFS.sql()} WHERE node = ?", (node,)):
+        old, new = _keys_table(node, store), _keys_table(owner, store)
+        if work.has(old):
+            work.execute(f"DROP TABLE IF EXISTS {new.sql()}")
+            work.execute(f"ALTER TABLE {old.sql()} RENAME TO {quote(new.name)}")
+    work.execute(f"UPDATE {_REFS.sql()} SET node = ? WHERE node = ?", (owner, node))
 
 
 def _keys_in_use(env: RunEnvironment, plan: Plan) -> dict[str, tuple[StoreTable, str]]:

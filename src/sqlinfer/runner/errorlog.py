@@ -6,27 +6,27 @@ from collections.abc import Iterable, Sequence
 
 from sqlinfer.adapters.base import ERRORS, SIDE, Workspace
 from sqlinfer.relation import Relation, literal, quote
-from sqlinfer.spec.plan import CAST_ERROR, NULL_ERROR, Call, Stage
+from sqlinfer.spec.plan import CAST_ERROR, NULL_ERROR, Call, Owner, Stage
 
 COLUMNS = (
     "node VARCHAR, function VARCHAR, digest VARCHAR, input_key UHUGEINT, key_columns VARCHAR, stage VARCHAR, "
-    'error_class VARCHAR, message VARCHAR, run_id VARCHAR, "at" TIMESTAMPTZ'
+    'error_class VARCHAR, message VARCHAR, run_id VARCHAR, "at" TIMESTAMPTZ, unique_id VARCHAR'
 )
 PUBLISHED = "sqlinfer_errors"
 
 
-def relation(node: str) -> Relation:
-    return Relation(node, ERRORS, SIDE)
+def relation(side: str) -> Relation:
+    return Relation(side, ERRORS, SIDE)
 
 
-def start(work: Workspace, node: str) -> None:
-    work.execute(f"CREATE OR REPLACE TABLE {relation(node).sql()} ({COLUMNS})")
+def start(work: Workspace, owner: Owner) -> None:
+    work.execute(f"CREATE OR REPLACE TABLE {relation(owner.side).sql()} ({COLUMNS})")
 
 
-def summary(work: Workspace, node: str) -> str:
+def summary(work: Workspace, owner: Owner) -> str:
     """The most frequent classes: ``12 runtime, 3 cast_error``."""
     found = work.rows(
-        f"SELECT error_class, count(*) FROM {relation(node).sql()} GROUP BY ALL ORDER BY 2 DESC, 1 LIMIT 3"
+        f"SELECT error_class, count(*) FROM {relation(owner.side).sql()} GROUP BY ALL ORDER BY 2 DESC, 1 LIMIT 3"
     )
     return ", ".join(f"{count} {name}" for name, count in found)
 
@@ -59,11 +59,11 @@ def from_error(column: str) -> tuple[str, str]:
     return f"split_part({column}, ': ', 1)", column
 
 
-def insert(node: str, call: Call, stage: Stage, run_id: str, parts: tuple[str, str, str, str], source: str) -> str:
+def insert(owner: Owner, call: Call, stage: Stage, run_id: str, parts: tuple[str, str, str, str], source: str) -> str:
     """``parts``: SQL of input key, key columns, class, message over ``source``."""
     key, keys, error_class, message = parts
-    fixed = f"{literal(node)}, {literal(call.function)}, {literal(call.digest)}"
+    fixed = f"{literal(owner.name)}, {literal(call.function)}, {literal(call.digest)}"
     return (
-        f"INSERT INTO {relation(node).sql()} SELECT {fixed}, {key}, {keys}, {literal(stage.name)}, {error_class}, "
-        f"{message}, {literal(run_id)}, now() FROM {source}"
+        f"INSERT INTO {relation(owner.side).sql()} SELECT {fixed}, {key}, {keys}, {literal(stage.name)}, "
+        f"{error_class}, {message}, {literal(run_id)}, now(), {literal(owner.unique_id)} FROM {source}"
     )

@@ -21,7 +21,7 @@ def held(stage: Stage, kind: str = ROWS, position: int = 0) -> Relation:
 
 def held_result(plan: Plan) -> Relation:
     """The result, where publishing reads it more than once."""
-    return Relation(f"{plan.node}__result", _SCHEMA, SCRATCH)
+    return Relation(f"{plan.owner.side}__result", _SCHEMA, SCRATCH)
 
 
 def begin(work: Workspace) -> None:

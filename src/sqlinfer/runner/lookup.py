@@ -11,7 +11,7 @@ from sqlinfer.runner import errorlog
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.keyed import FAILED, KeyedCall
 from sqlinfer.runner.store import StoreTable, holds_twice
-from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Stage
+from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Owner, Stage
 
 HIDDEN = ("__sqlinfer_run_id", "__sqlinfer_scored_at")
 """Columns of a scored relation: which run scored the row, and when. Not there where a stage holds results itself."""
@@ -79,7 +79,7 @@ def _latest(aliases: Sequence[str]) -> list[str]:
     return [f"CASE {runs} END AS {HIDDEN[0]}", f"{moment} AS {HIDDEN[1]}"]
 
 
-def reconcile(env: RunEnvironment, node: str, stage: Stage, one: LookUp, scored: int, keys: Sequence[str]) -> Counts:
+def reconcile(env: RunEnvironment, owner: Owner, stage: Stage, one: LookUp, scored: int, keys: Sequence[str]) -> Counts:
     """Count what the look-up will give, write its error records.
 
     Raises:
@@ -96,9 +96,9 @@ def reconcile(env: RunEnvironment, node: str, stage: Stage, one: LookUp, scored:
     late = _looked_up(env, stage, one, looked_up) if looked_up else 0
     late += failed
     if early:
-        _record_early(env, node, stage, call, keys)
+        _record_early(env, owner, stage, call, keys)
     if late:
-        _record_late(env, node, stage, one, keys)
+        _record_late(env, owner, stage, one, keys)
     reused = inputs - scored - nulls - early - late
     if reused < 0:
         raise RunError(
@@ -146,19 +146,19 @@ def _failed(env: RunEnvironment, one: LookUp, keys: str, wanted: int) -> int:
     return int(failed)
 
 
-def _record_early(env: RunEnvironment, node: str, stage: Stage, call: Call, keys: Sequence[str]) -> None:
+def _record_early(env: RunEnvironment, owner: Owner, stage: Stage, call: Call, keys: Sequence[str]) -> None:
     """Rows that were bad before scoring: casts, NULLs."""
     assert call.status is not None
     found, said = errorlog.from_status(call.status, "s")
     where = f"{stage.relation.sql()} AS s WHERE {errorlog.is_bad('s.' + quote(call.status))}"
     parts = ("CAST(NULL AS UHUGEINT)", errorlog.keys_json(stage.columns, keys, "s"), found, said)
-    env.workspace.execute(errorlog.insert(node, call, stage, env.run_id, parts, where))
+    env.workspace.execute(errorlog.insert(owner, call, stage, env.run_id, parts, where))
 
 
-def _record_late(env: RunEnvironment, node: str, stage: Stage, one: LookUp, keys: Sequence[str]) -> None:
+def _record_late(env: RunEnvironment, owner: Owner, stage: Stage, one: LookUp, keys: Sequence[str]) -> None:
     """Rows whose scoring failed; the store says how."""
     found, said = errorlog.from_error("l.error")
     source = f"{stage.relation.sql()} AS s JOIN {one.store.relation.sql()} AS l ON l.input_key = {one.key}"
     parts = ("l.input_key", errorlog.keys_json(stage.columns, keys, "s"), found, said)
     where = f"{source} WHERE l.error IS NOT NULL"
-    env.workspace.execute(errorlog.insert(node, one.call, stage, env.run_id, parts, where))
+    env.workspace.execute(errorlog.insert(owner, one.call, stage, env.run_id, parts, where))

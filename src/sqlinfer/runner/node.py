@@ -8,6 +8,8 @@ from datetime import datetime
 from time import perf_counter
 
 from sqlinfer.adapters.base import Materialization
+from sqlinfer.adapters.schema_change import refuse_missing_predictions
+from sqlinfer.compiler.predictions import predicted_columns
 from sqlinfer.errors import AdapterError, DataTestError, PublicationError, RunError, SqlinferError
 from sqlinfer.project import Node
 from sqlinfer.relation import Relation
@@ -16,7 +18,7 @@ from sqlinfer.runner.auditing import audit_again, audit_staged, audit_written, g
 from sqlinfer.runner.compaction import compact
 from sqlinfer.runner.datatests import refuse_failed
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.events import NodeFinished, NodeStarted, Publishing
+from sqlinfer.runner.events import NodeFinished, NodeStarted, Publishing, Warned
 from sqlinfer.runner.external import location
 from sqlinfer.runner.held import held_result, holds, let_go
 from sqlinfer.runner.lineage import with_lineage
@@ -25,6 +27,7 @@ from sqlinfer.runner.results import NodeResult, Timing
 from sqlinfer.runner.scoring import refuse_bad_night, score_plan
 from sqlinfer.runner.scoring_store import Seconds
 from sqlinfer.runner.store import forget_errors
+from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.plan import Counts, Plan
 
 
@@ -37,15 +40,24 @@ class _Progress:
     seconds: Seconds
     counts: Counts = field(default_factory=Counts)
     rows: int | None = None
+    left: int = 0
     tests: tuple[NodeResult, ...] = ()
     pending: bool = False
 
 
-def run_node(plan: Plan, node: Node, env: RunEnvironment, *, is_slice: bool = False) -> NodeResult:
+def run_node(
+    plan: Plan,
+    node: Node,
+    env: RunEnvironment,
+    *,
+    is_slice: bool = False,
+    published: tuple[Column, ...] | None = None,
+) -> NodeResult:
     """Run one compiled node. A failure is in the result (``status`` error, ``error``), never raised.
 
     Args:
-        is_slice: the node's SQL used ``is_incremental()`` and it was true.
+        is_slice: the node's SQL called ``is_incremental()`` and it was true.
+        published: columns of the table that is there already, where that is known.
     """
     kind = f"{'prediction' if plan.stages else node.config.materialized} model"
     env.emit(NodeStarted(node.unique_id, str(node.relation), kind))
@@ -55,7 +67,11 @@ def run_node(plan: Plan, node: Node, env: RunEnvironment, *, is_slice: bool = Fa
         env.stop_if_cancelled()
         if node.config.materialized == "ephemeral":
             raise RunError(f"{node.name} is ephemeral and is not built by itself")
-        (_run_scored if plan.stages else _run_plain)(plan, node, env, is_slice, progress)
+        how = materialization(plan, node, env, is_slice)
+        if published is not None and how.merges:
+            refuse_missing_predictions(how, published)  # before an hour of scoring; publishing looks again
+        _warn_of_append(node, how, env)
+        (_run_scored if plan.stages else _run_plain)(plan, node, env, how, progress)
     except SqlinferError as failure:
         error = failure
     except OSError as failure:
@@ -70,7 +86,18 @@ def _functions(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{call.function}@{call.digest[:12]}" for call in plan.calls))
 
 
-def materialization(node: Node, env: RunEnvironment, is_slice: bool) -> Materialization:
+def _warn_of_append(node: Node, how: Materialization, env: RunEnvironment) -> None:
+    if how.merges and not how.unique_key and not how.is_slice and how.strategy != "append":
+        env.emit(
+            Warned(
+                node.unique_id,
+                "has no unique_key: every run adds all rows of the query again, as in dbt; set unique_key, "
+                "on_missing='delete' to replace the table, or incremental_strategy='append' if this is meant",
+            )
+        )
+
+
+def materialization(plan: Plan | None, node: Node, env: RunEnvironment, is_slice: bool) -> Materialization:
     config = node.config
     kind = config.materialized
     strategy = config.incremental_strategy
@@ -84,6 +111,7 @@ def materialization(node: Node, env: RunEnvironment, is_slice: bool) -> Material
         is_slice=is_slice,
         on_missing=config.on_missing,
         on_schema_change=config.on_schema_change,
+        predictions=predicted_columns(plan) if plan is not None and kind == "incremental" else (),
         full_refresh=env.full_refresh if config.full_refresh is None else config.full_refresh,
         description=node.description,
         column_descriptions=tuple((column.name, column.description) for column in node.columns if column.description),
@@ -94,7 +122,7 @@ def _timeout(node: Node, env: RunEnvironment) -> float:
     return env.publish_timeout if node.config.publish_timeout is None else node.config.publish_timeout
 
 
-def _run_plain(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progress: _Progress) -> None:
+def _run_plain(plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress) -> None:
     """A node without predict: its SQL runs in the warehouse, tests included, in the one transaction."""
     external = location(node, env.root) if node.config.materialized == "external" else None
 
@@ -102,23 +130,22 @@ def _run_plain(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, prog
         progress.tests = audit_written(env, node, target)
         refuse_failed(progress.tests)
 
-    how = materialization(node, env, is_slice)
     wanted = Publication(
         node.unique_id, node.name, env.run_id, how, plan.result.sql, progress.started_at, location=external,
         reads_warehouse=True,
     )  # fmt: skip
     began = perf_counter()
     try:
-        rows = publication.publish(env, wanted, _timeout(node, env), audit if node.tests else None)
+        written = publication.publish(env, wanted, _timeout(node, env), audit if node.tests else None)
     except DataTestError:
         audit_again(env, node, how, plan.result.sql)
         raise
     store_failures(env, node.tests, progress.tests)
-    progress.rows = None if how.kind == "view" else rows
+    progress.rows, progress.left = None if how.kind == "view" else written.rows, written.left
     progress.seconds.add("publish", perf_counter() - began)
 
 
-def _run_scored(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progress: _Progress) -> None:
+def _run_scored(plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress) -> None:
     if node.config.materialized == "view":
         raise RunError(f"{node.name} calls predict() and cannot be a view", hint="materialized: table")
     if node.config.max_error_rate is not None:
@@ -126,6 +153,8 @@ def _run_scored(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, pro
     work = env.workspace
     publication.forget(work, node.unique_id)
     staging.clear(work, plan)
+    if plan.owner.side != plan.node and plan.node not in {one.side for one in publication.pending(work)}:
+        staging.clear_older(work, plan)
     if env.retry_errors:
         for call in plan.calls:
             forget_errors(work, env.function(call.function, call.digest).contract)
@@ -133,15 +162,14 @@ def _run_scored(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, pro
         progress.counts = score_plan(env, plan, node.config.unique_key, progress.seconds, lineage=node.config.lineage)
         refuse_bad_night(env, plan, progress.counts)
         result = _stage_result(plan, node, env)
-        how = materialization(node, env, is_slice)
         progress.tests = audit_staged(env, node, how, result.relation, progress.counts)
         gate(env, node, progress.tests, result.relation)
         env.stop_if_cancelled()
-        _publish(plan, node, env, is_slice, progress, result)
+        _publish(plan, node, env, how, progress, result)
         began = perf_counter()
-        compact(env, plan, is_slice=is_slice)
+        compact(env, plan, is_slice=how.is_slice)
         staging.clear(work, plan)
-        work.execute(f"DROP TABLE IF EXISTS {errorlog.relation(plan.node).sql()}")
+        work.execute(f"DROP TABLE IF EXISTS {errorlog.relation(plan.owner.side).sql()}")
         progress.seconds.add("clean", perf_counter() - began)
     finally:
         let_go(work)
@@ -156,7 +184,7 @@ class _Staged:
 
 def _stage_result(plan: Plan, node: Node, env: RunEnvironment) -> _Staged:
     """A view where it is read once, a table where tests or key checks read it again (and must see the same rows)."""
-    work, target = env.workspace, staging.result_relation(plan.node)
+    work, target = env.workspace, staging.result_relation(plan.owner.side)
     sql = with_lineage(plan, env.run_id, _functions(plan)) if node.config.lineage else plan.result.sql
     again = bool(node.tests or node.config.unique_key) or node.config.materialized == "external"
     reads = staging.reads(plan.result.sql, plan.dialect)
@@ -172,12 +200,14 @@ def _stage_result(plan: Plan, node: Node, env: RunEnvironment) -> _Staged:
     return _Staged(target, lasts=again)
 
 
-def _publish(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progress: _Progress, result: _Staged) -> None:
+def _publish(
+    plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress, result: _Staged
+) -> None:
     staged = result.relation
     wanted = Publication(
-        node.unique_id, plan.node, env.run_id, materialization(node, env, is_slice), f"SELECT * FROM {staged.sql()}",
+        node.unique_id, plan.node, env.run_id, how, f"SELECT * FROM {staged.sql()}",
         progress.started_at, progress.counts, _functions(plan), progress.counts.errors > 0,
-        location(node, env.root) if node.config.materialized == "external" else None,
+        location(node, env.root) if node.config.materialized == "external" else None, side=plan.owner.side,
     )  # fmt: skip
     if result.lasts:
         publication.remember(env.workspace, wanted)
@@ -189,7 +219,8 @@ def _publish(plan: Plan, node: Node, env: RunEnvironment, is_slice: bool, progre
     scanned = keyed.scanned_columns(plan.result.sql, plan.dialect) if passes else None
     try:
         with nullcontext() if scanned is None else env.workspace.passing(scanned):
-            progress.rows = publication.publish(env, wanted, _timeout(node, env))
+            written = publication.publish(env, wanted, _timeout(node, env))
+        progress.rows, progress.left = written.rows, written.left
     except PublicationError as error:
         progress.pending = error.message.startswith("scored, not published")
         if progress.pending:
@@ -222,6 +253,7 @@ def _result(
         status="error" if error else "success",
         relation=node.relation.sql(),
         rows=progress.rows,
+        left=progress.left,
         counts=progress.counts,
         message=error.message if error else "OK",
         execution_time=perf_counter() - progress.began,
@@ -247,18 +279,19 @@ def retry_publication(env: RunEnvironment, unique_id: str | None = None) -> tupl
 
 def _retry(env: RunEnvironment, wanted: Publication) -> NodeResult:
     env.emit(NodeStarted(wanted.unique_id, str(wanted.how.target), "publication"))
-    started_at, began, rows = env.now(), perf_counter(), None
+    started_at, began, written = env.now(), perf_counter(), None
     error: SqlinferError | None = None
     try:
-        rows = publication.publish(env, wanted, env.publish_timeout)
+        written = publication.publish(env, wanted, env.publish_timeout)
         publication.forget(env.workspace, wanted.unique_id)
-        staging.drop(env.workspace, staging.result_relation(wanted.node))
+        staging.drop(env.workspace, staging.result_relation(wanted.side))
     except SqlinferError as failure:
         error = failure
     result = NodeResult(
-        wanted.unique_id, "error" if error else "success", wanted.how.target.sql(), rows, wanted.counts,
+        wanted.unique_id, "error" if error else "success", wanted.how.target.sql(),
+        written.rows if written else None, wanted.counts,
         error.message if error else "OK", perf_counter() - began, (Timing("execute", started_at, env.now()),),
-        functions=wanted.functions, error=error, pending=error is not None,
+        functions=wanted.functions, error=error, pending=error is not None, left=written.left if written else 0,
     )  # fmt: skip
     env.emit(NodeFinished(result))
     return result

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlinfer.adapters.base import META, SIDE, Materialization, Workspace
+from sqlinfer.adapters.base import META, SIDE, Materialization, Workspace, Written
 from sqlinfer.errors import DatabaseLocked, PublicationError
 from sqlinfer.relation import Relation
 from sqlinfer.runner import errorlog
@@ -45,6 +45,8 @@ class Publication:
     location: str | None = None
     """A Parquet file instead of a relation; the run record still goes into the database."""
     reads_warehouse: bool = False
+    side: str = ""
+    """What the node's relations are called in the side catalog."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=lambda value: value.isoformat())
@@ -52,9 +54,11 @@ class Publication:
     @classmethod
     def from_json(cls, text: str) -> Publication:
         raw: dict[str, Any] = json.loads(text)
+        raw.setdefault("side", raw["node"])  # written when relations were called by the node's name
         how = dict(raw["how"])
         how["target"] = Relation(**how["target"])
         how["unique_key"] = tuple(how["unique_key"])
+        how["predictions"] = tuple(how.get("predictions", ()))
         how["column_descriptions"] = tuple((name, said) for name, said in how["column_descriptions"])
         raw["how"] = Materialization(**how)
         raw["counts"] = Counts(**raw["counts"])
@@ -89,8 +93,8 @@ def pending(work: Workspace) -> tuple[Publication, ...]:
     )
 
 
-def publish(env: RunEnvironment, publication: Publication, timeout: float, audit: Any = None) -> int:
-    """The number of rows of the query. ``audit`` is called on the new relation before the commit.
+def publish(env: RunEnvironment, publication: Publication, timeout: float, audit: Any = None) -> Written:
+    """``audit`` is called on the new relation before the commit.
 
     Raises:
         PublicationError: the database stayed held for ``timeout`` seconds, or a newer run has published.
@@ -99,7 +103,7 @@ def publish(env: RunEnvironment, publication: Publication, timeout: float, audit
     file = _write_file(work, publication)
     try:
         with work.publishing(timeout):
-            rows = _write(env, publication, audit, file)
+            written = _write(env, publication, audit, file)
             fail_point("before_publish_commit")
             if file is not None:
                 put_in_place(file[0], Path(str(publication.location)))
@@ -112,7 +116,7 @@ def publish(env: RunEnvironment, publication: Publication, timeout: float, audit
         if file is not None:
             file[0].unlink(missing_ok=True)
     fail_point("after_publish_commit")
-    return rows
+    return written
 
 
 def _write_file(work: Workspace, publication: Publication) -> tuple[Path, int] | None:
@@ -122,7 +126,7 @@ def _write_file(work: Workspace, publication: Publication) -> tuple[Path, int] |
         return write_beside(work, publication.sql, Path(publication.location))
 
 
-def _write(env: RunEnvironment, publication: Publication, audit: Any, file: tuple[Path, int] | None) -> int:
+def _write(env: RunEnvironment, publication: Publication, audit: Any, file: tuple[Path, int] | None) -> Written:
     work, target = env.workspace, publication.how.target
     runs = replace(target, name=RUNS).sql()
     if target.schema:
@@ -134,15 +138,15 @@ def _write(env: RunEnvironment, publication: Publication, audit: Any, file: tupl
         (publication.unique_id, publication.run_id, publication.started_at),
     )
     if known and known[0][0] == publication.run_id:
-        return int(known[0][1] or 0)  # committed before a kill: nothing is left to do
+        return Written(int(known[0][1] or 0))  # committed before a kill: nothing is left to do
     if known:
         raise PublicationError(f"a newer run ({known[0][0]}) has published {target} already; nothing was changed")
-    rows = work.materialize(publication.how, publication.sql) if file is None else file[1]
+    written = work.materialize(publication.how, publication.sql) if file is None else Written(file[1])
     if audit is not None:
         audit(target)
     _publish_errors(work, publication)
-    _record_run(env, publication, runs, rows)
-    return rows
+    _record_run(env, publication, runs, written.rows)
+    return written
 
 
 def _publish_errors(work: Workspace, publication: Publication) -> None:
@@ -151,10 +155,12 @@ def _publish_errors(work: Workspace, publication: Publication) -> None:
     if not publication.functions or (not publication.has_errors and not work.has(table)):
         return
     work.execute(f"CREATE TABLE IF NOT EXISTS {table.sql()} ({errorlog.COLUMNS})")
+    work.execute(f"ALTER TABLE {table.sql()} ADD COLUMN IF NOT EXISTS unique_id VARCHAR")
     if not publication.how.is_slice:
-        work.execute(f"DELETE FROM {table.sql()} WHERE node = ?", (publication.node,))
+        own = "unique_id = ? OR (nullif(unique_id, '') IS NULL AND node = ?)"  # older records have the name alone
+        work.execute(f"DELETE FROM {table.sql()} WHERE {own}", (publication.unique_id, publication.node))
     if publication.has_errors:
-        work.execute(f"INSERT INTO {table.sql()} SELECT * FROM {errorlog.relation(publication.node).sql()}")
+        work.execute(f"INSERT INTO {table.sql()} BY NAME FROM {errorlog.relation(publication.side).sql()}")
 
 
 def _record_run(env: RunEnvironment, publication: Publication, runs: str, rows: int) -> None:

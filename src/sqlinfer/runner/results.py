@@ -48,6 +48,8 @@ class NodeResult:
     error: SqlinferError | None = None
     pending: bool = False
     """Scored, not published: ``retry`` publishes without scoring."""
+    left: int = 0
+    """Rows that are in the published table, and that the node's query for its whole state did not return."""
     tests: tuple[NodeResult, ...] = ()
     """Data tests that ran on the staged relation before publication."""
 
@@ -62,6 +64,8 @@ class NodeResult:
             "scored": counts.scored, "reused": counts.reused, "null_inputs": counts.null_inputs,
             "errors": counts.errors, "functions": list(self.functions), "seconds": dict(self.seconds),
         }  # fmt: skip
+        if self.left:
+            answer["rows_not_in_query"] = self.left
         if self.bound_by:
             answer["bound_by"] = self.bound_by
         if self.pending:

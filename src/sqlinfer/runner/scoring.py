@@ -25,7 +25,7 @@ def score_plan(
     env: RunEnvironment, plan: Plan, unique_key: tuple[str, ...], seconds: Seconds, *, lineage: bool = False
 ) -> Counts:
     """Pin and score every stage in order. ``lineage``: the scored relations must tell which run scored a row."""
-    errorlog.start(env.workspace, plan.node)
+    errorlog.start(env.workspace, plan.owner)
     contracts = [env.function(call.function, call.digest).contract for call in plan.calls]
     if len(plan.stages) == 1 and all(call.strategy == "stream" for call in plan.calls):
         with env.workspace.warehouse():
@@ -65,10 +65,10 @@ def _score_stage(
     for position, call in enumerate(stage.calls):
         if call.strategy == "store":
             one = keyed[position] if keyed else None
-            scored = score_into_store(env, plan.node, stage, call, seconds, one)
+            scored = score_into_store(env, plan.owner, stage, call, seconds, one)
             began = perf_counter()
             found.append(_look_up(env, stage, position, one))
-            total += reconcile(env, plan.node, stage, found[-1], scored, unique_key)
+            total += reconcile(env, plan.owner, stage, found[-1], scored, unique_key)
             if one is not None:
                 forget_inputs(env.workspace, one)
             seconds.add("reconcile", perf_counter() - began)
@@ -118,7 +118,7 @@ def _stream(
         begin(env.workspace)
     table = held(stage) if fused else stage.scored
     columns = (*stage.columns, *(one.call.output for one in stored))
-    work = StreamPass(plan.node, stage, calls, source, table, columns, total, unique_key)
+    work = StreamPass(plan.owner, stage, calls, source, table, columns, total, unique_key)
     scanned = scanned_columns(stage.sql, plan.dialect) if fused and stage.reproducible else None
     with nullcontext() if scanned is None else env.workspace.passing(scanned):
         counts = sum(run_stream(env, work, seconds), Counts())
@@ -135,9 +135,9 @@ def refuse_bad_night(env: RunEnvironment, plan: Plan, counts: Counts) -> None:
         return
     if allowed > 0 and errors <= RATE_COUNTS_FROM and errors * 2 <= inputs:
         return
-    records = errorlog.relation(plan.node)
+    records = errorlog.relation(plan.owner.side)
     raise RunError(
-        f"{errors} of {inputs} inputs failed ({errorlog.summary(env.workspace, plan.node)}), more than max_error_rate "
+        f"{errors} of {inputs} inputs failed ({errorlog.summary(env.workspace, plan.owner)}), more than max_error_rate "
         f"{allowed:g}; the published table is unchanged",
         hint=f"the records are in {env.workspace.place}, table {records.schema}.{records.name}; raise max_error_rate "
         "if this is expected, or put the cause right and `sqlinfer retry --errors`",

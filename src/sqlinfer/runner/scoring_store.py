@@ -18,7 +18,7 @@ from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.runner.keyed import KeyedCall
 from sqlinfer.runner.store import StoreTable, count, todo_sql
 from sqlinfer.spec.function import PreparedFunction
-from sqlinfer.spec.plan import Call, Stage
+from sqlinfer.spec.plan import Call, Owner, Stage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,7 +88,7 @@ def chunks(
 
 
 def score_into_store(
-    env: RunEnvironment, node: str, stage: Stage, call: Call, seconds: Seconds, keyed: KeyedCall | None = None
+    env: RunEnvironment, owner: Owner, stage: Stage, call: Call, seconds: Seconds, keyed: KeyedCall | None = None
 ) -> int:
     """Score what the store lacks; the number of distinct inputs that got a valid result.
 
@@ -102,10 +102,10 @@ def score_into_store(
     if keyed is not None and keyed.inputs is None:
         return 0
     began = perf_counter()
-    todo = Relation(f"{node}__todo", STAGE, SIDE)
+    todo = Relation(f"{owner.side}__todo", STAGE, SIDE)
     found = _staged_todo(work, stage, call, store, todo) if keyed is None else _keyed_todo(work, keyed, store)
     seconds.add("find", perf_counter() - began)
-    scored = _score_rows(env, (node, stage, call), prepared, found, seconds) if found[1] else 0
+    scored = _score_rows(env, (owner, stage, call), prepared, found, seconds) if found[1] else 0
     work.execute(f"DROP TABLE IF EXISTS {todo.sql()}")
     return scored
 
@@ -132,18 +132,18 @@ def _keyed_todo(work: Workspace, keyed: KeyedCall, store: StoreTable) -> tuple[s
 
 def _score_rows(
     env: RunEnvironment,
-    place: tuple[str, Stage, Call],
+    place: tuple[Owner, Stage, Call],
     prepared: PreparedFunction,
     todo: tuple[str, int],
     seconds: Seconds,
 ) -> int:
-    node, stage, call = place
+    owner, stage, call = place
     source, wanted = todo
     names = tuple(dict.fromkeys((call.key or "", *call.arguments)))
     store = StoreTable(prepared.contract)
     inputs = count(env.workspace, stage.relation)
     known, done, valid = count(env.workspace, store.relation), 0, 0
-    with deaths.opened_session(env, node, prepared, known) as session:
+    with deaths.opened_session(env, owner.key, prepared, known) as session:
         sql = f"SELECT {select(names, as_enums(session, call))} FROM {source}"
         with (
             env.workspace.reader(sql, env.read_rows(prepared.contract)) as reader,
@@ -158,7 +158,7 @@ def _score_rows(
                 seconds.add("write", perf_counter() - began)
                 done += chunk.num_rows
                 valid += chunk.num_rows - _errors(chunk)
-                env.emit(Progress(node, call.function, done, wanted, seconds.so_far(scored)))
+                env.emit(Progress(owner.key, call.function, done, wanted, seconds.so_far(scored)))
                 fail_point("after_append")
                 env.stop_if_cancelled()
             seconds.add_session(scored)

@@ -18,7 +18,7 @@ from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import Progress
 from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.runner.scoring_store import Seconds, chunks
-from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Stage
+from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Owner, Stage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class StreamPass:
     """One pass over a stage. ``source`` is SQL with every column that is read, results of store calls included."""
 
-    node: str
+    owner: Owner
     stage: Stage
     calls: tuple[Call, ...]
     source: str
@@ -54,7 +54,7 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
     rows = 0
     with ExitStack() as stack:
         sessions = {
-            prepared.contract.digest: stack.enter_context(deaths.opened_session(env, work.node, prepared))
+            prepared.contract.digest: stack.enter_context(deaths.opened_session(env, work.owner.key, prepared))
             for prepared in dict.fromkeys(env.function(call.function, call.digest) for call in work.calls)
         }
         contracts = [env.function(call.function, call.digest).contract for call in work.calls]
@@ -68,7 +68,7 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
             _write(env, work, chunk, tallies)
             seconds.add("write", perf_counter() - began)
             rows += chunk.num_rows
-            env.emit(Progress(work.node, work.calls[-1].function, rows, work.total, seconds.so_far(*scored)))
+            env.emit(Progress(work.owner.key, work.calls[-1].function, rows, work.total, seconds.so_far(*scored)))
             fail_point("after_append")
             env.stop_if_cancelled()
         for call, tally, one in zip(work.calls, tallies, scored, strict=True):
@@ -163,7 +163,7 @@ def _record(env: RunEnvironment, work: StreamPass, position: int, rows: pa.Table
         found = f"CASE WHEN {early} THEN {status_class} ELSE {found} END"
         said = f"CASE WHEN {early} THEN {status_said} ELSE {said} END"
     parts = ("CAST(NULL AS UHUGEINT)", shown, found, said)
-    env.workspace.insert(errorlog.insert(work.node, call, work.stage, env.run_id, parts, "chunk AS e"), rows)
+    env.workspace.insert(errorlog.insert(work.owner, call, work.stage, env.run_id, parts, "chunk AS e"), rows)
 
 
 @dataclass(slots=True)

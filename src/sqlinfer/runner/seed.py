@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlinfer.adapters.base import SIDE, STAGE
 from sqlinfer.errors import Location, ProjectError, SqlinferError, did_you_mean
 from sqlinfer.project import Node
-from sqlinfer.relation import Relation, quote
+from sqlinfer.relation import Relation, quote, side_name
 from sqlinfer.runner import publication, staging
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import NodeFinished, NodeStarted
@@ -26,16 +26,16 @@ def seed(node: Node, env: RunEnvironment) -> NodeResult:
     env.emit(NodeStarted(node.unique_id, str(node.relation), "seed file"))
     started_at, began, rows = env.now(), perf_counter(), None
     error: SqlinferError | None = None
-    staged = Relation(f"{node.name}__seed", STAGE, SIDE)
+    staged = Relation(f"{side_name(node.unique_id)}__seed", STAGE, SIDE)
     try:
         table = read_csv(node)
         items = ", ".join(_item(name, node) for name in table.column_names)
         env.workspace.insert(f"CREATE OR REPLACE TABLE {staged.sql()} AS SELECT {items} FROM chunk", table)
         wanted = Publication(
-            node.unique_id, node.name, env.run_id, materialization(node, env, False), f"SELECT * FROM {staged.sql()}",
-            started_at,
+            node.unique_id, node.name, env.run_id, materialization(None, node, env, False),
+            f"SELECT * FROM {staged.sql()}", started_at,
         )  # fmt: skip
-        rows = publication.publish(env, wanted, env.publish_timeout)
+        rows = publication.publish(env, wanted, env.publish_timeout).rows
         staging.drop(env.workspace, staged)
     except SqlinferError as failure:
         error = failure

@@ -10,7 +10,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from sqlinfer.adapters.base import SIDE, STAGE, STORE, Workspace
+from sqlinfer.adapters.base import ERRORS, SIDE, STAGE, STORE, Workspace
 from sqlinfer.relation import Relation
 from sqlinfer.runner import keyed
 from sqlinfer.runner.failpoints import fail_point
@@ -121,8 +121,8 @@ def _is_read_again(stage: Stage, plan: Plan) -> bool:
     return any(stage.relation.name in reads(sql, plan.dialect).side for sql in others)
 
 
-def result_relation(node: str) -> Relation:
-    return Relation(f"{node}__result", STAGE, SIDE)
+def result_relation(side: str) -> Relation:
+    return Relation(f"{side}__result", STAGE, SIDE)
 
 
 def store_relation(call: Call) -> Relation:
@@ -142,11 +142,20 @@ def drop(work: Workspace, relation: Relation) -> None:
 
 def clear(work: Workspace, plan: Plan) -> None:
     """Leftovers of an earlier run of the node go before it starts (views first, they read the tables)."""
-    relations = [result_relation(plan.node)]
+    relations = [result_relation(plan.owner.side)]
     relations += [stage.scored for stage in reversed(plan.stages) if stage.scored]
     relations += [stage.relation for stage in plan.stages]
     for relation in relations:
         drop(work, relation)
+
+
+def clear_older(work: Workspace, plan: Plan) -> None:
+    """What an earlier version left under the node's plain name."""
+    older = [f"{plan.node}__result"]
+    older += [f"{plan.node}__{stage.name}{kind}" for stage in reversed(plan.stages) for kind in ("_scored", "")]
+    for name in older:
+        drop(work, Relation(name, STAGE, SIDE))
+    work.execute(f"DROP TABLE IF EXISTS {Relation(plan.node, ERRORS, SIDE).sql()}")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlinfer.relation import Relation
+from sqlinfer.relation import Relation, side_name
 from sqlinfer.spec.function import Strategy
 
 SKIPPED = "skipped"
@@ -73,6 +73,24 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """The node that relations of the side catalog and error records belong to."""
+
+    name: str
+    unique_id: str = ""
+    """Empty for SQL that stands in no file."""
+
+    @property
+    def key(self) -> str:
+        return self.unique_id or self.name
+
+    @property
+    def side(self) -> str:
+        """What its relations are called in the side catalog: two nodes of one name do not meet there."""
+        return side_name(self.unique_id) if self.unique_id else self.name
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     node: str
     dialect: str
@@ -82,6 +100,11 @@ class Plan:
     result: Result
     rules: tuple[str, ...] = ()
     """Names of the rewrite rules that changed the query, in order."""
+    unique_id: str = ""
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(self.node, self.unique_id)
 
     @property
     def calls(self) -> tuple[Call, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sqlinfer.adapters.base import SIDE, STAGE, Adapter, Materialization
+from sqlinfer.adapters.base import SIDE, STAGE, Adapter, Materialization, Written
 from sqlinfer.errors import AdapterError, PublicationError, StoreError
 from sqlinfer.relation import Relation, quote
 from sqlinfer.spec.catalog import Column
@@ -23,7 +23,7 @@ class AdapterConformance:
     def target(self, adapter: Adapter, name: str) -> Relation:
         return Relation(name, adapter.default.schema, adapter.default.catalog)
 
-    def publish(self, adapter: Adapter, sql: str, run_id: str = "r", **how: Any) -> int:
+    def publish(self, adapter: Adapter, sql: str, run_id: str = "r", **how: Any) -> Written:
         with adapter.workspace(run_id) as work, work.publishing(5):
             target = self.target(adapter, "t")
             return work.materialize(Materialization(target, **how), sql)
@@ -89,7 +89,7 @@ class AdapterConformance:
             assert [table.kind for table in adapter.list_relations()] == [kind]
 
     def test_merge_of_the_full_state(self, adapter: Adapter) -> None:
-        how: dict[str, Any] = {"kind": "incremental", "unique_key": ("k",), "strategy": "merge"}
+        how: dict[str, Any] = {"kind": "incremental", "unique_key": ("k",), "strategy": "merge", "on_missing": "delete"}
         self.publish(adapter, "from (values (1, 'a'), (2, 'b'), (null, 'c')) as v(k, s)", **how)
         self.publish(adapter, "from (values (1, 'a'), (null, 'x'), (4, 'd')) as v(k, s)", **how)
         assert self.rows(adapter) == [(1, "a"), (4, "d"), (None, "x")]

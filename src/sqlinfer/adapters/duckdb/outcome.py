@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sqlinfer.adapters.base import Materialization
-from sqlinfer.adapters.duckdb.materialize import Statements, existing_kind
+from sqlinfer.adapters.duckdb.materialize import existing_kind
+from sqlinfer.adapters.duckdb.statements import Statements
 from sqlinfer.relation import quote
 
 

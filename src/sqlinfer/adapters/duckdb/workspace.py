@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlinfer.adapters.base import ERRORS, META, READ_ROWS, SIDE, STAGE, STORE, Materialization
+from sqlinfer.adapters.base import ERRORS, META, READ_ROWS, SIDE, STAGE, STORE, Materialization, Written
 from sqlinfer.adapters.duckdb.damage import is_damaged, looks_damaged
 from sqlinfer.adapters.duckdb.errors import translated
 from sqlinfer.adapters.duckdb.lock import TargetLock
@@ -262,7 +262,7 @@ class DuckDBWorkspace:
         with suppress(AdapterError):
             self.execute(f"CHECKPOINT {self._catalog()}")
 
-    def materialize(self, how: Materialization, sql: str) -> int:
+    def materialize(self, how: Materialization, sql: str) -> Written:
         return materialize(self, how, sql)
 
     def outcome(self, how: Materialization, sql: str) -> str | None:

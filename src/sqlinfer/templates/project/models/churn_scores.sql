@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', unique_key='customer_id') }}
+{{ config(materialized='incremental', unique_key='customer_id', on_missing='delete') }}
 
 select
     customer_id,

@@ -1,0 +1,126 @@
+"""Staged rows → a published table that stays: MERGE, or an append. Inside the caller's one transaction.
+
+The query's columns of rows that differ are updated, other columns and rows keep their values. Keys compare with
+IS NOT DISTINCT FROM, so a NULL key is a key like any other. Nothing of ours gets a name among the table's columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlinfer.adapters.base import LINEAGE, Materialization, Written
+from sqlinfer.adapters.duckdb.fits import refuse_unfit
+from sqlinfer.adapters.duckdb.statements import Statements
+from sqlinfer.adapters.schema_change import Agreement, agree
+from sqlinfer.errors import PublicationError
+from sqlinfer.relation import fold, quote
+from sqlinfer.spec.catalog import Column
+
+_ONCE = "temp.main.sqlinfer_once"
+
+
+def merge(work: Statements, how: Materialization, sql: str) -> Written:
+    """Raises PublicationError: duplicate keys, a change of columns that is not allowed, a value that does not fit."""
+    table = how.target.sql()
+    found = agree(how, work.describe(sql), work.describe(f"SELECT * FROM {table}"))
+    refuse_unfit(work, how.target, found.written, sql)
+    items = ", ".join(f"CAST({quote(c.name)} AS {c.data_type}) AS {quote(c.name)}" for c in found.written)
+    source = f"SELECT {items} FROM ({sql}) AS q"
+    if how.unique_key:
+        refuse_duplicates(work, how, source)
+    _reshape(work, how, found, source)
+    names = [column.name for column in found.written]
+    rows = int(work.rows(f"SELECT count(*) FROM ({sql}) AS q")[0][0])
+    if how.strategy == "append" or not how.unique_key:
+        listed = ", ".join(map(quote, names))
+        work.execute(f"INSERT INTO {table} ({listed}) {source}")
+        return Written(rows)
+    work.execute(_merge_sql(how, source, names, _free(work, how, names)))
+    if how.is_slice:
+        return Written(rows)
+    there = int(work.rows(f"SELECT count(*) FROM {table}")[0][0])
+    if how.on_missing == "keep":
+        return Written(rows, max(0, there - rows))
+    if there != rows:
+        _take_once(work, how)
+    return Written(rows)
+
+
+def refuse_duplicates(work: Statements, how: Materialization, sql: str) -> None:
+    keys = ", ".join(map(quote, how.unique_key))
+    twice = f"SELECT count(*) FROM ({sql}) AS q GROUP BY {keys} HAVING count(*) > 1"
+    count, rows = work.rows(f"SELECT count(*), sum(n) FROM ({twice}) AS d(n)")[0]
+    if count:
+        raise PublicationError(
+            f"unique_key ({', '.join(how.unique_key)}) is not unique: {count} keys occur in {rows} rows",
+            hint="the published table is unchanged; make the query return one row for each key",
+        )
+
+
+def _merge_sql(how: Materialization, source: str, names: Sequence[str], aliases: tuple[str, str]) -> str:
+    old, new = aliases
+    keys = {fold(key) for key in how.unique_key}
+    others = [quote(name) for name in names if fold(name) not in keys]
+    compared = [quote(name) for name in names if fold(name) not in keys | {*LINEAGE}]
+    listed = ", ".join(map(quote, names))
+    parts = [f"MERGE INTO {how.target.sql()} AS {old} USING ({source}) AS {new} ON {_same_key(how, old, new)}"]
+    if compared:
+        differs = " OR ".join(f"{old}.{name} IS DISTINCT FROM {new}.{name}" for name in compared)
+        values = ", ".join(f"{name} = {new}.{name}" for name in others)
+        parts.append(f"WHEN MATCHED AND ({differs}) THEN UPDATE SET {values}")
+    if not how.is_slice and how.on_missing == "delete":
+        parts.append("WHEN NOT MATCHED BY SOURCE THEN DELETE")
+    given = ", ".join(f"{new}.{quote(name)}" for name in names)
+    parts.append(f"WHEN NOT MATCHED THEN INSERT ({listed}) VALUES ({given})")
+    return " ".join(parts)
+
+
+def _same_key(how: Materialization, old: str, new: str) -> str:
+    return " AND ".join(f"{old}.{quote(key)} IS NOT DISTINCT FROM {new}.{quote(key)}" for key in how.unique_key)
+
+
+def _free(work: Statements, how: Materialization, names: Iterable[str]) -> tuple[str, str]:
+    """Aliases that no column has."""
+    taken = {fold(name) for name in names}
+    taken |= {fold(column.name) for column in work.describe(f"SELECT * FROM {how.target.sql()}")}
+    suffix = ""
+    while {f"old{suffix}", f"new{suffix}"} & taken:
+        suffix += "_"
+    return f"old{suffix}", f"new{suffix}"
+
+
+def _reshape(work: Statements, how: Materialization, found: Agreement, source: str) -> None:
+    """Altered, so that constraints, comments and the values of every other column stay."""
+    table = how.target.sql()
+    if found.retyped:
+        refuse_unfit(work, how.target, found.retyped, _left(work, how, source, found.written), published=True)
+    for column in found.retyped:
+        name, kind = quote(column.name), column.data_type
+        work.execute(f"ALTER TABLE {table} ALTER COLUMN {name} SET DATA TYPE {kind} USING TRY_CAST({name} AS {kind})")
+    for column in found.added:
+        work.execute(f"ALTER TABLE {table} ADD COLUMN {quote(column.name)} {column.data_type}")
+    for column in found.dropped:
+        work.execute(f"ALTER TABLE {table} DROP COLUMN {quote(column.name)}")
+
+
+def _left(work: Statements, how: Materialization, source: str, written: Sequence[Column]) -> str:
+    """SQL: the published rows that the query does not replace, and that stay."""
+    table = how.target.sql()
+    if how.strategy == "append" or not how.unique_key:
+        return f"SELECT * FROM {table}"
+    if not how.is_slice and how.on_missing == "delete":
+        return f"SELECT * FROM {table} LIMIT 0"
+    old, new = _free(work, how, [column.name for column in written])
+    return (
+        f"SELECT * FROM {table} AS {old} WHERE NOT EXISTS (SELECT 1 FROM ({source}) AS {new} "
+        f"WHERE {_same_key(how, old, new)})"
+    )
+
+
+def _take_once(work: Statements, how: Materialization) -> None:
+    """The published table held a key twice, from elsewhere: the desired state has it once."""
+    table, keys = how.target.sql(), ", ".join(map(quote, how.unique_key))
+    work.execute(f"CREATE OR REPLACE TEMP TABLE {_ONCE} AS SELECT DISTINCT ON ({keys}) * FROM {table}")
+    work.execute(f"DELETE FROM {table}")
+    work.execute(f"INSERT INTO {table} SELECT * FROM {_ONCE}")
+    work.execute(f"DROP TABLE {_ONCE}")
