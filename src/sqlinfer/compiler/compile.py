@@ -14,6 +14,7 @@ from sqlglot.errors import SqlglotError
 from sqlinfer.compiler.analyse import text
 from sqlinfer.compiler.calls import PredictCall, Source, calls_in, canonicalise, expand_table_forms, has_calls
 from sqlinfer.compiler.names import qualified, table_functions
+from sqlinfer.compiler.order_names import resolve_order
 from sqlinfer.compiler.parse import parse
 from sqlinfer.compiler.planner import Planner
 from sqlinfer.compiler.result_names import name_results
@@ -81,7 +82,7 @@ def _compile(
     _check_relations(query, catalog, source)
     if limit is not None:
         query = _limited(query, limit)
-    query = qualified(query, catalog, source)
+    query = resolve_order(qualified(query, catalog, source), catalog)
     applied = []
     before = text(query)
     for rule in RULES:

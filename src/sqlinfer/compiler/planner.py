@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from sqlinfer.compiler import correlated, joins
+from sqlinfer.compiler import correlated, islands, joins
 from sqlinfer.compiler.analyse import (
     calls_in,
     columns_in,
@@ -96,6 +96,8 @@ class Planner:
 
     def _select(self, select: exp.Select) -> exp.Expr:
         self._refuse(select)
+        islands.separate(select, self.functions, self.builder)
+        islands.sides(select, self.builder)
         self._sources(select)
         self._subqueries(select)
         if not has_calls(select):

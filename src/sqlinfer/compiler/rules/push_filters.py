@@ -16,6 +16,7 @@ from sqlinfer.compiler.analyse import (
     walk_own,
 )
 from sqlinfer.compiler.rules.merge import parenthesised, preserved
+from sqlinfer.compiler.rules.weaken import implied
 
 
 def push_filters(query: exp.Query) -> exp.Query:
@@ -56,9 +57,13 @@ def _push(condition: exp.Expr, alias: str, target: exp.Expr) -> None:
     elif isinstance(target, exp.SetOperation):
         _push_into_branches(condition, alias, target)
     elif isinstance(target, exp.Select):
-        moved = _moved(condition, alias, target)
-        if moved is not None and text(moved) not in {text(c) for c in flat_conjuncts(target.args.get("where"))}:
-            target.where(moved, copy=False)
+        moved = [_moved(condition, alias, target)]
+        if moved == [None]:
+            weaker = implied(condition, lambda atom: _moved(atom, alias, target) is None)
+            moved = [_moved(part, alias, target) for part in weaker]
+        for part in moved:
+            if part is not None and text(part) not in {text(c) for c in flat_conjuncts(target.args.get("where"))}:
+                target.where(part, copy=False)
 
 
 def _push_into_branches(condition: exp.Expr, alias: str, union: exp.SetOperation) -> None:

@@ -1,0 +1,352 @@
+"""Sources that plain equality joins connect, where calls are all that connects them with the others.
+
+``from a, b where f(a.x) = b.y`` would be scored over every pair. ``a`` is an island: its rows, after their own filters,
+are scored below, and the join is an equality join: ``from (select f(a.x) as p1 from a) as q, b where q.p1 = b.y``.
+No more inputs are scored than before: every row of an island occurs in some pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from sqlinfer.compiler.analyse import (
+    and_all,
+    calls_in,
+    columns_in,
+    flat_conjuncts,
+    has_calls,
+    inner_aliases,
+    is_aggregated,
+    is_volatile,
+    own_calls,
+    sources,
+    tables_of,
+    text,
+)
+from sqlinfer.compiler.calls import PredictCall
+from sqlinfer.compiler.guards import chained, guards_of
+from sqlinfer.compiler.rules.weaken import factors
+from sqlinfer.compiler.stages import Builder
+from sqlinfer.spec.function import FunctionContract
+
+_SEALING = ("RIGHT", "FULL")
+
+
+def separate(select: exp.Select, functions: Mapping[str, FunctionContract], builder: Builder) -> None:
+    """Turn islands with calls in join conditions into derived tables that have the calls as columns, the cheapest
+    condition first: it connects islands, and the next one sees survivors only."""
+    while (sea := _Sea.of(select)) is not None and len(sea.islands()) > 1:
+        condition = _first_ready(sea, functions)
+        if condition is None:
+            return
+        cost = _cost(condition, functions)
+        called, others = [], []
+        for island in sea.islands():
+            plain = [c for c in sea.local(island) if not has_calls(c)]
+            if sea.computes(condition, island):
+                called.append(island)
+            elif len(island) > 1 or plain:
+                others.append((island, plain))
+        if others:  # what is read beside them is staged filtered and joined
+            _enclose(select, sea, *others[0], builder, None)
+            continue
+        local = [c for c in sea.local(called[0]) if not has_calls(c) or _cost(c, functions) <= cost]
+        _enclose(select, sea, called[0], local, builder, condition)
+
+
+def sides(select: exp.Select, builder: Builder) -> None:
+    """The same for an outer, semi or anti join that no plain equality makes: its sides compute their calls."""
+    index = next((i for i, j in enumerate(select.args.get("joins") or [], 1) if _is_loose(select, i, j)), None)
+    while index is not None:
+        join = select.args["joins"][index - 1]
+        sea = _Sea.at(select)
+        left, right = list(range(index)), [index]
+        sea.root = [0] * index + [index] + [-1 - i for i in range(index + 1, len(sea.items))]
+        later = select.args["joins"][index:]
+        kept = join.side not in _SEALING and not any(j.side in _SEALING or j.method for j in later)
+        if sea.computes(join.args["on"], right):
+            _wrap(select, sea, join, builder)
+        elif sea.computes(join.args["on"], left):
+            local = [c for c in sea.local(left) if not has_calls(c)] if kept else []
+            _enclose(select, sea, left, local, builder, join.args["on"], everywhere=kept)
+        else:
+            return
+        index = next((i for i, j in enumerate(select.args.get("joins") or [], 1) if _is_loose(select, i, j)), None)
+
+
+def _is_loose(select: exp.Select, index: int, join: exp.Join) -> bool:
+    """Whether the join needs a call to find its pairs, and that call stands over one side."""
+    on = join.args.get("on")
+    joins = select.args["joins"]
+    sealed = any(j.side in _SEALING for j in joins[index:])
+    plain = not join.side and join.kind in ("", "INNER", "CROSS")
+    if on is None or not has_calls(on) or join.method or (plain and not sealed) or select.args.get("laterals"):
+        return False
+    if any(tables_of(j.this) - inner_aliases(j.this) - {j.this.alias_or_name} for j in joins[:index]):
+        return False
+    sea = _Sea.at(select)
+    sea.root = [0] * index + [index] + [-1 - i for i in range(index + 1, len(sea.items))]
+    if not (sea.computes(on, [index]) or sea.computes(on, [0])):
+        return False
+    for condition in flat_conjuncts(on):
+        sea._connect(condition)
+    return sea.root[index] != sea.root[0]
+
+
+def _first_ready(sea: _Sea, functions: Mapping[str, FunctionContract]) -> exp.Expr | None:
+    """The cheapest condition whose calls each stand over one island; else over as few as possible, which become one."""
+    waiting = sorted((c for c in sea.pool if any(sea.movable_calls(c))), key=lambda c: _cost(c, functions))
+    for condition in waiting:
+        if all(len(sea.reach(call, condition)) == 1 for call in sea.movable_calls(condition)):
+            return condition
+    for condition in waiting:
+        for call in sea.movable_calls(condition):
+            sea.merge(call, condition)
+        if len(sea.islands()) > 1:
+            return condition
+    return None
+
+
+def _cost(condition: exp.Expr, functions: Mapping[str, FunctionContract]) -> float:
+    return max((functions[c.function].cost_per_row for c in calls_in(condition)), default=0.0)
+
+
+@dataclass(slots=True)
+class _Sea:
+    """The items of a FROM, the conditions of its inner joins and WHERE, and which items belong together."""
+
+    select: exp.Select
+    items: list[exp.Expr]
+    """FROM's first source, then the joins."""
+    names: dict[str, int]
+    """Alias → item."""
+    pool: list[exp.Expr]
+    root: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, select: exp.Select) -> _Sea | None:
+        """None where the sources cannot be taken apart."""
+        joins = list(select.args.get("joins") or [])
+        if not joins or any(select.args.get(k) for k in ("laterals", "sample")) or select.find(exp.TableColumn):
+            return None
+        sea = cls.at(select)
+        if not sea._bind(joins):
+            return None
+        for condition in sea.pool:
+            sea._connect(condition)
+        return sea
+
+    @classmethod
+    def at(cls, select: exp.Select) -> _Sea:
+        """Every item by itself, the conditions of WHERE."""
+        items = [select.args["from_"].this, *(select.args.get("joins") or [])]
+        names: dict[str, int] = {}
+        for index, item in enumerate(items):
+            source = item.this if isinstance(item, exp.Join) else item
+            names[source.alias_or_name] = index
+            names |= {p.alias: index for p in source.args.get("pivots") or [] if p.alias}
+        return cls(select, items, names, flat_conjuncts(select.args.get("where")), list(range(len(items))))
+
+    def _bind(self, joins: list[exp.Join]) -> bool:
+        """Items that only mean something together; the conditions of inner joins go to the pool."""
+        sealed = max((i for i, j in enumerate(joins, 1) if j.side in _SEALING or j.method), default=0)
+        self._union(range(sealed + 1))
+        for index, join in enumerate(joins, 1):
+            inside = tables_of(join.this) - inner_aliases(join.this) - {join.this.alias_or_name}
+            if not inside <= set(self.names):
+                return False
+            self._union([index, *(self.names[t] for t in inside)])
+            plain = not join.side and join.kind in ("", "INNER", "CROSS")
+            if index <= sealed:
+                continue
+            if plain and not join.args.get("using"):
+                self.pool += flat_conjuncts(join.args.get("on"))
+                continue
+            others = {self.names[t] for t in tables_of(join.args.get("on")) if t in self.names} - {index}
+            self._union([index, *(others if others and not join.args.get("using") else range(index))])
+        return True
+
+    def _union(self, indexes: object) -> None:
+        roots = {self.root[i] for i in indexes}  # type: ignore[attr-defined]
+        if roots:
+            self.root = [min(roots) if r in roots else r for r in self.root]
+
+    def _connect(self, condition: exp.Expr) -> None:
+        for part in factors(condition) if isinstance(condition.unnest(), exp.Or) else [condition]:
+            if isinstance(part, (exp.EQ, exp.NullSafeEQ)) and not has_calls(part) and not is_volatile(part):
+                left, right = self._items(part.this), self._items(part.expression)
+                if left and right and not left & right and part.find(exp.Query) is None:
+                    self._union(left | right)
+
+    def _items(self, node: exp.Expr) -> set[int]:
+        return {self.names[t] for t in tables_of(node) if t in self.names}
+
+    def islands(self) -> list[list[int]]:
+        return [[i for i, r in enumerate(self.root) if r == root] for root in dict.fromkeys(self.root)]
+
+    def is_own(self, node: exp.Expr) -> bool:
+        """Whether an expression holds no column of an outer query."""
+        return tables_of(node) <= set(self.names) | inner_aliases(node)
+
+    def local(self, island: list[int]) -> list[exp.Expr]:
+        """Conditions over one island."""
+        return [
+            c for c in self.pool
+            if self._items(c) and self._items(c) <= set(island) and self.is_own(c) and not is_volatile(c)
+        ]  # fmt: skip
+
+    def movable_calls(self, condition: exp.Expr) -> Iterator[PredictCall]:
+        """Outermost calls over rows of FROM; where one is guarded by what cannot move, none."""
+        for call in own_calls(condition):
+            if call.find_ancestor(PredictCall) is None and self._items(call) and self.is_own(call):
+                strict = self._strict(call, condition)
+                if not is_volatile(call) and all(self.is_own(g) and not is_volatile(g) for g in strict):
+                    yield call
+
+    def reach(self, call: PredictCall, condition: exp.Expr) -> set[int]:
+        """The islands whose columns a call and the conditions that it must not be evaluated without need."""
+        items = self._items(call).union(*(self._items(g) for g in self._strict(call, condition)))
+        return {self.root[i] for i in items}
+
+    def merge(self, call: PredictCall, condition: exp.Expr) -> None:
+        self._union(self.reach(call, condition))
+
+    def computes(self, condition: exp.Expr, island: list[int]) -> list[PredictCall]:
+        return [c for c in self.movable_calls(condition) if self.reach(c, condition) == {self.root[island[0]]}]
+
+    def guard(self, call: PredictCall, condition: exp.Expr, island: list[int]) -> exp.Expr | None:
+        """Of the conditions around a call in ``condition`` those that the island knows."""
+        found = guards_of(call, condition, lambda operand: not has_calls(operand) and self._knows(operand, island))
+        return chained(found) if found else None
+
+    def _knows(self, node: exp.Expr, island: list[int]) -> bool:
+        return self._items(node) <= set(island) and self.is_own(node) and not is_volatile(node)
+
+    def _strict(self, call: PredictCall, condition: exp.Expr) -> list[exp.Expr]:
+        return [g.condition for g in guards_of(call, condition, lambda _: False) if g.strict]
+
+
+def _enclose(
+    select: exp.Select,
+    sea: _Sea,
+    island: list[int],
+    local: list[exp.Expr],
+    builder: Builder,
+    cause: exp.Expr | None,
+    *,
+    everywhere: bool = True,
+) -> None:
+    """Replace an island by a derived table of its own conditions, with the calls of ``cause`` as columns."""
+    alias = builder.alias("q")
+    inner = exp.Select()
+    moved = {id(c) for c in local}
+    computed: dict[str, exp.Expr] = {}
+    if cause is not None and id(cause) not in moved:
+        for call in sea.computes(cause, island):
+            places = list(_equal(select, sea, call)) if everywhere else []
+            _compute(call, sea.guard(call, cause, island), places, computed, alias)
+    remaining = [c for c in sea.pool if id(c) not in moved]
+    inner.where(*[c.copy() for c in local], copy=False)
+    _take(select, sea, island, inner, alias, remaining)
+    visible = {name for name, index in sea.names.items() if index in island}
+    _project(select, inner, visible, computed, alias)
+    target = next(s for s in sources(select).values() if s.alias_or_name == alias)
+    target.set("this", inner)
+
+
+def _project(
+    select: exp.Select, inner: exp.Select, visible: set[str], computed: dict[str, exp.Expr], alias: str
+) -> None:
+    """Give the inner SELECT the columns that the outer one reads, and let it read those."""
+    own = {id(c) for c in columns_in(inner)}
+    outside = [c for c in columns_in(select) if c.table in visible and id(c) not in own]
+    columns = {key: f"c{i}" for i, key in enumerate(dict.fromkeys((c.table, c.name) for c in outside), 1)}
+    for projection in select.expressions:  # keeps its name
+        if isinstance(projection, exp.Column) and projection.table in visible:
+            named = exp.alias_(exp.column(columns[projection.table, projection.name], table=alias, quoted=True),
+                               projection.name, quoted=True)  # fmt: skip
+            projection.replace(named)
+    for column in outside:
+        if column.parent is not None:
+            column.replace(exp.column(columns[column.table, column.name], table=alias, quoted=True))
+    read = [exp.alias_(exp.column(n, table=t, quoted=True), c, quoted=True) for (t, n), c in columns.items()]
+    read += [exp.alias_(value, name, quoted=True) for name, value in computed.items()]
+    inner.set("expressions", read or [exp.alias_(exp.Literal.number(1), "_", quoted=True)])
+
+
+def _compute(
+    call: PredictCall, guard: exp.Expr | None, equals: list[PredictCall], computed: dict[str, exp.Expr], alias: str
+) -> None:
+    """A column for the call, in its place and, where it is unguarded, in those of its equals."""
+    value: exp.Expr = call.copy() if guard is None else exp.case().when(guard, call.copy())
+    name = next((n for n, v in computed.items() if text(v) == text(value)), f"p{len(computed) + 1}")
+    computed[name] = value
+    column = exp.column(name, table=alias, quoted=True)
+    for place in [call, *(equals if guard is None else ())]:
+        if place.parent is not None:
+            place.replace(column.copy())
+
+
+def _equal(select: exp.Select, sea: _Sea, call: PredictCall) -> list[PredictCall]:
+    """Over groups a column is not what an expression over the group's key is."""
+    identity = text(call)
+    group = select.args.get("group")
+    anywhere = not is_aggregated(select) or (group is not None and identity in {text(c) for c in own_calls(group)})
+    places = [select] if anywhere else list(sea.pool)  # a pool's conditions are nodes of the select
+    return [c for place in places for c in list(own_calls(place)) if text(c) == identity]
+
+
+def _wrap(select: exp.Select, sea: _Sea, join: exp.Join, builder: Builder) -> None:
+    """Let the right side of an outer join compute its calls; what it says of itself in ON filters it first."""
+    alias, on, index = builder.alias("q"), join.args["on"], sea.items.index(join)
+    computed: dict[str, exp.Expr] = {}
+    for call in sea.computes(on, [index]):
+        _compute(call, sea.guard(call, on, [index]), [], computed, alias)
+    inner = exp.Select()
+    inner.set("from_", exp.From(this=join.this.copy()))
+    if join.side not in _SEALING:
+        mine = [c for c in flat_conjuncts(join.args["on"]) if sea._items(c) == {index} and sea.is_own(c)]
+        inner.where(*[c.copy() for c in mine if not has_calls(c) and not is_volatile(c)], copy=False)
+    join.set("this", exp.Subquery(this=inner, alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True))))
+    visible = {name for name, place in sea.names.items() if place == index}
+    _project(select, inner, visible, computed, alias)
+
+
+def _take(
+    select: exp.Select, sea: _Sea, island: list[int], inner: exp.Select, alias: str, remaining: list[exp.Expr]
+) -> None:
+    """Move the island's items into the inner SELECT; a stand-in of its alias takes the place of the first."""
+    stand_in = exp.Subquery(this=exp.Select(), alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
+    pooled = {id(c) for c in sea.pool}
+    keep = {id(c) for c in remaining}
+    above = [c for c in flat_conjuncts(select.args.get("where")) if id(c) in keep]
+    outside: list[exp.Join] = []
+    for index, item in enumerate(sea.items):
+        inside = index in island
+        if isinstance(item, exp.Join):
+            on = flat_conjuncts(item.args.get("on"))
+            if on and all(id(c) in pooled for c in on):
+                rest = [c for c in on if id(c) in keep]
+                if inside:
+                    above += rest
+                    rest = []
+                item.set("on", and_all(rest))
+                if not rest and not item.side:
+                    item.set("kind", "CROSS")
+            if inside and index != island[0]:
+                inner.append("joins", item)
+            elif not inside and outside is not None:
+                outside.append(item)
+        if inside and index == island[0]:
+            source = item.this if isinstance(item, exp.Join) else item
+            inner.set("from_", exp.From(this=source.copy()))
+            if isinstance(item, exp.Join):
+                outside.append(exp.Join(this=stand_in, kind="CROSS"))
+            else:
+                select.set("from_", exp.From(this=stand_in))
+    select.set("joins", outside or None)
+    condition = and_all(above)
+    select.set("where", exp.Where(this=condition) if condition is not None else None)
