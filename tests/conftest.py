@@ -1,4 +1,4 @@
-"""Where SQLINFER_REQUIRE_SERVICES is set, a skipped test is a failed one, unless it wants a GPU."""
+"""Where SQLINFER_REQUIRE_SERVICES is set, a skipped test is a failed one, unless it wants a GPU or a clone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    required = os.environ.get("SQLINFER_REQUIRE_SERVICES") and item.get_closest_marker("gpu") is None
+    optional = any(item.get_closest_marker(name) for name in ("gpu", "clone"))
+    required = os.environ.get("SQLINFER_REQUIRE_SERVICES") and not optional
     if required and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, but SQLINFER_REQUIRE_SERVICES is set: {report.longrepr}"

@@ -33,6 +33,29 @@ RULES = {
         "select 1 from t join u on t.id = u.uid and f(t.id) > f(u.uid + 100)", {"f": 24}),
     "equality before the predicted part of an outer join": (
         "select 1 from t left join u on t.id = u.uid and f(t.id) > 2", {"f": 12}),
+    "one side of an equality with a prediction": (
+        # 5 rows of t have k = 1, and 12 rows of u
+        "select 1 from t, u where f(t.id) = u.z and t.k = 1", {"f": 5}),
+    "both sides of an equality of predictions": ("select 1 from t join u on f(t.id) = n(u.k) and u.uid < 3",
+                                                 {"f": 30, "n": 3}),
+    "the island of several sources": ("select 1 from t, u, w where t.id = u.uid and f(t.id) = w.z", {"f": 12}),
+    "the cheaper of two join conditions first": (
+        # lab is cheaper: 3 texts; of the rows that join no one has another g than d
+        "select 1 from t, w, u where g(t.id, t.y) = w.z and lab(t.g) = u.g", {"lab": 3}),
+    "outputs of rows that a prediction joins": (
+        "select n(t.k) from t, u where f(t.k) = u.z", {"f": 6, "n": 2}),
+    "one side of an outer join": ("select 1 from t left join u on f(u.z) = t.id and u.k = 1", {"f": 2}),
+    "common factors of an OR": (
+        "select 1 from t where (k = 1 and b) or (k = 1 and f(id) > 100)", {"f": 5}),
+    "a join under OR": (
+        "select 1 from t, u where (t.id = u.uid and t.b) or (t.id = u.uid and f(t.id) > 100)", {"f": 6}),
+    "branches of an OR that each restrict one side": (
+        "select 1 from t, u where (t.id = 1 and u.uid = 2) or (t.id = 3 and f(u.uid) > 100 and u.uid < 4)", {"f": 4}),
+    "an OR in HAVING": ("select 1 from t group by k having (k = 1 and sum(x) > 0) or (k < 3 and f(k) > 100)",
+                        {"f": 2}),
+    "an OR around a derived table's group": (
+        "select p from (select k, f(sum(id)) p from t group by k) q where (k = 1 and p > 0) or k = 3", {"f": 2}),
+    "not both": ("select 1 from t where not (k <> 1 or f(id) > 100)", {"f": 5}),
     "limit": ("select f(id) from t limit 5", {"f": 5}),
     "limit and offset": ("select f(id) from t order by id limit 5 offset 3", {"f": 5}),
     "top-N by something else": ("select f(id) from t order by k, id limit 4", {"f": 4}),

@@ -202,6 +202,8 @@ def _rename(scope: Scope, alias: str, new: str) -> None:
     for column in scope.expression.find_all(exp.Column):
         if column.table == alias and id(column) not in shadowed:
             column.set("table", exp.to_identifier(new, quoted=True))
+    while isinstance(node, exp.Query) and not node.args.get("alias") and isinstance(node.parent, exp.Subquery):
+        node = node.parent  # sqlglot gives the query of a derived table, the alias is the table's
     target = node
     pivots = node.args.get("pivots") or []
     if pivots and pivots[-1].alias == alias:

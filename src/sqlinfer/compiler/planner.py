@@ -171,7 +171,8 @@ class Planner:
         names = _Names(self.builder, select, alias, {s.identity: s.output for s in found})
         below, above = filters(select)
         waiting = [(c, names.over(c)) for c in ordered_conjuncts(select, self.functions)]
-        outer_only = [names.over(c) for c in above if not has_calls(c)]
+        ordered = {id(c) for c, _ in waiting}
+        outer_only = [names.over(c) for c in above if id(c) not in ordered]
         rest = _rest(select, names)
         limited = _limit_below(select, bool(above))
         last = max(s.wave for s in found)

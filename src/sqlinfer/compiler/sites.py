@@ -56,8 +56,9 @@ def filters(select: exp.Select) -> tuple[list[exp.Expr], list[exp.Expr]]:
 
 
 def ordered_conjuncts(select: exp.Select, functions: Mapping[str, FunctionContract]) -> list[exp.Expr]:
-    """The conjuncts with calls, the cheaper function first."""
-    parts = [c for c in filters(select)[1] if has_calls(c)]
+    """The conjuncts with calls over own columns, the cheaper function first; outer columns are not known below."""
+    names = set(sources(select))
+    parts = [c for c in filters(select)[1] if has_calls(c) and tables_of(c) <= names | inner_aliases(c)]
     return sorted(parts, key=lambda c: max(functions[p.function].cost_per_row for p in calls_in(c)))
 
 

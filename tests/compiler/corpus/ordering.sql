@@ -41,4 +41,28 @@ select id from t order by (select max(f(z)) from u where u.k = t.k) nulls last, 
 select id from (select id, f(x) p from t) order by p nulls last, id limit 5;
 select count(*) from (select id, f(x) p from t order by p limit 5);
 -- ordered
-select g, f(x) from t order by g nulls last, lab(g), f(x), id limit 20 percent
+select g, f(x) from t order by g nulls last, lab(g), f(x), id limit 20 percent;
+-- ordered
+select k, count(*) from t group by k order by f(k), k;
+-- ordered
+select -x as x, f(y), id from t order by f(x) nulls last, id;
+-- ordered
+select x as z, f(y), id from t order by f(z) nulls last, abs(z), id;
+-- ordered
+select g, count(*) from t group by g order by lab(g) desc nulls last limit 2;
+select k, count(*) from t group by k having f(k) > 3 order by k;
+-- ordered
+select k, count(*) c, row_number() over (order by f(k), k) from t group by k qualify f(k) > 1 order by f(k), k;
+-- ordered
+select k % 3 as kk, count(*) from t group by k % 3 order by f(kk), n(kk::int);
+-- ordered
+select k, sum(x) from t group by rollup(k) order by f(k) nulls last;
+select k, g, sum(x) from t group by grouping sets ((k), (g)) having coalesce(f(k), 0) >= 0 order by f(k);
+-- ordered
+select count(*), max(k) from t group by k order by f(k), max(k);
+-- ordered
+select max(x) m from t group by k having f(max(x)) > 2 order by f(m), m;
+-- ordered
+select f(k) as p, count(*) from t group by p having p > 2 order by f(p), p;
+select k, sum(f(k)) over (order by f(k), k) from t group by k;
+select distinct on (f(k)) k as kk, id from t order by f(k), f(kk), id
