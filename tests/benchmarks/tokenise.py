@@ -43,7 +43,7 @@ def ratio(build: Callable[[Path], None], column: pa.Array) -> tuple[float, float
     bare.enable_truncation(max_length=MAX_LENGTH)
     rows = column.to_pylist()
     rounds = [
-        (seconds(lambda: bare.encode_batch(rows)), seconds(lambda: encoder.encode(column, bindings)))
+        (seconds(lambda: bare.encode_batch(rows)), seconds(lambda: encoder.encode([column], bindings)))
         for _ in range(REPEATS + 1)
     ]
     plain, ours = zip(*rounds[1:], strict=True)  # the first wakes the encoder's threads

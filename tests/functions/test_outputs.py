@@ -237,7 +237,7 @@ def hidden(opset: int) -> bytes:
 
 def tokenizer(shop: Workshop) -> TokenizerConfig:
     path = shop.folder / "tokenizer.json"
-    path.write_text("{}")
+    path.write_text('{"model": {}}')
     return TokenizerConfig(path)
 
 

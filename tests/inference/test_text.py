@@ -125,7 +125,7 @@ def test_fields_are_those_of_the_plain_encoder(framed: Path, texts: list[str], e
     if not fast:
         encoder._tokenizer = SlowTokenizer(encoder._tokenizer)
     bindings = [InputBinding(name, "tokens", element_type, ("t",), token_field=name) for name in FIELDS]
-    tokens = encoder.encode(pa.array(texts, pa.string()), bindings)
+    tokens = encoder.encode([pa.array(texts, pa.string())], bindings)
     expected = plain.encode_batch(texts)
     assert tokens.lengths.tolist() == [len(one) for one in expected]
     for field, attribute in zip(tokens.fields, FIELDS.values(), strict=True):
@@ -143,7 +143,7 @@ class SlowTokenizer:
 def test_an_unknown_token_field_is_refused(framed: Path) -> None:
     encoder = TextEncoder(TokenizerSpec(framed, "t"))
     with pytest.raises(InferenceError, match="position_ids"):
-        encoder.encode(pa.array(["one"]), [InputBinding("position_ids", "tokens", "int64", ("t",))])
+        encoder.encode([pa.array(["one"])], [InputBinding("position_ids", "tokens", "int64", ("t",))])
 
 
 def test_runs_stay_within_the_token_budget() -> None:
@@ -172,3 +172,122 @@ def test_a_damaged_tokenizer_is_an_artifact_error(function, tmp_path: Path) -> N
     damaged = replace(function, tokenizer=TokenizerSpec(broken, "t"))
     with pytest.raises(ArtifactError, match=r"broken\.json"):
         open_session(damaged, device="cpu")
+
+
+def by_hand(path: Path, texts: list[Any]) -> Any:
+    """What the library makes of them by itself, truncation and padding as the file says."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(path)).encode_batch(texts)
+
+
+def fed(spec: TokenizerSpec, columns: list[list[str]]) -> dict[str, list[list[int]]]:
+    """The three token inputs of one run over all rows, in the order of the rows."""
+    bindings = [InputBinding(name, "tokens", "int64", ("t",), token_field=name) for name in FIELDS]
+    tokens = TextEncoder(spec).encode([pa.array(column, pa.string()) for column in columns], bindings)
+    rows = TextRows(tokens, np.arange(len(columns[0])))
+    return {feeder.name: feeder.feed(0, len(columns[0]), {}).tolist() for feeder in rows.feeders({})}
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("padding_side", ["left", "right"])
+@pytest.mark.parametrize("padded", [{}, {"length": 6}, {"pad_to_multiple_of": 4}])
+def test_the_file_says_how_texts_are_cut_and_padded(framed: Path, side: str, padding_side: str, padded: Any) -> None:
+    from tokenizers import Tokenizer
+
+    made = Tokenizer.from_file(str(framed))
+    made.enable_truncation(5, direction=side)
+    made.enable_padding(pad_id=1, pad_type_id=1, direction=padding_side, **padded)
+    made.save(str(framed))
+    texts = ["one", "one two three four one two", "four three", ""]
+    found = fed(TokenizerSpec(framed, "t"), [texts])
+    for name, field in FIELDS.items():
+        assert found[name] == [list(getattr(encoding, field)) for encoding in by_hand(framed, texts)], name
+
+
+def test_the_declared_length_wins_and_the_side_stays(framed: Path) -> None:
+    from tokenizers import Tokenizer
+
+    made = Tokenizer.from_file(str(framed))
+    made.enable_truncation(3, direction="left")
+    made.save(str(framed))
+    assert fed(TokenizerSpec(framed, "t", max_length=4), [["one two three four"]])["input_ids"] == [[6, 4, 5, 7]]
+    assert fed(TokenizerSpec(framed, "t"), [["one two three four"]])["input_ids"] == [[6, 5, 7]]
+    assert fed(TokenizerSpec(framed, "t", width=5), [["one", "one two three four"]])["input_ids"] == [
+        [6, 2, 7, 0, 0], [6, 5, 7, 0, 0],
+    ]  # fmt: skip
+    assert len(fed(TokenizerSpec(framed, "t", max_length=8, padding="max_length"), [["one"]])["input_ids"][0]) == 8
+
+
+def test_pairs_of_texts_are_encoded_together(framed: Path) -> None:
+    pairs = [("one", "two three"), ("", "four"), ("one two three four", "")]
+    found = fed(TokenizerSpec(framed, "a", pair="b"), [[a for a, _ in pairs], [b for _, b in pairs]])
+    for name, field in FIELDS.items():
+        assert found[name] == [list(getattr(encoding, field)) for encoding in by_hand(framed, pairs)], name
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Path:
+    """A tokenizer without a token for unknown words."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    made = Tokenizer(models.WordLevel({word: code for word, code in WORDS.items() if word != "[UNK]"}))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    path = tmp_path / "strict.json"
+    made.save(str(path))
+    return path
+
+
+def test_a_text_that_the_tokenizer_refuses_costs_only_its_row(function, strict: Path) -> None:
+    texts = [*random_texts(300), "never seen", "one", None, "secret"]
+    table = pa.table({"t": texts, "e": pa.array([0] * len(texts), pa.float32())})
+    with open_session(replace(function, tokenizer=TokenizerSpec(strict, "t", max_length=6)), device="cpu") as session:
+        result = session.score_table(table, keep=[])
+    bad = [row for row, error in enumerate(result["error"].to_pylist()) if error is not None]
+    assert bad == [300, 303]
+    message = result["error"][303].as_py()
+    assert message == "tokenize: a word is unknown, and the tokenizer has no token for unknown words"
+    expected = [
+        None if t is None or row in bad else sum(WORDS[w] for w in t.split()[:6]) for row, t in enumerate(texts)
+    ]
+    assert result["value"].to_pylist() == expected
+
+
+def test_a_panic_of_the_tokenizer_costs_only_its_row(function, monkeypatch) -> None:
+    class Panic(BaseException):
+        """Like pyo3's PanicException."""
+
+    real = TextEncoder._load
+
+    class Panicking:
+        def __init__(self, tokenizer: Any) -> None:
+            self._tokenizer = tokenizer
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._tokenizer, name)
+
+        def encode_batch_fast(self, texts: list[str]) -> Any:
+            if "boom" in texts:
+                raise Panic("called `Option::unwrap()` on a `None` value")
+            return self._tokenizer.encode_batch(texts)
+
+    monkeypatch.setattr(TextEncoder, "_load", staticmethod(lambda spec: Panicking(real(spec))))
+    table = pa.table({"t": ["one", "boom", "two"], "e": pa.array([0] * 3, pa.float32())})
+    with open_session(function, device="cpu") as session:
+        result = session.score_table(table, keep=[])
+    assert result["value"].to_pylist() == [2.0, None, 3.0]
+    assert result["error"].to_pylist() == [None, "tokenize: the tokenizer refuses the text", None]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("filling", ["one two ", "three" + " " * 90_000])
+def test_long_texts_are_cut_before_they_are_tokenised_and_mean_the_same(framed: Path, side: str, filling: str) -> None:
+    from tokenizers import Tokenizer
+
+    made = Tokenizer.from_file(str(framed))
+    made.enable_truncation(6, direction=side)
+    made.save(str(framed))
+    text = "four " + filling * (400_000 // len(filling)) + " one"
+    encoder = TextEncoder(TokenizerSpec(framed, "t"))
+    assert len(encoder._shortened("one two " * 50_000, 16_384)) <= 16_384
+    assert fed(TokenizerSpec(framed, "t"), [[text]])["input_ids"] == [by_hand(framed, [text])[0].ids]

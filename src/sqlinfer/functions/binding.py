@@ -29,8 +29,11 @@ class Declared:
     function: str
     arguments: tuple[Argument, ...]
     inputs: Mapping[str, tuple[str, ...]]
-    text_argument: str | None = None
+    text_arguments: tuple[str, ...] = ()
+    """One, or two for a model that reads pairs of texts."""
     image_argument: str | None = None
+    max_tokens: int | None = None
+    """``max_length:`` of the tokenizer, where the declaration says it."""
     row_wise_forced: bool = False
     location: Location | None = None
 
@@ -101,18 +104,27 @@ class _Binder:
         return found
 
     def _tokens(self) -> None:
-        name = self.declared.text_argument
-        if name is None:
+        arguments = [self._special("tokenizer", name) for name in self.declared.text_arguments]
+        if not arguments:
             return
-        argument = self._special("tokenizer", name)
-        if not types.is_text(argument.data_type):
-            raise self.error(f"the tokenizer's argument '{name}' is {argument.data_type}, not varchar")
+        for argument in arguments:
+            if not types.is_text(argument.data_type):
+                raise self.error(f"the tokenizer's argument '{argument.name}' is {argument.data_type}, not varchar")
         ports = [p for p in self.open_ports if p.name in TOKEN_FIELDS]
         if not any(p.name == "input_ids" for p in ports):
             raise self.error("a tokenizer is declared, but the graph has no input 'input_ids'")
+        widths = {p.width for p in ports}
+        if len(widths) > 1:
+            raise self.error("the graph's token inputs differ in their length", "export them with one dynamic axis")
+        most = self.declared.max_tokens
         for port in ports:
             self._expect(port, port.rank in (2, None) and port.element_type in ("int64", "int32"), "[N,T] of integers")
-            self._bind(port, "tokens", (argument,), None, port.name)
+            if most is not None and port.width is not None and most > port.width:
+                raise self.error(
+                    f"'max_length: {most}' is more than the {port.width} tokens that graph input '{port.name}' takes",
+                    f"set 'max_length: {port.width}', or export the model with a dynamic second axis",
+                )
+            self._bind(port, "tokens", arguments, port.width, port.name)
 
     def _image(self) -> None:
         name = self.declared.image_argument

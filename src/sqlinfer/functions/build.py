@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from sqlinfer.functions.digest import function_digest
 from sqlinfer.functions.normal_form import drop_texts
 from sqlinfer.functions.record import Record
 from sqlinfer.functions.sources.base import Artifact
+from sqlinfer.functions.tokenizer import check_tokenizer, tokenizer_file
 from sqlinfer.project.values import FunctionConfig
 from sqlinfer.spec.function import InputBinding
 
@@ -56,30 +57,51 @@ def build(config: FunctionConfig, made: Artifact, family: str, cache_dir: Path, 
     returns = outputs.Returns(config.name, config.returns, made.labels, config.location)
     fused = outputs.fuse(model, returns)
     record = _record(config, (*made.warnings, *notes), model, inputs, fused)
-    tokenizer = made.tokenizer or (config.tokenizer.path if config.tokenizer else None)
+    tokenizer = made.tokenizer or (tokenizer_file(config.tokenizer.path) if config.tokenizer else None)
+    if tokenizer is not None:
+        check_tokenizer(tokenizer)
     return _publish(config, _Parts(record, model, tokenizer), family, cache_dir)
 
 
+def _fed(inputs: Sequence[InputBinding], layout: str) -> tuple[str, ...]:
+    """The arguments that feed inputs of a layout."""
+    return next((binding.arguments for binding in inputs if binding.layout == layout), ())
+
+
 def bind_inputs(config: FunctionConfig, model: onnx.ModelProto) -> tuple[InputBinding, ...]:
+    ports = unranked.ported(model)
     declared = binding.Declared(
         config.name,
         config.arguments,
         config.inputs,
-        text_argument(config),
+        text_arguments(config, [port.name for port in ports]),
         image_argument(config),
+        config.tokenizer.max_length if config.tokenizer else None,
         config.row_wise == "force",
         config.location,
     )
-    found = binding.bind(declared, unranked.ported(model))
+    found = binding.bind(declared, ports)
     unranked.name_shapes(model, found)
     return found
 
 
-def text_argument(config: FunctionConfig) -> str | None:
-    """The tokenizer's argument; where none is named, the only text argument."""
-    if config.tokenizer is None:
-        return None
-    return config.tokenizer.argument or _only(config, "tokenizer", "varchar", types.is_text)
+def text_arguments(config: FunctionConfig, inputs: Sequence[str]) -> tuple[str, ...]:
+    """The tokenizer's arguments; where none is named, the one or two texts that feed no other input."""
+    given = config.tokenizer
+    if given is None:
+        return ()
+    if given.argument is not None:
+        return (given.argument,) if given.pair is None else (given.argument, given.pair)
+    fed = {name.casefold() for name in (*inputs, *(name for names in config.inputs.values() for name in names))}
+    free = [a.name for a in config.arguments if types.is_text(a.data_type) and a.name.casefold() not in fed]
+    if len(free) in (1, 2):
+        return tuple(free)
+    raise FunctionError(
+        f"function '{config.name}': 'tokenizer:' names no argument, and {len(free) or 'none'} of the arguments "
+        f"{'are' if free else 'is'} varchar",
+        hint="add 'argument: <name>', or 'arguments: [<first>, <second>]' for pairs of texts, under 'tokenizer:'",
+        location=config.location,
+    )
 
 
 def image_argument(config: FunctionConfig) -> str | None:
@@ -117,7 +139,7 @@ def _record(
         digest="", inputs=inputs, outputs=fused.outputs, bindings=fused.bindings, strategy=strategy,
         strategy_reason=reason, cost_per_row=estimate, row_wise=row_wise, warnings=tuple(warnings),
         is_struct=config.is_struct if config.returns else len(fused.outputs) > 1,
-        text_argument=text_argument(config), image_argument=image_argument(config), origins=fused.origins,
+        text_arguments=_fed(inputs, "tokens"), image_argument=image_argument(config), origins=fused.origins,
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def function_digest(
             "outputs": [[o.name, o.data_type] for o in outputs],
             "bindings": [asdict(b) for b in bindings],
             "struct": is_struct,
-            "tokenizer": config.tokenizer.max_length if config.tokenizer else None,
+            "tokenizer": [2, config.tokenizer.max_length, config.tokenizer.padding] if config.tokenizer else None,
             "image": _image(config),
             "on_invalid": config.on_invalid,
             "precision": config.precision,
@@ -80,7 +80,7 @@ def source_key(config: FunctionConfig, fingerprint: Mapping[str, str], family: s
     return sha256_of(
         {
             "semantics": SEMANTICS_VERSION,
-            "format": 4,
+            "format": 5,
             "declaration": {k: v for k, v in _plain(config).items() if k not in _NOT_PREPARED},
             "fingerprint": dict(fingerprint),
             "family": family,

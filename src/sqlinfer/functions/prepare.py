@@ -14,6 +14,7 @@ from sqlinfer.functions.digest import source_key
 from sqlinfer.functions.precision import check_precision
 from sqlinfer.functions.record import Record
 from sqlinfer.functions.sources import Source, Workspace, source_named
+from sqlinfer.functions.tokenizer import tokenizer_file
 from sqlinfer.project.values import FunctionConfig
 from sqlinfer.spec.function import PreparedFunction
 
@@ -77,7 +78,7 @@ def _find_or_build(config: FunctionConfig, workspace: Workspace, family: str) ->
     source = source_named(config.source, config.location)
     fingerprint = dict(source.fingerprint(config, workspace))
     if config.tokenizer is not None:
-        fingerprint["tokenizer"] = workspace.hashes.of(config.tokenizer.path)
+        fingerprint["tokenizer"] = workspace.hashes.of(tokenizer_file(config.tokenizer.path))
     entry = workspace.cache_dir / "keys" / f"{source_key(config, fingerprint, family)}.json"
     found = _recall(entry, workspace.cache_dir)
     if found is not None:

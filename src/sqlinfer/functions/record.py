@@ -32,7 +32,7 @@ class Record:
     row_wise: bool
     warnings: tuple[str, ...]
     is_struct: bool = False
-    text_argument: str | None = None
+    text_arguments: tuple[str, ...] = ()
     image_argument: str | None = None
     origins: tuple[str, ...] = ()
 
@@ -52,6 +52,7 @@ class Record:
             bindings=tuple(OutputBinding(**_tuples(b, "labels")) for b in plain.pop("bindings")),
             warnings=tuple(plain.pop("warnings")),
             origins=tuple(plain.pop("origins")),
+            text_arguments=tuple(plain.pop("text_arguments")),
             **plain,
         )
 
@@ -92,9 +93,12 @@ class Record:
         )
 
     def _tokenizer(self, config: FunctionConfig, folder: Path) -> TokenizerSpec | None:
-        if config.tokenizer is None or self.text_argument is None:
+        given = config.tokenizer
+        if given is None or not self.text_arguments:
             return None
-        return TokenizerSpec(folder / "tokenizer.json", self.text_argument, config.tokenizer.max_length)
+        first, second = (*self.text_arguments, None)[:2]
+        width = next((binding.width for binding in self.inputs if binding.layout == "tokens"), None)
+        return TokenizerSpec(folder / "tokenizer.json", str(first), given.max_length, second, given.padding, width)
 
     def _image(self, config: FunctionConfig) -> ImageSpec | None:
         image = config.image

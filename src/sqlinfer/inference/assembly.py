@@ -52,12 +52,13 @@ class Assembler:
         chosen = select(columns, self._widths)
         rows = batch.num_rows if chosen.positions is None else len(chosen.positions)
         positions, lazy = chosen.positions, None
+        failed: dict[int, str] = {}
         if rows and self._encoder is not None:
-            positions, lazy = self._tokenise(columns, positions, self._encoder)
+            positions, lazy = self._tokenise(columns, positions, self._encoder, failed)
         elif rows and self._prepared.image is not None:
             image = self._dense(columns, positions, self._prepared.image.argument)
             lazy = ImageRows(image, self._prepared.image, self._bindings("image"))
-        block = Block(batch.num_rows, rows, positions, (), chosen.rejected, chosen.null_inputs, lazy)
+        block = Block(batch.num_rows, rows, positions, (), chosen.rejected, chosen.null_inputs, lazy, failed)
         if rows:
             block.feeders = tuple(self._feeders(columns, block))
         return block
@@ -73,11 +74,18 @@ class Assembler:
         return feeders
 
     def _tokenise(
-        self, columns: Sequence[pa.Array], positions: Array | None, encoder: TextEncoder
+        self, columns: Sequence[pa.Array], positions: Array | None, encoder: TextEncoder, failed: dict[int, str]
     ) -> tuple[Array, LazyRows]:
-        """Rows sorted by length, so that a run pads little; ``positions`` undoes it when results are put back."""
-        tokens = encoder.encode(self._dense(columns, positions, encoder.argument), self._bindings("tokens"))
+        """Rows sorted by length, so that a run pads little; ``positions`` undoes it when results are put back.
+
+        ``failed`` is filled with the rows, as they are sorted, whose texts have no tokens.
+        """
+        texts = [self._dense(columns, positions, argument) for argument in encoder.arguments]
+        refused: dict[int, str] = {}
+        tokens = encoder.encode(texts, self._bindings("tokens"), refused)
         order: Array = np.argsort(tokens.lengths, kind="stable")
+        if refused:
+            failed |= {row: refused[place] for row, place in enumerate(order.tolist()) if place in refused}
         return (order if positions is None else positions[order]), TextRows(tokens, order)
 
     def _dense(self, columns: Sequence[pa.Array], positions: Array | None, argument: str) -> pa.Array:

@@ -230,7 +230,8 @@ def _one_of(props: schema.FunctionProps, key: str, file: YamlFile, keys: Keys) -
 
 def _known_argument(name: str | None, names: Sequence[str], file: YamlFile, keys: Keys) -> None:
     if name is not None and name not in names:
-        raise file.error(f"unknown argument '{name}'", (*keys, "argument"), value=True, hint=did_you_mean(name, names))
+        here = keys if isinstance(keys[-1], int) else (*keys, "argument")
+        raise file.error(f"unknown argument '{name}'", here, value=True, hint=did_you_mean(name, names))
 
 
 def _tokenizer(props: schema.FunctionProps, file: YamlFile, keys: Keys, names: Sequence[str],
@@ -238,10 +239,18 @@ def _tokenizer(props: schema.FunctionProps, file: YamlFile, keys: Keys, names: S
     given, here = _one_of(props, "tokenizer", file, keys)
     if given is None:
         return None
+    if given.argument is not None and given.arguments is not None:
+        raise file.error("'argument' and 'arguments' exclude each other", (*here, "argument"))
     _known_argument(given.argument, names, file, here)
+    for index, name in enumerate(given.arguments or ()):
+        _known_argument(name, names, file, (*here, "arguments", index))
+    texts = [given.argument] if given.argument is not None else [*(given.arguments or ())]
+    if len(set(texts)) < len(texts):
+        raise file.error(f"'{texts[0]}' is given twice", (*here, "arguments"), value=True)
     path = _resolved(folder, given.path)
     assert path is not None
-    return TokenizerConfig(path, given.argument, given.max_length)
+    first, second = (*texts, None, None)[:2]
+    return TokenizerConfig(path, first, given.max_length, second, given.padding)
 
 
 def _image(props: schema.FunctionProps, file: YamlFile, keys: Keys, names: Sequence[str]) -> ImageConfig | None:

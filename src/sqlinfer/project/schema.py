@@ -226,12 +226,14 @@ class ArgumentProps(Strict):
 
 class TokenizerProps(Strict):
     path: str
-    argument: str | None = None
-    max_length: Annotated[int, Field(ge=1, le=1_000_000)] = 512
+    argument: Text | None = None
+    arguments: Annotated[TextList, Field(min_length=1, max_length=2)] | None = None
+    max_length: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    padding: Literal["longest", "max_length"] | None = None
 
 
 class ImageProps(Strict):
-    argument: str | None = None
+    argument: Text | None = None
     size: int | list[int]
     mean: list[float] | None = None
     std: list[float] | None = None

@@ -182,8 +182,14 @@ class ReturnField:
 @dataclass(frozen=True, slots=True)
 class TokenizerConfig:
     path: Path
+    """tokenizer.json, or the folder that holds it."""
     argument: str | None = None
-    max_length: int = 512
+    max_length: int | None = None
+    """None: the file's own, else 512."""
+    pair: str | None = None
+    """The second argument of a model that reads two texts."""
+    padding: Literal["longest", "max_length"] | None = None
+    """None: the file's own, else to the longest of a batch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,14 @@ class OutputBinding:
 class TokenizerSpec:
     path: Path
     argument: str
-    max_length: int = 512
+    max_length: int | None = None
+    """Most tokens of a text. None: what the file says, else 512; never more than ``width``."""
+    pair: str | None = None
+    """The argument with the second text of each row."""
+    padding: Literal["longest", "max_length"] | None = None
+    """How far a batch is padded. None: as the file says, else to its longest text."""
+    width: int | None = None
+    """T of the graph's inputs [N,T] where it is fixed."""
 
 
 @dataclass(frozen=True, slots=True)
