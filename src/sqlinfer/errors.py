@@ -34,6 +34,8 @@ from pathlib import Path
 
 WIDEST = 240
 """Characters of a source line that an error shows."""
+LONGEST_NAME = 200
+"""Nothing that is longer was meant to be a name; comparing it with names would take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ class SqlinferError(Exception):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """A hint from known names, e.g. ``did you mean 'churn_score'?``, or None."""
+    if len(name) > LONGEST_NAME:
+        return None
     names = sorted(set(known))
     folded = {candidate.casefold(): candidate for candidate in names}
     close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)

@@ -150,3 +150,24 @@ def test_sql_reaches_no_secret(sql: str, shop: House, tmp_path: Path) -> None:
     done = shop.sqlinfer("compile", "--inline", sql, *VARS)
     assert not CANARY.search(done.text.encode()), done.text
     assert leaks(shop.root) == []
+
+
+@pytest.mark.parametrize("key", ["schema", "database", "path", "type", "threads"])
+def test_no_secret_becomes_a_name(key: str, shop: House, tmp_path: Path) -> None:
+    body = {"type": "duckdb", "path": "wh.duckdb", key: "{{ env_var('DBT_ENV_SECRET_S3') }}"}
+    (tmp_path / "profiles.yml").write_text(json.dumps({"shop": {"target": "dev", "outputs": {"dev": body}}}))
+    done = shop.sqlinfer("compile", "--profiles-dir", str(tmp_path), *VARS)
+    assert done.code == 2, done.text
+    assert f"a secret may not stand in '{key}'" in done.text
+    assert "DBT_ENV_SECRET_S3" in done.text
+    assert not CANARY.search(done.text.encode()), done.text
+
+
+def test_a_variable_cannot_spell_the_placeholder_of_a_secret(shop: House, tmp_path: Path) -> None:
+    body = {"type": "duckdb", "path": "{{ var('p') }}.duckdb", "schema": "main"}
+    (tmp_path / "profiles.yml").write_text(json.dumps({"shop": {"target": "dev", "outputs": {"dev": body}}}))
+    for spelled in ("$$$SECRET:DBT_ENV_SECRET_S3$$$", "$$$SECRET:0:DBT_ENV_SECRET_S3$$$", "$$$SECRET:HOME$$$"):
+        done = shop.sqlinfer("preview", "--inline", "select current_database() as d", "--profiles-dir", str(tmp_path),
+                             "--vars", json.dumps({"p": spelled, "k": "x"}))  # fmt: skip
+        assert "SECRET" in done.text
+        assert not CANARY.search(done.text.encode())

@@ -13,6 +13,7 @@ from sqlinfer.project.basics import Environment, plain_context
 from sqlinfer.project.functions import load_functions
 from sqlinfer.project.jinja import engine
 from sqlinfer.project.profile import load_profile
+from sqlinfer.project.secret import Concealed
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.yamlfile import YamlFile, parse_yaml, read_yaml
 
@@ -110,23 +111,23 @@ def read_profile(home: DbtHome, *, profiles_dir: Path | None, profile: str | Non
     )  # fmt: skip
     if found.type != "duckdb":
         return found
-    config = {key: value for key, value in found.config.items() if key not in _DBT_ONLY}
-    return replace(found, config={**config, "path": _database_file(found, home)})
+    assert isinstance(found.config, Concealed)
+    return replace(found, config=found.config.changed(_DBT_ONLY, **_database_file(found, home)))
 
 
-def _database_file(profile: Profile, home: DbtHome) -> str:
+def _database_file(profile: Profile, home: DbtHome) -> dict[str, str]:
     """dbt works from the project's folder, so a relative path is relative to it wherever the profile lies."""
     given = str(profile.config.get("path") or ":memory:")
     if given.startswith((":memory:", "md:", "motherduck:")) or "://" in given or profile.path is None:
         if given.startswith(":memory:"):
             raise ProfileError("an in-memory database cannot be published to", hint="path: warehouse.duckdb")
-        return given
+        return {}
     file = read_yaml(profile.path, ProfileError)
     keys = (profile.name, "outputs", profile.target, "path")
     raw = file.data[profile.name]["outputs"][profile.target].get("path")
-    context = plain_context(home.variables, Environment(home.env, allow_secrets=True))
+    context = plain_context(home.variables, Environment(home.env))
     text = Path(str(render_values(raw, keys, file, engine(), context, ProfileError))).expanduser()
-    return given if text.is_absolute() or "$$$SECRET" in str(text) else str(home.root / text)
+    return {"path": given if text.is_absolute() else str(home.root / text)}
 
 
 def read_functions(home: DbtHome, dialect: str) -> dict[str, FunctionConfig]:

@@ -15,6 +15,7 @@ from sqlinfer.errors import CompileError, Location, ProjectError, did_you_mean
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import ColumnInfo, DataTest, FunctionConfig, Node, NodeConfig, Profile, Project, Source
 from sqlinfer.project.discover import configured_at, mentioned
+from sqlinfer.project.secret import public
 from sqlinfer.project.values import Materialized
 from sqlinfer.relation import Relation
 
@@ -37,7 +38,7 @@ def functions_only(home: DbtHome, profile: Profile) -> Project:
     """The project without its models: enough to prepare and call its functions."""
     return Project(
         name=home.name, version=None, root=home.root, profile=profile, vars=home.variables,
-        functions=read_functions(home, profile.type), env=home.env, function_paths=home.function_folders,
+        functions=read_functions(home, profile.type), env=public(home.env), function_paths=home.function_folders,
         target_path=home.private,
     )  # fmt: skip
 

@@ -6,16 +6,18 @@ import datetime
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
 from sqlinfer.errors import SqlinferError, did_you_mean
-from sqlinfer.project.sandbox import MacroReturn, measured
+from sqlinfer.project.budget import PART, current, measured
+from sqlinfer.project.sandbox import MacroReturn
+from sqlinfer.project.secret import Secrets, is_secret, public
 from sqlinfer.relation import Relation
 
-SECRET = "DBT_ENV_SECRET"
+LONGEST = 1_000
+"""Characters of a message that templates give rise to."""
 MAX_YAML = 20_000
 """Characters of YAML inside a template; reading it takes about 50 µs for each."""
 
@@ -24,14 +26,16 @@ class TemplateMessage(Exception):
     """Raised by context functions; becomes a RenderError at the line of the call, ``needle`` underlined."""
 
     def __init__(self, message: str, hint: str | None = None, needle: str | None = None) -> None:
+        message = message if len(message) <= LONGEST else message[:LONGEST] + "…"
         super().__init__(message)
-        self.message, self.hint, self.needle = message, hint, needle
+        self.message, self.hint, self.needle = message, hint, needle if needle and len(needle) <= LONGEST else None
 
 
 class RelationValue:
     """A relation as templates see it: prints as quoted SQL."""
 
     __slots__ = ("_sql", "relation")
+    template_names = ("database", "schema", "identifier", "name", "table", "render")
 
     def __init__(self, relation: Relation, dialect: str, sql: str | None = None) -> None:
         self.relation = relation
@@ -112,6 +116,8 @@ def from_yaml(text: str, default: Any = None) -> Any:
 def to_yaml(value: Any, default: Any = None) -> str:
     from ruamel.yaml import YAML
 
+    if measured(value) > MAX_YAML:
+        raise TemplateMessage(f"toyaml() takes at most {MAX_YAML:,} characters", needle="toyaml")
     stream = io.StringIO()
     YAML(typ="safe", pure=True).dump(value, stream)
     return stream.getvalue()
@@ -126,6 +132,7 @@ def to_json(value: Any, default: Any = None, sort_keys: bool = False) -> Any:
 
 
 def from_json(text: str, default: Any = None) -> Any:
+    current().made(PART * len(text) if isinstance(text, str | bytes) else 0)
     try:
         return json.loads(text)
     except ValueError:
@@ -140,44 +147,61 @@ def _return(value: Any = None) -> Any:
     raise MacroReturn(value)
 
 
-@dataclass(slots=True)
 class Variables:
     """``var('x')``, ``var('x', default)`` and ``var.has_var('x')``."""
 
-    known: Mapping[str, Any]
+    __slots__ = ("_known",)
+    template_names = ("has_var",)
+
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        self._known = known
 
     def __call__(self, name: str, default: Any = ...) -> Any:
-        if name in self.known:
-            return self.known[name]
+        if name in self._known:
+            return self._known[name]
         if default is not ...:
             return default
-        hint = did_you_mean(str(name), self.known) or "give it in vars: of sqlinfer_project.yml or with --vars"
+        hint = did_you_mean(str(name), self._known) or "give it in vars: of sqlinfer_project.yml or with --vars"
         raise TemplateMessage(f"var '{name}' is not defined", hint, str(name))
 
     def has_var(self, name: str) -> bool:
-        return name in self.known
+        return name in self._known
+
+    def __repr__(self) -> str:
+        return "var"
 
 
-@dataclass(slots=True)
 class Environment:
-    """``env_var('X')``, ``env_var('X', 'default')``; secrets only where ``placeholders`` are allowed (profiles)."""
+    """``env_var('X')``, ``env_var('X', 'default')``. It holds no secret, so that no template can find one in it.
 
-    known: Mapping[str, str]
-    allow_secrets: bool = False
-    used: set[str] = field(default_factory=set)
+    ``secrets`` are given in profiles only; their names then stand for placeholders.
+    """
+
+    __slots__ = ("_known", "_secrets")
+    template_names = ()
+
+    def __init__(self, env: Mapping[str, str], secrets: Secrets | None = None) -> None:
+        self._known = public(env)
+        self._secrets = secrets
 
     def __call__(self, name: str, default: Any = ...) -> Any:
-        secret = str(name).startswith(SECRET)
-        if secret and not self.allow_secrets:
-            raise TemplateMessage(f"secret variable '{name}' may only be used in profiles.yml",
-                                  "rename the variable if it is not a secret", str(name))  # fmt: skip
-        if name in self.known:
-            self.used.add(name)
-            return f"$$$SECRET:{name}$$$" if secret else self.known[name]
+        found: str | None
+        if is_secret(str(name)):
+            if self._secrets is None:
+                raise TemplateMessage(f"secret variable '{name}' may only be used in profiles.yml",
+                                      "rename the variable if it is not a secret", str(name))  # fmt: skip
+            found = self._secrets.placeholder(str(name))
+        else:
+            found = self._known.get(name)
+        if found is not None:
+            return found
         if default is not ...:
             return default if default is None else str(default)
         raise TemplateMessage(f"environment variable '{name}' is not set", f"set it, or give a default: "
                               f"env_var('{name}', 'default')", str(name))  # fmt: skip
+
+    def __repr__(self) -> str:
+        return "env_var"
 
 
 def plain_context(variables: Mapping[str, Any], environment: Environment, target: Any = None) -> dict[str, Any]:

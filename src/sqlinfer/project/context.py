@@ -72,6 +72,7 @@ class Macros:
 
 class _Macro:
     __slots__ = ("_context", "_inner", "_macros", "_name")
+    template_names = ()
 
     def __init__(self, name: str, macros: Macros, context: dict[str, Any]) -> None:
         self._name, self._macros, self._context = name, macros, context
@@ -91,6 +92,7 @@ class _Config:
     """``config(…)`` records, ``config.get`` and ``config.require`` read what the project says."""
 
     __slots__ = ("_scope",)
+    template_names = ("get", "set", "require")
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope

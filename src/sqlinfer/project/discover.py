@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -188,7 +188,8 @@ class Naming:
         scope = Scope(project.name, project.profile, project.vars, project.env, (), (), _none, _none, execute=True)
         node = {
             "name": file.name, "unique_id": _unique_id(project, file), "resource_type": file.kind,
-            "package_name": project.name, "fqn": list(file.fqn), "tags": list(config.tags), "config": config,
+            "package_name": project.name, "fqn": list(file.fqn), "tags": list(config.tags),
+            "config": {one.name: getattr(config, one.name) for one in fields(config)},
             "path": str(file.path), "schema": config.schema, "alias": config.alias, "database": config.database,
         }  # fmt: skip
         context = build(scope, self.macros) | {"_custom": custom, "_node": node}

@@ -19,7 +19,7 @@ from jinja2.exceptions import TemplateError, UndefinedError
 from jinja2.runtime import Undefined
 
 from sqlinfer.errors import Location, RenderError, SqlinferError, did_you_mean
-from sqlinfer.project.basics import FILTERS, TemplateMessage
+from sqlinfer.project.basics import FILTERS, LONGEST, TemplateMessage
 from sqlinfer.project.sandbox import MAX_OUTPUT, MAX_SECONDS, MacroReturn, Sandbox, budget
 from sqlinfer.project.sourcemap import CLOSE, OPEN, Piece, Rendered, mark, strip
 
@@ -41,7 +41,7 @@ class _Marking(Sandbox):
     """Puts a mark before each piece of text and each expression that goes straight to the output."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(FILTERS)
         self.found: list[Piece] = []
         self.source = ""
 
@@ -56,7 +56,6 @@ class Engine:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.env = _Marking()
-        self.env.filters.update(FILTERS)
         self._cache: dict[tuple[str, Path | None], Compiled] = {}
 
     def compile(self, source: str, path: Path | None = None) -> Compiled:
@@ -67,7 +66,8 @@ class Engine:
             if found is None:
                 if len(self._cache) >= MAX_CACHED:
                     self._cache.clear()
-                found = self._cache[key] = self._compile(source, path)
+                with budget():  # Jinja works out constant expressions while it compiles
+                    found = self._cache[key] = self._compile(source, path)
         return found
 
     def _compile(self, source: str, path: Path | None) -> Compiled:
@@ -157,6 +157,7 @@ def translate(error: Exception, templates: Sequence[Compiled]) -> RenderError:
     """What went wrong inside a template → a RenderError at its line."""
     line, compiled = _place(error, templates)
     message, hint, needle = _describe(error, compiled)
+    message = message if len(message) <= 2 * LONGEST else message[: 2 * LONGEST] + "…"
     where = line_location(compiled.source, line, compiled.path, needle) if line else Location(compiled.path)
     return RenderError(message, hint=hint, location=where)
 

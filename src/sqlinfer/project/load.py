@@ -15,6 +15,7 @@ from sqlinfer.project.functions import load_functions
 from sqlinfer.project.jinja import engine
 from sqlinfer.project.profile import load_profile
 from sqlinfer.project.schema import IGNORED_PROJECT_KEYS, ProjectFile, validate
+from sqlinfer.project.secret import public
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.values import MacroFile, Profile, Project
 from sqlinfer.project.yamlfile import YamlFile, parse_yaml, read_text, read_yaml
@@ -104,7 +105,7 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
         trees[section] = configs.Tree(file, section, data)
     base = Project(
         name=props.name, version=props.version, root=root, profile=profile, vars=dict(variables), functions=functions,
-        macros=macros, env=dict(env), model_paths=paths["model"], function_paths=paths["function"],
+        macros=macros, env=public(env), model_paths=paths["model"], function_paths=paths["function"],
         seed_paths=paths["seed"], macro_paths=paths["macro"], test_paths=paths["test"],
         target_path=_target_path(root, props, env),
         clean_targets=tuple(root / name for name in (props.clean_targets or [props.target_path])),

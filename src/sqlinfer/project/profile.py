@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 
 from sqlinfer import scrub
 from sqlinfer.errors import Location, ProfileError, did_you_mean
-from sqlinfer.project.basics import SECRET, Environment, plain_context
+from sqlinfer.project.basics import Environment, plain_context
 from sqlinfer.project.jinja import Engine
+from sqlinfer.project.secret import Concealed, Secrets, is_secret
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.values import Profile
 from sqlinfer.project.yamlfile import YamlFile, read_yaml
@@ -19,7 +19,8 @@ from sqlinfer.project.yamlfile import YamlFile, read_yaml
 _NOT_SECRET = ("type", "user", "username", "schema", "dataset", "database", "dbname", "catalog", "host", "path")
 TYPES = ("duckdb", "postgres", "spark", "databricks", "snowflake", "bigquery", "redshift", "trino", "clickhouse")
 """Names of dbt's adapters that are names of sqlglot's dialects too."""
-_PLACEHOLDER = re.compile(r"\$\$\$SECRET:(\w+)\$\$\$")
+_IN_SQL = ("type", "schema", "dataset", "database", "dbname", "catalog", "threads")
+"""They become parts of SQL and of names that are printed, so no secret may stand in them."""
 
 
 def find_profiles(root: Path, profiles_dir: Path | None, env: Mapping[str, str]) -> Path:
@@ -46,7 +47,7 @@ def load_profile(
     project_file: Location | None = None,
 ) -> Profile:
     """The chosen target of the chosen profile, its strings rendered. Its secrets are masked from now on."""
-    scrub.learn(value for key, value in env.items() if key.startswith(SECRET))
+    scrub.learn(value for key, value in env.items() if is_secret(key))
     path = find_profiles(root, profiles_dir, env)
     try:
         file = read_yaml(path, ProfileError)
@@ -95,8 +96,8 @@ def _target(file: YamlFile, name: str, target: str | None, env: Mapping[str, str
         if key not in ("target", "outputs", "config"):
             hint = did_you_mean(str(key), ("target", "outputs"))
             raise file.error(f"unknown key '{key}'", (name, key), hint=hint, kind=ProfileError)
-    environment = Environment(env, allow_secrets=True)
-    context = plain_context(variables, environment)
+    secrets = Secrets(env)
+    context = plain_context(variables, Environment(env, secrets))
     chosen = target or render_values(body.get("target"), (name, "target"), file, engine, context, ProfileError)
     chosen = "default" if chosen is None else str(chosen)
     outputs = body.get("outputs")
@@ -111,13 +112,12 @@ def _target(file: YamlFile, name: str, target: str | None, env: Mapping[str, str
     if not isinstance(outputs[chosen], dict):
         raise file.error(f"target '{chosen}' is empty", place, kind=ProfileError)
     config = render_values(outputs[chosen], place, file, engine, context, ProfileError)
-    config, secrets = _reveal(config, env)
-    return _profile(file, name, chosen, config, secrets, root, env)
+    return _profile(file, name, chosen, config, secrets, root)
 
 
-def _profile(file: YamlFile, name: str, target: str, config: dict[str, Any], secrets: set[str], root: Path,
-             env: Mapping[str, str]) -> Profile:  # fmt: skip
+def _profile(file: YamlFile, name: str, target: str, config: dict[str, Any], secrets: Secrets, root: Path) -> Profile:
     keys = (name, "outputs", target)
+    _no_secret_in_names(file, keys, config, secrets)
     kind = config.get("type")
     if not isinstance(kind, str):
         raise file.error(f"'type' is missing in target '{target}'", keys, hint="for example 'type: duckdb'",
@@ -131,13 +131,21 @@ def _profile(file: YamlFile, name: str, target: str, config: dict[str, Any], sec
         threads = 0
     if threads < 1 or isinstance(config.get("threads"), bool):
         raise file.error("threads must be a whole number from 1", (*keys, "threads"), value=True, kind=ProfileError)
-    secrets |= {value for key, value in env.items() if key.startswith(SECRET) and value}
-    _collect(config, secrets)
-    scrub.learn(secrets)
-    ordered = tuple(sorted(secrets, key=lambda value: (-len(value), value)))
+    found = secrets.values()
+    _collect(secrets.reveal(config), found)
+    scrub.learn(found)
     if kind == "duckdb":
         config = _duckdb_path(config, file, root)
-    return Profile(name, target, kind, config, threads, file.path, ordered)
+    return Profile(name, target, kind, Concealed(config, secrets, found), threads, file.path)
+
+
+def _no_secret_in_names(file: YamlFile, keys: tuple[str, ...], config: dict[str, Any], secrets: Secrets) -> None:
+    local = config.get("type") == "duckdb" and not str(config.get("path")).startswith(("md:", "motherduck:"))
+    for key in (*_IN_SQL, *(("path",) if local else ())):
+        if secrets.holds(config.get(key)):
+            raise file.error(f"a secret may not stand in '{key}': it becomes a part of SQL and of messages",
+                             (*keys, key), value=True, hint="use a variable that is not named DBT_ENV_SECRET…",
+                             kind=ProfileError)  # fmt: skip
 
 
 def _duckdb_path(config: dict[str, Any], file: YamlFile, root: Path) -> dict[str, Any]:
@@ -148,21 +156,6 @@ def _duckdb_path(config: dict[str, Any], file: YamlFile, root: Path) -> dict[str
     expanded = Path(path).expanduser()
     base = root if file.path is not None and file.path.parent == root.absolute() else Path.cwd()
     return config | {"path": str(expanded if expanded.is_absolute() else base.absolute() / expanded)}
-
-
-def _reveal(value: Any, env: Mapping[str, str]) -> tuple[Any, set[str]]:
-    """Replace the placeholders of secrets after rendering, so that no filter can disguise one."""
-    found: set[str] = set()
-
-    def reveal(item: Any) -> Any:
-        if isinstance(item, str):
-            found.update(env[name] for name in _PLACEHOLDER.findall(item) if env.get(name))
-            return _PLACEHOLDER.sub(lambda match: env.get(match.group(1), ""), item)
-        if isinstance(item, dict):
-            return {key: reveal(inner) for key, inner in item.items()}
-        return [reveal(inner) for inner in item] if isinstance(item, list) else item
-
-    return reveal(value), found
 
 
 def _collect(config: Any, secrets: set[str]) -> None:

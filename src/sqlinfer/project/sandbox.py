@@ -1,31 +1,44 @@
-"""Jinja in a sandbox with limits: SandboxedEnvironment, StrictUndefined, and a budget of time, loops and text.
+"""Jinja in a sandbox with limits: SandboxedEnvironment, StrictUndefined, a budget, and nothing to look into.
 
 Templates may change their own lists (``do list.append(…)``), as in dbt. Everything that can take unbounded time or
-memory passes through here: loops, calls, ``* ** % + ~``, the growing filters, and output. So the budget is checked in
-the rendering thread itself and no other thread or process is needed.
+memory passes through here: loops, calls, operators, comparisons, literals, filters, tests, slices and output. So the
+budget is counted in the rendering thread itself and no other thread or process is needed.
+
+Attributes are closed: plain values have their own methods, and objects of ours those that they name in
+``template_names``. A function has none.
 """
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+import datetime
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import BuiltinMethodType, MethodType, SimpleNamespace
+from typing import Any, cast
 
 from jinja2 import StrictUndefined, nodes
-from jinja2.exceptions import SecurityError
-from jinja2.runtime import Context, Macro, Undefined
+from jinja2.runtime import Context, LoopContext, Macro, Undefined
 from jinja2.sandbox import SandboxedEnvironment
+from jinja2.utils import Cycler, Joiner, Namespace
 from jinja2.visitor import NodeTransformer
 
-MAX_OUTPUT = 10_000_000
-MAX_SECONDS = 10.0
-MAX_STEPS = 5_000_000
-MAX_ITEMS = 1_000_000
-MAX_BITS = 20_000
+from sqlinfer.project import growth
+from sqlinfer.project.budget import (
+    MADE_PART,
+    MAX_OUTPUT,
+    MAX_SECONDS,
+    PART,
+    Budget,
+    LimitExceeded,
+    bounded,
+    budget,
+    current,
+    flat,
+    measured,
+    solid,
+)  # fmt: skip
+
+__all__ = ["MAX_OUTPUT", "MAX_SECONDS", "Budget", "LimitExceeded", "MacroReturn", "Sandbox", "budget", "measured"]
 
 
 class MacroReturn(Exception):
@@ -34,114 +47,6 @@ class MacroReturn(Exception):
     def __init__(self, value: Any) -> None:
         super().__init__("return() outside of a macro")
         self.value = value
-
-
-class LimitExceeded(SecurityError):
-    """A template used more time, text or steps than it may."""
-
-
-@dataclass(slots=True)
-class Budget:
-    deadline: float
-    seconds: float
-    output: int
-    steps: int = 0
-
-    def tick(self) -> None:
-        self.steps += 1
-        if self.steps > MAX_STEPS:
-            raise LimitExceeded(f"the template takes more than {MAX_STEPS:,} steps")
-        if self.steps % 256 == 0 and time.monotonic() > self.deadline:
-            raise LimitExceeded(f"the template takes longer than {self.seconds:g} s")
-
-    def text(self, size: int) -> None:
-        if size > self.output:
-            raise LimitExceeded(f"the template makes more than {self.output:,} characters")
-
-
-_BUDGET: ContextVar[Budget | None] = ContextVar("sqlinfer_jinja_budget", default=None)
-
-
-@contextmanager
-def budget(seconds: float = MAX_SECONDS, output: int = MAX_OUTPUT) -> Iterator[Budget]:
-    """The limits of one rendering."""
-    one = Budget(time.monotonic() + seconds, seconds, output)
-    token = _BUDGET.set(one)
-    try:
-        yield one
-    finally:
-        _BUDGET.reset(token)
-
-
-def _budget() -> Budget:
-    return _BUDGET.get() or Budget(float("inf"), MAX_SECONDS, MAX_OUTPUT)
-
-
-def measured(value: Any) -> int:
-    """About the characters of ``str(value)``, counted with a limit so that self-made giants are found before."""
-    limit, total, count = _budget(), 0, 0
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        count += 1
-        total += len(item) if isinstance(item, str | bytes) else 8
-        if count > MAX_ITEMS:
-            raise LimitExceeded(f"a value has more than {MAX_ITEMS:,} parts")
-        limit.text(total)
-        if isinstance(item, dict):
-            stack.extend(item.keys())
-            stack.extend(item.values())
-        elif isinstance(item, list | tuple | set | frozenset):
-            stack.extend(item)
-    return total
-
-
-def _width(text: str) -> None:
-    """Refuses ``%0999999999d`` and ``{:>999999999}``."""
-    if re.search(r"\d{6,}", text):
-        raise LimitExceeded("a format width is too large")
-
-
-def _binary(operator: str, left: Any, right: Any) -> None:
-    limit = _budget()
-    limit.tick()
-    sized = (str, bytes, list, tuple)
-    if operator == "*":
-        for one, other in ((left, right), (right, left)):
-            if isinstance(one, sized) and isinstance(other, int):
-                limit.text(len(one) * max(other, 0) * (1 if isinstance(one, str | bytes) else 8))
-        if isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > MAX_BITS:
-            raise LimitExceeded("a number is too large")
-    elif operator == "**" and isinstance(left, int) and isinstance(right, int):
-        if abs(left) > 1 and left.bit_length() * abs(right) > MAX_BITS:
-            raise LimitExceeded("a number is too large")
-    elif operator == "+" and isinstance(left, sized) and isinstance(right, sized):
-        limit.text((len(left) + len(right)) * (1 if isinstance(left, str | bytes) else 8))
-    elif operator == "%" and isinstance(left, str):
-        _width(left)
-        if "*" in left:
-            raise LimitExceeded("'*' widths are not allowed in formats")
-        limit.text(len(left) + left.count("%") * measured(right))
-
-
-def _growth(owner: Any, name: str, args: tuple[Any, ...]) -> None:
-    """Bounds the methods of str and list that make something large out of something small."""
-    limit = _budget()
-    first = args[0] if args else None
-    if isinstance(owner, str):
-        if name in ("center", "ljust", "rjust", "zfill", "expandtabs") and isinstance(first, int):
-            limit.text(max(first, 0) * (1 + (owner.count("\t") if name == "expandtabs" else 0)))
-        elif name == "replace" and len(args) >= 2 and isinstance(first, str) and isinstance(args[1], str):
-            limit.text(len(owner) + (owner.count(first) if first else len(owner) + 1) * len(args[1]))
-        elif name == "join" and isinstance(first, list | tuple | dict | set):
-            limit.text(measured(first) + len(owner) * len(first))
-        elif name in ("format", "format_map"):
-            _width(owner)
-            limit.text(len(owner) + owner.count("{") * measured(args))
-        elif name == "translate":
-            limit.text(len(owner) * 100)
-    elif isinstance(owner, list) and name in ("extend", "append", "insert"):
-        limit.text(8 * (len(owner) + (len(first) if isinstance(first, list | tuple | str | dict | set) else 1)))
 
 
 class _Loop:
@@ -153,7 +58,7 @@ class _Loop:
         self._inner = inner
 
     def __iter__(self) -> Iterator[Any]:
-        limit = _budget()
+        limit = current()
         for item in self._inner:
             limit.tick()
             yield item
@@ -165,98 +70,170 @@ class _Loop:
 def _loop(value: Any) -> Any:
     if isinstance(value, Undefined):
         return value
-    return _Loop(value) if hasattr(value, "__len__") else _Loop(list(_bounded(value)))
-
-
-def _bounded(values: Iterable[Any]) -> Iterator[Any]:
-    for count, item in enumerate(values):
-        if count > MAX_ITEMS:
-            raise LimitExceeded(f"more than {MAX_ITEMS:,} items")
-        _budget().tick()
-        yield item
+    return _Loop(value) if hasattr(value, "__len__") else _Loop(list(bounded(value)))
 
 
 def _concatenate(parts: list[Any]) -> str:
-    for part in parts:
-        measured(part)
-    texts = [str(part) for part in parts]
-    _budget().text(sum(map(len, texts)))
+    limit = current()
+    limit.made(sum([len(part) if type(part) is str else measured(part) for part in parts]))
+    texts = [part if type(part) is str else str(part) for part in parts]
+    limit.text(sum(map(len, texts)))
     return "".join(texts)
 
 
+def _made(value: Any) -> Any:
+    """A list, tuple or dict that a template writes out."""
+    limit = current()
+    limit.tick()
+    limit.made(MADE_PART + PART * len(value))
+    return value
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, _SIZED):
+        current().made(growth.size_of(value))
+    return value
+
+
 class _Guards(NodeTransformer):
-    """Routes loops and ``~`` through the budget."""
+    """Routes loops, ``~``, literals, slices and comparisons through the budget."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         self.generic_visit(node)
-        node.iter = nodes.Filter(node.iter, "_sqlinfer_loop", [], [], None, None, lineno=node.iter.lineno)
+        node.iter = _through(cast(nodes.Expr, node.iter), "_sqlinfer_loop")
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)
-        parts = nodes.List(node.nodes, lineno=node.lineno)
-        return nodes.Filter(parts, "_sqlinfer_concat", [], [], None, None, lineno=node.lineno)
+        return _through(nodes.List(node.nodes, lineno=node.lineno), "_sqlinfer_concat")
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
+        self.generic_visit(node)
+        first = node.ops[0]
+        constant = isinstance(node.expr, nodes.Const) or isinstance(first.expr, nodes.Const)
+        if constant and len(node.ops) == 1 and first.op not in ("in", "notin"):
+            return node  # takes no longer than the constant is
+        node.expr = _looked_at(node.expr)
+        for operand in node.ops:
+            operand.expr = _looked_at(operand.expr)
+        return node
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
+        """A slice is a copy, and Jinja does not ask the environment for it."""
+        self.generic_visit(node)
+        if isinstance(node.arg, nodes.Slice):
+            node.node = _through(node.node, "_sqlinfer_cut")
+        return node
+
+    def visit_List(self, node: nodes.List) -> nodes.Node:
+        return self._literal(node, node.items)
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
+        return self._literal(node, node.items) if node.ctx == "load" else node
+
+    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:
+        literal = self._literal(node, node.items)
+        for pair in node.items:
+            pair.key = _looked_at(pair.key)
+        return literal
+
+    def _literal(self, node: nodes.Expr, items: Sequence[nodes.Node]) -> nodes.Node:
+        """Small ones need no counting: making many of them takes steps that are counted."""
+        self.generic_visit(node)
+        return _through(node, "_sqlinfer_made") if len(items) >= _LARGE or any(map(_nested, items)) else node
+
+
+_LARGE = 8
+
+
+def _nested(node: nodes.Node) -> bool:
+    if isinstance(node, nodes.Pair):
+        return _nested(node.value) or _nested(node.key)
+    return isinstance(node, nodes.List | nodes.Tuple | nodes.Dict | nodes.Filter)
+
+
+def _through(node: nodes.Expr, name: str) -> nodes.Filter:
+    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+
+
+def _looked_at(node: nodes.Expr) -> nodes.Expr:
+    return node if isinstance(node, nodes.Const) else _through(node, "_sqlinfer_flat")
 
 
 _PASSED = (SandboxedEnvironment, nodes.EvalContext, Context)
 """What Jinja itself hands to a filter in front of its values."""
 
 
-def _guarded(name: str, inner: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter whose text and number arguments are bounded before it runs, and its result after."""
-
-    import functools
+def _filter(inner: Callable[..., Any], bound: growth.Bound) -> Callable[..., Any]:
+    """A filter whose result is bounded before it is made."""
 
     @functools.wraps(inner)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        limit = _budget()
-        limit.tick()
-        values = [a for a in (*args, *kwargs.values()) if not isinstance(a, _PASSED)]
-        numbers = [abs(v) for v in values if isinstance(v, int) and not isinstance(v, bool)]
-        if name in ("center", "indent", "batch", "slice", "tojson", "toyaml", "wordwrap", "truncate", "round"):
-            texts = [v for v in values if isinstance(v, str)]
-            lines = 1 + (max((t.count("\n") for t in texts), default=0) if name == "indent" else 0)
-            limit.text(sum(map(len, texts)) + max((n for n in numbers[-2:]), default=0) * lines)
-        if name == "format":
-            _binary("%", values[0], tuple(values[1:]))
-        if name == "replace":
-            _growth(values[0], "replace", tuple(values[1:]))
-        for value in values:
-            if isinstance(value, str | list | tuple | dict | set):
-                measured(value)
-        if name == "join" and values and isinstance(values[0], list | tuple | set | dict):
-            glue = values[1] if len(values) > 1 and isinstance(values[1], str) else ""
-            limit.text(measured(values[0]) + len(values[0]) * len(glue))
-        return inner(*args, **kwargs)
+        current().tick()
+        ahead = next((i for i, one in enumerate(args) if not isinstance(one, _PASSED)), len(args))
+        values = tuple(map(solid, args[ahead:]))
+        kwargs = {key: solid(one) for key, one in kwargs.items()}
+        if values and not isinstance(values[0], Undefined):
+            bound(*values, **kwargs)
+        return inner(*args[:ahead], *values, **kwargs)
 
     return guarded
 
 
-_DROPPED_FILTERS = ("xmlattr", "urlize", "striptags", "filesizeformat", "pprint", "random")
-_UNGUARDED = ("attr", "default", "d", "map", "select", "reject", "selectattr", "rejectattr")
+def _test(inner: Callable[..., Any]) -> Callable[..., Any]:
+    """A test: ``x is in large`` takes time by the size of both."""
+
+    @functools.wraps(inner)
+    def guarded(*args: Any) -> Any:
+        current().tick()
+        return inner(*(one if isinstance(one, (*_PASSED, Undefined)) else flat(one) for one in args))
+
+    return guarded
+
+
+_DATES = (datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo)
+_PLAIN = (str, bytes, bool, int, float, list, tuple, dict, set, frozenset, *_DATES)
+_CLASSES = frozenset({datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone})
+_JINJA = (LoopContext, Macro, Namespace, Cycler, Joiner, SimpleNamespace)
+
+
+@functools.lru_cache(maxsize=256)
+def _names(kind: type) -> frozenset[str] | None:
+    """Attributes that templates may use of values of a type; None: all public ones."""
+    own = getattr(kind, "template_names", None)
+    if own is not None:
+        return frozenset(own)
+    if issubclass(kind, _JINJA):
+        return None
+    base = next((plain for plain in _PLAIN if issubclass(kind, plain)), None)
+    if base is None:
+        return frozenset()
+    return frozenset(dir(kind if issubclass(kind, _DATES) else base))
 
 
 class Sandbox(SandboxedEnvironment):
     """The environment of every template. Values of StrictUndefined: using an unknown name is an error."""
 
-    intercepted_binops = frozenset({"*", "**", "%", "+"})
+    intercepted_binops = frozenset({"*", "**", "%", "+", "-"})
 
-    def __init__(self) -> None:
+    def __init__(self, filters: Mapping[str, Callable[..., Any]] | None = None) -> None:
         super().__init__(undefined=StrictUndefined, extensions=["jinja2.ext.do"], autoescape=False, cache_size=0)
-        for name in _DROPPED_FILTERS:
-            self.filters.pop(name, None)
-        for name, inner in tuple(self.filters.items()):
-            if name not in _UNGUARDED:
-                self.filters[name] = _guarded(name, inner)
-        self.filters |= {"_sqlinfer_loop": _loop, "_sqlinfer_concat": _concatenate}
+        known = {**self.filters, **(filters or {})}
+        self.filters = {name: inner for name, inner in known.items() if name in growth.LAZY}
+        self.filters |= {name: _filter(known[name], bound) for name, bound in growth.FILTERS.items() if name in known}
+        self.filters |= {
+            "_sqlinfer_loop": _loop, "_sqlinfer_concat": _concatenate, "_sqlinfer_made": _made, "_sqlinfer_flat": flat,
+            "_sqlinfer_cut": _cut,
+        }  # fmt: skip
+        self.tests = {name: _test(cast(Any, inner)) for name, inner in self.tests.items()}
         self.globals.pop("lipsum", None)
         self.finalize = self._finalize
         self.concat = _join  # type: ignore[method-assign]
 
     @staticmethod
     def _finalize(value: Any) -> Any:
-        if isinstance(value, list | tuple | dict | set):
-            measured(value)
+        if type(value) not in _QUICK and not isinstance(value, str):
+            current().made(measured(value))
         return value
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
@@ -267,27 +244,63 @@ class Sandbox(SandboxedEnvironment):
         visited: nodes.Template = _Guards().visit(tree)
         return visited
 
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if isinstance(obj, type):
+            if obj not in _CLASSES:
+                return False
+        else:
+            names = _names(cast(Any, type(obj)))
+            if names is not None:
+                return attr in names and not attr.startswith("_")
+        return super().is_safe_attribute(obj, attr, value)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if not isinstance(argument, str | int):
+            flat(argument)
+        return super().getitem(obj, argument)
+
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        _binary(operator, left, right)
+        growth.binary(operator, left, right)
         return super().call_binop(context, operator, left, right)
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
-        _budget().tick()
-        owner, name = getattr(__obj, "__self__", None), getattr(__obj, "__name__", "")
-        if isinstance(owner, str | list):
-            _growth(owner, name, args or tuple(kwargs.values()))
-        try:
-            return super().call(__context, __obj, *args, **kwargs)
-        except MacroReturn as returned:
-            if isinstance(__obj, Macro):
+        limit = current()
+        limit.tick()
+        kind = type(__obj)
+        if kind is Macro:
+            try:
+                return __context.call(__obj, *args, **kwargs)
+            except MacroReturn as returned:
                 return returned.value
-            raise
+        if not _QUICK.issuperset(map(type, args)) or kwargs:
+            args = tuple(flat(solid(one)) for one in args)
+            kwargs = {name: flat(solid(one)) for name, one in kwargs.items()}
+        if kind in _METHODS or hasattr(__obj, "__wrapped__"):
+            owner = _owner(__obj)
+            if isinstance(owner, _PLAIN):
+                growth.method(owner, getattr(__obj, "__name__", ""), args, kwargs)
+        result = __context.call(__obj, *args, **kwargs)
+        if isinstance(result, _SIZED):
+            limit.made(growth.size_of(result))
+        return result
+
+
+_METHODS = frozenset({MethodType, BuiltinMethodType})
+_QUICK = frozenset({str, int, float, bool, type(None)})
+_SIZED = (str, bytes, list, tuple)
+
+
+def _owner(method: Any) -> Any:
+    """What a method belongs to; Jinja wraps ``str.format`` into a function of its own."""
+    owner = getattr(method, "__self__", None)
+    return owner if owner is not None else getattr(getattr(method, "__wrapped__", None), "__self__", None)
 
 
 def _join(parts: Iterable[str]) -> str:
-    limit, size, kept = _budget(), 0, []
+    limit, size, kept = current(), 0, []
     for part in parts:
         size += len(part)
         limit.text(size)
         kept.append(part)
+    limit.made(size)
     return "".join(kept)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlinfer.errors import Location
+from sqlinfer.project.secret import Concealed
 from sqlinfer.relation import Relation
 from sqlinfer.spec.function import Argument, OnInvalid, Reuse
 
@@ -27,8 +28,11 @@ class Profile:
     threads: int = 1
     path: Path | None = None
     """The profiles.yml it came from."""
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    """Values to scrub from every output, longest first."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values to scrub from every output, longest first."""
+        return self.config.values_to_mask() if isinstance(self.config, Concealed) else ()
 
     @property
     def schema(self) -> str:
