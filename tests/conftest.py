@@ -1,9 +1,14 @@
-"""Where SQLINFER_REQUIRE_SERVICES is set, a skipped test is a failed one, unless it wants a GPU or a clone."""
+"""For all tests: a small project that the real command works on; no skipped test where services are required."""
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Generator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +17,7 @@ import pytest
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where SQLINFER_REQUIRE_SERVICES is set, a skipped test is a failed one, unless it wants a GPU or a clone."""
     report = yield
     optional = any(item.get_closest_marker(name) for name in ("gpu", "clone"))
     required = os.environ.get("SQLINFER_REQUIRE_SERVICES") and not optional
@@ -19,3 +25,60 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped, but SQLINFER_REQUIRE_SERVICES is set: {report.longrepr}"
     return report
+
+
+FUNCTION = """functions:
+  - name: f
+    model: {{path: f.onnx}}
+    arguments: [{{name: x, data_type: double}}]
+    returns: {{data_type: double}}
+    config: {{{config}}}
+"""
+
+
+@dataclass(frozen=True)
+class Shop:
+    root: Path
+
+    def put(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def model(self, sql: str, tests: str = "", name: str = "m") -> None:
+        """``tests``: yml below ``models: [{name: m, …``."""
+        self.put(f"models/{name}.sql", sql)
+        if tests:
+            self.put(f"models/{name}.yml", f"models:\n  - name: {name}\n{tests}")
+
+    def function(self, config: str) -> None:
+        self.put("functions/f.yml", FUNCTION.format(config=config))
+
+    def db(self, sql: str) -> list[tuple[Any, ...]]:
+        import duckdb
+
+        with duckdb.connect(str(self.root / "w.duckdb")) as connection:
+            return connection.execute(sql).fetchall()
+
+    def __call__(self, *words: str) -> tuple[int, str]:
+        """Exit code, and what was printed."""
+        from sqlinfer.cli.main import invoke
+
+        out = io.StringIO()
+        with redirect_stdout(out), redirect_stderr(out):
+            code = invoke([*words, "--project-dir", str(self.root), "--no-use-colors"])
+        return code, out.getvalue()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """f(x) = 2x + 1; a table t with id and x, 0 to 2."""
+    from sqlinfer.testing.onnx_builder import linear
+
+    shop = Shop(tmp_path)
+    shop.put("sqlinfer_project.yml", "name: shop\nprofile: shop\n")
+    shop.put("profiles.yml", "shop: {target: dev, outputs: {dev: {type: duckdb, path: w.duckdb}}}\n")
+    shop.function("")
+    linear([2.0], 1.0, element_type="double", path=tmp_path / "functions/f.onnx")
+    shop.db("create table t as select i as id, i::double as x from range(3) r(i)")
+    return shop

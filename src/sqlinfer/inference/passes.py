@@ -14,8 +14,9 @@ from sqlinfer.types import arrow_type
 
 if TYPE_CHECKING:
     from sqlinfer.inference.reader import ScoredReader
-    from sqlinfer.inference.scoring import ErrorBudget
+    from sqlinfer.inference.scoring import Outcomes
     from sqlinfer.inference.session import BatchResult
+    from sqlinfer.spec.error_policy import ErrorPolicy
 
 
 class Passes(ABC):
@@ -33,7 +34,7 @@ class Passes(ABC):
         return {}
 
     @abstractmethod
-    def scorers(self, budget: ErrorBudget, cancelled: Callable[[], bool]) -> Sequence[Any]:
+    def scorers(self, outcomes: Outcomes, cancelled: Callable[[], bool]) -> Sequence[Any]:
         """One per worker thread of a pass; each has ``times``."""
 
     @abstractmethod
@@ -55,8 +56,8 @@ class Passes(ABC):
         *,
         as_column: str | None = None,
         error_column: str = "error",
-        max_error_rate: float | None = None,
-        max_errors: int | None = None,
+        policy: ErrorPolicy | None = None,
+        total: int | None = None,
         cancel: threading.Event | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> ScoredReader:
@@ -67,8 +68,8 @@ class Passes(ABC):
             arguments: columns of the stream, in the contract's order.
             keep: columns handed on unchanged.
             as_column: one result column of this name (a struct where the contract says so) instead of one per output.
-            max_error_rate: give up when more rows than this fail at runtime (design section 4).
-            max_errors: give up when more rows than this fail; for callers that know how many rows there are.
+            policy: when to give up because of rows that fail at runtime; None: never.
+            total: rows that there are at most, where the caller knows.
             cancel: when it is set, the stream ends early, between two runs of the graph.
             on_progress: called by the consumer's thread with the rows done so far.
         """
@@ -81,8 +82,8 @@ class Passes(ABC):
             tuple(keep),
             as_column=as_column,
             error_column=error_column,
-            max_error_rate=max_error_rate,
-            max_errors=max_errors,
+            policy=policy,
+            total=total,
             cancel=cancel,
             on_progress=on_progress,
         )

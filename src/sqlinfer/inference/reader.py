@@ -14,11 +14,12 @@ import pyarrow as pa
 
 from sqlinfer.errors import AdapterError, InferenceError
 from sqlinfer.inference.pipeline import Pipeline
-from sqlinfer.inference.scoring import ErrorBudget
+from sqlinfer.inference.scoring import Outcomes
 
 if TYPE_CHECKING:
     from sqlinfer.inference.passes import Passes
     from sqlinfer.inference.session import BatchResult
+    from sqlinfer.spec.error_policy import ErrorPolicy
 
 
 @dataclass(slots=True)
@@ -56,8 +57,8 @@ class ScoredReader:
         *,
         as_column: str | None,
         error_column: str,
-        max_error_rate: float | None,
-        max_errors: int | None,
+        policy: ErrorPolicy | None,
+        total: int | None,
         cancel: threading.Event | None,
         on_progress: Callable[[int], None] | None,
     ) -> None:
@@ -75,7 +76,7 @@ class ScoredReader:
         self._read_seconds = 0.0
         self._work_seconds = 0.0
         self._lock = threading.Lock()
-        self._scorers = session.scorers(ErrorBudget(max_error_rate, max_errors), lambda: self._pipeline.stopped)
+        self._scorers = session.scorers(Outcomes(policy, total), lambda: self._pipeline.stopped)
         workers = [partial(self._work, scorer) for scorer in self._scorers]
         self._pipeline: Pipeline[pa.RecordBatch, tuple[pa.RecordBatch, BatchResult]] = Pipeline(
             self._tasks(), workers, 2 * len(workers) + 2, cancel

@@ -11,12 +11,9 @@ from sqlinfer.errors import InferenceError
 from sqlinfer.inference.block import Block, Scratch
 from sqlinfer.inference.kernel import Kernel, KernelError, KernelOutOfMemory
 from sqlinfer.inference.outputs import Collector
+from sqlinfer.spec.error_policy import ErrorPolicy
 from sqlinfer.spec.function import Output, OutputBinding
 
-HOPELESS = 64
-"""Failures without one success, after which a function with a ``max_error_rate`` is given up."""
-ENOUGH = 1000
-"""Rows to have seen before an error rate means something."""
 SHARE = 3
 """Looking for a bad row, a third is tried: a failing run is dearer than a good one, halves would fail more often."""
 
@@ -45,12 +42,12 @@ class Limits:
             self.halved = True
 
 
-class ErrorBudget:
-    """Gives up on a function that fails as a whole, or when more rows failed than may. Without bounds it never does."""
+class Outcomes:
+    """Rows that one pass has tried, over all workers; it gives up where the call's policy does."""
 
-    def __init__(self, max_error_rate: float | None, max_errors: int | None = None) -> None:
-        self._rate = max_error_rate
-        self._most = max_errors
+    def __init__(self, policy: ErrorPolicy | None = None, total: int | None = None) -> None:
+        self._policy = policy
+        self._total = total
         self._lock = threading.Lock()
         self._rows = 0
         self._errors = 0
@@ -64,15 +61,9 @@ class ErrorBudget:
             self._rows += 1
             self._errors += 1
             rows, errors = self._rows, self._errors
-        if self._most is not None and errors > self._most:
-            raise InferenceError(f"{errors} rows failed, more than max_error_rate allows; the last: {message}")
-        if self._rate is None or self._rate >= 1:
-            return
-        hopeless = errors >= HOPELESS and errors == rows
-        if hopeless or (errors >= ENOUGH and errors > self._rate * rows):
-            raise InferenceError(
-                f"{errors} of the first {rows} rows failed, max_error_rate is {self._rate:g}; the last: {message}"
-            )
+        if self._policy is not None and self._policy.gives_up(rows, errors, self._total):
+            rate = f"{self._policy.max_rate:g}"
+            raise InferenceError(f"{errors} rows failed, more than max_error_rate allows ({rate}); the last: {message}")
 
 
 @dataclass(slots=True)
@@ -92,7 +83,7 @@ class Scorer:
     outputs: Sequence[Output]
     bindings: Sequence[OutputBinding]
     limits: Limits
-    budget: ErrorBudget
+    outcomes: Outcomes
     cancelled: Callable[[], bool] = bool
     scratch: Scratch = field(default_factory=dict)
     times: Times = field(default_factory=Times)
@@ -171,7 +162,7 @@ class Scorer:
 
     def _give_up(self, block: Block, row: int, message: str) -> None:
         block.failed.setdefault(row, message)
-        self.budget.bad(message)
+        self.outcomes.bad(message)
 
     def _run(self, block: Block, start: int, stop: int, collector: Collector) -> None:
         began = perf_counter()
@@ -184,4 +175,4 @@ class Scorer:
         finally:
             self.times.kernel += perf_counter() - fed
         collector.put(start, stop, raws)
-        self.budget.good(stop - start)
+        self.outcomes.good(stop - start)

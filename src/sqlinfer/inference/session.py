@@ -23,7 +23,7 @@ from sqlinfer.inference.outputs import Collector
 from sqlinfer.inference.passes import Passes
 from sqlinfer.inference.providers import Device, resolve_device
 from sqlinfer.inference.runnable import Runnable
-from sqlinfer.inference.scoring import ErrorBudget, Limits, Scorer
+from sqlinfer.inference.scoring import Limits, Outcomes, Scorer
 from sqlinfer.spec.function import PreparedFunction
 
 READ_ROWS = 122_880
@@ -120,12 +120,12 @@ class Session(Passes):
 
     def run_batch(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
         """Score one batch in this thread."""
-        return self.run_with(self.scorers(ErrorBudget(None), bool)[0], batch, arguments)
+        return self.run_with(self.scorers(Outcomes(), bool)[0], batch, arguments)
 
-    def scorers(self, budget: ErrorBudget, cancelled: Callable[[], bool]) -> list[Scorer]:
+    def scorers(self, outcomes: Outcomes, cancelled: Callable[[], bool]) -> list[Scorer]:
         """One scorer per worker thread."""
         outputs, bindings = self.contract.outputs, self.prepared.outputs
-        return [Scorer(k, outputs, bindings, self._limits, budget, cancelled) for k in self._kernels]
+        return [Scorer(k, outputs, bindings, self._limits, outcomes, cancelled) for k in self._kernels]
 
     def run_with(self, scorer: Scorer, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
         began = perf_counter()

@@ -15,6 +15,7 @@ from sqlinfer.adapters.base import READ_ROWS, Workspace
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation
 from sqlinfer.runner.events import Emit, ignore
+from sqlinfer.spec.error_policy import ErrorPolicy
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ QUICK_CHUNK, QUICK_SECONDS = 262_144, 0.5
 thousand rows of a fast function (a tenth of a first night with 65,536)."""
 CHUNK_BYTES, READ_BYTES = 128 << 20, 32 << 20
 FUSE_ROWS, KEYED_ROWS = 1_000_000, 200_000
-MAX_ERROR_RATE = 0.01
-RATE_COUNTS_FROM = 10
-"""Error rows below which max_error_rate does not end a night (unless most rows are bad, or the rate is 0)."""
 
 
 class Scored(Protocol):
@@ -60,7 +58,8 @@ class Session(Protocol):
         *,
         as_column: str | None = None,
         error_column: str = "error",
-        max_errors: int | None = None,
+        policy: ErrorPolicy | None = None,
+        total: int | None = None,
         cancel: threading.Event | None = None,
     ) -> Scored: ...
 
@@ -92,7 +91,7 @@ class RunEnvironment:
     full_refresh: bool = False
     publish_timeout: float = 300.0
     max_error_rate: float | None = None
-    """The node's own; None: the function's, else 1 %."""
+    """The node's own; None: that of each function."""
     store_chunk: int = STORE_CHUNK
     quick_chunk: int = QUICK_CHUNK
     stream_chunk: int = STREAM_CHUNK
@@ -116,19 +115,8 @@ class RunEnvironment:
             raise RunError(f"function '{name}' is not the one that the query was compiled with", hint="run again")
         return prepared
 
-    def error_rate(self, *contracts: FunctionContract) -> float:
-        """Of the node, else of its functions (the most lenient one), else the default."""
-        if self.max_error_rate is not None:
-            return self.max_error_rate
-        declared = [MAX_ERROR_RATE if c.max_error_rate is None else c.max_error_rate for c in contracts]
-        return max(declared, default=MAX_ERROR_RATE)
-
-    def most_errors(self, inputs: int | None, *contracts: FunctionContract) -> int | None:
-        """Error rows after which a night of so many inputs is lost for sure."""
-        rate = self.error_rate(*contracts)
-        if inputs is None or rate >= 1:
-            return None
-        return max(RATE_COUNTS_FROM, int(rate * inputs)) if rate > 0 else 0
+    def error_policy(self, contract: FunctionContract) -> ErrorPolicy:
+        return ErrorPolicy.of(contract, self.max_error_rate)
 
     def read_rows(self, *contracts: FunctionContract) -> int:
         """Rows of one read batch: DuckDB's row group, fewer where the arguments are wide."""

@@ -23,10 +23,12 @@ def start(work: Workspace, owner: Owner) -> None:
     work.execute(f"CREATE OR REPLACE TABLE {relation(owner.side).sql()} ({COLUMNS})")
 
 
-def summary(work: Workspace, owner: Owner) -> str:
-    """The most frequent classes: ``12 runtime, 3 cast_error``."""
+def summary(work: Workspace, owner: Owner, function: str) -> str:
+    """The most frequent classes of a function: ``12 runtime, 3 cast_error``."""
     found = work.rows(
-        f"SELECT error_class, count(*) FROM {relation(owner.side).sql()} GROUP BY ALL ORDER BY 2 DESC, 1 LIMIT 3"
+        f"SELECT error_class, count(*) FROM {relation(owner.side).sql()} WHERE function = ? GROUP BY error_class "
+        "ORDER BY 2 DESC, 1 LIMIT 3",
+        (function,),
     )
     return ", ".join(f"{count} {name}" for name, count in found)
 

@@ -24,7 +24,7 @@ from sqlinfer.runner.held import held_result, holds, let_go
 from sqlinfer.runner.lineage import with_lineage
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.results import NodeResult, Timing
-from sqlinfer.runner.scoring import refuse_bad_night, score_plan
+from sqlinfer.runner.scoring import refuse_bad_night, score_plan, total
 from sqlinfer.runner.scoring_store import Seconds
 from sqlinfer.runner.store import forget_errors
 from sqlinfer.spec.catalog import Column
@@ -159,8 +159,9 @@ def _run_scored(plan: Plan, node: Node, env: RunEnvironment, how: Materializatio
         for call in plan.calls:
             forget_errors(work, env.function(call.function, call.digest).contract)
     try:
-        progress.counts = score_plan(env, plan, node.config.unique_key, progress.seconds, lineage=node.config.lineage)
-        refuse_bad_night(env, plan, progress.counts)
+        scored = score_plan(env, plan, node.config.unique_key, progress.seconds, lineage=node.config.lineage)
+        progress.counts = total(scored)
+        refuse_bad_night(env, plan, scored)
         result = _stage_result(plan, node, env)
         progress.tests = audit_staged(env, node, how, result.relation, progress.counts)
         gate(env, node, progress.tests, result.relation)

@@ -8,22 +8,28 @@ from time import perf_counter
 from sqlinfer.errors import RunError
 from sqlinfer.relation import quote
 from sqlinfer.runner import errorlog, staging
-from sqlinfer.runner.environment import RATE_COUNTS_FROM, RunEnvironment
+from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.held import begin, held
 from sqlinfer.runner.keyed import KeyedCall, forget_inputs, gather_fresh, scanned_columns
 from sqlinfer.runner.lookup import LookUp, lookup_columns, reconcile
 from sqlinfer.runner.scoring_store import Seconds, score_into_store
 from sqlinfer.runner.scoring_stream import StreamPass, run_stream
 from sqlinfer.runner.store import StoreTable, count
-from sqlinfer.spec.plan import Counts, Plan, Stage
+from sqlinfer.spec.plan import Call, Counts, Plan, Stage
 
 Keyed = dict[str, tuple[KeyedCall, ...]]
 """Name of a stage that was staged by key → its calls."""
+CallCounts = tuple[tuple[Call, Counts], ...]
+"""Each call of a plan that was scored, and its counts."""
+
+
+def total(scored: CallCounts) -> Counts:
+    return sum((counts for _, counts in scored), Counts())
 
 
 def score_plan(
     env: RunEnvironment, plan: Plan, unique_key: tuple[str, ...], seconds: Seconds, *, lineage: bool = False
-) -> Counts:
+) -> CallCounts:
     """Pin and score every stage in order. ``lineage``: the scored relations must tell which run scored a row."""
     errorlog.start(env.workspace, plan.owner)
     contracts = [env.function(call.function, call.digest).contract for call in plan.calls]
@@ -33,14 +39,14 @@ def score_plan(
                 return _stream(env, plan, plan.stages[0], unique_key, seconds, fused=True)
     first = staging.early(plan)
     keyed = _pin(env, first, plan, seconds, keep_results=not lineage)
-    total = Counts()
+    found: list[tuple[Call, Counts]] = []
     for stage in plan.stages:
         env.stop_if_cancelled()
         if stage not in first:
             _pin(env, (stage,), plan, seconds)
         if stage.calls:
-            total += _score_stage(env, plan, stage, unique_key, seconds, keyed.get(stage.name, ()))
-    return total
+            found += _score_stage(env, plan, stage, unique_key, seconds, keyed.get(stage.name, ()))
+    return tuple(found)
 
 
 def _pin(
@@ -60,25 +66,26 @@ def _score_stage(
     unique_key: tuple[str, ...],
     seconds: Seconds,
     keyed: tuple[KeyedCall, ...],
-) -> Counts:
-    total, found = Counts(), []
+) -> CallCounts:
+    counted: list[tuple[Call, Counts]] = []
+    found = []
     for position, call in enumerate(stage.calls):
         if call.strategy == "store":
             one = keyed[position] if keyed else None
             scored = score_into_store(env, plan.owner, stage, call, seconds, one)
             began = perf_counter()
             found.append(_look_up(env, stage, position, one))
-            total += reconcile(env, plan.owner, stage, found[-1], scored, unique_key)
+            counted.append((call, reconcile(env, plan.owner, stage, found[-1], scored, unique_key)))
             if one is not None:
                 forget_inputs(env.workspace, one)
             seconds.add("reconcile", perf_counter() - began)
     if len(found) < len(stage.calls):
-        return total + _stream(env, plan, stage, unique_key, seconds, stored=tuple(found))
+        return (*counted, *_stream(env, plan, stage, unique_key, seconds, stored=tuple(found)))
     if stage.scored is None:
         raise RunError(f"stage {stage.name} has calls but no scored relation")
     items, source = lookup_columns(stage, found, stage.columns)
     env.workspace.execute(f"CREATE OR REPLACE VIEW {stage.scored.sql()} AS SELECT {', '.join(items)} FROM {source}")
-    return total
+    return tuple(counted)
 
 
 def _look_up(env: RunEnvironment, stage: Stage, position: int, keyed: KeyedCall | None) -> LookUp:
@@ -100,45 +107,43 @@ def _stream(
     *,
     stored: tuple[LookUp, ...] = (),
     fused: bool = False,
-) -> Counts:
+) -> CallCounts:
     """``stored``: the stage's calls that were scored into the store."""
     calls = tuple(call for call in stage.calls if call.strategy == "stream")
     read = dict.fromkeys(stage.columns)
     for call in calls:
         read |= dict.fromkeys((*call.arguments, *((call.status,) if call.status else ())))
     if fused:
-        source, total = f"SELECT {', '.join(quote(name) for name in read)} FROM ({stage.sql})", None
+        source, rows = f"SELECT {', '.join(quote(name) for name in read)} FROM ({stage.sql})", None
     else:
         known = {one.call.output for one in stored}
         items, tables = lookup_columns(stage, stored, [name for name in read if name not in known])
-        source, total = f"SELECT {', '.join(items)} FROM {tables}", count(env.workspace, stage.relation)
+        source, rows = f"SELECT {', '.join(items)} FROM {tables}", count(env.workspace, stage.relation)
     if stage.scored is None:
         raise RunError(f"stage {stage.name} has calls but no scored relation")
     if fused:
         begin(env.workspace)
     table = held(stage) if fused else stage.scored
     columns = (*stage.columns, *(one.call.output for one in stored))
-    work = StreamPass(plan.owner, stage, calls, source, table, columns, total, unique_key)
+    work = StreamPass(plan.owner, stage, calls, source, table, columns, rows, unique_key)
     scanned = scanned_columns(stage.sql, plan.dialect) if fused and stage.reproducible else None
     with nullcontext() if scanned is None else env.workspace.passing(scanned):
-        counts = sum(run_stream(env, work, seconds), Counts())
+        counts = run_stream(env, work, seconds)
     if fused:
         env.workspace.execute(f"CREATE OR REPLACE VIEW {stage.scored.sql()} AS FROM {table.sql()}")
-    return counts
+    return tuple(zip(calls, counts, strict=True))
 
 
-def refuse_bad_night(env: RunEnvironment, plan: Plan, counts: Counts) -> None:
-    """Raise RunError where too many inputs failed. Few bad rows in a small table are no bad night."""
-    allowed = env.error_rate(*(env.function(call.function, call.digest).contract for call in plan.calls))
-    errors, inputs = counts.errors, counts.inputs
-    if not errors or errors <= allowed * inputs:
-        return
-    if allowed > 0 and errors <= RATE_COUNTS_FROM and errors * 2 <= inputs:
-        return
-    records = errorlog.relation(plan.owner.side)
-    raise RunError(
-        f"{errors} of {inputs} inputs failed ({errorlog.summary(env.workspace, plan.owner)}), more than max_error_rate "
-        f"{allowed:g}; the published table is unchanged",
-        hint=f"the records are in {env.workspace.place}, table {records.schema}.{records.name}; raise max_error_rate "
-        "if this is expected, or put the cause right and `sqlinfer retry --errors`",
-    )
+def refuse_bad_night(env: RunEnvironment, plan: Plan, scored: CallCounts) -> None:
+    """Raise RunError where too many inputs of a call failed."""
+    for call, counts in scored:
+        policy = env.error_policy(env.function(call.function, call.digest).contract)
+        if not policy.accepts(counts.inputs, counts.errors):
+            records = errorlog.relation(plan.owner.side)
+            classes = errorlog.summary(env.workspace, plan.owner, call.function)
+            raise RunError(
+                f"{counts.errors} of {counts.inputs} inputs of {call.function} failed ({classes}), more than "
+                f"max_error_rate {policy.max_rate:g}; the published table is unchanged",
+                hint=f"the records are in {env.workspace.place}, table {records.schema}.{records.name}; raise "
+                "max_error_rate if this is expected, or put the cause right and `sqlinfer retry --errors`",
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -60,7 +59,7 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
         contracts = [env.function(call.function, call.digest).contract for call in work.calls]
         source = _with_enums(work, sessions)
         reader = stack.enter_context(env.workspace.reader(source, env.read_rows(*contracts)))
-        scored = _chain(stack, work, sessions, reader, env.most_errors(work.total, *contracts), env.cancel)
+        scored = _chain(env, stack, work, sessions, reader)
         stack.enter_context(env.workspace.fleeting())
         _create(env, work)
         for chunk in chunks(env, iter(scored[-1]), env.stream_chunk):
@@ -93,12 +92,7 @@ def _with_enums(work: StreamPass, sessions: Mapping[str, Any]) -> str:
 
 
 def _chain(
-    stack: ExitStack,
-    work: StreamPass,
-    sessions: dict[str, Any],
-    reader: pa.RecordBatchReader,
-    most: int | None,
-    cancel: threading.Event,
+    env: RunEnvironment, stack: ExitStack, work: StreamPass, sessions: dict[str, Any], reader: pa.RecordBatchReader
 ) -> list[Any]:
     """Each call reads what the one before it hands on; the last hands on everything."""
     scored: list[Any] = []
@@ -110,7 +104,8 @@ def _chain(
         keep = [name for name in names if name in carried]
         one = sessions[call.digest].score(
             reader, call.arguments, keep, as_column=call.output, error_column=error_column(position),
-            max_errors=most, cancel=cancel,
+            policy=env.error_policy(env.function(call.function, call.digest).contract), total=work.total,
+            cancel=env.cancel,
         )  # fmt: skip
         scored.append(stack.enter_context(one))
         names = list(one.schema.names)
