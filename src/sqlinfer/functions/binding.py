@@ -136,9 +136,14 @@ class _Binder:
                 f"the image argument '{name}' is {argument.data_type}; it must be blob, or varchar (a path)"
             )
         port = next((p for p in self.open_ports if p.rank == 4), None)
+        if port is None and len(self.open_ports) == 1 and (self.open_ports[0].shape is None or not self._others(name)):
+            port = self.open_ports[0]
         if port is None:
             raise self.error("an image is declared, but the graph has no input of rank 4 ([N,C,H,W] or [N,H,W,C])")
         self._bind(port, "image", (argument,), None)
+
+    def _others(self, name: str) -> bool:
+        return any(a.name.casefold() != name.casefold() for a in self.open_arguments)
 
     def _special(self, key: str, name: str) -> Argument:
         found = self.by_name.get(name.casefold())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,13 @@ from sqlinfer.functions import artifact, binding, cost, half, outputs, rowwise, 
 from sqlinfer.functions import graph as g
 from sqlinfer.functions.cache import dump, publish_folder
 from sqlinfer.functions.digest import function_digest
+from sqlinfer.functions.imaging import image_spec
 from sqlinfer.functions.normal_form import drop_texts
 from sqlinfer.functions.record import Record
 from sqlinfer.functions.sources.base import Artifact
 from sqlinfer.functions.tokenizer import check_tokenizer, tokenizer_file
 from sqlinfer.project.values import FunctionConfig
-from sqlinfer.spec.function import InputBinding
+from sqlinfer.spec.function import ImageSpec, InputBinding
 
 MODEL_FILE: Final = "model.onnx"
 DATA_FILE: Final = "model.onnx.data"
@@ -52,11 +54,11 @@ def build(config: FunctionConfig, made: Artifact, family: str, cache_dir: Path, 
         raise ArtifactError(f"artifact {made.path} changed while it was read", hint="run again")
     model = loaded.model
     drop_texts(model)
-    inputs = bind_inputs(config, model)
+    inputs, image = bind_inputs(config, model)
     notes = half.convert(config, model, family)  # before the post-processing, which stays in float32
     returns = outputs.Returns(config.name, config.returns, made.labels, config.location)
     fused = outputs.fuse(model, returns)
-    record = _record(config, (*made.warnings, *notes), model, inputs, fused)
+    record = replace(_record(config, (*made.warnings, *notes), model, inputs, fused), image=image)
     tokenizer = made.tokenizer or (tokenizer_file(config.tokenizer.path) if config.tokenizer else None)
     if tokenizer is not None:
         check_tokenizer(tokenizer)
@@ -68,7 +70,8 @@ def _fed(inputs: Sequence[InputBinding], layout: str) -> tuple[str, ...]:
     return next((binding.arguments for binding in inputs if binding.layout == layout), ())
 
 
-def bind_inputs(config: FunctionConfig, model: onnx.ModelProto) -> tuple[InputBinding, ...]:
+def bind_inputs(config: FunctionConfig, model: onnx.ModelProto) -> tuple[tuple[InputBinding, ...], ImageSpec | None]:
+    """What feeds each input, and how images are made where one takes them. Inputs without a shape get theirs."""
     ports = unranked.ported(model)
     declared = binding.Declared(
         config.name,
@@ -82,7 +85,18 @@ def bind_inputs(config: FunctionConfig, model: onnx.ModelProto) -> tuple[InputBi
     )
     found = binding.bind(declared, ports)
     unranked.name_shapes(model, found)
-    return found
+    spec = None
+    if config.image is not None:
+        bound = next(binding for binding in found if binding.layout == "image")
+        port = next(port for port in ports if port.name == bound.name)
+        spec = image_spec(bound.arguments[0], config.image, port, partial(_refused, declared, ports))
+    return found, spec
+
+
+def _refused(
+    declared: binding.Declared, ports: Sequence[g.Port], message: str, hint: str | None = None
+) -> FunctionError:
+    return declared.error(message, ports, hint)
 
 
 def text_arguments(config: FunctionConfig, inputs: Sequence[str]) -> tuple[str, ...]:
@@ -107,17 +121,16 @@ def text_arguments(config: FunctionConfig, inputs: Sequence[str]) -> tuple[str, 
 def image_argument(config: FunctionConfig) -> str | None:
     if config.image is None:
         return None
-    return config.image.argument or _only(config, "image", "blob", lambda data_type: data_type == "BLOB")
-
-
-def _only(config: FunctionConfig, key: str, kind: str, fits: object) -> str:
-    found = [a.name for a in config.arguments if callable(fits) and fits(a.data_type)]
-    if len(found) == 1:
+    if config.image.argument is not None:
+        return config.image.argument
+    blobs = [a.name for a in config.arguments if a.data_type == "BLOB"]
+    texts = [a.name for a in config.arguments if types.is_text(a.data_type)]
+    if len(found := blobs or texts) == 1:
         return found[0]
     raise FunctionError(
-        f"function '{config.name}': '{key}:' names no argument, and {len(found) or 'none'} of the arguments "
-        f"{'are' if len(found) != 1 else 'is'} {kind}",
-        hint=f"add 'argument: <name>' under '{key}:'",
+        f"function '{config.name}': 'image:' names no argument, and {len(found) or 'none'} of the arguments "
+        f"{'are' if found else 'is'} {'blob' if blobs or not texts else 'varchar (a path)'}",
+        hint="add 'argument: <name>' under 'image:'",
         location=config.location,
     )
 
@@ -139,7 +152,7 @@ def _record(
         digest="", inputs=inputs, outputs=fused.outputs, bindings=fused.bindings, strategy=strategy,
         strategy_reason=reason, cost_per_row=estimate, row_wise=row_wise, warnings=tuple(warnings),
         is_struct=config.is_struct if config.returns else len(fused.outputs) > 1,
-        text_arguments=_fed(inputs, "tokens"), image_argument=image_argument(config), origins=fused.origins,
+        text_arguments=_fed(inputs, "tokens"), origins=fused.origins,
     )  # fmt: skip
 
 
@@ -170,6 +183,7 @@ def _publish(config: FunctionConfig, parts: _Parts, family: str, cache_dir: Path
         record.outputs,
         record.bindings,
         family,
+        image=record.image,
         row_wise=record.row_wise,
         is_struct=record.is_struct,
     )

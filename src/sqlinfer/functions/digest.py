@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlinfer.functions.cache import sha256_of
 from sqlinfer.project.values import FunctionConfig
-from sqlinfer.spec.function import Argument, InputBinding, Output, OutputBinding
+from sqlinfer.spec.function import Argument, ImageSpec, InputBinding, Output, OutputBinding
 
 SEMANTICS_VERSION: Final = 1
 """Raise it when our own code starts to compute other results from the same declaration and artifact."""
@@ -22,6 +22,7 @@ def function_digest(
     bindings: tuple[OutputBinding, ...],
     family: str,
     *,
+    image: ImageSpec | None,
     row_wise: bool,
     is_struct: bool,
 ) -> str:
@@ -40,7 +41,7 @@ def function_digest(
             "bindings": [asdict(b) for b in bindings],
             "struct": is_struct,
             "tokenizer": [2, config.tokenizer.max_length, config.tokenizer.padding] if config.tokenizer else None,
-            "image": _image(config),
+            "image": _image(image),
             "on_invalid": config.on_invalid,
             "precision": config.precision,
             "provider": family,
@@ -53,9 +54,9 @@ def _argument(argument: Argument) -> list[object]:
     return [argument.data_type, argument.on_null, repr(argument.default), argument.on_cast_error]
 
 
-def _image(config: FunctionConfig) -> object:
-    image = config.image
-    return [list(image.size), list(image.mean), list(image.std), image.layout] if image else None
+def _image(image: ImageSpec | None) -> object:
+    """``2``: decoded in full and turned as EXIF says."""
+    return [2, {**asdict(image), "argument": None, "root": None}] if image else None
 
 
 _NOT_PREPARED = frozenset(
@@ -80,7 +81,7 @@ def source_key(config: FunctionConfig, fingerprint: Mapping[str, str], family: s
     return sha256_of(
         {
             "semantics": SEMANTICS_VERSION,
-            "format": 5,
+            "format": 6,
             "declaration": {k: v for k, v in _plain(config).items() if k not in _NOT_PREPARED},
             "fingerprint": dict(fingerprint),
             "family": family,

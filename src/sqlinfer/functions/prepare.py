@@ -47,7 +47,7 @@ def prepare(
         raise error.at(config.location) from error.__cause__
     finally:
         workspace.hashes.save()
-    return record.prepared(config, cache_dir, chosen)
+    return record.prepared(config, cache_dir, chosen, workspace.root)
 
 
 def prepare_all(

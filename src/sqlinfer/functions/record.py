@@ -33,14 +33,14 @@ class Record:
     warnings: tuple[str, ...]
     is_struct: bool = False
     text_arguments: tuple[str, ...] = ()
-    image_argument: str | None = None
+    image: ImageSpec | None = None
     origins: tuple[str, ...] = ()
 
     def with_digest(self, digest: str) -> Record:
         return replace(self, digest=digest)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(replace(self, image=replace(self.image, root=None) if self.image else None))
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Record:
@@ -53,11 +53,12 @@ class Record:
             warnings=tuple(plain.pop("warnings")),
             origins=tuple(plain.pop("origins")),
             text_arguments=tuple(plain.pop("text_arguments")),
+            image=_image(plain.pop("image")),
             **plain,
         )
 
-    def prepared(self, config: FunctionConfig, cache_dir: Path, device: str) -> PreparedFunction:
-        """Together with the parts of the declaration that change no result."""
+    def prepared(self, config: FunctionConfig, cache_dir: Path, device: str, root: Path) -> PreparedFunction:
+        """Together with the parts of the declaration that change no result; files in rows are relative to ``root``."""
         folder = cache_dir / self.digest
         return PreparedFunction(
             contract=self._contract(config, device),
@@ -66,7 +67,7 @@ class Record:
             inputs=self.inputs,
             outputs=self.bindings,
             tokenizer=self._tokenizer(config, folder),
-            image=self._image(config),
+            image=replace(self.image, root=root) if self.image else None,
             precision=config.precision,
             source=config.source,
             warnings=self.warnings,
@@ -90,6 +91,7 @@ class Record:
             max_error_rate=config.max_error_rate,
             description=config.description,
             tags=config.tags,
+            file_argument=self._file_argument(config),
         )
 
     def _tokenizer(self, config: FunctionConfig, folder: Path) -> TokenizerSpec | None:
@@ -100,11 +102,18 @@ class Record:
         width = next((binding.width for binding in self.inputs if binding.layout == "tokens"), None)
         return TokenizerSpec(folder / "tokenizer.json", str(first), given.max_length, second, given.padding, width)
 
-    def _image(self, config: FunctionConfig) -> ImageSpec | None:
-        image = config.image
-        if image is None or self.image_argument is None:
+    def _file_argument(self, config: FunctionConfig) -> str | None:
+        """The argument of an image that is given by its path."""
+        if self.image is None:
             return None
-        return ImageSpec(self.image_argument, image.size, image.mean, image.std, image.layout)
+        return next((a.name for a in config.arguments if a.name == self.image.argument and a.data_type != "BLOB"), None)
+
+
+def _image(found: Mapping[str, Any] | None) -> ImageSpec | None:
+    if found is None:
+        return None
+    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+    return ImageSpec(**plain)
 
 
 def _tuples(found: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -259,9 +259,19 @@ def _image(props: schema.FunctionProps, file: YamlFile, keys: Keys, names: Seque
         return None
     _known_argument(given.argument, names, file, here)
     size = [given.size, given.size] if isinstance(given.size, int) else given.size
-    if len(size) != 2 or min(size) < 1 or max(size) > 16_384:
+    if size is not None and (len(size) != 2 or min(size) < 1 or max(size) > 16_384):
         raise file.error("size must be [height, width], each from 1 to 16384", (*here, "size"), value=True)
-    mean, std = given.mean or [0.0, 0.0, 0.0], given.std or [1.0, 1.0, 1.0]
-    if 0 in std:
+    if given.mean == [] or given.std == []:
+        raise file.error("one number for all channels, or one for each", (*here, "std" if given.mean else "mean"),
+                         value=True)  # fmt: skip
+    if 0 in (given.std or ()):
         raise file.error("std must not be 0", (*here, "std"), value=True)
-    return ImageConfig(given.argument, (size[0], size[1]), tuple(mean), tuple(std), given.layout)
+    if given.resize_size is not None and given.resize == "exact" and given.crop is None:
+        raise file.error("'resize_size' needs 'resize: shortest' or 'crop: center'", (*here, "resize_size"))
+    if given.resize_size is not None and size is not None and given.resize_size < max(size):
+        raise file.error(f"resize_size {given.resize_size} is less than the size {max(size)} that is cropped from it",
+                         (*here, "resize_size"), value=True)  # fmt: skip
+    return ImageConfig(
+        given.argument, None if size is None else (size[0], size[1]), tuple(given.mean or (0.0,)),
+        tuple(given.std or (1.0,)), given.layout, given.resize, given.resize_size, given.crop, given.resample,
+    )  # fmt: skip

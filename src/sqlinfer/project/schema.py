@@ -234,10 +234,14 @@ class TokenizerProps(Strict):
 
 class ImageProps(Strict):
     argument: Text | None = None
-    size: int | list[int]
+    size: int | list[int] | None = None
     mean: list[float] | None = None
     std: list[float] | None = None
-    layout: Literal["nchw", "nhwc"] = "nchw"
+    layout: Literal["nchw", "nhwc"] | None = None
+    resize: Literal["exact", "shortest"] = "exact"
+    resize_size: Annotated[int, Field(ge=1, le=16_384)] | None = None
+    crop: Literal["center"] | None = None
+    resample: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
 
 
 class ModelSource(Strict):

@@ -199,11 +199,17 @@ class TokenizerConfig:
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
     argument: str | None
-    size: tuple[int, int]
-    """Height and width."""
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
-    layout: Literal["nchw", "nhwc"] = "nchw"
+    size: tuple[int, int] | None = None
+    """Height and width. None: the graph's."""
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    layout: Literal["nchw", "nhwc"] | None = None
+    """None: as the graph's axes say."""
+    resize: Literal["exact", "shortest"] = "exact"
+    resize_size: int | None = None
+    """The shorter edge (``shortest``) or both edges (``exact``) before the crop. None: ``size``."""
+    crop: Literal["center"] | None = None
+    resample: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
 
 
 ArgumentSource = Literal["onnx", "torch", "sklearn", "mlflow", "huggingface"]

@@ -16,6 +16,10 @@ Layout = Literal["vector", "column", "packed", "array", "tokens", "image"]
 array [N,K] (one list argument), tokens [N,T] (from the tokenizer), image [N,C,H,W] or [N,H,W,C]."""
 
 
+FILE_STAMP = "sqlinfer_file_stamp"
+"""SQL function of a warehouse's connection: path → text that changes when the file does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Argument:
     name: str
@@ -59,6 +63,8 @@ class FunctionContract:
     max_error_rate: float | None = None
     description: str = ""
     tags: tuple[str, ...] = ()
+    file_argument: str | None = None
+    """The argument whose values name files; such a file counts as an input, too."""
 
     @property
     def return_type(self) -> str:
@@ -123,9 +129,18 @@ class ImageSpec:
     argument: str
     size: tuple[int, int]
     """Height and width in pixels."""
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
     layout: Literal["nchw", "nhwc"] = "nchw"
+    channels: int = 3
+    """1 (grey), 3 (RGB) or 4 (RGBA)."""
+    resize: Literal["exact", "shortest"] = "exact"
+    """To ``size`` whatever the shape, or so that the shorter edge fits; what is too long is cropped."""
+    resize_size: int | None = None
+    """The edge before the crop, where it is not ``size``."""
+    resample: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
+    root: Path | None = None
+    """Paths in rows are relative to it."""
 
 
 @dataclass(frozen=True, slots=True)
