@@ -12,8 +12,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from sqlinfer.adapters.base import Adapter, ShadowDatabase
-from sqlinfer.compiler.calls import Source
-from sqlinfer.compiler.compile import compile_query, may_call, reads, without_predictions
+from sqlinfer.compiler.calls import Source, may_call
+from sqlinfer.compiler.compile import compile_query, reads, without_predictions
+from sqlinfer.compiler.lower import lowered
 from sqlinfer.compiler.render import RenderedNode, RenderFlags, external_sql, render, render_inline
 from sqlinfer.compiler.stages import NAMESPACE
 from sqlinfer.errors import AdapterError, ColumnError, CompileError, Location, SqlinferError, did_you_mean
@@ -93,15 +94,27 @@ class ProjectCompiler:
         names = self.shadow.result_names(rendered.sql) if may_call(rendered.sql, self.contracts) else {}
         source = Source(rendered.sql, rendered.path, rendered.locate, names)
         self._look_up(source, rendered)
-        catalog = self.catalog()
+        source, catalog = lowered(source, self.catalog(), self.shadow)
+        catalog = self._with_table_functions(source, catalog)
         bare = self._without_files(without_predictions(source, catalog))
         try:
-            columns = self.shadow.describe(bare)
+            columns = self._described(bare, catalog)
         except AdapterError as error:
             raise self._explained(error, source, catalog, name, bare) from error
         place = replace(NAMESPACE, name=side_name(unique_id)) if unique_id else NAMESPACE
         plan = compile_query(source, catalog, node=name, output=columns, limit=limit, namespace=place)
         return CompiledNode(replace(plan, unique_id=unique_id), rendered, self._published(bare, columns))
+
+    def _described(self, sql: str, catalog: Catalog) -> tuple[Column, ...]:
+        """Of a query without calls the warehouse itself may know more than its shadow: sequences, types, extensions."""
+        try:
+            return self.shadow.describe(sql)
+        except AdapterError as error:
+            if may_call(sql, catalog.functions) or "Catalog Error" not in error.message:
+                raise
+            with suppress(AdapterError):
+                return self.adapter.describe(sql)
+            raise
 
     def _published(self, bare: str, columns: tuple[Column, ...]) -> tuple[Column, ...]:
         """The columns as a table has them: a result may repeat a name, a table numbers the second one."""
@@ -122,6 +135,7 @@ class ProjectCompiler:
             tables=self.existing | self._tables,
             functions=self.contracts,
             table_functions=self._functions,
+            macros=self.shadow.macros,
         )
 
     def _explained(self, error: AdapterError, source: Source, catalog: Catalog, name: str, bare: str) -> SqlinferError:
@@ -139,20 +153,32 @@ class ProjectCompiler:
         """Put what the query reads into the shadow database."""
         for unique_id in (*rendered.refs, *rendered.sources):
             self._ensure(unique_id)
-        relations: tuple[Relation, ...] = ()
-        functions: tuple[str, ...] = ()
-        if may_call(source.sql, self.contracts):
-            relations, functions = reads(source, self.catalog())
-        else:
-            with suppress(SqlinferError):  # the warehouse may know more SQL than the parser
-                relations, functions = reads(source, self.catalog())
-        for relation in relations:
-            self._shadow(self._full(relation))
-        for text in functions:
-            if text not in self._functions:
+        self._mentioned(source.sql, set())
+
+    def _mentioned(self, sql: str, done: set[Relation]) -> None:
+        """Relations and macros whose name the text holds; a macro reads relations of its own."""
+        words = {word.casefold() for word in re.findall(r'"(?:[^"]|"")*"|\w+', sql)}
+        words |= {word[1:-1].replace('""', '"') for word in words if word.startswith('"')}
+        for relation in list((self.existing | self._tables).values()):
+            if relation.relation.name.casefold() in words:
+                self._shadow(self._full(relation.relation))
+        for macro in self.shadow.macros:
+            if macro.relation.name.casefold() in words and macro.relation not in done:
+                done.add(macro.relation)
+                for same in (m for m in self.shadow.macros if m.relation == macro.relation):
+                    self._mentioned(same.definition, done)
+                self.shadow.define(macro)
+
+    def _with_table_functions(self, source: Source, catalog: Catalog) -> Catalog:
+        """Table functions and files of a query with calls, described."""
+        if not may_call(source.sql, catalog.functions):
+            return catalog
+        for text in reads(source, catalog)[1]:
+            if text not in catalog.table_functions:
                 with suppress(AdapterError):  # an unknown file is the warehouse's error to report, at its place
                     described = self.shadow.describe(f"select * from {text}")
                     self._functions[text] = tuple(Column(c.name, c.data_type) for c in described)
+        return replace(catalog, table_functions={**catalog.table_functions, **self._functions})
 
     def _ensure(self, unique_id: str) -> None:
         """Columns of a referenced node: compiled here, built already, or found by compiling it now."""

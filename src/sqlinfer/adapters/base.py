@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sqlinfer.relation import Relation
-from sqlinfer.spec.catalog import Column, Table
+from sqlinfer.spec.catalog import Column, Macro, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -171,6 +171,21 @@ class Workspace(Protocol):
 
 class ShadowDatabase(Protocol):
     """Empty tables of the right types, to find the columns of relations that are not built yet."""
+
+    macros: tuple[Macro, ...]
+    """Those of the warehouse, for ``define``."""
+
+    def define(self, macro: Macro) -> None:
+        """Make a macro known, after the relations that it reads. One that cannot be copied fails where it is used."""
+
+    def tree(self, sql: str) -> str | None:
+        """The parse tree as JSON with spans (``compiler.tree``); None: this warehouse tells none."""
+
+    def text_of(self, tree: str) -> str:
+        """SQL of such a tree. Raises AdapterError."""
+
+    def remember(self, name: str, columns: tuple[Column, ...]) -> None:
+        """Let queries that are described find a relation of that name."""
 
     def add_table(self, relation: Relation, columns: Iterable[Column]) -> None: ...
 

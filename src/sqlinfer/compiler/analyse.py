@@ -69,7 +69,17 @@ def is_aggregate(node: exp.Expr) -> bool:
     return not (isinstance(parent, exp.Window) and _windowed(parent) is node)
 
 
+def is_aggregate_name(name: str) -> bool:
+    return name.casefold() in _AGGREGATES
+
+
+def is_volatile_name(name: str) -> bool:
+    return name.casefold() in _VOLATILE
+
+
 def _aggregates(node: exp.Expr) -> bool:
+    if node.args.get("aggregate"):  # text of the user's
+        return True
     if isinstance(node, exp.Anonymous):
         return str(node.this).casefold() in _AGGREGATES
     if isinstance(node, exp.AnonymousAggFunc):
@@ -111,6 +121,8 @@ def is_volatile(node: exp.Expr | None) -> bool:
 
 def is_volatile_function(node: exp.Expr) -> bool:
     if isinstance(node, exp.Anonymous):
+        if "volatile" in node.arg_types:  # text of the user's
+            return bool(node.args.get("volatile"))
         name = str(node.this).casefold()
         # a function of nothing that is not known may be a macro over one of these
         return name in _VOLATILE or (not node.expressions and name not in _CONSTANTS)

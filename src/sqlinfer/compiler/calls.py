@@ -6,8 +6,9 @@ from predict('f', (select …)) · from predict('f', t) · ML.PREDICT(MODEL f, �
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sqlglot import exp
@@ -41,9 +42,14 @@ class Source:
     names: Mapping[int, tuple[str | None, ...]] = field(default_factory=dict)
     """Offset of a column or function → what the warehouse would call the result columns around it that have no alias,
     innermost SELECT first (None: it has a name)."""
+    written: tuple[str, Callable[[int, int], tuple[int, int]]] | None = None
+    """What the user wrote, where ``sql`` was made from that, and offsets in ``sql`` → offsets in it."""
 
     def place(self, start: int, end: int) -> Location:
         """Where ``sql[start:end]`` stands in the user's file."""
+        if self.written is not None:
+            start, end = self.written[1](start, end)
+            return replace(self, sql=self.written[0], written=None).place(start, end)
         if self.locator is not None:
             return self.locator(start, end)
         return Location.in_source(self.sql, start, end, self.path)
@@ -72,10 +78,17 @@ class Source:
         spans = [(n.meta["start"], n.meta["end"] + 1) for n in node.walk() if n.meta.get("start") is not None]
         if spans:
             start, end = min(s for s, _ in spans), max(e for _, e in spans)
-            text = " ".join(self.sql[start : self._closing(start, end)].split())
+            end = self._closing(start, end)
+            text = " ".join(self._written(start, end).split())
             if text.count("(") == text.count(")") and "(" in text:
                 return text
         return node.sql(dialect=dialect)
+
+    def _written(self, start: int, end: int) -> str:
+        if self.written is None:
+            return self.sql[start:end]
+        start, end = self.written[1](start, end)
+        return self.written[0][start:end]
 
 
 class _Known:
@@ -94,6 +107,12 @@ class _Known:
 
     def __getitem__(self, name: str) -> FunctionContract:
         return self._functions[self._folded[name.casefold()]]
+
+
+def may_call(sql: str, functions: Mapping[str, FunctionContract]) -> bool:
+    """Whether the text could hold a call at all; SQL without one is the warehouse's own business."""
+    names = "|".join(re.escape(n) for n in (PREDICT, *functions))
+    return re.search(rf"\b(?:{names})\s*\(", sql, re.IGNORECASE) is not None
 
 
 def calls_in(node: exp.Expr | None) -> Iterator[PredictCall]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeVar
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from sqlinfer.compiler.analyse import text
-from sqlinfer.compiler.calls import PredictCall, Source, calls_in, canonicalise, expand_table_forms, has_calls
+from sqlinfer.compiler.calls import (
+    PredictCall,
+    Source,
+    calls_in,
+    canonicalise,
+    expand_table_forms,
+    has_calls,
+    may_call,
+)
 from sqlinfer.compiler.names import qualified, table_functions
 from sqlinfer.compiler.order_names import resolve_order
 from sqlinfer.compiler.parse import parse
@@ -20,21 +28,15 @@ from sqlinfer.compiler.planner import Planner
 from sqlinfer.compiler.result_names import name_results
 from sqlinfer.compiler.rules import RULES
 from sqlinfer.compiler.stages import NAMESPACE, Builder
+from sqlinfer.compiler.verbatim import with_pieces
 from sqlinfer.errors import ColumnError, CompileError, Location, UnsupportedQuery, did_you_mean
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column
-from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Plan, Result
 
 T = TypeVar("T")
 _STACK_BYTES = 256 * 1024 * 1024
 _RECURSION = 20_000
-
-
-def may_call(sql: str, functions: Mapping[str, FunctionContract]) -> bool:
-    """Whether the text could hold a call at all; SQL without one is the warehouse's own business."""
-    names = "|".join(re.escape(n) for n in ("predict", *functions))
-    return re.search(rf"\b(?:{names})\s*\(", sql, re.IGNORECASE) is not None
 
 
 def compile_query(
@@ -117,7 +119,9 @@ def _names(query: exp.Expr) -> tuple[str, ...]:
 
 
 def _parsed(catalog: Catalog, source: Source) -> exp.Query:
-    query = name_results(parse(source, catalog.dialect), source, catalog.dialect, catalog.functions)
+    query = parse(source, catalog.dialect)
+    with_pieces(query, catalog.pieces)
+    query = name_results(query, source, catalog.dialect, catalog.functions)
     return canonicalise(query, catalog.functions, source)
 
 
@@ -170,7 +174,9 @@ def reads(source: Source, catalog: Catalog) -> tuple[tuple[Relation, ...], tuple
     """The relations and table functions that a query with calls names, for the catalog to look up."""
 
     def look() -> tuple[tuple[Relation, ...], tuple[str, ...]]:
-        query = expand_table_forms(parse(source, catalog.dialect), catalog.functions, source)
+        query = parse(source, catalog.dialect)
+        with_pieces(query, catalog.pieces)
+        query = expand_table_forms(query, catalog.functions, source)
         tables = [t for t in query.find_all(exp.Table) if isinstance(t.this, exp.Identifier)]
         relations = dict.fromkeys(Relation(t.name, t.db or None, t.catalog or None) for t in tables)
         return tuple(relations), table_functions(query, catalog.dialect)

@@ -29,6 +29,7 @@ def qualified(query: exp.Query, catalog: Catalog, source: Source) -> exp.Query:
         ColumnError: unknown or ambiguous column, with its span.
         CompileError: anything else that cannot be resolved.
     """
+    _name_in_full(query, catalog)
     query, functions = _shelve_table_functions(query, catalog)
     before_names(query, source)
     tables = list(_tables(query, catalog, functions))
@@ -62,6 +63,17 @@ def _resolved(query: exp.Expr, catalog: Catalog, tables: Iterable[Table]) -> exp
             break
     assert isinstance(query, exp.Query)
     return query
+
+
+def _name_in_full(query: exp.Query, catalog: Catalog) -> None:
+    """``a.t`` may be table t of database a."""
+    for table in query.find_all(exp.Table):
+        if table.db and not table.catalog and not isinstance(table.this, exp.Func):
+            full = catalog.full(Relation(table.name, table.db))
+            if full.schema == table.db:
+                continue
+            table.set("db", exp.to_identifier(full.schema, quoted=True))
+            table.set("catalog", exp.to_identifier(full.catalog, quoted=True))
 
 
 def _tables(query: exp.Query, catalog: Catalog, functions: dict[str, exp.Table]) -> Iterable[Table]:
@@ -133,8 +145,7 @@ def table_functions(query: exp.Query, dialect: str) -> tuple[str, ...]:
 def _is_function(table: exp.Table) -> bool:
     if isinstance(table.this, exp.Func) and not isinstance(table.this, exp.Unnest):
         return True
-    name = table.name.casefold()
-    return not table.db and name.endswith((".parquet", ".csv", ".json", ".csv.gz", ".ndjson", ".tsv"))
+    return not table.db and re.search(r"[./*:]", table.name) is not None  # a file: which, the warehouse knows
 
 
 def _function_text(table: exp.Table, dialect: str) -> str:

@@ -17,6 +17,8 @@ def before_names(query: exp.Query, source: Source) -> None:
     _columns_function(query, source)
     _group_by_all(query)
     _values_columns(query)
+    for join in query.find_all(exp.Join):
+        join.meta["inequality"] = join.method == "ASOF" and bool(join.args.get("using"))
     for select in query.find_all(exp.Select):
         _comma_groups(select)
 
@@ -26,6 +28,7 @@ def after_names(query: exp.Query) -> None:
     _unique_ctes(query, {}, set())
     _unique_aliases(query)
     _joins_in_parentheses(query)
+    _asof_using(query)
     _inline_named_windows(query)
 
 
@@ -65,6 +68,16 @@ def _columns_function(query: exp.Query, source: Source) -> None:
                 hint="name the columns, or use * in a CTE",
                 location=source.locate(node),
             )
+
+
+def _asof_using(query: exp.Query) -> None:
+    """``asof join … using (k, at)`` is equal on k and finds the last ``at`` that is not later."""
+    for join in query.find_all(exp.Join):
+        condition = join.args.get("on")
+        if join.meta.get("inequality") and isinstance(condition, exp.Expr):
+            part = list(condition.find_all(exp.EQ))[-1]
+            new = exp.GTE(this=part.this, expression=part.expression)
+            part.replace(new) if part is not condition else join.set("on", new)
 
 
 def _comma_groups(select: exp.Select) -> None:

@@ -83,6 +83,54 @@ def parse(source: Source, dialect: str) -> exp.Query:
     return query
 
 
+_STATEMENTS = ("PIVOT", "PIVOT_WIDER", "UNPIVOT", "PIVOT_LONGER", "SUMMARIZE", "DESCRIBE", "SHOW")
+
+
+def statements_in_parentheses(sql: str, dialect: str) -> list[tuple[int, int]]:
+    """Where ``(pivot …)`` and the like stand, without the parentheses; the outermost ones."""
+    try:
+        stream = list(dialect_of(dialect).tokenize(sql))
+    except TokenError:
+        return []
+    found: list[tuple[int, int]] = []
+    for index, token in enumerate(stream[:-2]):
+        opened = token.token_type == TokenType.L_PAREN and (not found or token.start >= found[-1][1])
+        if not opened or stream[index + 1].text.upper() not in _STATEMENTS:
+            continue
+        if stream[index + 2].token_type in (TokenType.R_PAREN, TokenType.COMMA, TokenType.DOT):
+            continue  # a name
+        depth = 0
+        for other in stream[index:]:
+            depth += (other.token_type == TokenType.L_PAREN) - (other.token_type == TokenType.R_PAREN)
+            if not depth:
+                found.append((stream[index + 1].start, other.start))
+                break
+    return found
+
+
+def stars_of_calls(sql: str, dialect: str) -> list[tuple[int, int]]:
+    """Where ``(f(x)).*`` and ``f(x).*`` stand: what is before the dot."""
+    try:
+        stream = list(dialect_of(dialect).tokenize(sql))
+    except TokenError:
+        return []
+    found: list[tuple[int, int]] = []
+    for index, token in enumerate(stream[:-2]):
+        ahead = [other.token_type for other in stream[index : index + 3]]
+        if ahead != [TokenType.R_PAREN, TokenType.DOT, TokenType.STAR]:
+            continue
+        depth, start = 0, index
+        for start in range(index, -1, -1):
+            kind = stream[start].token_type
+            depth += (kind == TokenType.R_PAREN) - (kind == TokenType.L_PAREN)
+            if not depth:
+                break
+        if start and stream[start - 1].end + 1 == stream[start].start and stream[start - 1].text.isidentifier():
+            start -= 1
+        found.append((stream[start].start, token.end + 1))
+    return found
+
+
 def _check_depth(source: Source, dialect: Dialect) -> None:
     try:
         stream = dialect.tokenize(source.sql)

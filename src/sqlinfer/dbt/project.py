@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from sqlinfer.compiler.compile import may_call
+from sqlinfer.compiler.calls import may_call
 from sqlinfer.dbt.home import DbtHome, read_functions, read_home, read_profile
 from sqlinfer.dbt.manifest import Manifest, is_prediction, read_manifest, refuse_stale, relation_of
 from sqlinfer.dbt.tests import tests_of

@@ -27,6 +27,25 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Macro:
+    """A macro of the warehouse; ``relation`` holds its name."""
+
+    relation: Relation
+    parameters: tuple[str, ...]
+    definition: str
+    is_table: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """SQL that stays as the user wrote it: an expression with holes (``\\0``), or a relation in parentheses."""
+
+    text: str
+    aggregate: bool = False
+    volatile: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """``tables`` is keyed by ``Relation.folded()`` with all parts that the warehouse knows.
 
@@ -40,12 +59,21 @@ class Catalog:
     tables: Mapping[Relation, Table] = field(default_factory=dict)
     functions: Mapping[str, FunctionContract] = field(default_factory=dict)
     table_functions: Mapping[str, tuple[Column, ...]] = field(default_factory=dict)
+    macros: tuple[Macro, ...] = ()
+    pieces: Mapping[str, Piece] = field(default_factory=dict)
+    """The name that a piece has in the text that is compiled → the user's own text."""
 
     def find(self, relation: Relation) -> Table | None:
         """The table of that name, case-insensitively, missing parts filled from ``default``."""
-        full = Relation(
-            relation.name,
-            relation.schema or self.default.schema,
-            relation.catalog or self.default.catalog,
-        )
-        return self.tables.get(full.folded())
+        return self.tables.get(self.full(relation).folded())
+
+    def full(self, relation: Relation) -> Relation:
+        """With all three parts. ``a.t`` is table t of schema a, or of database a where no schema is called so."""
+        schema, catalog = relation.schema, relation.catalog or self.default.catalog
+        full = Relation(relation.name, schema or self.default.schema, catalog)
+        if schema and not relation.catalog and full.folded() not in self.tables:
+            names = {(t.catalog or "").casefold(): t.catalog for t in (*self.tables, self.default)}
+            schemas = {(t.catalog, t.schema) for t in self.tables}
+            if schema.casefold() in names and (self.default.folded().catalog, schema.casefold()) not in schemas:
+                return Relation(relation.name, "main", schema)
+        return full

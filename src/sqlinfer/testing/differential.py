@@ -19,6 +19,8 @@ from sqlinfer import types
 from sqlinfer.adapters.duckdb.result_names import result_names
 from sqlinfer.compiler.calls import Source
 from sqlinfer.compiler.compile import compile_query, reads, without_predictions
+from sqlinfer.compiler.lower import lowered
+from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column, Table, TableKind
 from sqlinfer.spec.function import FunctionContract, Strategy
@@ -107,14 +109,18 @@ class World:
     def catalog(self, strategy: Strategy, sql: str = "") -> Catalog:
         """The catalog for a query; its table functions are described here."""
         functions = {n: replace(f.contract, strategy=strategy) for n, f in self.functions.items()}
-        catalog = Catalog("duckdb", self.default, self._tables, functions, {})
-        found = reads(Source(sql), catalog)[1] if re.search(r"\(|'", sql) else ()
-        described = {text: self._columns(f"select * from {text}") for text in found if not text.startswith("PREDICT")}
-        return replace(catalog, table_functions=described)
+        return self._with_functions(Source(sql), Catalog("duckdb", self.default, self._tables, functions, {}))
+
+    def _with_functions(self, source: Source, catalog: Catalog) -> Catalog:
+        found = reads(source, catalog)[1] if re.search(r"\(|'", source.sql) else ()
+        new = [t for t in found if not t.startswith("PREDICT") and t not in catalog.table_functions]
+        described = {text: self._columns(f"select * from {text}") for text in new}
+        return replace(catalog, table_functions={**catalog.table_functions, **described})
 
     def compile(self, sql: str, strategy: Strategy = "store") -> Plan:
-        catalog = self.catalog(strategy, sql)
-        source = Source(sql, names=result_names(self.planned, sql))
+        asked = Source(sql, names=result_names(self.planned, sql))
+        source, catalog = lowered(asked, self.catalog(strategy), _Asked(self.planned))
+        catalog = self._with_functions(source, catalog)
         output = self._columns(without_predictions(source, catalog))
         return compile_query(source, catalog, node="n", output=output)
 
@@ -209,6 +215,35 @@ class World:
         row = self.planned.execute(sql).fetchone()
         assert row is not None
         return row[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The port of ``compiler.lower``: DuckDB's own parser and binder."""
+
+    connection: duckdb.DuckDBPyConnection
+
+    def tree(self, sql: str) -> str | None:
+        return self._text("select json_serialize_sql(?::varchar)", sql)
+
+    def text_of(self, tree: str) -> str:
+        return self._text("select json_deserialize_sql(?::json)", tree)
+
+    def describe(self, sql: str) -> tuple[Column, ...]:
+        try:
+            rows = self.connection.execute(f"describe {sql}").fetchall()
+        except duckdb.Error as error:
+            raise AdapterError(str(error)) from error
+        return tuple(Column(row[0], str(row[1])) for row in rows)
+
+    def remember(self, name: str, columns: tuple[Column, ...]) -> None:
+        listed = ", ".join(f"{_quoted(c.name)} {c.data_type}" for c in columns)
+        self.connection.execute(f"create or replace temp table {_quoted(name)} ({listed})")
+
+    def _text(self, sql: str, value: str) -> str:
+        row = self.connection.execute(sql, [value]).fetchone()
+        assert row is not None
+        return str(row[0])
 
 
 def _check_row(call: Call, arguments: Row, key: object, status: str | None, *, missing: bool) -> None:

@@ -12,7 +12,7 @@ from sqlinfer.adapters.duckdb.result_names import result_names
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation, literal, quote
-from sqlinfer.spec.catalog import Column
+from sqlinfer.spec.catalog import Column, Macro
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 
 _MACROS = """
-SELECT schema_name, function_name, parameters, macro_definition, function_type
+SELECT function_name, schema_name, database_name, parameters, macro_definition, function_type = 'table_macro'
 FROM duckdb_functions() WHERE NOT internal AND function_type IN ('macro', 'table_macro')
-AND database_name = current_database() ORDER BY function_oid
+AND database_name NOT IN ('system', 'temp') ORDER BY function_oid
 """
 _ENUMS = """
 SELECT schema_name, type_name, labels FROM duckdb_types()
@@ -40,7 +40,12 @@ class DuckDBShadow:
         self._settings = settings
         self._schemas = {("main", settings.catalog)}
         self._catalogs = {settings.catalog}
-        self._enums, self._macros = work.rows(_ENUMS), work.rows(_MACROS)
+        self._enums = work.rows(_ENUMS)
+        self._defined: set[Relation] = set()
+        self.macros = tuple(
+            Macro(Relation(name, schema, database), tuple(parameters), definition, is_table)
+            for name, schema, database, parameters, definition, is_table in work.rows(_MACROS)
+        )
         self._kept = work.hand_over()
         self._ready = False
 
@@ -91,18 +96,43 @@ class DuckDBShadow:
             raise AdapterError(f"a model is one SELECT, this is {found[0].replace('_', ' ')}")
 
     def _copy_definitions(self) -> None:
-        """Macros and enum types of the real database. One that cannot be copied fails where it is used."""
+        """Macros and enum types of the real database. A macro that reads relations waits for them."""
         for schema, name, labels in self._enums:
             values = ", ".join(literal(label) for label in labels)
             self._try(Relation(name, schema), f"CREATE TYPE {{}} AS ENUM ({values})")
-        for schema, name, parameters, definition, kind in self._macros:
-            body = f"TABLE {definition}" if kind == "table_macro" else f"({definition})"
-            listed = ", ".join(quote(parameter) for parameter in parameters)
-            self._try(Relation(name, schema), f"CREATE OR REPLACE MACRO {{}}({listed}) AS {body}")
+        for macro in self.macros:
+            self.define(macro)
 
-    def _try(self, relation: Relation, template: str) -> None:
+    def define(self, macro: Macro) -> None:
+        if macro.relation in self._defined:
+            return
+        same = [other for other in self.macros if other.relation == macro.relation]
+        bodies = []
+        for other in same:  # one name may have several numbers of parameters
+            listed = ", ".join(quote(parameter) for parameter in other.parameters)
+            bodies.append(f"({listed}) AS {f'TABLE {other.definition}' if other.is_table else f'({other.definition})'}")
+        if self._try(macro.relation, f"CREATE OR REPLACE MACRO {{}}{', '.join(bodies)}"):
+            self._defined.add(macro.relation)
+
+    def tree(self, sql: str) -> str | None:
+        with translated(sql):
+            found = self._connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
+        return str(found[0]) if found else None
+
+    def text_of(self, tree: str) -> str:
+        with translated():
+            found = self._connection.execute("SELECT json_deserialize_sql(?::JSON)", [tree]).fetchone()
+        return str(found[0]) if found else ""
+
+    def remember(self, name: str, columns: tuple[Column, ...]) -> None:
+        listed = ", ".join(f"{quote(column.name)} {column.data_type}" for column in columns)
+        self._run(f"CREATE OR REPLACE TEMP TABLE {quote(name)} ({listed})")
+
+    def _try(self, relation: Relation, template: str) -> bool:
         with suppress(AdapterError):
             self._run(template.replace("{}", self._place(relation).sql(), 1))
+            return True
+        return False
 
     def _place(self, relation: Relation) -> Relation:
         schema, catalog = relation.schema or self._settings.schema, relation.catalog or self._settings.catalog
