@@ -25,7 +25,7 @@ from sqlinfer.compiler.calls import PredictCall
 from sqlinfer.compiler.layers import GROUPS, WINDOWS, levels_of, lift_aggregates, lift_windows
 from sqlinfer.compiler.pins import Pins, column_names, is_recursive
 from sqlinfer.compiler.sites import Site, filters, ordered_conjuncts, sites
-from sqlinfer.compiler.stages import Builder, Layer, column_type
+from sqlinfer.compiler.stages import Builder, Layer, column_type, is_reserved
 from sqlinfer.compiler.volatile import hoist
 from sqlinfer.errors import UnsupportedQuery
 from sqlinfer.spec.function import FunctionContract
@@ -253,7 +253,7 @@ class _Names:
         key = (column.table, column.name)
         if key not in self._taken:
             name, number = column.name, 2
-            while name.casefold() in {n.casefold() for n in self.columns} or name.startswith("_p"):
+            while name.casefold() in {n.casefold() for n in self.columns} or is_reserved(name):
                 name, number = f"{column.table}_{column.name}_{number}".lstrip("_"), number + 1
             self._taken[key] = name
             self.columns[name] = column.copy()

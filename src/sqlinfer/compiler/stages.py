@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -33,6 +34,15 @@ _OURS = frozenset({"key", "status", "guard", "raw"})
 """What else of a call a stage may hold, by the end of its column's name."""
 
 
+_RESERVED = re.compile(r"_p\d|__sqlinfer|rowid$", re.IGNORECASE)
+"""How our columns of a stage begin, and what hides the id of its rows. The user's are called otherwise there."""
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a column of the user may not have this name in a stage."""
+    return _RESERVED.match(name) is not None
+
+
 @dataclass(slots=True)
 class Builder:
     """Collects the stages of one node while its query is rewritten."""
@@ -50,7 +60,10 @@ class Builder:
     outputs: int = 0
 
     def alias(self, prefix: str) -> str:
+        """A name that stands nowhere in the query."""
         self.names += 1
+        while f"_{prefix}{self.names}" in self.source.sql.casefold():
+            self.names += 1
         return f"_{prefix}{self.names}"
 
     def relation(self, suffix: str) -> Relation:

@@ -7,24 +7,43 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from sqlinfer.adapters.base import LINEAGE
+from sqlinfer.errors import RunError
+from sqlinfer.relation import fold
 from sqlinfer.runner.lookup import HIDDEN
 from sqlinfer.spec.plan import Plan
 
 
 def with_lineage(plan: Plan, run_id: str, functions: tuple[str, ...]) -> str:
     """The result's SQL with the lineage columns. Where rows are no longer those of the stage, this run is named."""
-    own = _carry(plan)
+    taken = {fold(name) for name in plan.result.columns}
+    hidden = tuple(_free(name, taken) for name in HIDDEN)
+    own = _carry(plan, hidden)
     listed = ", ".join(functions)
     run, at = f"'{run_id}'", "now()"
     if own is None:
         sql = plan.result.sql
     else:
-        sql, run, at = own, f"coalesce({HIDDEN[0]}, {run})", f"coalesce({HIDDEN[1]}, {at})"
-    hide = f" EXCLUDE ({', '.join(HIDDEN)})" if own is not None else ""
+        sql, run, at = own, f"coalesce({hidden[0]}, {run})", f"coalesce({hidden[1]}, {at})"
+    hide = f" EXCLUDE ({', '.join(hidden)})" if own is not None else ""
     return f"SELECT *{hide}, {run} AS {LINEAGE[0]}, {at} AS {LINEAGE[1]}, '{listed}' AS {LINEAGE[2]} FROM ({sql})"
 
 
-def _carry(plan: Plan) -> str | None:
+def refuse_taken_names(plan: Plan) -> None:
+    """Raises RunError where the query has a column that is called like one of the lineage."""
+    names = {fold(name) for name in plan.result.columns}
+    twice = next((name for name in LINEAGE if name in names), None)
+    if twice is not None:
+        raise RunError(
+            f"lineage: true adds a column '{twice}', and the query has one",
+            hint="leave it out of the query, or give it another name",
+        )
+
+
+def _free(name: str, taken: set[str]) -> str:
+    return name if name not in taken else _free(f"{name}_", taken)
+
+
+def _carry(plan: Plan, hidden: tuple[str, ...]) -> str | None:
     """The result's SQL with the hidden columns of its scored relation, where it is a plain SELECT from it."""
     try:
         tree = sqlglot.parse_one(plan.result.sql, dialect=plan.dialect)
@@ -44,4 +63,6 @@ def _carry(plan: Plan) -> str | None:
     if source.this.name not in scored or not plain or sums or tree.find(exp.Star):
         return None
     alias = source.this.alias_or_name
-    return tree.select(*(exp.column(name, table=alias, quoted=True) for name in HIDDEN)).sql(dialect=plan.dialect)
+    pairs = zip(HIDDEN, hidden, strict=True)
+    items = [exp.alias_(exp.column(name, table=alias, quoted=True), own, quoted=True) for name, own in pairs]
+    return tree.select(*items).sql(dialect=plan.dialect)

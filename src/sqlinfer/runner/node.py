@@ -21,7 +21,7 @@ from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import NodeFinished, NodeStarted, Publishing, Warned
 from sqlinfer.runner.external import location
 from sqlinfer.runner.held import held_result, holds, let_go
-from sqlinfer.runner.lineage import with_lineage
+from sqlinfer.runner.lineage import refuse_taken_names, with_lineage
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.results import NodeResult, Timing
 from sqlinfer.runner.scoring import refuse_bad_night, score_plan, total
@@ -150,6 +150,8 @@ def _run_scored(plan: Plan, node: Node, env: RunEnvironment, how: Materializatio
         raise RunError(f"{node.name} calls predict() and cannot be a view", hint="materialized: table")
     if node.config.max_error_rate is not None:
         env = replace(env, max_error_rate=node.config.max_error_rate)
+    if node.config.lineage:
+        refuse_taken_names(plan)
     work = env.workspace
     publication.forget(work, node.unique_id)
     staging.clear(work, plan)

@@ -33,7 +33,13 @@ class StoreTable:
     @property
     def columns(self) -> tuple[str, ...]:
         """Column names of the outputs, in the contract's order."""
-        return tuple(f"{o.name}_" if o.name.casefold() in RESERVED else o.name for o in self.contract.outputs)
+        names: list[str] = []
+        for output in self.contract.outputs:
+            name = output.name
+            while name.casefold() in (*RESERVED, *(other.casefold() for other in names)):
+                name += "_"
+            names.append(name)
+        return tuple(names)
 
     def create(self) -> str:
         outputs = ", ".join(
