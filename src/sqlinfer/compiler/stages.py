@@ -17,7 +17,7 @@ from sqlinfer.compiler.sites import Site
 from sqlinfer.errors import CallError
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog
-from sqlinfer.spec.function import Argument
+from sqlinfer.spec.function import FILE_STAMP, Argument
 from sqlinfer.spec.plan import Call, Stage
 
 NAMESPACE = Relation("", "stage", "sqlinfer_side")
@@ -324,9 +324,14 @@ def _over(node: exp.Expr, columns: Mapping[str, exp.Expr]) -> exp.Expr:
 
 
 def _key(names: list[str], site: Site, dialect: str) -> exp.Expr:
-    pairs = [
+    pairs: list[tuple[exp.Expr, str]] = [
         (exp.column(name, quoted=True), argument.data_type)
         for name, argument in zip(names, site.contract.arguments, strict=True)
     ]
     known = exp.and_(*[exp.not_(exp.Is(this=column.copy(), expression=exp.null())) for column, _ in pairs])
+    pairs += [
+        (exp.Anonymous(this=FILE_STAMP, expressions=[exp.column(name, quoted=True)]), "TEXT")
+        for name, argument in zip(names, site.contract.arguments, strict=True)
+        if argument.name == site.contract.file_argument  # what is scored is the file, not its name
+    ]
     return exp.case().when(known, key(pairs, dialect))

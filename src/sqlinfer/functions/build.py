@@ -14,7 +14,7 @@ import onnx
 
 from sqlinfer import types
 from sqlinfer.errors import ArtifactError, FunctionError
-from sqlinfer.functions import artifact, binding, cost, half, outputs, rowwise, unranked
+from sqlinfer.functions import artifact, binding, bound_shapes, cost, half, outputs, rowwise
 from sqlinfer.functions import graph as g
 from sqlinfer.functions.cache import dump, publish_folder
 from sqlinfer.functions.digest import function_digest
@@ -72,7 +72,7 @@ def _fed(inputs: Sequence[InputBinding], layout: str) -> tuple[str, ...]:
 
 def bind_inputs(config: FunctionConfig, model: onnx.ModelProto) -> tuple[tuple[InputBinding, ...], ImageSpec | None]:
     """What feeds each input, and how images are made where one takes them. Inputs without a shape get theirs."""
-    ports = unranked.ported(model)
+    ports = bound_shapes.ported(model)
     declared = binding.Declared(
         config.name,
         config.arguments,
@@ -84,7 +84,7 @@ def bind_inputs(config: FunctionConfig, model: onnx.ModelProto) -> tuple[tuple[I
         config.location,
     )
     found = binding.bind(declared, ports)
-    unranked.name_shapes(model, found)
+    bound_shapes.name_shapes(model, found)
     spec = None
     if config.image is not None:
         bound = next(binding for binding in found if binding.layout == "image")

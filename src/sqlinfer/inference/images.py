@@ -22,7 +22,7 @@ import pyarrow as pa
 from sqlinfer.errors import InferenceError
 from sqlinfer.inference.block import Feeder, Scratch
 from sqlinfer.inference.tensors import Array, dtype_of
-from sqlinfer.spec.function import ImageSpec, InputBinding
+from sqlinfer.spec.function import FILE_MISSING, ImageSpec, InputBinding
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """Of a GIF, or any other file of several images, the first."""
@@ -161,12 +161,12 @@ def _read(path: Path) -> bytes:
         with os.fdopen(handle, "rb") as file:
             info = os.fstat(file.fileno())
             if not stat.S_ISREG(info.st_mode):
-                raise _Refused("image_missing")
+                raise _Refused(FILE_MISSING)
             if info.st_size > MAX_BYTES:
                 raise _Refused("image_too_large")
             return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise _Refused("image_missing") from error
+        raise _Refused(FILE_MISSING) from error
 
 
 def _pillow() -> Any:

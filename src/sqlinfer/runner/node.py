@@ -28,6 +28,7 @@ from sqlinfer.runner.scoring import refuse_bad_night, score_plan, total
 from sqlinfer.runner.scoring_store import Seconds
 from sqlinfer.runner.store import forget_errors
 from sqlinfer.spec.catalog import Column
+from sqlinfer.spec.function import FILE_MISSING
 from sqlinfer.spec.plan import Counts, Plan
 
 
@@ -145,6 +146,16 @@ def _run_plain(plan: Plan, node: Node, env: RunEnvironment, how: Materialization
     progress.seconds.add("publish", perf_counter() - began)
 
 
+def _forget_failures(plan: Plan, env: RunEnvironment) -> None:
+    """What is to be tried again: everything where that was asked for, and files that were not found."""
+    for call in plan.calls:
+        contract = env.function(call.function, call.digest).contract
+        if env.retry_errors:
+            forget_errors(env.workspace, contract)
+        elif contract.file_argument is not None:
+            forget_errors(env.workspace, contract, FILE_MISSING)
+
+
 def _run_scored(plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress) -> None:
     if node.config.materialized == "view":
         raise RunError(f"{node.name} calls predict() and cannot be a view", hint="materialized: table")
@@ -157,9 +168,7 @@ def _run_scored(plan: Plan, node: Node, env: RunEnvironment, how: Materializatio
     staging.clear(work, plan)
     if plan.owner.side != plan.node and plan.node not in {one.side for one in publication.pending(work)}:
         staging.clear_older(work, plan)
-    if env.retry_errors:
-        for call in plan.calls:
-            forget_errors(work, env.function(call.function, call.digest).contract)
+    _forget_failures(plan, env)
     try:
         scored = score_plan(env, plan, node.config.unique_key, progress.seconds, lineage=node.config.lineage)
         progress.counts = total(scored)

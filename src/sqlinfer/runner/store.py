@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlinfer.adapters.base import SIDE, STORE, Workspace
 from sqlinfer.errors import StoreError
-from sqlinfer.relation import Relation, quote
+from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Call
 from sqlinfer.types import element_type, is_array
@@ -107,12 +107,16 @@ def count(work: Workspace, relation: Relation) -> int:
     return int(work.rows(f"SELECT count(*) FROM {relation.sql()}")[0][0])
 
 
-def forget_errors(work: Workspace, contract: FunctionContract) -> int:
-    """Drop remembered failures, so that the next run tries those inputs again. Returns how many there were."""
+def forget_errors(work: Workspace, contract: FunctionContract, error_class: str = "") -> int:
+    """Drop remembered failures, so that this run tries those inputs again. Returns how many there were.
+
+    ``error_class``: only those whose error starts with it.
+    """
     store = StoreTable(contract)
     if not work.has(store.relation):
         return 0
-    failed = int(work.rows(f"SELECT count(*) FROM {store.relation.sql()} WHERE error IS NOT NULL")[0][0])
+    bad = f"error IS NOT NULL AND starts_with(error, {literal(error_class)})"
+    failed = int(work.rows(f"SELECT count(*) FROM {store.relation.sql()} WHERE {bad}")[0][0])
     if failed:
-        work.execute(f"DELETE FROM {store.relation.sql()} WHERE error IS NOT NULL")
+        work.execute(f"DELETE FROM {store.relation.sql()} WHERE {bad}")
     return failed

@@ -20,6 +20,10 @@ FILE_STAMP = "sqlinfer_file_stamp"
 """SQL function of a warehouse's connection: path → text that changes when the file does."""
 
 
+FILE_MISSING = "image_missing"
+"""Error class of a row whose file is not there or cannot be read; not remembered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Argument:
     name: str

@@ -60,6 +60,8 @@ class DuckDBSettings:
     extensions: tuple[str, ...] = ()
     reads: Reads = ANYTHING
     """What the project's SQL reads besides the databases."""
+    root: Path = Path()
+    """Paths in rows are relative to it."""
 
     @property
     def catalog(self) -> str:
@@ -97,6 +99,7 @@ class DuckDBSettings:
             attach=tuple(_attached(item, root) for item in _sequence(raw.get("attach"))),
             settings=settings,
             extensions=tuple(str(item) for item in _sequence(raw.get("extensions"))),
+            root=root.absolute(),
         )
 
 

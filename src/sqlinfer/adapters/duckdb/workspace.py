@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.adapters.base import ERRORS, META, READ_ROWS, SIDE, STAGE, STORE, Materialization, Written
+from sqlinfer.adapters.duckdb import file_stamp
 from sqlinfer.adapters.duckdb.damage import is_damaged, looks_damaged
 from sqlinfer.adapters.duckdb.errors import translated
 from sqlinfer.adapters.duckdb.lock import TargetLock
@@ -57,6 +58,7 @@ class DuckDBWorkspace:
         self._depth = 0
         self._suspect = False
         self._read_file = False
+        self._stamps: DuckDBPyConnection | None = None
 
     def __enter__(self) -> DuckDBWorkspace:
         if self.persistent and not self._claimed:
@@ -72,7 +74,7 @@ class DuckDBWorkspace:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name in ("_writer", "_memory"):
+        for name in ("_stamps", "_writer", "_memory"):
             connection = getattr(self, name, None)
             if connection is not None:
                 with suppress(Exception):
@@ -95,8 +97,15 @@ class DuckDBWorkspace:
 
     @contextmanager
     def _statement(self, sql: str) -> Iterator[None]:
+        self._provide(sql)
         with self._watched(), translated(sql):
             yield
+
+    def _provide(self, sql: str) -> None:
+        """Functions of ours are made when they are first needed: making one imports numpy, a fifth of a second."""
+        if self._stamps is None and file_stamp.is_asked_for(sql):
+            self._stamps = self._memory.cursor()  # the others may be in the middle of a result
+            file_stamp.register(self._stamps, self._settings.root)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -129,6 +138,7 @@ class DuckDBWorkspace:
 
     @contextmanager
     def reader(self, sql: str, rows: int = READ_ROWS, *, plain: bool = False) -> Iterator[pa.RecordBatchReader]:
+        self._provide(sql)
         cursor = self._memory.cursor()
         reader = None
         try:
