@@ -209,3 +209,21 @@ def test_a_published_table_is_found_whatever_its_case(shop) -> None:
     code, out = shop("run")
     assert code == 1, out
     assert "distribution_shift_m_p (1)" in out
+
+
+def test_columns_that_the_query_lacks_keep_their_values_in_what_is_tested(shop) -> None:
+    shop.model(SLICE.replace("CONFIG", "unique_key='id'"), column("[not_null]", "note"))
+    shop.db("create table m as select id, 0.0::double as p, 'noted' as note from t")
+    assert shop("run")[0] == 0
+    assert shop.db("select id, note from m order by id") == [(0, "noted"), (1, "noted"), (2, "noted")]
+    shop.db("update t set id = 9 where id = 2")
+    assert shop("run")[0] == 1
+
+
+def test_columns_that_come_are_there_in_what_is_tested(shop) -> None:
+    config = "unique_key='id', on_schema_change='append_new_columns'"
+    shop.model(INCREMENTAL.replace("CONFIG", config))
+    assert shop("run")[0] == 0
+    tests = column("[{not_null: {where: id < 3}}]", "more")
+    shop.model(INCREMENTAL.replace("CONFIG", config).replace("as p", "as p, 1 as more"), tests)
+    assert shop("run")[0] == 0
