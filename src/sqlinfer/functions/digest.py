@@ -10,7 +10,7 @@ from sqlinfer.functions.cache import sha256_of
 from sqlinfer.project.values import FunctionConfig
 from sqlinfer.spec.function import Argument, ImageSpec, InputBinding, Output, OutputBinding
 
-SEMANTICS_VERSION: Final = 1
+SEMANTICS_VERSION: Final = 2
 """Raise it when our own code starts to compute other results from the same declaration and artifact."""
 
 

@@ -14,6 +14,7 @@ from sqlinfer import types
 from sqlinfer.errors import FunctionError, Location, did_you_mean
 from sqlinfer.functions import graph as g
 from sqlinfer.functions.binding import fits
+from sqlinfer.functions.deciders import nan_output
 from sqlinfer.functions.graph import Port
 from sqlinfer.functions.graph_outputs import FLOATS, output_ports, strip_zipmaps
 from sqlinfer.project.values import ReturnField
@@ -56,9 +57,12 @@ def fuse(model: onnx.ModelProto, returns: Returns) -> Fused:
     origins = tuple(item.port.name for item in fields)
     results = [item.run() for item in fields]
     final = {item.port.name: item.port for item in fields}
+    nans = {name: nan_output(model, name) for name in final}
+    bindings = tuple(replace(binding, nan=nans[binding.name]) for _, binding in results)
+    final |= {name: Port(name, "float", ("N",)) for name in nans.values() if name}
     _set_outputs(model.graph, tuple(final.values()))
     g.prune(model.graph, tuple(final))
-    return Fused(tuple(o for o, _ in results), tuple(b for _, b in results), origins)
+    return Fused(tuple(o for o, _ in results), bindings, origins)
 
 
 def _undeclared(ports: Sequence[Port]) -> tuple[ReturnField, ...]:

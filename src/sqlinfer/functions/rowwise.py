@@ -54,12 +54,20 @@ def _label(node: onnx.NodeProto) -> str:
 
 def _followed(model: onnx.ModelProto) -> list[Mixing]:
     """Operators that mix rows where the batch axis is when it reaches them."""
-    axes, found = Axes(model), []
+    found: list[Mixing] = []
+    follow_batch(model, found)
+    return found
+
+
+def follow_batch(model: onnx.ModelProto, mixing: list[Mixing] | None = None) -> Axes:
+    """Where the batch axis is in every tensor; ``mixing`` gets the operators that mix rows."""
+    axes = Axes(model)
     for node in model.graph.node:
         try:
             after = axes.after(node)
         except Mixes as mixes:
-            found.append(Mixing(_label(node), str(mixes)))
+            if mixing is not None:
+                mixing.append(Mixing(_label(node), str(mixes)))
             after = UNKNOWN
         axes.known.update(dict.fromkeys(node.output, after))
-    return found
+    return axes

@@ -28,7 +28,7 @@ def kernels(
 
 def _kernels(prepared: PreparedFunction, graph: Path | bytes, device: Device, workers: int) -> list[Kernel]:
     """On a CPU all workers share one session with one thread each: measured 5–25 % faster than the reverse."""
-    names = [binding.name for binding in prepared.outputs]
+    names = prepared.output_names
     if device.family == "cpu":
         shared = SharedSession(partial(create_session, graph, device, 0, 1))
         return [OrtKernel(shared, names)] * workers

@@ -11,7 +11,7 @@ import pyarrow as pa
 from sqlinfer.errors import InferenceError
 from sqlinfer.inference.kernel import Raw
 from sqlinfer.inference.tensors import Array
-from sqlinfer.spec.function import Output, OutputBinding
+from sqlinfer.spec.function import Output, OutputBinding, nan_names
 from sqlinfer.types import array_width, arrow_type, is_array
 
 INVALID_NAN = "invalid_output:nan"
@@ -64,16 +64,22 @@ def _zipmap(raw: list[Any], binding: OutputBinding) -> Array:
 class Collector:
     """The values of all fields for the rows of one block, filled run by run."""
 
-    __slots__ = ("bindings", "outputs", "rows", "values")
+    __slots__ = ("bindings", "nan", "outputs", "rows", "values")
 
     def __init__(self, rows: int, outputs: Sequence[Output], bindings: Sequence[OutputBinding]) -> None:
         self.rows = rows
         self.outputs = outputs
         self.bindings = bindings
         self.values: list[Array | None] = [None] * len(outputs)
+        self.nan: dict[str, Array] = {name: np.zeros(rows, dtype=bool) for name in nan_names(bindings)}
+        """Rows whose label was taken from scores with NaN, by the output that says so."""
 
     def put(self, start: int, stop: int, raws: Sequence[Raw]) -> None:
-        for position, (raw, output, binding) in enumerate(zip(raws, self.outputs, self.bindings, strict=True)):
+        """``raws``: one for each output, then one for each of ``nan``."""
+        for (name, rows), raw in zip(self.nan.items(), raws[len(self.outputs) :], strict=True):
+            rows[start:stop] = pick(raw, stop - start, OutputBinding(name, name), False) > 0
+        values = raws[: len(self.outputs)]
+        for position, (raw, output, binding) in enumerate(zip(values, self.outputs, self.bindings, strict=True)):
             part = pick(raw, stop - start, binding, is_array(output.data_type))
             target = self.values[position]
             if target is None:
@@ -96,14 +102,25 @@ class Collector:
             if binding.labels is not None:
                 outside = (values < 0) | (values >= len(binding.labels))
                 bad.update(dict.fromkeys(np.flatnonzero(outside).tolist(), INVALID_LABEL))
+        for rows in self.nan.values():
+            bad.update(dict.fromkeys(np.flatnonzero(rows).tolist(), INVALID_NAN))
         return bad
 
     def arrays(self, total: int, places: Array | None, missing: Array | None) -> tuple[pa.Array, ...]:
         """Arrow arrays of ``total`` rows; block row i lies at ``places[i]``, rows in ``missing`` are NULL."""
         return tuple(
-            _arrow(values, output, binding, total, places, missing)
+            _arrow(values, output, binding, total, places, self._missing(binding, total, places, missing))
             for values, output, binding in zip(self.values, self.outputs, self.bindings, strict=True)
         )
+
+    def _missing(self, binding: OutputBinding, total: int, places: Array | None, missing: Array | None) -> Array | None:
+        """A label out of NaN is NULL, also where NaN itself is allowed."""
+        rows = self.nan[binding.nan] if binding.nan else None
+        if rows is None or not rows.any():
+            return missing
+        spread = np.zeros(total, dtype=bool)
+        spread[slice(None) if places is None else places] = rows
+        return spread if missing is None else spread | missing
 
 
 def _not_finite(values: Array, bad: dict[int, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -112,6 +113,8 @@ class OutputBinding:
     index: int | None = None
     key: str | int | None = None
     labels: tuple[str, ...] | None = None
+    nan: str | None = None
+    """An output [N] of the graph, above 0 where the scores that this label was taken from hold NaN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +167,12 @@ class PreparedFunction:
     warnings: tuple[str, ...] = field(default=())
     origins: tuple[str, ...] = ()
     """Outputs of the graph as it was given, one for each of ``outputs``."""
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What a run of the graph is asked for: one for each of ``outputs``, then those that say where NaN was."""
+        return (*(one.name for one in self.outputs), *nan_names(self.outputs))
+
+
+def nan_names(outputs: Iterable[OutputBinding]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.nan for one in outputs if one.nan))

@@ -73,7 +73,7 @@ def score(prepared: PreparedFunction, feeds: Mapping[str, Any]) -> dict[str, Any
     session = onnxruntime.InferenceSession(str(prepared.graph), options, providers=["CPUExecutionProvider"])
     listed = [o.name for o in session.get_outputs()]
     got = dict(zip(listed, session.run(None, dict(feeds)), strict=True))
-    assert set(listed) == {b.name for b in prepared.outputs}, "an output that nothing needs is left in the graph"
+    assert set(listed) == set(prepared.output_names), "an output that nothing needs is left in the graph"
     return {b.field: _labelled(got[b.name], b.labels) for b in prepared.outputs}
 
 
