@@ -198,10 +198,10 @@ class ShadowDatabase(Protocol):
             AdapterError: with the warehouse's own message; ``location`` has the place where it named one.
         """
 
-    def result_names(self, sql: str) -> Mapping[int, tuple[str | None, ...]]:
-        """What it would call the result columns that have no alias: offset of a column or function in the text → the
-        names around it, innermost SELECT first, None where there is a name already. Needs no relation to exist; empty
-        where the warehouse cannot tell."""
+    def result_names(self, sql: str) -> Mapping[int, tuple[tuple[int, tuple[str | None, ...]], ...]]:
+        """What it would call the result columns that have no alias: offset of a column or function in the text → for
+        each SELECT list around it, innermost first, its place in the list and the names of the list (None: it has an
+        alias). Needs no relation to exist; empty where the warehouse cannot tell."""
 
 
 class Adapter(Protocol):

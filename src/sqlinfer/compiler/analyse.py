@@ -24,19 +24,36 @@ _AGGREGATES = frozenset(
     """.split()  # noqa: SIM905
 )
 
+# Stability of DuckDB's functions (duckdb_functions(), 2.0), and the usual names elsewhere.
 _VOLATILE = frozenset(
     """
-    random rand uuid uuidv4 uuidv7 gen_random_uuid nextval currval setseed today transaction_timestamp now
-    current_timestamp current_date current_time localtime localtimestamp get_current_time get_current_timestamp
-    current_setting getvariable current_query txid_current stats clock_timestamp statement_timestamp newid
+    random rand uuid uuidv4 uuidv7 gen_random_uuid nextval currval setval setseed stats clock_timestamp
+    statement_timestamp newid current_query current_query_id current_transaction_id current_connection_id error
+    sleep_ms write_log
     """.split()  # noqa: SIM905
 )
-_CONSTANTS = frozenset(("pi", "e", "list_value", "struct_pack", "row", "map", "array_value", "grouping", "count"))
-_VOLATILE_TYPES = tuple(
-    getattr(exp, name)
-    for name in ("Rand", "Randn", "Uuid", "CurrentTimestamp", "CurrentDate", "CurrentTime", "CurrentDatetime",
-                 "Localtime", "Localtimestamp", "NextValueFor")
-    if hasattr(exp, name)
+_STABLE = frozenset(
+    """
+    today transaction_timestamp now current_timestamp current_date current_time localtime localtimestamp
+    current_localtime current_localtimestamp get_current_time get_current_timestamp current_setting getvariable
+    txid_current current_database current_catalog current_schema current_schemas in_search_path
+    """.split()  # noqa: SIM905
+)
+_CONSTANTS = frozenset(
+    ("pi", "e", "list_value", "struct_pack", "row", "map", "array_value", "grouping", "count", "user", "current_user",
+     "session_user", "current_role", "version")
+)  # fmt: skip
+
+
+def _types(*names: str) -> tuple[type[exp.Expr], ...]:
+    return tuple(getattr(exp, name) for name in names if hasattr(exp, name))
+
+
+_VOLATILE_TYPES = _types("Rand", "Randn", "Uuid", "NextValueFor")
+_STABLE_TYPES = _types(
+    "CurrentTimestamp", "CurrentTimestampLTZ", "CurrentDate", "CurrentTime", "CurrentDatetime", "Localtime",
+    "Localtimestamp", "UtcDate", "UtcTime", "UtcTimestamp", "CurrentSchema", "CurrentSchemas", "CurrentDatabase",
+    "CurrentCatalog",
 )  # fmt: skip
 
 
@@ -113,20 +130,35 @@ def is_aggregated(select: exp.Select) -> bool:
 
 
 def is_volatile(node: exp.Expr | None) -> bool:
-    """Two evaluations may differ: random(), now(), nextval(), …"""
-    if node is None:
-        return False
-    return any(is_volatile_function(found) for found in node.walk())
+    """Two evaluations in one statement may differ: random(), nextval(), …"""
+    return node is not None and any(is_volatile_function(found) for found in node.walk())
+
+
+def varies(node: exp.Expr) -> bool:
+    """Two statements may see different values: volatile functions, the clock, settings."""
+    return any(is_volatile_function(found) or is_stable_function(found) for found in node.walk())
 
 
 def is_volatile_function(node: exp.Expr) -> bool:
     if isinstance(node, exp.Anonymous):
         if "volatile" in node.arg_types:  # text of the user's
             return bool(node.args.get("volatile"))
-        name = str(node.this).casefold()
+        name = str(node.name).casefold()
         # a function of nothing that is not known may be a macro over one of these
-        return name in _VOLATILE or (not node.expressions and name not in _CONSTANTS)
+        return name in _VOLATILE or (not node.expressions and name not in _CONSTANTS and name not in _STABLE)
     return isinstance(node, _VOLATILE_TYPES)
+
+
+def is_stable_function(node: exp.Expr) -> bool:
+    """One value for a whole statement, perhaps another one in the next: now(), current_date, current_setting()."""
+    if not isinstance(node, (exp.Anonymous, *_STABLE_TYPES)) or node.find(exp.Column) is not None:
+        return False
+    return not isinstance(node, exp.Anonymous) or _called(node) in _STABLE
+
+
+def _called(node: exp.Anonymous) -> str:
+    """The function's name, in text of the user's too (``today()``)."""
+    return str(node.name).strip().partition("(")[0].strip().casefold()
 
 
 def conjuncts(node: exp.Expr | None) -> list[exp.Expr]:
@@ -227,6 +259,6 @@ def replace_top_down(node: exp.Expr, change: Callable[[exp.Expr], exp.Expr | Non
 
 __all__ = [
     "and_all", "calls_in", "columns_in", "conjuncts", "flat_conjuncts", "has_calls", "inner_aliases",
-    "is_aggregate", "is_aggregated", "is_volatile", "own_calls", "replace_top_down", "sources", "tables_of", "text",
-    "walk_own",
+    "is_aggregate", "is_aggregated", "is_stable_function", "is_volatile", "own_calls", "replace_top_down", "sources",
+    "tables_of", "text", "varies", "walk_own",
 ]  # fmt: skip

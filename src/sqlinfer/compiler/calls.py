@@ -39,9 +39,9 @@ class Source:
     path: Path | None = None
     locator: Callable[[int, int], Location] | None = None
     """Offsets in ``sql`` → the place in the file it was rendered from."""
-    names: Mapping[int, tuple[str | None, ...]] = field(default_factory=dict)
-    """Offset of a column or function → what the warehouse would call the result columns around it that have no alias,
-    innermost SELECT first (None: it has a name)."""
+    names: Mapping[int, tuple[tuple[int, tuple[str | None, ...]], ...]] = field(default_factory=dict)
+    """Offset of a column or function → for each SELECT list around it, innermost first, its place in the list and what
+    the warehouse would call the columns of the list (None: it has an alias)."""
     written: tuple[str, Callable[[int, int], tuple[int, int]]] | None = None
     """What the user wrote, where ``sql`` was made from that, and offsets in ``sql`` → offsets in it."""
 

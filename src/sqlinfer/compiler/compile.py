@@ -29,6 +29,7 @@ from sqlinfer.compiler.result_names import name_results
 from sqlinfer.compiler.rules import RULES
 from sqlinfer.compiler.stages import NAMESPACE, Builder
 from sqlinfer.compiler.verbatim import with_pieces
+from sqlinfer.compiler.volatile import keywords_as_functions, refuse_sequences
 from sqlinfer.errors import ColumnError, CompileError, Location, UnsupportedQuery, did_you_mean
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column
@@ -81,6 +82,7 @@ def _compile(
         bare = sql.strip().rstrip(";")
         bare = f"select * from (\n{bare}\n) as _preview limit {limit}" if limit is not None else bare
         return Plan(node, catalog.dialect, sql, (), Result(bare, names))
+    refuse_sequences(query, source)
     _check_relations(query, catalog, source)
     if limit is not None:
         query = _limited(query, limit)
@@ -122,6 +124,7 @@ def _parsed(catalog: Catalog, source: Source) -> exp.Query:
     query = parse(source, catalog.dialect)
     with_pieces(query, catalog.pieces)
     query = name_results(query, source, catalog.dialect, catalog.functions)
+    query = keywords_as_functions(query, catalog) if catalog.dialect == "duckdb" else query
     return canonicalise(query, catalog.functions, source)
 
 

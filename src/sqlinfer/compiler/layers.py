@@ -99,7 +99,7 @@ def lift_aggregates(select: exp.Select, alias: str) -> exp.Select:
             inner.set(key, _copied(select.args[key]))
     columns = _Columns(alias)
     group = select.args.get("group")
-    keys = {text(k): k for k in _group_keys(group)} if group is not None else {}
+    keys = {text(k) for k in group_keys(group)}
 
     def above(node: exp.Expr) -> exp.Expr | None:
         if text(node) in keys or is_aggregate(node) or isinstance(node, exp.Grouping):
@@ -200,9 +200,9 @@ def _joined(outer: exp.Select, inner: exp.Select, columns: _Columns, select: exp
     return outer
 
 
-def _group_keys(group: exp.Group) -> list[exp.Expr]:
+def group_keys(group: exp.Group | None) -> list[exp.Expr]:
     keys: list[exp.Expr] = []
-    stack = list(group.iter_expressions())
+    stack = list(group.iter_expressions()) if group is not None else []
     while stack:
         node = stack.pop(0)
         if isinstance(node, (exp.Tuple, exp.Cube, exp.Rollup, exp.GroupingSets)):

@@ -161,12 +161,14 @@ def _unique_ctes(node: exp.Expr, known: Mapping[str, str], taken: set[str]) -> N
 
 
 def _group_by_all(query: exp.Query) -> None:
-    """GROUP BY ALL → the projections without aggregates, by position."""
+    """GROUP BY ALL → the projections over columns without aggregates, by position."""
     for select in query.find_all(exp.Select):
         group = select.args.get("group")
         if group is None or not group.args.get("all"):
             continue
         keys = [e for e in select.expressions if not any(is_aggregate(n) for n in walk_own(e))]
+        over_columns = [e for e in keys if any(isinstance(n, (exp.Column, exp.Star, exp.Query)) for n in walk_own(e))]
+        keys = over_columns if len(keys) < len(select.expressions) else keys  # constants are no keys in DuckDB
         if any(isinstance(n, exp.Star) for e in keys for n in walk_own(e)):
             raise UnsupportedQuery("GROUP BY ALL with * and predict()", hint="name the columns")
         select.set("group", exp.Group(expressions=[k.unalias().copy() for k in keys]) if keys else None)

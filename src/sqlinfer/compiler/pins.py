@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from sqlinfer.compiler.analyse import columns_in, has_calls, inner_aliases, tables_of, text
+from sqlinfer.compiler.analyse import (
+    columns_in,
+    has_calls,
+    inner_aliases,
+    is_stable_function,
+    is_volatile,
+    tables_of,
+    text,
+)
 from sqlinfer.compiler.stages import Builder
 
 
@@ -20,9 +28,9 @@ class Pins:
 
     def pin(self, query: exp.Expr) -> exp.Expr:
         """The query, reading stages only: whole predict-free subqueries where possible, else single tables."""
-        if not self._reads_warehouse(query):
-            return query
         holder = exp.Paren(this=query)
+        if not self._reads_warehouse(query):
+            return self._released(holder)
         self._stage_ctes(holder)
         self._branches(holder.this)
         self._stage_subqueries(holder)
@@ -30,6 +38,10 @@ class Pins:
             if inner is not holder.this and self._expression_query(inner, holder):
                 inner.replace(self._read_all(inner))
         self._stage_tables(holder)
+        return self._released(holder)
+
+    def _released(self, holder: exp.Paren) -> exp.Expr:
+        self._stage_constants(holder)
         result: exp.Expr = holder.this
         result.pop()
         return result
@@ -39,10 +51,20 @@ class Pins:
         self._stage_ctes(select)
         self._stage_subqueries(select)
         self._stage_tables(select)
+        self._stage_constants(select)
 
-    def materialise(self, query: exp.Expr) -> exp.Table:
-        """A stage of a whole query; the same text is staged once."""
+    def constant(self, node: exp.Expr) -> exp.Expr:
+        """A value that is the same for the whole query, as the statement saw it that read the warehouse."""
+        relation = self.materialise(exp.select(exp.alias_(node.copy(), "v", quoted=True), copy=False))
+        alias = self.builder.alias("k")
+        value = exp.select(exp.column("v", table=alias, quoted=True), copy=False)
+        return exp.Subquery(this=value.from_(exp.alias_(relation, alias, table=True, quoted=True), copy=False))
+
+    def materialise(self, query: exp.Expr, cte: str = "") -> exp.Table:
+        """A stage of a whole query; the same text is staged once, but two coins of one text are two coins."""
         identity = text(query)
+        if is_volatile(query):
+            identity = f"{cte or len(self._known)}: {identity}"
         if identity not in self._known:
             bare = self.pin(query.copy()) if self.builder.reads_scored(query) else query
             assert isinstance(bare, exp.Query)
@@ -57,7 +79,7 @@ class Pins:
         references = [t for t in place.find_all(exp.Table) if t.name == name and not t.db]
         if not references:
             return
-        relation = self.materialise(_renamed(body, columns))
+        relation = self.materialise(_renamed(body, columns), cte=name)
         for table in references:
             replacement = relation.copy()
             replacement.set(
@@ -110,6 +132,11 @@ class Pins:
         for node in list(holder.find_all(exp.Subquery)):
             if self._stageable(node, holder):
                 self._stage_subquery(node)
+
+    def _stage_constants(self, holder: exp.Expr) -> None:
+        for node in list(holder.walk()):
+            if is_stable_function(node) and _attached(node, holder):
+                node.replace(self.constant(node))
 
     def _stage_tables(self, holder: exp.Expr) -> None:
         for table in list(holder.find_all(exp.Table)):

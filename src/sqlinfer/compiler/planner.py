@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from sqlglot import exp
@@ -14,6 +14,7 @@ from sqlinfer.compiler.analyse import (
     has_calls,
     inner_aliases,
     is_aggregated,
+    is_stable_function,
     own_calls,
     replace_top_down,
     sources,
@@ -26,7 +27,7 @@ from sqlinfer.compiler.layers import GROUPS, WINDOWS, levels_of, lift_aggregates
 from sqlinfer.compiler.pins import Pins, column_names, is_recursive
 from sqlinfer.compiler.sites import Site, filters, ordered_conjuncts, sites
 from sqlinfer.compiler.stages import Builder, Layer, column_type, is_reserved
-from sqlinfer.compiler.volatile import hoist
+from sqlinfer.compiler.volatile import hoist, pinned_by_row, pinned_over_groups
 from sqlinfer.errors import UnsupportedQuery
 from sqlinfer.spec.function import FunctionContract
 
@@ -164,11 +165,14 @@ class Planner:
 
     def _rows(self, select: exp.Select) -> exp.Select:
         """All calls stand over the rows of FROM: score them wave by wave and read the rest from the last wave."""
-        select = hoist(select, self.builder)
+        select = self._once(select)
         found = self._sites(select)
         self.builder.outputs += len(found)
         alias = self.builder.alias("s")
-        names = _Names(self.builder, select, alias, {s.identity: s.output for s in found})
+        # The rows of a stream carry a value of the clock along; a stage by key is made of native columns alone.
+        carried = is_aggregated(select) or any(s.contract.strategy == "stream" for s in found)
+        constant = None if carried else self.pins.constant
+        names = _Names(self.builder, select, alias, {s.identity: s.output for s in found}, constant)
         below, above = filters(select)
         waiting = [(c, names.over(c)) for c in ordered_conjuncts(select, self.functions)]
         ordered = {id(c) for c, _ in waiting}
@@ -204,6 +208,15 @@ class Planner:
             rest.set(key, None)
         return rest
 
+    def _once(self, select: exp.Select) -> exp.Select:
+        """Values that two evaluations may see differently become columns of the rows, or constants."""
+        select = hoist(select, self.builder)
+        if not self.builder.reads_scored(select):
+            return pinned_over_groups(select, self.pins.constant)
+        for node in [n for n in walk_own(select) if is_stable_function(n)]:  # later than what read the warehouse
+            node.replace(self.pins.constant(node))
+        return select
+
     def _first_body(self, select: exp.Select, below: list[exp.Expr], limited: bool, found: list[Site]) -> exp.Select:
         body = exp.Select()
         for key in ("from_", "joins", "laterals", "sample"):
@@ -230,12 +243,20 @@ class Planner:
 class _Names:
     """What the columns of a SELECT's sources are called in its stages, and how expressions read over them."""
 
-    def __init__(self, builder: Builder, select: exp.Select, alias: str, outputs: dict[str, str]) -> None:
+    def __init__(
+        self,
+        builder: Builder,
+        select: exp.Select,
+        alias: str,
+        outputs: dict[str, str],
+        constant: Callable[[exp.Expr], exp.Expr] | None,
+    ) -> None:
         self.builder = builder
+        self.constant = constant
         self.alias = alias
         self.outputs = outputs
         self.sources = sources(select)
-        self.columns: dict[str, exp.Column] = {}
+        self.columns: dict[str, exp.Expr] = {}
         self._taken: dict[tuple[str, str], str] = {}
 
     def over(self, node: exp.Expr) -> exp.Expr:
@@ -246,18 +267,23 @@ class _Names:
         if isinstance(node, PredictCall) and text(node) in self.outputs:
             return exp.column(self.outputs[text(node)], table=self.alias, quoted=True)
         if isinstance(node, exp.Column) and node.table in self.sources:
-            return exp.column(self._name(node), table=self.alias, quoted=True)
+            return exp.column(self._name(node, node.table, node.name), table=self.alias, quoted=True)
+        if pinned_by_row(node):
+            captured = node.find_ancestor(exp.Lambda, exp.Comprehension) is not None  # which take no subquery
+            if self.constant is not None and not captured:
+                return self.constant(node)
+            return exp.column(self._name(node, "", text(node), "now"), table=self.alias, quoted=True)
         return None
 
-    def _name(self, column: exp.Column) -> str:
-        key = (column.table, column.name)
-        if key not in self._taken:
-            name, number = column.name, 2
+    def _name(self, node: exp.Expr, table: str, identity: str, wanted: str = "") -> str:
+        if (table, identity) not in self._taken:
+            wanted = wanted or identity
+            name, number = wanted, 2
             while name.casefold() in {n.casefold() for n in self.columns} or is_reserved(name):
-                name, number = f"{column.table}_{column.name}_{number}".lstrip("_"), number + 1
-            self._taken[key] = name
-            self.columns[name] = column.copy()
-        return self._taken[key]
+                name, number = f"{table}_{wanted}_{number}".lstrip("_"), number + 1
+            self._taken[table, identity] = name
+            self.columns[name] = node.copy()
+        return self._taken[table, identity]
 
     def site(self, site: Site) -> Site:
         """A later wave's call, its arguments and guard over the wave before."""
@@ -288,8 +314,8 @@ class _Names:
     def types(self, needed: tuple[str, ...]) -> dict[str, str | None]:
         found: dict[str, str | None] = {}
         for name in needed:
-            if name in self.columns:
-                column = self.columns[name]
+            column = self.columns.get(name)
+            if isinstance(column, exp.Column):
                 found[name] = column_type(self.builder, self.sources.get(column.table), column.name)
         return found
 

@@ -2,13 +2,14 @@
 
 >>> from sqlglot import parse_one
 >>> query = parse_one("select f(x), x, y as z from t")
->>> name_results(query, Source("select f(x), x, y as z from t", names={7: ("f(x)",)}), "duckdb", ("f",)).sql()
+>>> source = Source("select f(x), x, y as z from t", names={7: ((0, ("f(x)", "x", None)),)})
+>>> name_results(query, source, "duckdb", ("f",)).sql()
 'SELECT F(x) AS "f(x)", x, y AS z FROM t'
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from sqlglot import exp
 
@@ -16,30 +17,34 @@ from sqlinfer.compiler.calls import PREDICT, Source
 
 _NAMED = (exp.Alias, exp.Aliases, exp.Column, exp.Star, exp.Columns, exp.Unnest, exp.Explode)
 """Projections that have a name, or may become several columns."""
+_KEYWORDS = (exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentTime, exp.Localtime, exp.Localtimestamp)
 
 
 def name_results(query: exp.Query, source: Source, dialect: str, functions: Collection[str]) -> exp.Query:
     """``source.names`` are the warehouse's own; where it has none, a call is named as sqlglot spells it."""
     called = {PREDICT, *(name.casefold() for name in functions)}
     for select in query.find_all(exp.Select):
-        for projection in list(select.expressions):
+        for projection, name in zip(list(select.expressions), _given(select, source), strict=True):
             if isinstance(projection, _NAMED):
                 continue
-            name = _given(projection, source)
-            if name is None and _calls(projection, called):
+            if name is None and (isinstance(projection, _KEYWORDS) or _calls(projection, called)):
                 name = projection.sql(dialect=dialect, comments=False, normalize_functions="lower")
             if name is not None:
                 projection.replace(exp.alias_(projection.copy(), name, quoted=True))
     return query
 
 
-def _given(projection: exp.Expr, source: Source) -> str | None:
-    """By the first column or function in it whose place the warehouse knows."""
-    for node, depth in _walk(projection):
-        names = source.names.get(node.meta.get("start", -1), ())
-        if depth < len(names):
-            return names[depth]
-    return None
+def _given(select: exp.Select, source: Source) -> Sequence[str | None]:
+    """By the first column or function in each projection whose place the warehouse knows. One that has neither
+    (``1``, ``current_date``) goes by its place in the list, where the list is as the user wrote it."""
+    found: list[str | None] = []
+    whole: Sequence[str | None] = ()
+    for projection in select.expressions:
+        lists = (source.names.get(node.meta.get("start", -1), ())[depth:] for node, depth in _walk(projection))
+        number, names = next((known[0] for known in lists if known), (0, (None,)))
+        found.append(names[number])
+        whole = names if len(names) == len(select.expressions) else whole
+    return [name or other for name, other in zip(found, whole or found, strict=True)]
 
 
 def _walk(projection: exp.Expr) -> Iterator[tuple[exp.Expr, int]]:

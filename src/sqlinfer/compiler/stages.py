@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from sqlinfer import types
-from sqlinfer.compiler.analyse import can_try, is_volatile, replace_top_down, sources, text
+from sqlinfer.compiler.analyse import can_try, is_volatile, replace_top_down, sources, text, varies
 from sqlinfer.compiler.calls import Source
 from sqlinfer.compiler.casts import CastArgument, cast_argument, fit, status
 from sqlinfer.compiler.keys import key
@@ -27,6 +27,8 @@ _MADE: dict[type[exp.Expr], str] = {
     exp.Array: "ANY[]", exp.Struct: "STRUCT", exp.Map: "MAP", exp.VarMap: "MAP", exp.ToMap: "MAP",
     exp.Interval: "INTERVAL", exp.CurrentTimestamp: "TIMESTAMP", exp.CurrentDate: "DATE", exp.CurrentTime: "TIME",
 }  # fmt: skip
+_CLOCK = {"today": "DATE", "now": "TIMESTAMP", "get_current_time": "TIME", "get_current_timestamp": "TIMESTAMP",
+          "current_localtime": "TIME", "current_localtimestamp": "TIMESTAMP"}  # fmt: skip
 """Expressions whose kind of type can be seen; that is enough to know that it never fits."""
 
 
@@ -101,7 +103,7 @@ class Builder:
 
     def _reproducible(self, select: exp.Expr) -> bool:
         """The whitelist: scans of native tables, filters, joins, projections; no volatile function, file or sample."""
-        if is_volatile(select):
+        if varies(select):
             return False
         kinds = (exp.Limit, exp.Offset, exp.TableSample, exp.Window, exp.Group, exp.AggFunc, exp.AnonymousAggFunc,
                  exp.Anonymous, exp.Lateral)  # fmt: skip
@@ -232,6 +234,8 @@ class Layer:
             return types.canonical(node.to.sql("duckdb"))
         if isinstance(node, exp.Literal):
             return "TEXT" if node.is_string else ("INT" if node.is_int else None)
+        if isinstance(node, exp.Anonymous):
+            return _CLOCK.get(str(node.name).casefold())
         return next((name for kind, name in _MADE.items() if isinstance(node, kind)), None)
 
     def _column_type(self, column: exp.Column) -> str | None:

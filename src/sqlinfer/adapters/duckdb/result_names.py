@@ -13,26 +13,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_NAMED_BY_THEMSELVES = ("COLUMN_REF", "STAR")
+ResultNames = Mapping[int, tuple[tuple[int, tuple[str | None, ...]], ...]]
 _ANCHORS = ("COLUMN_REF", "FUNCTION")
 _SELECT = "SELECT "
 
 
-def result_names(connection: DuckDBPyConnection, sql: str) -> Mapping[int, tuple[str | None, ...]]:
-    """Offset of a column or function in the text → the names of the result columns around it, innermost SELECT first.
+def result_names(connection: DuckDBPyConnection, sql: str) -> ResultNames:
+    """Offset of a column or function in the text → for each SELECT list around it, innermost first, its place in the
+    list and the names of the whole list; None stands for a column that has an alias.
 
-    None stands for a column that has an alias or is one. Empty where DuckDB gives no tree (a PIVOT that must look up
-    its values, or SQL that it does not parse).
+    Empty where DuckDB gives no tree (a PIVOT that must look up its values,
+    or SQL that it does not parse).
     """
     import duckdb
 
     with suppress(duckdb.Error, RecursionError, ValueError):
         tree, template = (_tree(connection, text) for text in (sql, "SELECT 1"))
         anchored = list(_anchored(tree, ()))
-        items = {id(item): item for _, around in anchored for item in around if _unnamed(item)}
-        names = dict(zip(items, _printed(connection, list(items.values()), template), strict=True))
+        lists = {id(items): items for _, around in anchored for _, items in around}
+        unnamed = [item for items in lists.values() for item in items if _unnamed(item)]
+        printed = dict(zip(map(id, unnamed), _printed(connection, unnamed, template), strict=True))
+        names = {key: tuple(printed.get(id(item)) for item in items) for key, items in lists.items()}
         place = _characters(sql)
-        return {place[at]: tuple(names.get(id(i)) for i in around) for at, around in anchored if at in place}
+        return {
+            place[at]: tuple((i, names[id(items)]) for i, items in around) for at, around in anchored if at in place
+        }
     return {}
 
 
@@ -55,22 +60,24 @@ def _anchored(tree: Any, around: tuple[Any, ...]) -> Iterator[tuple[int, tuple[A
                 yield node["query_location"], around
             for key, child in node.items():
                 if key == "select_list":
-                    stack += [(item, (item, *around)) for item in child]
+                    stack += [(item, ((number, child), *around)) for number, item in enumerate(child)]
                 elif isinstance(child, (dict, list)):
                     stack.append((child, around))
 
 
 def _unnamed(item: Any) -> bool:
-    return not item.get("alias") and item.get("class") not in _NAMED_BY_THEMSELVES
+    return not item.get("alias") and item.get("class") != "STAR"
 
 
 def _printed(connection: DuckDBPyConnection, items: list[Any], template: Any) -> list[str]:
     texts = []
-    for item in items:
+    for item in (item for item in items if item["class"] != "COLUMN_REF"):
         template["statements"][0]["node"]["select_list"] = [item]
         texts.append(json.dumps(template))
     rows = connection.execute("SELECT json_deserialize_sql(t::JSON) FROM (SELECT unnest(?::VARCHAR[]) AS t)", [texts])
-    return [row[0].removeprefix(_SELECT) for row in rows.fetchall()]
+    printed = iter([row[0].removeprefix(_SELECT) for row in rows.fetchall()])
+    # A keyword such as current_date is a column to the parser.
+    return [item["column_names"][-1] if item["class"] == "COLUMN_REF" else next(printed) for item in items]
 
 
 def _characters(sql: str) -> Mapping[int, int]:

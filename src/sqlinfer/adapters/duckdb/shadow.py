@@ -82,7 +82,7 @@ class DuckDBShadow:
             rows = self._connection.execute(f"{_DESCRIBE}{sql}").fetchall()
         return tuple(Column(row[0], spelled(row[1])) for row in rows)
 
-    def result_names(self, sql: str) -> Mapping[int, tuple[str | None, ...]]:
+    def result_names(self, sql: str) -> Mapping[int, tuple[tuple[int, tuple[str | None, ...]], ...]]:
         return result_names(self._connection, sql)
 
     def _refuse_statements(self, sql: str) -> None:
