@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper
 
@@ -160,3 +161,50 @@ def test_a_rank_that_does_not_fit_is_refused(shop: Workshop) -> None:
     node = helper.make_node("Relu", ["x"], ["y"])
     data = ob.build([node], [ob.value("x", "float", ["N", 2, 2])], [ob.value("y", "float", ["N", 2, 2])])
     assert "graph input 'x float[N,2,2]' should be [N,F]" in shop.refused(data, [("a", "REAL"), ("b", "REAL")]).message
+
+
+def open_matmul(features: int = 4, rows: int | str | None = None) -> bytes:
+    """features [N,?] times a matrix of ``features`` rows: how many columns there must be, only the weights say."""
+    weights = ob.constant("w", [[1.0]] * features)
+    shape = ["N", rows]
+    node = helper.make_node("MatMul", ["features", "w"], ["y"])
+    return ob.build([node], [ob.value("features", "float", shape)], [ob.value("y", "float", ["N", 1])], [weights])
+
+
+WIDTHS = {
+    "too few arguments": [(name, "REAL") for name in "abc"],
+    "too many arguments": [(name, "REAL") for name in "abcde"],
+    "a list of another width": [("v", "REAL[3]")],
+    "one argument": [("a", "REAL")],
+}
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_what_feeds_an_open_axis_is_compared_with_the_weights(shop: Workshop, name: str) -> None:
+    error = shop.refused(open_matmul(), WIDTHS[name], "REAL")
+    assert "the graph does not take what feeds it (features from" in error.message
+    assert "MatMul" in error.message
+    assert "arguments declared: " in error.message
+
+
+@pytest.mark.parametrize("arguments", [[(name, "REAL") for name in "abcd"], [("v", "REAL[4]")], [("v", "REAL[]")]])
+def test_what_fits_the_weights_feeds_an_open_axis(shop: Workshop, arguments: list[tuple[str, str]]) -> None:
+    prepared = shop.make(open_matmul(), arguments, "REAL")
+    assert score(prepared, {"features": np.ones((2, 4), np.float32)})["value"].tolist() == [4, 4]
+
+
+def test_trees_that_read_more_columns_than_there_are_are_refused(shop: Workshop) -> None:
+    data = ob.tree_ensemble(3, 2, 4)
+    model = onnx.load_model_from_string(data)
+    model.graph.input[0].type.tensor_type.shape.dim[1].ClearField("dim_value")
+    message = shop.refused(model.SerializeToString(), [("a", "REAL")], "REAL").message
+    assert "reads column" in message
+    assert "of 1" in message
+    shop.make(model.SerializeToString(), [(f"a{i}", "REAL") for i in range(4)], "REAL", name="whole")
+
+
+def test_a_list_of_any_length_says_no_width_to_a_torch_module(shop: Workshop) -> None:
+    (shop.folder / "nets.py").touch()
+    error = shop.refused(None, [("v", "REAL[]")], "REAL", source="torch", entrypoint="nets:Net")
+    assert "argument 'v' is real[] of any length" in error.message
+    assert "real[384]" in (error.hint or "")

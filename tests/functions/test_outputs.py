@@ -298,3 +298,25 @@ def test_fields_of_undeclared_outputs_can_be_spelled_in_sql(shop: Workshop) -> N
     outputs = [ob.value(name, "float", ["N", 1]) for name in names]
     prepared = shop.make(ob.build(nodes, [ob.value("features", "float", ["N", 1])], outputs), [("x", "REAL")], ())
     assert [output.name for output in prepared.contract.outputs] == ["a_0", "a_0_1", "A_0_2", "output"]
+
+
+@pytest.mark.parametrize("labels", [("low", "high"), ("a", "b", "c", "d")])
+@pytest.mark.parametrize("how", [{"argmax": True, "data_type": "TEXT"}, {"key": "a", "data_type": "REAL"}])
+def test_labels_are_counted_against_the_columns(shop: Workshop, labels: tuple[str, ...], how: dict[str, Any]) -> None:
+    error = shop.refused(logits(), AB, ReturnField("value", labels=(*labels[:-1], "a"), **how))
+    assert f"{len(labels)} labels for the 3 columns of output 'logits float[N,3]'" in error.message
+
+
+@pytest.mark.parametrize(("classes", "labels", "fits"), [
+    ((0, 1), ("no", "yes"), True), ((1, 2), ("no", "yes"), False), ((0, 1), ("no",), False),
+])  # fmt: skip
+def test_labels_are_counted_against_the_classes(
+    shop: Workshop, classes: tuple[int, ...], labels: tuple[str, ...], fits: bool
+) -> None:
+    data = ob.classifier_zipmap(WEIGHTS[:2], labels=classes)
+    field = ReturnField("value", "TEXT", output="label", labels=labels)
+    if fits:
+        assert shop.make(data, AB, field).outputs[0].labels == labels
+    else:
+        error = shop.refused(data, AB, field)
+        assert f"the classes of output 'label' go from {classes[0]} to {classes[1]}" in error.message

@@ -84,13 +84,22 @@ def bind_inputs(config: FunctionConfig, model: onnx.ModelProto) -> tuple[tuple[I
         config.location,
     )
     found = binding.bind(declared, ports)
-    bound_shapes.name_shapes(model, found)
-    spec = None
+    refused, spec = partial(_refused, declared, ports), None
     if config.image is not None:
-        bound = next(binding for binding in found if binding.layout == "image")
-        port = next(port for port in ports if port.name == bound.name)
-        spec = image_spec(bound.arguments[0], config.image, port, partial(_refused, declared, ports))
+        bound = next(one for one in found if one.layout == "image")
+        spec = image_spec(
+            bound.arguments[0], config.image, next(port for port in ports if port.name == bound.name), refused
+        )
+    why = bound_shapes.name_shapes(model, found, spec)
+    if why is not None:
+        fed = ", ".join(f"{one.name} from {', '.join(one.arguments)}{_width(one)}" for one in found)
+        raise refused(f"the graph does not take what feeds it ({fed}): {why}",
+                      "declare as many arguments, or elements of a list, as the model was trained with")  # fmt: skip
     return found, spec
+
+
+def _width(bound: InputBinding) -> str:
+    return f" [N,{bound.width}]" if bound.width is not None else ""
 
 
 def _refused(

@@ -241,9 +241,10 @@ class _Field:
 
     def _argmax(self) -> None:
         self._need(self.port.rank in (2, None), "argmax", "[N,K]")
-        labels = self.port.labels
+        port, labels = self.port, self.port.labels
         self._append("ArgMax", shape=self._batch(), element_type="int64", axis=-1, keepdims=0)
         self._default_labels(labels)
+        self._check_labels(self.declared.labels or self.labels, port)
 
     def _default_labels(self, labels: tuple[str | int, ...] | None) -> None:
         """Without ``labels:``, a text result takes the graph's own class labels, or the source's."""
@@ -257,6 +258,8 @@ class _Field:
         """``index`` or ``key`` (a class label) of [N,K]."""
         declared, port = self.declared, self.port
         self._need(port.rank in (2, None), "index" if declared.index is not None else "key", "[N,K]")
+        if declared.key is not None:
+            self._check_labels(declared.labels, port)
         index = declared.index if declared.index is not None else self._position(declared.key)
         width = port.width or (len(port.labels) if port.labels else None)
         if width is not None and not -width <= index < width:
@@ -296,7 +299,29 @@ class _Field:
                 f"'labels:' maps integers to texts, but output '{self.port}' is not [N] of integers",
                 "add 'argmax: true' to take the best column first",
             )
+        if not self.declared.argmax:
+            self._check_classes()
         self.labels = labels
+
+    def _check_labels(self, labels: tuple[str, ...] | None, port: Port) -> None:
+        """As many labels as columns."""
+        if labels is not None and port.width is not None and len(labels) != port.width:
+            raise self._error(
+                f"{len(labels)} label{'s' if len(labels) != 1 else ''} for the {port.width} columns of output '{port}'",
+                "'labels:' has one for each column, in their order",
+            )
+
+    def _check_classes(self) -> None:
+        """Labels that a classifier's own whole-number classes find their place in."""
+        labels = self.declared.labels or ()
+        classes = next((port.labels for port in self.ports if port.labels), ())
+        numbers = [one for one in classes if isinstance(one, int)]
+        if numbers and not (min(numbers) >= 0 and max(numbers) < len(labels)):
+            raise self._error(
+                f"'labels:' has {len(labels)}, the classes of output '{self.port.name}' go from {min(numbers)} to "
+                f"{max(numbers)}",
+                "a class is the place of its label, counted from 0",
+            )
 
     def _batch(self) -> tuple[g.Dim, ...]:
         return (self.port.shape[0] if self.port.shape else "N",)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlinfer import types
 from sqlinfer.errors import FunctionError
 from sqlinfer.functions.sources import child, entrypoint
 from sqlinfer.functions.sources.base import Artifact, Workspace
@@ -17,6 +18,7 @@ from sqlinfer.project.values import FunctionConfig
 class Torch:
     def fingerprint(self, config: FunctionConfig, workspace: Workspace) -> dict[str, str]:
         """Code of the entrypoint, weights, samples, and the versions that write the graph."""
+        _refuse_open_lists(config)
         found = entrypoint.require(config, "torch", "torch", "onnxscript")
         found["entrypoint"] = entrypoint.fingerprint(config, workspace)
         if config.weights is not None:
@@ -41,6 +43,20 @@ class Torch:
             config, "sqlinfer.functions.sources.torch_export", _request(config, workspace, target), scratch
         )
         return Artifact(target, warnings=tuple(answer.get("warnings", ())))
+
+
+def _refuse_open_lists(config: FunctionConfig) -> None:
+    """The export fixes the width of a list; without samples only the declared type can say it."""
+    if config.sample_inputs:
+        return
+    for argument in config.arguments:
+        if types.is_array(argument.data_type) and types.array_width(argument.data_type) is None:
+            element = types.element_type(argument.data_type).lower()
+            raise FunctionError(
+                f"function '{config.name}': argument '{argument.name}' is {element}[] of any length, and the graph of "
+                "a torch module takes one width",
+                hint=f"declare its width, for example {element}[384], or give 'sample_inputs:'",
+            )
 
 
 def _request(config: FunctionConfig, workspace: Workspace, target: Path) -> dict[str, object]:

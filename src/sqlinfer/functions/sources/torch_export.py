@@ -118,7 +118,7 @@ def packed(data_types: list[str]) -> torch.Tensor:
     """Random rows for these SQL types: a list gives [n,K], several numbers [n,F] of floats, one number [n,1]."""
     if len(data_types) == 1 and data_types[0].endswith("]"):
         element, _, width = data_types[0][:-1].rpartition("[")
-        return rows(_DTYPES.get(element, torch.float32), int(width or 8))
+        return rows(_DTYPES.get(element, torch.float32), int(width))
     if len(data_types) == 1:
         kind = _DTYPES.get(data_types[0], torch.float32)
         return rows(torch.float32 if kind == torch.float64 else kind, 1)
