@@ -32,6 +32,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlinfer.scrub import scrub
+from sqlinfer.shown import one_line, shown
+
 WIDEST = 240
 """Characters of a source line that an error shows."""
 LONGEST_NAME = 200
@@ -50,7 +53,7 @@ class Location:
     """The whole source line, for the underlined span."""
 
     def __str__(self) -> str:
-        parts = [str(self.path) if self.path else "<inline>"]
+        parts = [one_line(self.path) if self.path else "<inline>"]
         if self.line is not None:
             parts.append(str(self.line))
             if self.column is not None:
@@ -62,8 +65,9 @@ class Location:
         if self.text is None or self.column is None:
             return ""
         gutter = f"{self.line} | " if self.line is not None else "| "
-        before, after = self.text[: self.column - 1], self.text[self.column - 1 :]
-        if len(self.text) > WIDEST:  # generated or minified: the part around the span
+        before, after = (scrub(half) for half in (self.text[: self.column - 1], self.text[self.column - 1 :]))
+        before, after = shown(before.replace("\n", " ")), shown(after.replace("\n", " "))
+        if len(before) + len(after) > WIDEST:  # generated or minified: the part around the span
             before = "…" + before[-WIDEST // 2 :] if len(before) > WIDEST // 2 else before
             after = after[: WIDEST // 2] + "…" if len(after) > WIDEST // 2 else after
         width = max(1, min(self.length, len(after)))
@@ -97,12 +101,13 @@ class SqlinferError(Exception):
         self.location = location
 
     def __str__(self) -> str:
-        lines = [self.message]
+        lines = shown(self.message).split("\n")
+        lines[1:] = [f"  {line}" for line in lines[1:]]  # so that no text of others begins a line
         if self.location is not None:
             lines.append(f"  --> {self.location}")
             lines += [f"  {line}" for line in self.location.excerpt().splitlines()]
         if self.hint:
-            lines.append(f"  hint: {self.hint}")
+            lines.append(f"  hint: {one_line(self.hint)}")
         return "\n".join(lines)
 
     def at(self, location: Location | None) -> SqlinferError:
@@ -218,6 +223,7 @@ class StoreError(RunError):
         """Another run holds the target. ``holder`` says what is known of it: pid, host and, once it works, its run."""
         who = "an unknown process"
         if holder is not None:
-            run = f"run {holder['run_id']}, started {holder['started']}" if "run_id" in holder else "just starting"
-            who = f"process {holder['pid']} on {holder['host']}, {run}"
+            known = {name: one_line(value, 100) for name, value in holder.items()}
+            run = f"run {known['run_id']}, started {known['started']}" if "run_id" in known else "just starting"
+            who = f"process {known['pid']} on {known['host']}, {run}"
         return cls(f"another run holds this target: {who}", hint="wait for it to end; its lock goes with its process")

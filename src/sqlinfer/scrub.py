@@ -14,19 +14,22 @@ from functools import lru_cache
 from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
 
+from sqlinfer.shown import shown
+
 MASK = "*****"
 SHORT = 4
 """A secret below this length is masked only where it stands as a word of its own."""
 
 SECRET_KEYS = re.compile(
-    r"pass(word|wd|phrase)?$|pwd$|token$|secret|private_key|credential|api_key|access_key|sas$", re.I
+    r"pass(word|wd|phrase)?$|pwd$|token$|secret|private_?key|credential|api_?key|access_?key|account_?key|sas$|connection_string$",
+    re.I,
 )
 """Names of profile keys (and of parameters in connection strings) whose values are secrets."""
 
 _USERINFO = re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s:/@'\"]*:)(?P<secret>[^\s@/'\"]+)(?=@)", re.I)
 _PARAMETER = re.compile(
     r"(?P<head>(?:^|[\s?&;,{(\[\"'])[\"']?\w*"
-    r"(?:passw(?:or)?d|passphrase|pwd|token|secret|private_key|api_key|access_key|credential|signature)\w*[\"']?"
+    r"(?:passw(?:or)?d|passphrase|pwd|token|secret|private_key|api_?key|access_?key|account_?key|credential|signature)\w*[\"']?"
     r"\s*[=:]\s*)(?P<secret>\"[^\"\n]+\"|'[^'\n]+'|[^\s\"'&;,{}()\[\]]+)",
     re.I,
 )
@@ -39,6 +42,7 @@ def learn(secrets: Iterable[str]) -> None:
     if not found <= _KNOWN:
         _KNOWN.update(found)
         _pattern.cache_clear()
+        _grams.cache_clear()
 
 
 def secrets_of(text: str) -> set[str]:
@@ -48,13 +52,13 @@ def secrets_of(text: str) -> set[str]:
 
 
 def scrub(text: str) -> str:
-    """Known secrets and passwords inside URIs masked.
+    """Known secrets, parts of them, and passwords inside URIs masked.
 
     >>> scrub("cannot reach postgres://ada:hunter2@db.example/shop")
     'cannot reach postgres://ada:*****@db.example/shop'
     """
     pattern = _pattern()
-    cleaned = pattern.sub(MASK, text) if pattern is not None else text
+    cleaned = _without_parts(pattern.sub(MASK, text)) if pattern is not None else text
     return _USERINFO.sub(lambda match: match["head"] + MASK, cleaned) if "://" in cleaned else cleaned
 
 
@@ -91,14 +95,85 @@ def spellings(secret: str) -> set[str]:
     return {form for form in (*forms, *(line for line in lines if len(line) >= 2 * SHORT)) if form.strip()}
 
 
-class ScrubbedStream:
-    """A text stream whose every write is scrubbed. Whatever else is asked of it goes to the stream itself."""
+# ---- parts ---------------------------------------------------------------------------------------------------------
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+PART = 8
+"""As many characters of a secret in a row tell something of it: a text was cut, or one secret holds another."""
+_GRAM = 4
+_STRIDE = PART - _GRAM + 1
+"""Every part holds a gram that begins at a multiple of this, so no other places need a look."""
+_FEW = 4
+_WORD = re.compile(r"[A-Za-z_]+")
+
+
+@lru_cache(maxsize=1)
+def _grams() -> Mapping[str, tuple[tuple[str, int], ...]]:
+    """Four characters → the secrets that they stand in, and where. Paths and URIs have no parts: all paths would go."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for form in {form for secret in _KNOWN if not _is_path(secret) for form in spellings(secret)}:
+        for at in range(len(form) - _GRAM + 1) if len(form) > PART else ():
+            found.setdefault(form[at : at + _GRAM], []).append((form, at))
+    return {gram: tuple(places) for gram, places in found.items()}
+
+
+def _is_path(secret: str) -> bool:
+    return "://" in secret or (secret.count("/") > 1 and secret.startswith(("/", "~/", "./")))
+
+
+def _without_parts(text: str) -> str:
+    grams = _grams()
+    if not grams or len(text) < PART:
+        return text
+    spans: list[tuple[int, int]] = []
+    for at in range(0, len(text) - _GRAM + 1, _STRIDE):
+        if text[at : at + _GRAM] in grams:
+            spans += [span for form, place in grams[text[at : at + _GRAM]] if (span := _span(text, at, form, place))]
+    if not spans:
+        return text
+    pieces, end = [], 0
+    for start, stop in sorted(spans):
+        if stop <= end:
+            continue
+        pieces += [text[end:start], MASK] if start >= end else []
+        end = stop
+    return "".join((*pieces, text[end:]))
+
+
+def _span(text: str, at: int, form: str, place: int) -> tuple[int, int] | None:
+    """The longest run around ``at`` that text and secret share, where it is long enough and no word of its own."""
+    back = 0
+    while back < min(at, place) and text[at - back - 1] == form[place - back - 1]:
+        back += 1
+    ahead = _GRAM
+    while at + ahead < len(text) and place + ahead < len(form) and text[at + ahead] == form[place + ahead]:
+        ahead += 1
+    start, stop = at - back, at + ahead
+    run = text[start:stop]
+    if len(run) < PART or len(set(run)) < _FEW:
+        return None
+    around = text[max(0, start - 1) : start] + text[stop : stop + 1]
+    if _WORD.fullmatch(run.strip()) and not any(one.isalnum() or one in "_…" for one in around):
+        return None  # ``customers``, which a password may hold
+    return start, stop
+
+
+class ScrubbedStream:
+    """A text stream whose every write is scrubbed, and free of control characters that are not our own colours.
+
+    Whatever else is asked of it goes to the stream itself.
+    """
+
+    def __init__(self, stream: TextIO, *, escapes: bool = True) -> None:
+        self._stream, self._escapes = stream, escapes
+
+    @property
+    def terminal(self) -> ScrubbedStream:
+        """The same stream for what draws on a terminal, and escapes the texts in it itself."""
+        return ScrubbedStream(self._stream, escapes=False)
 
     def write(self, text: str) -> int:
-        self._stream.write(scrub(text))
+        cleaned = scrub(text)
+        self._stream.write(_outside_colors(cleaned) if self._escapes else cleaned)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -107,3 +182,13 @@ class ScrubbedStream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+_COLOR = re.compile(r"(\x1b\[(?:0|1|3[0-7])m)")
+"""What ``click.style`` writes."""
+
+
+def _outside_colors(text: str) -> str:
+    if "\x1b" not in text:
+        return shown(text)
+    return "".join(piece if _COLOR.fullmatch(piece) else shown(piece) for piece in _COLOR.split(text))

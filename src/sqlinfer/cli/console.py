@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from sqlinfer.cli.doorman import Door
+from sqlinfer.shown import one_line
 
 if TYPE_CHECKING:
     from sqlinfer.cli.lines import Lines
@@ -124,6 +125,7 @@ class Console:
     def line(self, text: str, *, level: str = "info", event: str = "note", data: dict[str, Any] | None = None) -> None:
         if self.flags.quiet and level == "info":
             return
+        text = one_line(text)
         with self._lock:
             if self.flags.log_format == "json":
                 self.stream.write(json_line(text, level, event, data) + "\n")

@@ -10,6 +10,7 @@ from typing import Any
 from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
 from sqlinfer.runner.events import Audited, NodeFinished, NodeStarted, Progress, Publishing, Warned
 from sqlinfer.runner.results import NodeResult, RunResult
+from sqlinfer.shown import shown
 
 WIDTH = 80
 WORDS = {"success": "OK", "pass": "PASS", "warn": "WARN", "fail": "FAIL", "error": "ERROR", "skipped": "SKIP"}
@@ -134,7 +135,7 @@ def closing(result: RunResult, *, interrupted: bool = False) -> Iterator[Line]:
 def details(item: NodeResult) -> Iterator[Line]:
     """The whole message of a failed node, place and hint included."""
     if item.status == "error":
-        text = str(item.error) if item.error is not None else item.message
+        text = str(item.error) if item.error is not None else shown(item.message).replace("\n", "\n  ")
         head, *rest = text.splitlines() or [""]
         yield Line(f"Error in {name_of(item.unique_id)}: {head}", "error", {"unique_id": item.unique_id})
         yield from (Line(line, "error") for line in rest)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from sqlinfer.shown import one_line
 
 if TYPE_CHECKING:
     from sqlinfer.runner.events import Progress as Report
@@ -22,7 +26,7 @@ class Bar:
             TextColumn("{task.fields[rate]}"),
             TextColumn("{task.fields[stages]}"),
             TimeRemainingColumn(),
-            console=Console(stderr=True, no_color=not colors),
+            console=Console(file=getattr(sys.stderr, "terminal", sys.stderr), no_color=not colors),
             transient=True,
         )
         self._tasks: dict[str, TaskID] = {}
@@ -30,7 +34,7 @@ class Bar:
         self._progress.start()
 
     def update(self, report: Report) -> None:
-        label = f"{report.unique_id.rpartition('.')[2]}: {report.function}"
+        label = escape(one_line(f"{report.unique_id.rpartition('.')[2]}: {report.function}"))
         if label not in self._tasks:
             self._tasks[label] = self._progress.add_task(label, total=report.rows_total, rate="", stages="")
             self._started[label] = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import decimal
+import io
 import json
 import math
 import sys
@@ -12,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sqlinfer.errors import UsageError
+from sqlinfer.scrub import scrub
+from sqlinfer.shown import one_line, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +62,10 @@ def write_binary(table: pa.Table, form: str, sink: BinaryIO) -> None:
     if form == "csv":
         from pyarrow import csv
 
-        csv.write_csv(flatten(table), pa.PythonFile(sink, mode="w"))
+        buffer = io.BytesIO()
+        csv.write_csv(flatten(table), pa.PythonFile(buffer, mode="w"))
+        text = scrub(buffer.getvalue().decode())
+        sink.write((shown(text) if sink.isatty() else text).encode())
     else:
         from pyarrow import parquet
 
@@ -112,6 +118,7 @@ def render(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
     """
     body = [list(row) for row in rows]
     cells = [[show(value) for value in row] for row in body]
+    names = [show(name) for name in names]
     numeric = [all(isinstance(row[i], int | float | None) for row in body) for i in range(len(names))]
     widths = [max(len(name), 2, *(len(row[i]) for row in cells)) for i, name in enumerate(names)]
     align = [str.rjust if right else str.ljust for right in numeric]
@@ -138,5 +145,4 @@ def show(value: Any) -> str:
             text = json.dumps(plain(value), ensure_ascii=False)
         case _:
             text = str(value)
-    text = text.replace("\n", "\\n").replace("\t", "\\t")
-    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+    return one_line(scrub(text), WIDEST)  # masked before it is cut

@@ -15,6 +15,8 @@ import pyarrow as pa
 from sqlinfer.errors import AdapterError, InferenceError
 from sqlinfer.inference.pipeline import Pipeline
 from sqlinfer.inference.scoring import Outcomes
+from sqlinfer.scrub import scrub
+from sqlinfer.withheld import warehouse_message
 
 if TYPE_CHECKING:
     from sqlinfer.inference.passes import Passes
@@ -182,7 +184,7 @@ class ScoredReader:
             except StopIteration:
                 return
             except pa.ArrowException as error:  # what the warehouse raises while it streams
-                raise AdapterError(f"reading the rows failed: {str(error).splitlines()[0]}") from error
+                raise AdapterError(f"reading the rows failed: {warehouse_message(scrub(str(error)))}") from None
             finally:
                 self._read_seconds += perf_counter() - began
             self._read_rows += batch.num_rows

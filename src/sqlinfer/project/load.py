@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sqlinfer import scrub
 from sqlinfer.errors import Location, ProjectError, UsageError
 from sqlinfer.project import config as configs
 from sqlinfer.project import discover, files, graph, properties, versions
@@ -42,6 +43,7 @@ def load(
     root = project_dir.absolute()
     file, props = _project_file(root)
     given = _given_vars(vars)
+    _learn_secrets(given)
     variables = {**_project_vars(props, file), **given}
     used = load_profile(root, profile or props.profile, profiles_dir=profiles_dir, target=target, env=env,
                         variables=given, engine=engine(), project_file=file.locate(("profile",)))  # fmt: skip
@@ -82,6 +84,20 @@ def _given_vars(given: Mapping[str, Any] | str | None) -> dict[str, Any]:
     if data is not None and not isinstance(data, dict):
         raise UsageError("--vars is not a mapping", hint="""for example --vars '{"day": "2026-01-31"}'""")
     return {str(key): value for key, value in (data or {}).items()}
+
+
+def _learn_secrets(given: Any) -> None:
+    """Values of variables that are secrets by their names, and passwords inside connection strings."""
+    if isinstance(given, Mapping):
+        for key, value in given.items():
+            if isinstance(value, str) and len(value) >= scrub.PART and scrub.SECRET_KEYS.search(str(key)):
+                scrub.learn([value])
+            _learn_secrets(value)
+    elif isinstance(given, list | tuple):
+        for one in given:
+            _learn_secrets(one)
+    elif isinstance(given, str):
+        scrub.learn(scrub.secrets_of(given))
 
 
 def _project_vars(props: ProjectFile, file: YamlFile) -> dict[str, Any]:

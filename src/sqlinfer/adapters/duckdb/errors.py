@@ -1,4 +1,4 @@
-"""The one place where the driver's exceptions become ours. The original stays chained."""
+"""The one place where the driver's exceptions become ours. The original stays chained where it quotes no row."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import duckdb
 
 from sqlinfer.errors import AdapterError, DatabaseLocked, Location
 from sqlinfer.scrub import scrub
+from sqlinfer.withheld import holds_values, warehouse_message
 
 _LOCK = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 _NOT_OURS = re.compile(r"Could not set lock on file")
@@ -23,27 +24,47 @@ _DENIED = (
 
 
 @contextmanager
-def translated(sql: str | None = None, lead: str = "") -> Iterator[None]:
+def translated(sql: str | None = None, lead: str = "", *, rows: bool = True) -> Iterator[None]:
     """Raise AdapterError or DatabaseLocked for anything the driver raises inside.
 
     ``lead``: lines that were put in front of the user's SQL; places are counted without them.
+    ``rows``: false where no row is read, so that the whole message may be shown.
     """
     try:
         yield
     except duckdb.Error as error:
-        raise adapter_error(error, sql, lead.count("\n")) from error
+        ours = adapter_error(error, sql, lead.count("\n"), rows=rows)
+        if rows and holds_values(str(error)):
+            raise ours from None  # a traceback would show what the message leaves out
+        raise ours from error
 
 
-def adapter_error(error: duckdb.Error, sql: str | None = None, lead: int = 0) -> AdapterError:
-    text = str(error)
+def adapter_error(error: duckdb.Error, sql: str | None = None, lead: int = 0, *, rows: bool = True) -> AdapterError:
+    text = scrub(str(error))  # before anything is cut
     if _NOT_OURS.search(text):
         return _locked(text)
     if isinstance(error, duckdb.InterruptException):
         return AdapterError("the statement was interrupted")
-    message = scrub(text.split("\n\nLINE ")[0].strip())
-    found = AdapterError(f"DuckDB: {message}", hint=_DENIED if isinstance(error, duckdb.PermissionException) else None)
+    said = warehouse_message(text, sql) if rows else text.strip()
+    found = AdapterError(f"DuckDB: {said}", hint=_hint(error))
     if sql is not None:
         found.at(_place(text, sql, lead))
+    return found
+
+
+def _hint(error: duckdb.Error) -> str | None:
+    if isinstance(error, duckdb.PermissionException):
+        return _DENIED
+    if isinstance(error, duckdb.ConversionException):
+        return "values of rows are not shown; `try_cast(… as …) is null` finds them"
+    return None
+
+
+def streamed(error: Exception, sql: str) -> AdapterError:
+    """What Arrow raises while rows stream out of DuckDB: its text begins as DuckDB's own does."""
+    text = scrub(str(error))
+    found = AdapterError(f"DuckDB: {warehouse_message(text, sql)}")
+    found.at(_place(text, sql, 0))
     return found
 
 

@@ -138,10 +138,10 @@ def open_memory(settings: DuckDBSettings) -> DuckDBPyConnection:
         "arrow_lossless_conversion": "true",
     }
     config |= {key: _text(value) for key, value in settings.settings.items() if key not in access.LISTS}
-    with translated():
+    with translated(rows=False):
         connection = duckdb.connect(":memory:", config=config)
     try:
-        with translated():
+        with translated(rows=False):
             for name in settings.extensions:
                 connection.execute(f"LOAD {quote(name)}")
             if settings.memory_limit is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlinfer.adapters.base import ERRORS, META, READ_ROWS, SIDE, STAGE, STORE, Materialization, Written
 from sqlinfer.adapters.duckdb import file_stamp
 from sqlinfer.adapters.duckdb.damage import is_damaged, looks_damaged
-from sqlinfer.adapters.duckdb.errors import translated
+from sqlinfer.adapters.duckdb.errors import streamed, translated
 from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.materialize import existing_kind, materialize
 from sqlinfer.adapters.duckdb.outcome import outcome
@@ -149,13 +149,22 @@ class DuckDBWorkspace:
                     cursor.execute(self._use())
                 reader = cursor.sql(sql).to_arrow_reader(rows)
             with self._watched():
-                yield reader
+                yield from self._streaming(reader, sql)
         finally:
             if reader is not None:
                 with suppress(Exception):
                     reader.close()
             del reader
             cursor.close()
+
+    @staticmethod
+    def _streaming(reader: pa.RecordBatchReader, sql: str) -> Iterator[pa.RecordBatchReader]:
+        import pyarrow as pa
+
+        try:
+            yield reader
+        except pa.ArrowException as error:
+            raise streamed(error, sql) from None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -16,7 +16,8 @@ def command(flags: Flags, resource_type: tuple[str, ...], output: str) -> int:
     import json
 
     from sqlinfer import api
+    from sqlinfer.shown import one_line
 
     for item in api.ls(flags.options(), resource_types=resource_type):
-        click.echo(json.dumps(item) if output == "json" else item[output])
+        click.echo(json.dumps(item) if output == "json" else one_line(item[output]))
     return 0

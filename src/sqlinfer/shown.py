@@ -1,0 +1,36 @@
+"""Text from data, files, names and other processes, made fit to be shown: no control character reaches a terminal.
+
+They are spelled ``\\u001b``, which is what JSON and Python read back, so that escaping never breaks a JSON line.
+"""
+
+from __future__ import annotations
+
+import re
+
+_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+"""Marks that turn the order of what stands beside them."""
+_UNFIT = f"\x7f-\x9f{_BIDI}\u2028\u2029\ufeff\ud800-\udfff"
+_CONTROL = re.compile(f"[\x00-\x08\x0b-\x1f{_UNFIT}]")
+_BREAKS = re.compile(f"[\x00-\x1f{_UNFIT}]")
+_NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def shown(text: str) -> str:
+    """Control characters spelled out; lines and tabs stay.
+
+    >>> shown("a\\x1b[2Jb")
+    'a\\\\u001b[2Jb'
+    """
+    return text if text.isascii() and text.isprintable() else _CONTROL.sub(_spelled, text)
+
+
+def one_line(text: object, most: int = 0) -> str:
+    """On one line; cut where it is longer than ``most``."""
+    plain = str(text)
+    if not (plain.isascii() and plain.isprintable()):
+        plain = _BREAKS.sub(lambda found: _NAMED.get(found[0]) or _spelled(found), plain)
+    return plain if not most or len(plain) <= most else plain[: most - 1] + "…"
+
+
+def _spelled(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
