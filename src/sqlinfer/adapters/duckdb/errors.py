@@ -56,7 +56,7 @@ def _hint(error: duckdb.Error) -> str | None:
     if isinstance(error, duckdb.PermissionException):
         return _DENIED
     if isinstance(error, duckdb.ConversionException):
-        return "values of rows are not shown; `try_cast(… as …) is null` finds them"
+        return "values of rows are not shown; `try_cast(expression as type) is null` finds them"
     return None
 
 
