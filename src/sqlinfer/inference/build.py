@@ -16,14 +16,21 @@ from sqlinfer.spec.function import PreparedFunction
 def kernels(
     prepared: PreparedFunction, device: Device, workers: int, cache_dir: Path | None
 ) -> tuple[list[Kernel], Runnable]:
-    """Kernels over the graph as it is rewritten for the device, else over the graph as it is."""
+    """Kernels over the graph as it is rewritten for the device, else over the graph as it is.
+
+    Raises:
+        ArtifactError: the graph does not load; names the function.
+    """
     runnable = runnable_graph(prepared, device.family, cache_dir)
     if runnable.rewrites:
         try:
             return _kernels(prepared, runnable.graph, device, workers), runnable
         except ArtifactError:
             pass  # an operator that has no integer form in this ONNX Runtime
-    return _kernels(prepared, prepared.graph, device, workers), Runnable(prepared.graph)
+    try:
+        return _kernels(prepared, prepared.graph, device, workers), Runnable(prepared.graph)
+    except ArtifactError as error:
+        raise ArtifactError(f"function '{prepared.contract.name}': {error.message}", hint=error.hint) from error
 
 
 def _kernels(prepared: PreparedFunction, graph: Path | bytes, device: Device, workers: int) -> list[Kernel]:

@@ -203,7 +203,7 @@ class ReturnProps(Strict):
 
 
 class FieldProps(ReturnProps):
-    name: str
+    name: ColumnName
     description: str = ""
 
 

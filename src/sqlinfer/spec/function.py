@@ -76,7 +76,8 @@ class FunctionContract:
         """The SQL type of the call, in DuckDB's spelling."""
         if not self.is_struct:
             return self.outputs[0].data_type
-        fields = ", ".join(f'"{o.name}" {o.data_type}' for o in self.outputs)
+        names = (o.name.replace('"', '""') for o in self.outputs)  # sessions need a type, but no sqlglot to quote it
+        fields = ", ".join(f'"{name}" {o.data_type}' for name, o in zip(names, self.outputs, strict=True))
         return f"STRUCT({fields})"
 
     @property
