@@ -33,7 +33,10 @@ _LATE = ("having", "qualify", "order")
 
 def level_of(call: PredictCall, select: exp.Select) -> int:
     """The phase of the SELECT after which the call's arguments and guards are known."""
-    aggregated = is_aggregated(select)
+    return _level(call, select, is_aggregated(select), _group_calls(select))
+
+
+def _level(call: PredictCall, select: exp.Select, aggregated: bool, group_calls: set[str]) -> int:
     base = GROUPS if aggregated else ROWS
     node: exp.Expr = call
     while node.parent is not None and node.parent is not select:
@@ -45,7 +48,7 @@ def level_of(call: PredictCall, select: exp.Select) -> int:
         node = parent
     if node.arg_key in ("where", "group", "joins", "from_", "laterals"):
         return ROWS
-    if aggregated and text(call) in _group_calls(select):
+    if aggregated and text(call) in group_calls:
         return ROWS
     if select.args.get("qualify") or _touches_window(call, select):
         return WINDOWS
@@ -55,13 +58,14 @@ def level_of(call: PredictCall, select: exp.Select) -> int:
 def levels_of(select: exp.Select) -> dict[str, int]:
     """The level of each distinct call: what one occurrence needs before the windows, the others read too; over groups
     a call is another one than over their rows."""
-    choose = max if is_aggregated(select) else min
+    aggregated, group_calls = is_aggregated(select), _group_calls(select)
+    choose = max if aggregated else min
     names = set(sources(select))
     found: dict[str, int] = {}
     for call in own_calls(select):
         if tables_of(call) - inner_aliases(call) <= names:  # a call over outer columns only is the outer query's
             identity = text(call)
-            level = level_of(call, select)
+            level = _level(call, select, aggregated, group_calls)
             found[identity] = choose(level, found.get(identity, level))
     return found
 

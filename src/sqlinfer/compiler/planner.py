@@ -25,7 +25,7 @@ from sqlinfer.compiler.analyse import (
 from sqlinfer.compiler.calls import PredictCall
 from sqlinfer.compiler.layers import GROUPS, WINDOWS, levels_of, lift_aggregates, lift_windows
 from sqlinfer.compiler.pins import Pins, column_names, is_recursive
-from sqlinfer.compiler.sites import Site, filters, ordered_conjuncts, sites
+from sqlinfer.compiler.sites import Site, filters, has_sites, ordered_conjuncts, sites
 from sqlinfer.compiler.stages import Builder, Layer, column_type, is_reserved
 from sqlinfer.compiler.volatile import hoist, pinned_by_row, pinned_over_groups
 from sqlinfer.errors import UnsupportedQuery
@@ -113,10 +113,7 @@ class Planner:
             return self._select(lift_windows(select, self.builder.alias("w")))
         if GROUPS in levels:
             return self._select(lift_aggregates(select, self.builder.alias("g")))
-        return self._rows(select) if any(self._sites(select)) else select
-
-    def _sites(self, select: exp.Select) -> list[Site]:
-        return sites(select, self.functions, self.builder.outputs + 1)
+        return self._rows(select) if has_sites(select, self.functions) else select
 
     def _refuse(self, select: exp.Select) -> None:
         for call in own_calls(select):
@@ -166,7 +163,7 @@ class Planner:
     def _rows(self, select: exp.Select) -> exp.Select:
         """All calls stand over the rows of FROM: score them wave by wave and read the rest from the last wave."""
         select = self._once(select)
-        found = self._sites(select)
+        found = sites(select, self.functions, self.builder.outputs + 1)
         self.builder.outputs += len(found)
         alias = self.builder.alias("s")
         # The rows of a stream carry a value of the clock along; a stage by key is made of native columns alone.
@@ -176,6 +173,7 @@ class Planner:
         below, above = filters(select)
         waiting = [(c, names.over(c)) for c in ordered_conjuncts(select, self.functions)]
         ordered = {id(c) for c, _ in waiting}
+        called = {id(c): {text(p) for p in calls_in(c)} & names.outputs.keys() for c, _ in waiting}
         outer_only = [names.over(c) for c in above if id(c) not in ordered]
         rest = _rest(select, names)
         limited = _limit_below(select, bool(above))
@@ -185,10 +183,10 @@ class Planner:
             mine = tuple(s for s in found if s.wave == wave)
             later = [s for s in found if s.wave > wave]
             known = {s.identity for s in found if s.wave < wave}
-            ready = [(c, o) for c, o in waiting if {text(p) for p in calls_in(c)} & set(names.outputs) <= known]
-            ready = ready if wave else []
-            waiting = [w for w in waiting if w not in ready]
-            needed = names.needed(rest, outer_only, [o for _, o in waiting], later)
+            ready = [(c, o) for c, o in waiting if called[id(c)] <= known] if wave else []
+            passed = {id(c) for c, _ in ready}
+            waiting = [(c, o) for c, o in waiting if id(c) not in passed]
+            needed = names.needed([rest, *outer_only, *(o for _, o in waiting)], later)
             body = self._first_body(select, below, limited, found) if wave == 0 else _next_body(scored, alias, ready)
             layer = Layer(
                 builder=self.builder,
@@ -258,6 +256,9 @@ class _Names:
         self.sources = sources(select)
         self.columns: dict[str, exp.Expr] = {}
         self._taken: dict[tuple[str, str], str] = {}
+        self._folded: set[str] = set()
+        self._moved: dict[str, Site] = {}
+        self._reads: dict[int, tuple[exp.Expr, tuple[str, ...]]] = {}
 
     def over(self, node: exp.Expr) -> exp.Expr:
         """The expression over the scored relation: calls and source columns become its columns."""
@@ -279,29 +280,37 @@ class _Names:
         if (table, identity) not in self._taken:
             wanted = wanted or identity
             name, number = wanted, 2
-            while name.casefold() in {n.casefold() for n in self.columns} or is_reserved(name):
+            while name.casefold() in self._folded or is_reserved(name):
                 name, number = f"{table}_{wanted}_{number}".lstrip("_"), number + 1
+            self._folded.add(name.casefold())
             self._taken[table, identity] = name
             self.columns[name] = node.copy()
         return self._taken[table, identity]
 
     def site(self, site: Site) -> Site:
         """A later wave's call, its arguments and guard over the wave before."""
+        if site.identity not in self._moved:
+            self._moved[site.identity] = self._site(site)
+        return self._moved[site.identity]
+
+    def _site(self, site: Site) -> Site:
         call = PredictCall(this=site.call.this, expressions=[self.over(e) for e in site.call.expressions])
         call.meta.update(site.call.meta)
         guard = self.over(site.guard) if site.guard is not None else None
         return replace(site, call=call, guard=guard)
 
-    def needed(
-        self, rest: exp.Select, outer: list[exp.Expr], waiting: list[exp.Expr], later: list[Site]
-    ) -> tuple[str, ...]:
-        """Names that later waves and the rest of the query read, in order of first use."""
-        places = [rest, *outer, *waiting]
+    def needed(self, places: list[exp.Expr], later: list[Site]) -> tuple[str, ...]:
+        """Names that the rest of the query and later waves read, in order of first use."""
         for site in later:
             moved = self.site(site)
             places += [*moved.call.expressions, *([moved.guard] if moved.guard is not None else [])]
-        used = {c.name: None for place in places for c in columns_in(place) if c.table == self.alias}
-        return tuple(used)
+        return tuple(dict.fromkeys(name for place in places for name in self._read(place)))
+
+    def _read(self, place: exp.Expr) -> tuple[str, ...]:
+        if id(place) not in self._reads:
+            found = tuple(c.name for c in columns_in(place) if c.table == self.alias)
+            self._reads[id(place)] = (place, found)  # kept, so that no other node gets its id
+        return self._reads[id(place)][1]
 
     def projections(self, needed: tuple[str, ...], scored: exp.Table | None) -> dict[str, exp.Expr]:
         """What a wave takes from the rows, or from the wave before."""

@@ -67,7 +67,8 @@ def sites(select: exp.Select, functions: Mapping[str, FunctionContract], first_o
     before it only use calls of earlier waves."""
     found = _occurrences(select, functions)
     order = {identity: i for i, identity in enumerate(_ranked(found, functions))}
-    known = {identity: _guard(found[identity], order, identity, select) for identity in found}
+    names, grouped = set(sources(select)), is_aggregated(select)
+    known = {identity: _guard(found[identity], order, identity, names, grouped) for identity in found}
     guards = {identity: guard for identity, (guard, _) in known.items()}
     partial = {identity for identity, (_, left_out) in known.items() if left_out}
     while True:
@@ -84,6 +85,11 @@ def sites(select: exp.Select, functions: Mapping[str, FunctionContract], first_o
         contract = functions[call.function]
         result.append(Site(identity, call, contract, guard, waves[identity], output, identity in partial))
     return result
+
+
+def has_sites(select: exp.Select, functions: Mapping[str, FunctionContract]) -> bool:
+    """Whether a call is scored over the rows of this SELECT."""
+    return bool(_occurrences(select, functions))
 
 
 def _occurrences(select: exp.Select, functions: Mapping[str, FunctionContract]) -> dict[str, list[_Occurrence]]:
@@ -126,13 +132,11 @@ def _ranked(found: dict[str, list[_Occurrence]], functions: Mapping[str, Functio
 
 
 def _guard(
-    occurrences: list[_Occurrence], order: dict[str, int], identity: str, select: exp.Select
+    occurrences: list[_Occurrence], order: dict[str, int], identity: str, names: set[str], grouped: bool
 ) -> tuple[exp.Expr | None, bool]:
     """The disjunction of the occurrences' guards, and whether something of them had to be left out; no guard as soon
     as one of them is unguarded."""
     own = order[identity]
-    names = set(sources(select))
-    grouped = is_aggregated(select)
 
     def before(operand: exp.Expr) -> bool:
         return all(order.get(text(c), own) < own for c in calls_in(operand))
@@ -176,30 +180,27 @@ def _waves(
     """Wave of each call, or the identity of a call whose guard closes a circle."""
     conjuncts = [{text(c) for c in calls_in(p)} for p in ordered_conjuncts(select, functions)]
     first = {i: min((o.conjunct for o in os if o.conjunct is not None), default=None) for i, os in found.items()}
+    everywhere = set().union(*conjuncts)
+    inside = {i: {text(c) for a in os[0].call.expressions for c in calls_in(a)} for i, os in found.items()}
+    feeding: dict[str, set[str]] = {identity: set() for identity in found}
+    for identity, parts in inside.items():
+        for part in parts & found.keys() - {identity}:
+            feeding[part].add(identity)
     needs: dict[str, set[str]] = {}
-    for identity, occurrences in found.items():
-        call = occurrences[0].call
-        needs[identity] = {text(c) for a in call.expressions for c in calls_in(a)}
+    for identity in found:
+        needs[identity] = set(inside[identity])
         needs[identity] |= {text(c) for c in calls_in(guards[identity])}
         position = first[identity]
         earlier = conjuncts if position is None else conjuncts[:position]
-        nested = _feeding(identity, found)
-        if position is not None or not nested & set().union(*conjuncts):
-            needs[identity] |= {other for part in earlier for other in part} - {identity} - nested
+        nested = feeding[identity]
+        if position is not None or not nested & everywhere:
+            before = everywhere if position is None else {other for part in earlier for other in part}
+            needs[identity] |= before - {identity} - nested
     waves: dict[str, int] = {}
     for identity in found:
         if not _assign(identity, needs, waves, ()):
             return waves, _breakable(identity, guards)
     return waves, None
-
-
-def _feeding(identity: str, found: dict[str, list[_Occurrence]]) -> set[str]:
-    """The calls whose arguments contain this call."""
-    return {
-        other
-        for other, occurrences in found.items()
-        if other != identity and identity in {text(c) for a in occurrences[0].call.expressions for c in calls_in(a)}
-    }
 
 
 def _assign(identity: str, needs: dict[str, set[str]], waves: dict[str, int], path: tuple[str, ...]) -> bool:

@@ -135,10 +135,14 @@ class Layer:
     pushed: tuple[str, ...] = ()
     hidden: set[str] = field(default_factory=set)
     """Columns of the innermost query of the stage that go no further."""
+    known: dict[str, str] = field(default_factory=dict)
+    """Identity of an expression → its column in the innermost query, where that is handed on."""
 
     def emit(self) -> Stage:
         """Three nested queries at most: raw arguments and guards; casts and statuses; keys. Trivial ones fall away."""
         self._check_types()
+        for name, node in self.columns.items():
+            self.known.setdefault(text(node), name)
         raw: dict[str, exp.Expr] = dict(self.columns)
         casts: dict[str, exp.Expr] = {}
         keys: dict[str, exp.Expr] = {}
@@ -205,9 +209,8 @@ class Layer:
             site.guard is None and fit(given, argument.data_type) == "same" and argument.on_null in ("null", "error")
         )
         if plain:
-            name = next((n for n, e in raw.items() if n not in self.hidden and text(e) == text(value)), None)
-            if name is None:
-                name = own
+            name = self.known.setdefault(text(value), own)
+            if name not in raw:
                 raw[name] = value.copy()
             column = exp.column(name, quoted=True)
             finals.append((argument, cast_argument(column, argument, given), column))
