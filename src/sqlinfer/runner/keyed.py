@@ -21,6 +21,7 @@ from sqlinfer.adapters.base import SIDE, Workspace
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.runner import held
+from sqlinfer.runner.parts import is_in_parts
 from sqlinfer.runner.store import StoreTable, count, holds_twice
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Call, Stage
@@ -83,7 +84,7 @@ def by_row(work: Workspace, stage: Stage, dialect: str, least: int) -> ByRow | N
 
     Call it with the warehouse attached.
     """
-    if not (work.persistent and stage.reproducible and stage.calls):
+    if not (work.persistent and stage.reproducible and stage.calls) or is_in_parts(stage):
         return None
     if any(call.strategy != "store" or call.key is None for call in stage.calls):
         return None

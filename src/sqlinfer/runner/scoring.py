@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
+from itertools import groupby
 from time import perf_counter
 
 from sqlinfer.errors import RunError
 from sqlinfer.relation import quote
-from sqlinfer.runner import errorlog, staging
+from sqlinfer.runner import errorlog, parts, staging
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.held import begin, held
 from sqlinfer.runner.keyed import KeyedCall, forget_inputs, gather_fresh, scanned_columns
 from sqlinfer.runner.lookup import LookUp, lookup_columns, reconcile
-from sqlinfer.runner.scoring_store import Seconds, score_into_store
+from sqlinfer.runner.scoring_parts import settle, side_by_side
+from sqlinfer.runner.scoring_store import Seconds, score_into_store, score_together
 from sqlinfer.runner.scoring_stream import StreamPass, run_stream
 from sqlinfer.runner.store import StoreTable, count
 from sqlinfer.spec.plan import Call, Counts, Plan, Stage
@@ -67,6 +70,8 @@ def _score_stage(
     seconds: Seconds,
     keyed: tuple[KeyedCall, ...],
 ) -> CallCounts:
+    if parts.is_in_parts(stage):
+        return _score_in_parts(env, plan, stage, unique_key, seconds)
     counted: list[tuple[Call, Counts]] = []
     found = []
     for position, call in enumerate(stage.calls):
@@ -86,6 +91,46 @@ def _score_stage(
     items, source = lookup_columns(stage, found, stage.columns)
     env.workspace.execute(f"CREATE OR REPLACE VIEW {stage.scored.sql()} AS SELECT {', '.join(items)} FROM {source}")
     return tuple(counted)
+
+
+def _score_in_parts(
+    env: RunEnvironment, plan: Plan, stage: Stage, unique_key: tuple[str, ...], seconds: Seconds
+) -> CallCounts:
+    """A stage of many calls. The first columns of a part are those that error records name a row by."""
+    if stage.scored is None:
+        raise RunError(f"stage {stage.name} has calls but no scored relation")
+    counted: list[tuple[Call, Counts]] = []
+    keys = {name.casefold() for name in unique_key}
+    named = tuple(column for column in stage.columns if column.casefold() in keys)
+    for number, calls in enumerate(parts.groups(stage.calls)):
+        part = replace(stage, calls=calls, columns=named, scored=parts.relation(stage, number))
+        if calls[0].strategy == "stream":
+            counted += _stream(env, plan, part, unique_key, seconds)
+        else:
+            counts, found = _score_together(env, plan, part, unique_key, seconds)
+            settle(env.workspace, stage, number, found)
+            counted += counts
+    side_by_side(env.workspace, stage, stage.scored)
+    return tuple(counted)
+
+
+def _score_together(
+    env: RunEnvironment, plan: Plan, part: Stage, unique_key: tuple[str, ...], seconds: Seconds
+) -> tuple[CallCounts, list[LookUp]]:
+    """The look-ups of a part; the inputs of calls of one function are found and scored in one pass."""
+    counted, found = list[tuple[Call, Counts]](), list[LookUp]()
+    for _, same in groupby(enumerate(part.calls), key=lambda one: one[1].digest):
+        calls = tuple(same)
+        left = score_together(env, plan.owner, part, [call for _, call in calls], seconds)
+        began = perf_counter()
+        for position, call in calls:
+            found.append(_look_up(env, part, position, None))
+            counts = reconcile(env, plan.owner, part, found[-1], 0, unique_key)
+            fresh = min(left, counts.reused)  # an input that several calls have was scored once
+            counted.append((call, replace(counts, scored=fresh, reused=counts.reused - fresh)))
+            left -= fresh
+        seconds.add("reconcile", perf_counter() - began)
+    return tuple(counted), found
 
 
 def _look_up(env: RunEnvironment, stage: Stage, position: int, keyed: KeyedCall | None) -> LookUp:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING
 
@@ -110,6 +110,39 @@ def score_into_store(
     return scored
 
 
+def score_together(env: RunEnvironment, owner: Owner, stage: Stage, calls: Sequence[Call], seconds: Seconds) -> int:
+    """Score what the store lacks of several calls of one function in one pass, as ``score_into_store`` does of one."""
+    prepared = env.function(calls[0].function, calls[0].digest)
+    store, work = StoreTable(prepared.contract), env.workspace
+    work.execute(store.create())
+    began = perf_counter()
+    todo = Relation(f"{owner.side}__todo", STAGE, SIDE)
+    names = [f"a{position}" for position in range(len(calls[0].arguments))]
+    work.execute(f"CREATE OR REPLACE TABLE {todo.sql()} AS {_union_of_inputs(stage, calls, names, store)}")
+    wanted = count(work, todo)
+    seconds.add("find", perf_counter() - began)
+    call = replace(calls[0], key="input_key", arguments=tuple(names))
+    place = owner, stage, call
+    scored = _score_rows(env, place, prepared, (todo.sql(), wanted), seconds, times=len(calls)) if wanted else 0
+    work.execute(f"DROP TABLE IF EXISTS {todo.sql()}")
+    return scored
+
+
+def _union_of_inputs(stage: Stage, calls: Sequence[Call], names: Sequence[str], store: StoreTable) -> str:
+    """Each key that the store lacks once, with arguments; where there is a key, no argument is NULL."""
+    branches = []
+    for call in calls:
+        items = [f"{quote(argument)} AS {name}" for argument, name in zip(call.arguments, names, strict=True)]
+        key = quote(call.key or "")
+        items.insert(0, f"{key} AS input_key")
+        branches.append(f"SELECT {', '.join(items)} FROM {stage.relation.sql()} WHERE {key} IS NOT NULL")
+    values = "".join(f", any_value(q.{name}) AS {name}" for name in names)
+    return (
+        f"SELECT q.input_key{values} FROM ({' UNION ALL '.join(branches)}) AS q "
+        f"ANTI JOIN {store.relation.sql()} AS s ON s.input_key = q.input_key GROUP BY q.input_key"
+    )
+
+
 def _staged_todo(work: Workspace, stage: Stage, call: Call, store: StoreTable, todo: Relation) -> tuple[str, int]:
     """FROM clause of the rows to score, and their number. ``todo`` holds the ids of rows where not all are."""
     work.execute(f"CREATE OR REPLACE TABLE {todo.sql()} AS {todo_sql(store, stage.relation, call)}")
@@ -136,12 +169,14 @@ def _score_rows(
     prepared: PreparedFunction,
     todo: tuple[str, int],
     seconds: Seconds,
+    times: int = 1,
 ) -> int:
+    """``times``: how many calls have their inputs in one row of the stage."""
     owner, stage, call = place
     source, wanted = todo
     names = tuple(dict.fromkeys((call.key or "", *call.arguments)))
     store = StoreTable(prepared.contract)
-    inputs = count(env.workspace, stage.relation)
+    inputs = count(env.workspace, stage.relation) * times
     known, done, valid = count(env.workspace, store.relation), 0, 0
     with deaths.opened_session(env, owner.key, prepared, known) as session:
         sql = f"SELECT {select(names, as_enums(session, call))} FROM {source}"

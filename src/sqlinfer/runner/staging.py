@@ -12,7 +12,7 @@ from sqlglot.errors import SqlglotError
 
 from sqlinfer.adapters.base import ERRORS, SIDE, STAGE, STORE, Workspace
 from sqlinfer.relation import Relation
-from sqlinfer.runner import keyed
+from sqlinfer.runner import keyed, parts
 from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.runner.store import store_name
 from sqlinfer.spec.function import FunctionContract
@@ -68,7 +68,7 @@ def can_fuse(work: Workspace, plan: Plan, contracts: Iterable[FunctionContract],
     """
     if not work.persistent or len(plan.stages) != 1 or not plan.calls:
         return False
-    if any(call.strategy != "stream" for call in plan.calls):
+    if any(call.strategy != "stream" for call in plan.calls) or parts.is_in_parts(plan.stages[0]):
         return False
     rows = work.estimate(plan.stages[0].sql)
     if rows is None or rows < least:
@@ -145,6 +145,7 @@ def clear(work: Workspace, plan: Plan) -> None:
     relations = [result_relation(plan.owner.side)]
     relations += [stage.scored for stage in reversed(plan.stages) if stage.scored]
     relations += [stage.relation for stage in plan.stages]
+    relations += [part for stage in plan.stages for part in parts.relations(stage)]
     for relation in relations:
         drop(work, relation)
 
