@@ -32,6 +32,8 @@ from sqlinfer.compiler.rules.weaken import factors
 from sqlinfer.compiler.stages import Builder
 from sqlinfer.spec.function import FunctionContract
 
+BELOW = "below_join"
+"""Metadata of a SELECT: its calls that were taken out of the condition of a join."""
 _SEALING = ("RIGHT", "FULL")
 
 
@@ -108,6 +110,11 @@ def _first_ready(sea: _Sea, functions: Mapping[str, FunctionContract]) -> exp.Ex
         if len(sea.islands()) > 1:
             return condition
     return None
+
+
+def _shown(calls: list[PredictCall], builder: Builder) -> str:
+    """As they read in the query."""
+    return ", ".join(dict.fromkeys(builder.source.quote(call, builder.catalog.dialect) for call in calls))
 
 
 def _cost(condition: exp.Expr, functions: Mapping[str, FunctionContract]) -> float:
@@ -242,6 +249,8 @@ def _enclose(
     """Replace an island by a derived table of its own conditions, with the calls of ``cause`` as columns."""
     alias = builder.alias("q")
     inner = exp.Select()
+    if cause is not None:
+        inner.meta[BELOW] = _shown(sea.computes(cause, island), builder)
     moved = {id(c) for c in local}
     computed: dict[str, exp.Expr] = {}
     if cause is not None and id(cause) not in moved:
@@ -303,9 +312,11 @@ def _wrap(select: exp.Select, sea: _Sea, join: exp.Join, builder: Builder) -> No
     """Let the right side of an outer join compute its calls; what it says of itself in ON filters it first."""
     alias, on, index = builder.alias("q"), join.args["on"], sea.items.index(join)
     computed: dict[str, exp.Expr] = {}
+    shown = _shown(sea.computes(on, [index]), builder)
     for call in sea.computes(on, [index]):
         _compute(call, sea.guard(call, on, [index]), [], computed, alias)
     inner = exp.Select()
+    inner.meta[BELOW] = shown
     inner.set("from_", exp.From(this=join.this.copy()))
     if join.side not in _SEALING:
         mine = [c for c in flat_conjuncts(join.args["on"]) if sea._items(c) == {index} and sea.is_own(c)]

@@ -194,7 +194,7 @@ class Planner:
                 columns=names.projections(needed, scored if wave else None),
                 column_types=names.types(needed),
                 sites=mine if wave == 0 else tuple(names.site(s) for s in mine),
-                pushed=_pushed(below if wave == 0 else [c for c, _ in ready], limited and wave == 0, select),
+                pushed=_pushed(below if wave == 0 else [c for c, _ in ready], limited and wave == 0, select, wave),
             )
             stage = layer.emit()
             assert stage.scored is not None
@@ -379,8 +379,10 @@ def _next_body(scored: exp.Table, alias: str, ready: list[tuple[exp.Expr, exp.Ex
     return body
 
 
-def _pushed(conditions: list[exp.Expr], limited: bool, select: exp.Select) -> tuple[str, ...]:
-    lines = [f"filter: {c.sql(dialect='duckdb', comments=False)}" for c in conditions]
+def _pushed(conditions: list[exp.Expr], limited: bool, select: exp.Select, wave: int) -> tuple[str, ...]:
+    before = select.meta.get(islands.BELOW) if wave == 0 else None
+    lines = [f"before the join: {before}"] if before else []
+    lines += [f"filter: {c.sql(dialect='duckdb', comments=False)}" for c in conditions]
     if limited:
         for key in ("order", *_LIMITS):
             if select.args.get(key):
