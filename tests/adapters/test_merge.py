@@ -221,3 +221,17 @@ def test_names_that_differ_in_the_case_of_ascii_letters_are_the_same_column(publ
     sql('create table t as select 1 as "K", 1 as "Ä", 2 as "ä"')
     publish('select 1 as k, 5 as "ä"', unique_key=("k",))
     assert sql("from t") == [(1, 1, 5)]
+
+
+def test_a_query_is_read_once(publish: Publish, sql: Sql) -> None:
+    sql("create sequence s", "create table t (k int, p bigint)")
+    publish("select i as k, nextval('main.s') as p from range(3) r(i)")
+    assert sql("select p from t order by p") == [(1,), (2,), (3,)]
+
+
+def test_only_columns_that_are_named_are_left_out_of_the_comparison(publish: Publish, sql: Sql) -> None:
+    sql("create table t as select 1 as k, 1 as p, 'run1' as _sqlinfer_run_id")
+    publish("select 1 as k, 1 as p, 'run2' as _sqlinfer_run_id", uncompared=("_sqlinfer_run_id",))
+    assert sql("from t") == [(1, 1, "run1")]
+    publish("select 1 as k, 1 as p, 'run2' as _sqlinfer_run_id")
+    assert sql("from t") == [(1, 1, "run2")]

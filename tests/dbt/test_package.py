@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 
 def test_plain_dbt_refuses_what_was_never_scored(shop):
     done = shop.dbt("build", "--select", "churn_scores+")
@@ -57,6 +59,26 @@ def test_docs_show_the_node_with_its_columns(shop):
     catalog = (shop.root / "target" / "catalog.json").read_text()
     assert "churn_probability" in catalog
     assert "Probability that the customer leaves" in (shop.root / "target" / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("ask", "left"),
+    [("{{ only_new() }}", 100), ("where customer_id <= 90 -- {# is_incremental() #} is_incremental()", 90)],
+)
+def test_a_slice_is_known_by_the_macros_that_dbt_saw_called(shop, ask, left):
+    shop.write(
+        "macros/only_new.sql",
+        "{% macro only_new() %}{% if sqlinfer.is_incremental() %}where customer_id > 90{% endif %}{% endmacro %}",
+    )
+    query = """{{ config(materialized='prediction', unique_key='customer_id',
+          meta={'sqlinfer': {'on_missing': 'delete'}}) }}
+select customer_id, predict('churn_score', orders, returns, spent, failed_payments, days_since_order) as p
+from {{ ref('customers') }} """
+    for text in (query, query + ask):
+        shop.write("models/marts/slices.sql", text)
+        done = shop.sqlinfer("run", "--dbt", "--select", "slices")
+        assert done.code == 0, done.text
+    assert shop.rows("select count(*) from slices") == [(left,)]
 
 
 def test_an_incremental_prediction_scores_a_slice(shop):

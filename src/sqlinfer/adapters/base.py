@@ -31,7 +31,7 @@ READ_ROWS = 122_880
 Strategy = Literal["append", "delete+insert", "merge"]
 SchemaChange = Literal["ignore", "fail", "append_new_columns", "sync_all_columns"]
 LINEAGE = ("_sqlinfer_run_id", "_sqlinfer_scored_at", "_sqlinfer_functions")
-"""Columns that do not count when a row is compared with its published version."""
+"""Columns that ``lineage: true`` adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,10 @@ class Materialization:
     on_schema_change: SchemaChange = "ignore"
     predictions: tuple[str, ...] = ()
     """Columns of the query that hold what a function returned."""
+    uncompared: tuple[str, ...] = ()
+    """Columns that do not count when a row is compared with its published version."""
+    stable: bool = False
+    """Reading the query again is sure to give the same rows, and costs little."""
     full_refresh: bool = False
     description: str = ""
     column_descriptions: tuple[tuple[str, str], ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import perf_counter
 
-from sqlinfer.adapters.base import Materialization
+from sqlinfer.adapters.base import LINEAGE, Materialization
 from sqlinfer.adapters.schema_change import refuse_missing_predictions
 from sqlinfer.compiler.predictions import predicted_columns
 from sqlinfer.errors import AdapterError, DataTestError, PublicationError, RunError, SqlinferError
@@ -113,6 +113,8 @@ def materialization(plan: Plan | None, node: Node, env: RunEnvironment, is_slice
         on_missing=config.on_missing,
         on_schema_change=config.on_schema_change,
         predictions=predicted_columns(plan) if plan is not None and kind == "incremental" else (),
+        uncompared=LINEAGE if config.lineage else (),
+        stable=plan is not None and bool(plan.stages),
         full_refresh=env.full_refresh if config.full_refresh is None else config.full_refresh,
         description=node.description,
         column_descriptions=tuple((column.name, column.description) for column in node.columns if column.description),

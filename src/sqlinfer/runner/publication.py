@@ -58,7 +58,8 @@ class Publication:
         how = dict(raw["how"])
         how["target"] = Relation(**how["target"])
         how["unique_key"] = tuple(how["unique_key"])
-        how["predictions"] = tuple(how.get("predictions", ()))
+        for name in ("predictions", "uncompared"):
+            how[name] = tuple(how.get(name, ()))
         how["column_descriptions"] = tuple((name, said) for name, said in how["column_descriptions"])
         raw["how"] = Materialization(**how)
         raw["counts"] = Counts(**raw["counts"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlinfer.adapters.base import LINEAGE, Materialization, Written
+from sqlinfer.adapters.base import Materialization, Written
 from sqlinfer.adapters.duckdb.fits import refuse_unfit
 from sqlinfer.adapters.duckdb.statements import Statements
 from sqlinfer.adapters.schema_change import Agreement, agree
@@ -16,11 +16,20 @@ from sqlinfer.errors import PublicationError
 from sqlinfer.relation import fold, quote
 from sqlinfer.spec.catalog import Column
 
-_ONCE = "temp.main.sqlinfer_once"
+_ROWS, _ONCE = "temp.main.sqlinfer_rows", "temp.main.sqlinfer_once"
 
 
 def merge(work: Statements, how: Materialization, sql: str) -> Written:
     """Raises PublicationError: duplicate keys, a change of columns that is not allowed, a value that does not fit."""
+    if how.stable:
+        return _merge(work, how, sql)
+    work.execute(f"CREATE OR REPLACE TEMP TABLE {_ROWS} AS {sql}")  # what is checked is what is written
+    written = _merge(work, how, f"SELECT * FROM {_ROWS}")
+    work.execute(f"DROP TABLE {_ROWS}")
+    return written
+
+
+def _merge(work: Statements, how: Materialization, sql: str) -> Written:
     table = how.target.sql()
     found = agree(how, work.describe(sql), work.describe(f"SELECT * FROM {table}"))
     refuse_unfit(work, how.target, found.written, sql)
@@ -61,7 +70,7 @@ def _merge_sql(how: Materialization, source: str, names: Sequence[str], aliases:
     old, new = aliases
     keys = {fold(key) for key in how.unique_key}
     others = [quote(name) for name in names if fold(name) not in keys]
-    compared = [quote(name) for name in names if fold(name) not in keys | {*LINEAGE}]
+    compared = [quote(name) for name in names if fold(name) not in keys | {*how.uncompared}]
     listed = ", ".join(map(quote, names))
     parts = [f"MERGE INTO {how.target.sql()} AS {old} USING ({source}) AS {new} ON {_same_key(how, old, new)}"]
     if compared:
