@@ -16,6 +16,7 @@ from sqlinfer.compiler.calls import Source, may_call
 from sqlinfer.compiler.compile import compile_query, reads, without_predictions
 from sqlinfer.compiler.lower import lowered
 from sqlinfer.compiler.render import RenderedNode, RenderFlags, external_sql, render, render_inline
+from sqlinfer.compiler.said import mentioned
 from sqlinfer.compiler.stages import NAMESPACE
 from sqlinfer.errors import AdapterError, ColumnError, CompileError, Location, SqlinferError, did_you_mean
 from sqlinfer.project import Node, Project
@@ -23,6 +24,8 @@ from sqlinfer.relation import Relation, fold, quote, side_name
 from sqlinfer.spec.catalog import Catalog, Column, Table
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Plan
+
+_PIVOT = re.compile(r"\bpivot", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class ProjectCompiler:
         names = self.shadow.result_names(rendered.sql) if may_call(rendered.sql, self.contracts) else {}
         source = Source(rendered.sql, rendered.path, rendered.locate, names)
         self._look_up(source, rendered)
-        source, catalog = lowered(source, self.catalog(), self.shadow)
+        source, catalog = lowered(source, self.catalog(), _Asked(self.shadow, self.adapter))
         catalog = self._with_table_functions(source, catalog)
         bare = self._without_files(without_predictions(source, catalog))
         try:
@@ -107,14 +110,16 @@ class ProjectCompiler:
 
     def _described(self, sql: str, catalog: Catalog) -> tuple[Column, ...]:
         """Of a query without calls the warehouse itself may know more than its shadow: sequences, types, extensions."""
-        try:
+        if may_call(sql, catalog.functions):
             return self.shadow.describe(sql)
+        try:
+            columns = self.shadow.describe(sql)
         except AdapterError as error:
-            if may_call(sql, catalog.functions) or "Catalog Error" not in error.message:
-                raise
-            with suppress(AdapterError):
-                return self.adapter.describe(sql)
+            if "Catalog Error" in error.message or "Macro" in error.message:
+                with suppress(AdapterError):
+                    return self.adapter.describe(sql)
             raise
+        return _Asked(self.shadow, self.adapter).describe_rows(sql) if _PIVOT.search(sql) else columns
 
     def _published(self, bare: str, columns: tuple[Column, ...]) -> tuple[Column, ...]:
         """The columns as a table has them: a result may repeat a name, a table numbers the second one."""
@@ -258,17 +263,44 @@ def _unquoted(name: str) -> str:
     return next(filter(None, quoted.groups())).replace('""', '"') if quoted else name.strip()
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The port of ``compiler.lower``. The shadow has no rows: what is found in rows is asked of the warehouse."""
+
+    shadow: ShadowDatabase
+    adapter: Adapter
+
+    def tree(self, sql: str) -> str | None:
+        return self.shadow.tree(sql)
+
+    def text_of(self, tree: str) -> str:
+        return self.shadow.text_of(tree)
+
+    def describe(self, sql: str) -> tuple[Column, ...]:
+        return self.shadow.describe(sql)
+
+    def describe_rows(self, sql: str) -> tuple[Column, ...]:
+        columns = self.shadow.describe(sql)
+        try:
+            return self.adapter.describe(sql)
+        except AdapterError:  # a relation that this run builds first
+            return columns
+
+    def remember(self, name: str, columns: tuple[Column, ...]) -> None:
+        self.shadow.remember(name, columns)
+
+
 def _place(error: AdapterError, bare: str, source: Source) -> Location:
     """Where the warehouse's caret points, found again in the user's text: the same occurrence of the same word."""
     where = error.location
     if where is None or where.line is None or where.column is None or where.text is None:
-        return Location(source.path)
+        return mentioned(error.message, source)
     caret = sum(len(line) for line in bare.splitlines(keepends=True)[: where.line - 1]) + where.column - 1
     word = re.compile(rf"(?<!\w){re.escape(bare[caret : caret + where.length])}(?!\w)", re.IGNORECASE)
     ours = [match.start() for match in word.finditer(source.sql)]
     before = sum(match.start() < caret for match in word.finditer(bare))
     if not ours:
-        return Location(source.path)
+        return mentioned(error.message, source)
     start = ours[min(before, len(ours) - 1)]
     return source.place(start, start + where.length)
 

@@ -45,6 +45,11 @@ class Source:
     written: tuple[str, Callable[[int, int], tuple[int, int]]] | None = None
     """What the user wrote, where ``sql`` was made from that, and offsets in ``sql`` → offsets in it."""
 
+    @property
+    def original(self) -> str:
+        """As the user wrote it."""
+        return self.sql if self.written is None else self.written[0]
+
     def place(self, start: int, end: int) -> Location:
         """Where ``sql[start:end]`` stands in the user's file."""
         if self.written is not None:

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import re
-import sys
-import threading
-from collections.abc import Callable
-from typing import TypeVar
 
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from sqlinfer.compiler.analyse import text
 from sqlinfer.compiler.calls import (
@@ -21,23 +16,21 @@ from sqlinfer.compiler.calls import (
     has_calls,
     may_call,
 )
+from sqlinfer.compiler.deep import deep
 from sqlinfer.compiler.names import qualified, table_functions
 from sqlinfer.compiler.order_names import resolve_order
 from sqlinfer.compiler.parse import parse
 from sqlinfer.compiler.planner import Planner
 from sqlinfer.compiler.result_names import name_results
 from sqlinfer.compiler.rules import RULES
+from sqlinfer.compiler.said import mentioned
 from sqlinfer.compiler.stages import NAMESPACE, Builder
 from sqlinfer.compiler.verbatim import with_pieces
 from sqlinfer.compiler.volatile import keywords_as_functions, refuse_sequences
-from sqlinfer.errors import ColumnError, CompileError, Location, UnsupportedQuery, did_you_mean
+from sqlinfer.errors import ColumnError, CompileError, UnsupportedQuery, did_you_mean
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column
 from sqlinfer.spec.plan import Plan, Result
-
-T = TypeVar("T")
-_STACK_BYTES = 256 * 1024 * 1024
-_RECURSION = 20_000
 
 
 def compile_query(
@@ -58,24 +51,15 @@ def compile_query(
         CompileError: with file, line and span.
     """
     try:
-        return _deep(lambda: _compile(catalog, node, source, output, limit, namespace))
+        return deep(lambda: _compile(catalog, node, source, output, limit, namespace), source)
     except CompileError as error:
-        raise error.at(_mentioned(error.message, source)) from error.__cause__
-
-
-def _mentioned(message: str, source: Source) -> Location:
-    """Where the query holds the word that the message quotes: for errors of rewrites, which have no place left."""
-    for word in re.findall(r"'([^']+)'", message):
-        found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", source.sql, re.IGNORECASE)
-        if found:
-            return source.place(*found.span())
-    return Location(source.path)
+        raise error.at(mentioned(error.message, source)) from error.__cause__
 
 
 def _compile(
     catalog: Catalog, node: str, source: Source, output: tuple[Column, ...], limit: int | None, place: Relation
 ) -> Plan:
-    sql = source.sql
+    sql = source.original
     names = tuple(c.name for c in output)
     query = _parsed(catalog, source) if may_call(sql, catalog.functions) else None
     if query is None or not has_calls(query):
@@ -120,9 +104,9 @@ def _names(query: exp.Expr) -> tuple[str, ...]:
     return tuple(e.alias_or_name for e in query.selects)  # type: ignore[attr-defined]
 
 
-def _parsed(catalog: Catalog, source: Source) -> exp.Query:
+def _parsed(catalog: Catalog, source: Source, *, relations: bool = True) -> exp.Query:
     query = parse(source, catalog.dialect)
-    with_pieces(query, catalog.pieces)
+    with_pieces(query, catalog.pieces, relations=relations)
     query = name_results(query, source, catalog.dialect, catalog.functions)
     query = keywords_as_functions(query, catalog) if catalog.dialect == "duckdb" else query
     return canonicalise(query, catalog.functions, source)
@@ -184,19 +168,20 @@ def reads(source: Source, catalog: Catalog) -> tuple[tuple[Relation, ...], tuple
         relations = dict.fromkeys(Relation(t.name, t.db or None, t.catalog or None) for t in tables)
         return tuple(relations), table_functions(query, catalog.dialect)
 
-    return _deep(look)
+    return deep(look, source)
 
 
 def without_predictions(source: Source, catalog: Catalog) -> str:
     """The query with each call replaced by a typed NULL: same columns and types, nothing to score.
 
-    The call's arguments stay in it, so that the warehouse's own binder checks them.
+    The call's arguments stay in it, so that the warehouse's own binder checks them. Relations that keep the user's
+    text stand in it by their name, which the catalog step has made known.
     """
 
     def replaced() -> str:
         if not may_call(source.sql, catalog.functions):
             return source.sql.strip().rstrip(";")
-        query = _parsed(catalog, source)
+        query = _parsed(catalog, source, relations=False)
         for call in reversed(list(query.find_all(PredictCall))):
             contract = catalog.functions[call.function]
             typed = exp.Cast(this=exp.null(), to=exp.DataType.build(contract.return_type, dialect="duckdb"))
@@ -208,33 +193,4 @@ def without_predictions(source: Source, catalog: Catalog) -> str:
             call.replace(exp.paren(value) if isinstance(parent, (exp.Dot, exp.Binary, exp.Unary)) else value)
         return query.sql(dialect=catalog.dialect, comments=False)
 
-    return _deep(replaced)
-
-
-def _deep(work: Callable[[], T]) -> T:
-    """Run with a deep stack: sqlglot recurses over long chains of operators."""
-    outcome: list[T] = []
-    failure: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            outcome.append(work())
-        except BaseException as error:
-            failure.append(error)
-
-    limit, size = sys.getrecursionlimit(), threading.stack_size(_STACK_BYTES)
-    sys.setrecursionlimit(max(limit, _RECURSION))
-    try:
-        thread = threading.Thread(target=target, name="sqlinfer-compile")
-        thread.start()
-        thread.join()
-    finally:
-        threading.stack_size(size)
-        sys.setrecursionlimit(limit)
-    if failure:
-        if isinstance(failure[0], RecursionError):
-            raise UnsupportedQuery("the SQL is nested too deep", hint="split it into CTEs or models") from None
-        if isinstance(failure[0], SqlglotError):
-            raise CompileError(f"the query cannot be resolved: {failure[0]}") from failure[0]
-        raise failure[0]
-    return outcome[0]
+    return deep(replaced, source)

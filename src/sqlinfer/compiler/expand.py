@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from sqlinfer.compiler import tree
 from sqlinfer.compiler.calls import Source
 from sqlinfer.compiler.probe import Probe, Warehouse, has_call, needed, quoted, visible
-from sqlinfer.compiler.stars import Edit, Selected
+from sqlinfer.compiler.stars import Edit, Selected, StarError
 from sqlinfer.compiler.tree import Node
 from sqlinfer.compiler.verbatim import Text
-from sqlinfer.errors import UnsupportedQuery
+from sqlinfer.errors import CompileError, UnsupportedQuery
 from sqlinfer.spec.catalog import Catalog, Macro
 
 _ROUNDS = 60
+_SCHEMAS = ("main", "system", "temp", "pg_catalog", "information_schema")
+_CHANGING = ("nextval", "currval")
 _NAME = r'(?:"(?:[^"]|"")*"|\w+)'
 _DOTTED = re.compile(rf"({_NAME}(?:\s*\.\s*{_NAME})*?)\s*\.\s*({_NAME})\s*\(")
 _METHOD = re.compile(rf"\s*\.\s*({_NAME})\s*\(")
@@ -31,7 +33,12 @@ def expanded(text: Text, root: Node, source: Source, catalog: Catalog, warehouse
         UnsupportedQuery: what was written out is no SQL for the warehouse.
     """
     for _ in range(_ROUNDS):
-        edits = _apart(_Expansion(Probe(text.sql, root, catalog, warehouse)).edits())
+        expansion = _Expansion(Probe(text.sql, root, catalog, warehouse), text, source)
+        try:
+            edits = _apart(expansion.edits())
+        except StarError as error:
+            said = error.said.message if error.said is not None else "the warehouse does not take this"
+            raise CompileError(said, location=source.place(*text.origin(*error.span))) from error.said
         if not edits:
             return text, root
         text = text.edited([edit[:3] for edit in edits])
@@ -58,11 +65,14 @@ class _Expansion:
     """One round over one tree."""
 
     probe: Probe
+    text: Text
+    source: Source
 
     def edits(self) -> list[Edit]:
         found: list[Edit] = []
         for node in tree.walk(self.probe.root):
             if node.get("type") == "FUNCTION":
+                self._refuse(node)
                 found += self._dots(node) or self._macro(node)
             elif node.get("type") == "TABLE_FUNCTION":
                 found += self._table_macro(node)
@@ -73,6 +83,26 @@ class _Expansion:
             for select in selects:
                 found += Selected(self.probe, select).edits()
         return [*found, *(e for select in selects for e in self._names(select, found))]
+
+    def _refuse(self, node: Node) -> None:
+        name = str(node["function_name"])
+        if name.casefold() in _CHANGING:
+            self._refused(
+                node, f"{name}() changes the warehouse, which is only read beside predict()",
+                "number the rows of the published table, or use row_number() over ()",
+            )  # fmt: skip
+        known = [m for m in self.probe.catalog.macros if m.relation.name.casefold() == name.casefold()]
+        counts = {len(macro.parameters) for macro in known if not macro.is_table}
+        if counts and len(node["arguments"]) < min(counts) and self._found(node, is_table=False) is None:
+            left = ", ".join(known[0].parameters[len(node["arguments"]) :])
+            self._refused(
+                node, f"macro {name}() is called without {left}",
+                "the warehouse does not tell the defaults of a macro: give every argument",
+            )  # fmt: skip
+
+    def _refused(self, node: Node, message: str, hint: str) -> None:
+        span = tree.span_of(node) or (0, 1)
+        raise UnsupportedQuery(message, hint=hint, location=self.source.place(*self.text.origin(*span)))
 
     def _names(self, select: Node, edits: list[Edit]) -> Iterator[Edit]:
         """An item that is written otherwise keeps the name that it had."""
@@ -97,7 +127,7 @@ class _Expansion:
         arguments = [a["expression"] for a in node["arguments"]]
         path = [p for p in (node.get("catalog"), node.get("schema")) if p]
         if path:
-            if path[-1].casefold() in self._schemas() or (len(path) > 1 and path[0].casefold() in self._schemas()):
+            if self._is_schema(path, str(node["function_name"])):
                 return []
             match = _DOTTED.match(text)
             if match is None:
@@ -114,14 +144,14 @@ class _Expansion:
         rest = text[after:-1].strip()
         return [(start, end, f"{name}({receiver}{', ' + rest if rest else ''})", False)]
 
-    def _schemas(self) -> set[str]:
-        relations = [
-            *self.probe.catalog.tables,
-            self.probe.catalog.default,
-            *(m.relation for m in self.probe.catalog.macros),
+    def _is_schema(self, path: list[str], name: str) -> bool:
+        """Whether a function of that name is there; else what is in front of the dot is a value."""
+        if path[-1].casefold() in _SCHEMAS:
+            return True
+        homes = [
+            m.relation.folded() for m in self.probe.catalog.macros if m.relation.name.casefold() == name.casefold()
         ]
-        found = {(part or "").casefold() for r in relations for part in (r.schema, r.catalog)}
-        return found | {"main", "system", "temp", "pg_catalog", "information_schema"}
+        return any(path[-1].casefold() in (home.schema, home.catalog) for home in homes)
 
     def _found(self, node: Node, *, is_table: bool) -> Macro | None:
         name, default = str(node["function_name"]).casefold(), self.probe.catalog.default.folded()

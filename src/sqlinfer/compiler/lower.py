@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from sqlinfer.compiler import expand, probe, tree
 from sqlinfer.compiler.analyse import is_aggregate_name, is_volatile_name
 from sqlinfer.compiler.calls import Source, may_call
-from sqlinfer.compiler.parse import parse, stars_of_calls, statements_in_parentheses
+from sqlinfer.compiler.deep import deep
+from sqlinfer.compiler.parse import is_statement, parse, stars_of_calls, statements_in_parentheses
 from sqlinfer.compiler.probe import Warehouse
 from sqlinfer.compiler.tree import Node
 from sqlinfer.compiler.verbatim import EXPRESSION, HOLE, RELATION, Text, with_pieces
@@ -34,7 +35,7 @@ def lowered(source: Source, catalog: Catalog, warehouse: Warehouse) -> tuple[Sou
     if not may_call(source.sql, catalog.functions):
         return source, catalog
     work = _Lowering(source, catalog, warehouse, Text.of(source.sql))
-    final = work.done()
+    final = deep(work.done, source)
     if final is None or final.sql == source.sql:
         return source, catalog
     known = replace(catalog, table_functions={**catalog.table_functions, **work.relations}, pieces=work.pieces)
@@ -94,6 +95,12 @@ class _Lowering:
             self.text = self.text.edited([(start, star, sql + " " * max(0, star - start - len(sql)))])
             return self._without_statements()
         root = self._tree(self.text.sql)
+        if is_statement(self.text.sql, self.catalog.dialect):
+            if root is None:
+                raise self._late_columns(0, len(self.text.sql))
+            written = self.warehouse.text_of(tree.as_statement(root))
+            self.text = self.text.edited([(0, len(self.text.sql), written)])
+            return self._tree(written)
         for start, end in reversed(statements_in_parentheses(self.text.sql, self.catalog.dialect)):
             name = f"{RELATION}{len(self.statements)}"
             self.statements[name] = (self.text.origin(start, end), self.text.sql[start:end])
@@ -118,7 +125,6 @@ class _Lowering:
             self._relation(name, sql)
         except AdapterError as error:
             raise CompileError(error.message, hint=error.hint, location=self.source.place(start, end)) from error
-        self.warehouse.remember(name, self.relations[f"({sql})"])
         return True
 
     def _write_long(self, name: str) -> None:
@@ -139,7 +145,9 @@ class _Lowering:
         )
 
     def _relation(self, name: str, sql: str) -> None:
-        self.relations[f"({sql})"] = self.warehouse.describe(sql)
+        describe = self.warehouse.describe_rows if name in self.statements else self.warehouse.describe
+        self.relations[f"({sql})"] = describe(sql)
+        self.warehouse.remember(name, self.relations[f"({sql})"])
         self.pieces[name] = Piece(f"({sql})")
 
     # what sqlglot would read or write otherwise
@@ -172,7 +180,7 @@ class _Lowering:
 
     def _emitted(self, sql: str) -> str:
         query = parse(Source(sql), self.catalog.dialect)
-        with_pieces(query, {name: piece for name, piece in self.pieces.items() if name.startswith(EXPRESSION)})
+        with_pieces(query, self.pieces, relations=False)
         return query.sql(dialect=self.catalog.dialect, comments=False)
 
     def _placed(self, error: CompileError, final: Text) -> CompileError:

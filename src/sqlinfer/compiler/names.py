@@ -12,12 +12,15 @@ from sqlglot.schema import MappingSchema
 
 from sqlinfer.compiler.calls import Source
 from sqlinfer.compiler.normal_forms import after_names, before_names, unique_outputs
+from sqlinfer.compiler.said import in_our_words
 from sqlinfer.errors import ColumnError, CompileError
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column, Table
 
 _LEVELS = 12
 """Derived tables with repeated columns inside each other."""
+_CRASHES = (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What sqlglot raises where it meets a tree that it did not expect."""
 FUNCTION_SCHEMA = "_table_functions"
 """Table functions stand in the tree as tables of this schema while columns are resolved."""
 
@@ -37,8 +40,8 @@ def qualified(query: exp.Query, catalog: Catalog, source: Source) -> exp.Query:
         resolved = _resolved(query, catalog, tables)
     except OptimizeError as error:
         raise _column_error(str(error), tables, source) from error
-    except SqlglotError as error:
-        raise CompileError(f"the query cannot be resolved: {error}", location=source.locate(query)) from error
+    except (SqlglotError, *_CRASHES) as error:
+        raise in_our_words(str(error), source) from error
     after_names(resolved)
     _restore_table_functions(resolved, functions)
     return resolved
@@ -109,7 +112,7 @@ def _column_error(message: str, tables: list[Table], source: Source) -> CompileE
     ambiguous = re.search(r"[Aa]mbiguous column '?\"?([^'\".]+)", message)
     name = (unresolved or ambiguous).group(1) if unresolved or ambiguous else None  # type: ignore[union-attr]
     if name is None:
-        return CompileError(message.splitlines()[0], location=source.locate(exp.Null()))
+        return in_our_words(message, source)
     location = source.locate(_node_named(name, message, source))
     having = [t for t in tables if any(c.name.casefold() == name.casefold() for c in t.columns)]
     if len(having) > 1:

@@ -86,6 +86,15 @@ def parse(source: Source, dialect: str) -> exp.Query:
 _STATEMENTS = ("PIVOT", "PIVOT_WIDER", "UNPIVOT", "PIVOT_LONGER", "SUMMARIZE", "DESCRIBE", "SHOW")
 
 
+def is_statement(sql: str, dialect: str) -> bool:
+    """Whether the text as a whole is a PIVOT or UNPIVOT in its short form."""
+    try:
+        first = next(iter(dialect_of(dialect).tokenize(sql)), None)
+    except TokenError:
+        return False
+    return first is not None and first.text.upper() in _STATEMENTS[:4]
+
+
 def statements_in_parentheses(sql: str, dialect: str) -> list[tuple[int, int]]:
     """Where ``(pivot …)`` and the like stand, without the parentheses; the outermost ones."""
     try:

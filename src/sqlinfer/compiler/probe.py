@@ -29,6 +29,9 @@ class Warehouse(Protocol):
     def describe(self, sql: str) -> tuple[Column, ...]:
         """Names and types of a query's columns. Raises AdapterError."""
 
+    def describe_rows(self, sql: str) -> tuple[Column, ...]:
+        """The same of a PIVOT, whose columns are in the rows. Raises AdapterError."""
+
     def remember(self, name: str, columns: tuple[Column, ...]) -> None:
         """Let queries that are described find a relation of that name."""
 
@@ -123,6 +126,8 @@ class Probe:
     root: Node
     catalog: Catalog
     warehouse: Warehouse
+    error: AdapterError | None = None
+    """Why the last question had no answer."""
     _described: dict[str, tuple[Column, ...] | None] = field(default_factory=dict)
     _typed: dict[str, Node] = field(default_factory=dict)
 
@@ -152,7 +157,8 @@ class Probe:
             if sql not in self._described:
                 self._described[sql] = self.warehouse.describe(sql)
             return self._described[sql]
-        except AdapterError:  # the query's own fault, which is found at its place later
+        except AdapterError as error:
+            self.error = error
             return None
 
     def _quiet(self, value: Any) -> Any:

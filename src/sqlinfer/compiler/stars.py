@@ -11,6 +11,7 @@ from sqlinfer.compiler.calls import PREDICT
 from sqlinfer.compiler.probe import STAR, Probe, is_call, quoted
 from sqlinfer.compiler.tree import Node
 from sqlinfer.compiler.verbatim import Text
+from sqlinfer.errors import AdapterError
 from sqlinfer.spec.catalog import Column
 
 Edit = tuple[int, int, str, bool]
@@ -19,6 +20,14 @@ Edit = tuple[int, int, str, bool]
 _PATTERNS = ("~~", "!~~", "~~*", "!~~*", "~~~", "like_escape", "not_like_escape", "regexp_full_match")
 """LIKE, ILIKE, GLOB, SIMILAR TO as functions: over a star they choose columns by name."""
 _ALIAS = re.compile(r"\s*(?:as\b\s*)?(?:\"(?:[^\"]|\"\")*\"|\w+|'[^']*')", re.IGNORECASE)
+
+
+class StarError(Exception):
+    """The warehouse does not take a star over its FROM; where, and what it said."""
+
+    def __init__(self, span: tree.Span, said: AdapterError | None) -> None:
+        super().__init__(said)
+        self.span, self.said = span, said
 
 
 @dataclass(slots=True)
@@ -54,7 +63,7 @@ class Selected:
             return []
         outputs = self.whole.columns(self.select, [item])
         if outputs is None:
-            return []
+            raise StarError(tree.span_of(stars[0]) or span, self.whole.error)
         unpacked = [n for n in tree.own_of(item) if n.get("type") == "OPERATOR_UNPACK"]
         if unpacked:
             stop = self.whole.outer(span)[1]
@@ -218,6 +227,8 @@ class Selected:
                 found.append((*node["span"], str(number), False))
                 continue
             named = self.whole.columns(self.select, [{**node, "alias": ""}])
+            if named is None:
+                raise StarError(node["span"], self.whole.error)
             if named:
                 before = [c for c in (self._everything() or ())[: number - 1] if c.name == named[0].name]
                 found.append((*node["span"], self._reference(named[0].name, len(before)), False))

@@ -26,8 +26,10 @@ class Verbatim(exp.Anonymous):
     arg_types = {"this": True, "expressions": False, "aggregate": False, "volatile": False}  # noqa: RUF012
 
 
-def with_pieces(query: exp.Expr, pieces: Mapping[str, Piece]) -> None:
-    """Put the user's text in the place of its spelling."""
+def with_pieces(query: exp.Expr, pieces: Mapping[str, Piece], *, relations: bool = True) -> None:
+    """Put the user's text in the place of its spelling; without ``relations`` that of expressions alone."""
+    if not relations:
+        pieces = {name: piece for name, piece in pieces.items() if name.startswith(EXPRESSION)}
     if not pieces:
         return
     for node in reversed(list(query.find_all(exp.Anonymous))):

@@ -49,6 +49,8 @@ def _carry(plan: Plan, hidden: tuple[str, ...]) -> str | None:
         tree = sqlglot.parse_one(plan.result.sql, dialect=plan.dialect)
     except SqlglotError:
         return None
+    if tree.sql(dialect=plan.dialect, pretty=True, comments=False, identify=True) != plan.result.sql:
+        return None  # it holds text of the user's that would be written otherwise
     # A stream is scored by this run as a whole: only look-ups know of earlier runs.
     scored = {
         stage.scored.name

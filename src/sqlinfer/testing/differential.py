@@ -236,6 +236,9 @@ class _Asked:
             raise AdapterError(str(error)) from error
         return tuple(Column(row[0], str(row[1])) for row in rows)
 
+    def describe_rows(self, sql: str) -> tuple[Column, ...]:
+        return self.describe(sql)
+
     def remember(self, name: str, columns: tuple[Column, ...]) -> None:
         listed = ", ".join(f"{_quoted(c.name)} {c.data_type}" for c in columns)
         self.connection.execute(f"create or replace temp table {_quoted(name)} ({listed})")
