@@ -96,7 +96,7 @@ REFUSED = {
         "columns of this PIVOT", "pivot (select k, f(x) p from t) on k using sum(p)"),
     "select * from (pivot (select k, f(x) p from t) on k using sum(p))": (
         "columns of this PIVOT", "pivot (select k, f(x) p from t) on k using sum(p)"),
-    "select f(x), nextval('s') from t": ("only read", "nextval('s')"),
+    "select f(x), nextval('s') from t": ("cannot stand", "nextval('s')"),
     "select f(x), columns('zzz') from t": ("No matching columns", "columns('zzz')"),
     "select f(x), #99 from t": ("out of range", "#99"),
     "select f(t.x) from t join u using (nope)": ("is not on both sides", "nope"),

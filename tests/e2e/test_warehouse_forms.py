@@ -109,7 +109,7 @@ def test_a_query_without_predict_is_the_warehouses_own(shop: Path, sql: str) -> 
 
 @pytest.mark.parametrize(("sql", "words"), [
     ("select lots(f(x)) from t", "called without n"),
-    ("select f(x), nextval('sq') from t", "only read"),
+    ("select f(x), nextval('sq') from t", "cannot stand"),
 ])  # fmt: skip
 def test_what_the_warehouse_does_not_tell_is_refused(shop: Path, sql: str, words: str) -> None:
     with pytest.raises(SqlinferError, match=words) as caught:

@@ -20,7 +20,6 @@ from sqlinfer.spec.catalog import Catalog, Macro
 
 _ROUNDS = 60
 _SCHEMAS = ("main", "system", "temp", "pg_catalog", "information_schema")
-_CHANGING = ("nextval", "currval")
 _NAME = r'(?:"(?:[^"]|"")*"|\w+)'
 _DOTTED = re.compile(rf"({_NAME}(?:\s*\.\s*{_NAME})*?)\s*\.\s*({_NAME})\s*\(")
 _METHOD = re.compile(rf"\s*\.\s*({_NAME})\s*\(")
@@ -86,11 +85,6 @@ class _Expansion:
 
     def _refuse(self, node: Node) -> None:
         name = str(node["function_name"])
-        if name.casefold() in _CHANGING:
-            self._refused(
-                node, f"{name}() changes the warehouse, which is only read beside predict()",
-                "number the rows of the published table, or use row_number() over ()",
-            )  # fmt: skip
         known = [m for m in self.probe.catalog.macros if m.relation.name.casefold() == name.casefold()]
         counts = {len(macro.parameters) for macro in known if not macro.is_table}
         if counts and len(node["arguments"]) < min(counts) and self._found(node, is_table=False) is None:
