@@ -16,6 +16,7 @@ from sqlinfer.errors import RunError
 from sqlinfer.jobs.tuning import parse_size
 from sqlinfer.runner import errorlog, held, keyed
 from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.lookup import LookUp, reconcile
 from sqlinfer.runner.node import run_node
 from sqlinfer.runner.scoring_store import chunks
@@ -209,9 +210,9 @@ def test_a_failure_among_new_results_is_told_from_a_missing_one(distinct: Night)
         found = LookUp(stage.calls[0], store, table, one)
         errorlog.start(work, Owner("scores"))
         with pytest.raises(RunError, match="1 inputs of twice"):
-            reconcile(env, Owner("scores"), stage, found, 9, ("id",))
+            reconcile(env, Owner("scores"), stage, found, 9, Identity((("id", "id"),), True))
         work.execute(f"INSERT INTO {table.sql()} {rows} WHERE x = 5005")
-        assert reconcile(env, Owner("scores"), stage, found, 9, ("id",)).errors == 1
+        assert reconcile(env, Owner("scores"), stage, found, 9, Identity((("id", "id"),), True)).errors == 1
 
 
 @pytest.mark.parametrize("items", ["id, unnest([x, y]) AS x", "id, x FROM (SELECT id, unnest([x, y]) AS x"])

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, StrictStr
 
 from sqlinfer.errors import RunError, did_you_mean
-from sqlinfer.relation import literal, quote
+from sqlinfer.relation import fold, literal, quote
 
 _PLAIN = re.compile(r"^[^\W\d]\w*$")
 _QUOTED = re.compile(r'^"(?:[^"]|"")+"$')
@@ -73,8 +73,7 @@ class Rows:
         raise RunError(f"there is no column '{plain}'", hint=did_you_mean(plain, list(self.types)))
 
     def type_of(self, column: str) -> str | None:
-        folded = column.casefold()
-        return next((kind for name, kind in self.types.items() if name.casefold() == folded), None)
+        return next((kind for name, kind in self.types.items() if fold(name) == fold(column)), None)
 
 
 @dataclass(frozen=True, slots=True)

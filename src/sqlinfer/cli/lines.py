@@ -110,6 +110,7 @@ def amounts(result: NodeResult) -> str:
     parts = [] if result.rows is None else [f"{result.rows:,} row{'' if result.rows == 1 else 's'}"]
     if result.functions:
         parts.append(f"{counts.scored:,} scored")
+    parts += [f"{counts.null_inputs:,} null"] if counts.null_inputs else []
     parts += [f"{counts.errors:,} error{'' if counts.errors == 1 else 's'}"] if counts.errors else []
     parts += [f"{result.left:,} kept that the query did not return"] if result.left else []
     return ", ".join(parts) or "OK"

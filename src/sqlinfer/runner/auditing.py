@@ -52,6 +52,16 @@ def audit_again(env: RunEnvironment, node: Node, how: Materialization, sql: str)
     store_failures(env, again, results)
 
 
+def unique_columns(node: Node) -> tuple[str, ...]:
+    """Columns that a test holds to be unique."""
+    tests = [test for test in node.tests if test.kind == "unique"]
+    return tuple(name for test in tests for name in (test.column, *_listed(test.arguments.get("columns"))) if name)
+
+
+def _listed(names: object) -> list[str]:
+    return [names] if isinstance(names, str) else list(names) if isinstance(names, list) else []
+
+
 def _run(env: RunEnvironment, node: Node, tested: Tested) -> tuple[NodeResult, ...]:
     results = []
     for test in node.tests:

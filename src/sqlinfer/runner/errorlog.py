@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 from sqlinfer.adapters.base import ERRORS, SIDE, Workspace
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.plan import CAST_ERROR, NULL_ERROR, Call, Owner, Stage
 
-COLUMNS = (
-    "node VARCHAR, function VARCHAR, digest VARCHAR, input_key UHUGEINT, key_columns VARCHAR, stage VARCHAR, "
-    'error_class VARCHAR, message VARCHAR, run_id VARCHAR, "at" TIMESTAMPTZ, unique_id VARCHAR'
-)
+COLUMNS = {
+    "node": "VARCHAR", "function": "VARCHAR", "digest": "VARCHAR", "input_key": "VARCHAR", "key_columns": "VARCHAR",
+    "stage": "VARCHAR", "error_class": "VARCHAR", "message": "VARCHAR", "run_id": "VARCHAR", "at": "TIMESTAMPTZ",
+    "unique_id": "VARCHAR",
+}  # fmt: skip
+"""Types that every client of the warehouse reads: the key is text."""
+NO_KEY = "CAST(NULL AS VARCHAR)"
 PUBLISHED = "sqlinfer_errors"
 
 
@@ -20,7 +21,8 @@ def relation(side: str) -> Relation:
 
 
 def start(work: Workspace, owner: Owner) -> None:
-    work.execute(f"CREATE OR REPLACE TABLE {relation(owner.side).sql()} ({COLUMNS})")
+    columns = ", ".join(f"{quote(name)} {kind}" for name, kind in COLUMNS.items())
+    work.execute(f"CREATE OR REPLACE TABLE {relation(owner.side).sql()} ({columns})")
 
 
 def summary(work: Workspace, owner: Owner, function: str) -> str:
@@ -36,13 +38,6 @@ def summary(work: Workspace, owner: Owner, function: str) -> str:
 def is_bad(status: str) -> str:
     """SQL: the status of a row says that it is an error row."""
     return f"(starts_with({status}, '{CAST_ERROR}') OR starts_with({status}, '{NULL_ERROR}'))"
-
-
-def keys_json(columns: Iterable[str], unique_key: Sequence[str], alias: str) -> str:
-    """SQL for the key columns of a row as JSON text, as far as the stage has them."""
-    wanted = {key.casefold() for key in unique_key}
-    fields = [f"{quote(name)} := {alias}.{quote(name)}" for name in columns if name.casefold() in wanted]
-    return f"CAST(to_json(struct_pack({', '.join(fields)})) AS VARCHAR)" if fields else "CAST(NULL AS VARCHAR)"
 
 
 def from_status(status: str, alias: str) -> tuple[str, str]:
@@ -66,6 +61,7 @@ def insert(owner: Owner, call: Call, stage: Stage, run_id: str, parts: tuple[str
     key, keys, error_class, message = parts
     fixed = f"{literal(owner.name)}, {literal(call.function)}, {literal(call.digest)}"
     return (
-        f"INSERT INTO {relation(owner.side).sql()} SELECT {fixed}, {key}, {keys}, {literal(stage.name)}, "
-        f"{error_class}, {message}, {literal(run_id)}, now(), {literal(owner.unique_id)} FROM {source}"
+        f"INSERT INTO {relation(owner.side).sql()} SELECT {fixed}, CAST({key} AS VARCHAR), {keys}, "
+        f"{literal(stage.name)}, {error_class}, {message}, {literal(run_id)}, now(), "
+        f"{literal(owner.unique_id)} FROM {source}"
     )

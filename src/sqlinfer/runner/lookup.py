@@ -9,6 +9,7 @@ from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import errorlog
 from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.keyed import FAILED, KeyedCall
 from sqlinfer.runner.store import StoreTable, holds_twice
 from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Owner, Stage
@@ -79,7 +80,7 @@ def _latest(aliases: Sequence[str]) -> list[str]:
     return [f"CASE {runs} END AS {HIDDEN[0]}", f"{moment} AS {HIDDEN[1]}"]
 
 
-def reconcile(env: RunEnvironment, owner: Owner, stage: Stage, one: LookUp, scored: int, keys: Sequence[str]) -> Counts:
+def reconcile(env: RunEnvironment, owner: Owner, stage: Stage, one: LookUp, scored: int, identity: Identity) -> Counts:
     """Count what the look-up will give, write its error records.
 
     Raises:
@@ -96,9 +97,9 @@ def reconcile(env: RunEnvironment, owner: Owner, stage: Stage, one: LookUp, scor
     late = _looked_up(env, stage, one, looked_up) if looked_up else 0
     late += failed
     if early:
-        _record_early(env, owner, stage, call, keys)
+        _record_early(env, owner, stage, call, identity)
     if late:
-        _record_late(env, owner, stage, one, keys)
+        _record_late(env, owner, stage, one, identity)
     reused = inputs - scored - nulls - early - late
     if reused < 0:
         raise RunError(
@@ -146,19 +147,24 @@ def _failed(env: RunEnvironment, one: LookUp, keys: str, wanted: int) -> int:
     return int(failed)
 
 
-def _record_early(env: RunEnvironment, owner: Owner, stage: Stage, call: Call, keys: Sequence[str]) -> None:
+def _shown(env: RunEnvironment, stage: Stage, call: Call, identity: Identity) -> str:
+    types = env.workspace.describe(f"SELECT * FROM {stage.relation.sql()}")
+    return identity.json(stage, call, types, "s")
+
+
+def _record_early(env: RunEnvironment, owner: Owner, stage: Stage, call: Call, identity: Identity) -> None:
     """Rows that were bad before scoring: casts, NULLs."""
     assert call.status is not None
     found, said = errorlog.from_status(call.status, "s")
     where = f"{stage.relation.sql()} AS s WHERE {errorlog.is_bad('s.' + quote(call.status))}"
-    parts = ("CAST(NULL AS UHUGEINT)", errorlog.keys_json(stage.columns, keys, "s"), found, said)
+    parts = (errorlog.NO_KEY, _shown(env, stage, call, identity), found, said)
     env.workspace.execute(errorlog.insert(owner, call, stage, env.run_id, parts, where))
 
 
-def _record_late(env: RunEnvironment, owner: Owner, stage: Stage, one: LookUp, keys: Sequence[str]) -> None:
+def _record_late(env: RunEnvironment, owner: Owner, stage: Stage, one: LookUp, identity: Identity) -> None:
     """Rows whose scoring failed; the store says how."""
     found, said = errorlog.from_error("l.error")
     source = f"{stage.relation.sql()} AS s JOIN {one.store.relation.sql()} AS l ON l.input_key = {one.key}"
-    parts = ("l.input_key", errorlog.keys_json(stage.columns, keys, "s"), found, said)
+    parts = ("l.input_key", _shown(env, stage, one.call, identity), found, said)
     where = f"{source} WHERE l.error IS NOT NULL"
     env.workspace.execute(errorlog.insert(owner, one.call, stage, env.run_id, parts, where))

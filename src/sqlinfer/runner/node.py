@@ -14,13 +14,14 @@ from sqlinfer.errors import AdapterError, DataTestError, PublicationError, RunEr
 from sqlinfer.project import Node
 from sqlinfer.relation import Relation
 from sqlinfer.runner import errorlog, keyed, publication, staging
-from sqlinfer.runner.auditing import audit_again, audit_staged, audit_written, gate, store_failures
+from sqlinfer.runner.auditing import audit_again, audit_staged, audit_written, gate, store_failures, unique_columns
 from sqlinfer.runner.compaction import compact
 from sqlinfer.runner.datatests import refuse_failed
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import NodeFinished, NodeStarted, Publishing, Warned
 from sqlinfer.runner.external import location
 from sqlinfer.runner.held import held_result, holds, let_go
+from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.lineage import refuse_taken_names, with_lineage
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.results import NodeResult, Timing
@@ -172,7 +173,8 @@ def _run_scored(plan: Plan, node: Node, env: RunEnvironment, how: Materializatio
         staging.clear_older(work, plan)
     _forget_failures(plan, env)
     try:
-        scored = score_plan(env, plan, node.config.unique_key, progress.seconds, lineage=node.config.lineage)
+        identity = Identity.of(plan, node.config.unique_key, unique_columns(node))
+        scored = score_plan(env, plan, identity, progress.seconds, lineage=node.config.lineage)
         progress.counts = total(scored)
         refuse_bad_night(env, plan, scored)
         result = _stage_result(plan, node, env)

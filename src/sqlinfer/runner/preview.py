@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlinfer.adapters.base import Adapter
 from sqlinfer.runner import staging
 from sqlinfer.runner.environment import RunEnvironment
+from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.scoring import score_plan, total
 from sqlinfer.runner.scoring_store import Seconds
 from sqlinfer.runner.store import store_name
@@ -29,7 +30,7 @@ def preview(plan: Plan, adapter: Adapter, env: RunEnvironment, limit: int | None
             for call in plan.calls:
                 if call.strategy == "store" and not work.has(staging.store_relation(call)):
                     work.load_store(store_name(call.function, call.digest))
-            counts = total(score_plan(inner, plan, (), Seconds()))
+            counts = total(score_plan(inner, plan, Identity.of(plan), Seconds()))
         cut = f"SELECT * FROM ({plan.result.sql}) LIMIT {int(limit)}" if limit is not None else plan.result.sql
         with work.reader(cut, plain=True) as reader:
             return reader.read_all(), counts

@@ -14,19 +14,20 @@ from typing import Any
 
 from sqlinfer.adapters.base import META, SIDE, Materialization, Workspace, Written
 from sqlinfer.errors import DatabaseLocked, PublicationError
-from sqlinfer.relation import Relation
+from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import errorlog
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.external import put_in_place, write_beside
 from sqlinfer.runner.failpoints import fail_point
+from sqlinfer.runner.records import ensure
 from sqlinfer.spec.plan import Counts
 
 RUNS = "sqlinfer_runs"
-_RUN_COLUMNS = (
-    "run_id VARCHAR, node VARCHAR, relation VARCHAR, started_at TIMESTAMPTZ, finished_at TIMESTAMPTZ, "
-    "functions VARCHAR[], rows BIGINT, inputs BIGINT, scored BIGINT, reused BIGINT, null_inputs BIGINT, errors BIGINT, "
-    "status VARCHAR, sqlinfer_version VARCHAR"
-)
+_RUN_COLUMNS = {
+    "run_id": "VARCHAR", "node": "VARCHAR", "relation": "VARCHAR", "started_at": "TIMESTAMPTZ",
+    "finished_at": "TIMESTAMPTZ", "functions": "VARCHAR[]", "rows": "BIGINT", "inputs": "BIGINT", "scored": "BIGINT",
+    "reused": "BIGINT", "null_inputs": "BIGINT", "errors": "BIGINT", "status": "VARCHAR", "sqlinfer_version": "VARCHAR",
+}  # fmt: skip
 _PENDING = Relation("pending", META, SIDE)
 
 
@@ -129,11 +130,12 @@ def _write_file(work: Workspace, publication: Publication) -> tuple[Path, int] |
 
 def _write(env: RunEnvironment, publication: Publication, audit: Any, file: tuple[Path, int] | None) -> Written:
     work, target = env.workspace, publication.how.target
-    runs = replace(target, name=RUNS).sql()
+    record = replace(target, name=RUNS)
+    runs = record.sql()
     if target.schema:
         place = replace(target, name=target.schema, schema=target.catalog, catalog=None).sql()
         work.execute(f"CREATE SCHEMA IF NOT EXISTS {place}")
-    work.execute(f"CREATE TABLE IF NOT EXISTS {runs} ({_RUN_COLUMNS})")
+    ensure(work, record, _RUN_COLUMNS)
     known = work.rows(
         f"SELECT run_id, rows FROM {runs} WHERE node = ? AND (run_id = ? OR started_at > ?) ORDER BY started_at DESC",
         (publication.unique_id, publication.run_id, publication.started_at),
@@ -155,8 +157,7 @@ def _publish_errors(work: Workspace, publication: Publication) -> None:
     table = replace(publication.how.target, name=errorlog.PUBLISHED)
     if not publication.functions or (not publication.has_errors and not work.has(table)):
         return
-    work.execute(f"CREATE TABLE IF NOT EXISTS {table.sql()} ({errorlog.COLUMNS})")
-    work.execute(f"ALTER TABLE {table.sql()} ADD COLUMN IF NOT EXISTS unique_id VARCHAR")
+    ensure(work, table, errorlog.COLUMNS)
     if not publication.how.is_slice:
         own = "unique_id = ? OR (nullif(unique_id, '') IS NULL AND node = ?)"  # older records have the name alone
         work.execute(f"DELETE FROM {table.sql()} WHERE {own}", (publication.unique_id, publication.node))
@@ -167,10 +168,10 @@ def _publish_errors(work: Workspace, publication: Publication) -> None:
 def _record_run(env: RunEnvironment, publication: Publication, runs: str, rows: int) -> None:
     counts = publication.counts
     env.workspace.execute(
-        f"INSERT INTO {runs} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'success', ?)",
+        f"INSERT INTO {runs} ({', '.join(map(quote, _RUN_COLUMNS))}) VALUES ({', '.join('?' * len(_RUN_COLUMNS))})",
         (
             publication.run_id, publication.unique_id, str(publication.how.target), publication.started_at, env.now(),
             list(publication.functions), rows, counts.inputs, counts.scored, counts.reused, counts.null_inputs,
-            counts.errors, env.version,
+            counts.errors, "success", env.version,
         ),
     )  # fmt: skip

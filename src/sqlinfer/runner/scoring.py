@@ -12,6 +12,7 @@ from sqlinfer.relation import quote
 from sqlinfer.runner import errorlog, parts, staging
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.held import begin, held
+from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.keyed import KeyedCall, forget_inputs, gather_fresh, scanned_columns
 from sqlinfer.runner.lookup import LookUp, lookup_columns, reconcile
 from sqlinfer.runner.scoring_parts import settle, side_by_side
@@ -31,7 +32,7 @@ def total(scored: CallCounts) -> Counts:
 
 
 def score_plan(
-    env: RunEnvironment, plan: Plan, unique_key: tuple[str, ...], seconds: Seconds, *, lineage: bool = False
+    env: RunEnvironment, plan: Plan, identity: Identity, seconds: Seconds, *, lineage: bool = False
 ) -> CallCounts:
     """Pin and score every stage in order. ``lineage``: the scored relations must tell which run scored a row."""
     errorlog.start(env.workspace, plan.owner)
@@ -39,7 +40,7 @@ def score_plan(
     if len(plan.stages) == 1 and all(call.strategy == "stream" for call in plan.calls):
         with env.workspace.warehouse():
             if staging.can_fuse(env.workspace, plan, contracts, env.fuse_rows):
-                return _stream(env, plan, plan.stages[0], unique_key, seconds, fused=True)
+                return _stream(env, plan, plan.stages[0], identity, seconds, fused=True)
     first = staging.early(plan)
     keyed = _pin(env, first, plan, seconds, keep_results=not lineage)
     found: list[tuple[Call, Counts]] = []
@@ -48,7 +49,7 @@ def score_plan(
         if stage not in first:
             _pin(env, (stage,), plan, seconds)
         if stage.calls:
-            found += _score_stage(env, plan, stage, unique_key, seconds, keyed.get(stage.name, ()))
+            found += _score_stage(env, plan, stage, identity, seconds, keyed.get(stage.name, ()))
     return tuple(found)
 
 
@@ -66,12 +67,12 @@ def _score_stage(
     env: RunEnvironment,
     plan: Plan,
     stage: Stage,
-    unique_key: tuple[str, ...],
+    identity: Identity,
     seconds: Seconds,
     keyed: tuple[KeyedCall, ...],
 ) -> CallCounts:
     if parts.is_in_parts(stage):
-        return _score_in_parts(env, plan, stage, unique_key, seconds)
+        return _score_in_parts(env, plan, stage, identity, seconds)
     counted: list[tuple[Call, Counts]] = []
     found = []
     for position, call in enumerate(stage.calls):
@@ -80,12 +81,12 @@ def _score_stage(
             scored = score_into_store(env, plan.owner, stage, call, seconds, one)
             began = perf_counter()
             found.append(_look_up(env, stage, position, one))
-            counted.append((call, reconcile(env, plan.owner, stage, found[-1], scored, unique_key)))
+            counted.append((call, reconcile(env, plan.owner, stage, found[-1], scored, identity)))
             if one is not None:
                 forget_inputs(env.workspace, one)
             seconds.add("reconcile", perf_counter() - began)
     if len(found) < len(stage.calls):
-        return (*counted, *_stream(env, plan, stage, unique_key, seconds, stored=tuple(found)))
+        return (*counted, *_stream(env, plan, stage, identity, seconds, stored=tuple(found)))
     if stage.scored is None:
         raise RunError(f"stage {stage.name} has calls but no scored relation")
     items, source = lookup_columns(stage, found, stage.columns)
@@ -93,21 +94,18 @@ def _score_stage(
     return tuple(counted)
 
 
-def _score_in_parts(
-    env: RunEnvironment, plan: Plan, stage: Stage, unique_key: tuple[str, ...], seconds: Seconds
-) -> CallCounts:
+def _score_in_parts(env: RunEnvironment, plan: Plan, stage: Stage, identity: Identity, seconds: Seconds) -> CallCounts:
     """A stage of many calls. The first columns of a part are those that error records name a row by."""
     if stage.scored is None:
         raise RunError(f"stage {stage.name} has calls but no scored relation")
     counted: list[tuple[Call, Counts]] = []
-    keys = {name.casefold() for name in unique_key}
-    named = tuple(column for column in stage.columns if column.casefold() in keys)
+    named = identity.carried(stage)
     for number, calls in enumerate(parts.groups(stage.calls)):
         part = replace(stage, calls=calls, columns=named, scored=parts.relation(stage, number))
         if calls[0].strategy == "stream":
-            counted += _stream(env, plan, part, unique_key, seconds)
+            counted += _stream(env, plan, part, identity, seconds)
         else:
-            counts, found = _score_together(env, plan, part, unique_key, seconds)
+            counts, found = _score_together(env, plan, part, identity, seconds)
             settle(env.workspace, stage, number, found)
             counted += counts
     side_by_side(env.workspace, stage, stage.scored)
@@ -115,7 +113,7 @@ def _score_in_parts(
 
 
 def _score_together(
-    env: RunEnvironment, plan: Plan, part: Stage, unique_key: tuple[str, ...], seconds: Seconds
+    env: RunEnvironment, plan: Plan, part: Stage, identity: Identity, seconds: Seconds
 ) -> tuple[CallCounts, list[LookUp]]:
     """The look-ups of a part; the inputs of calls of one function are found and scored in one pass."""
     counted, found = list[tuple[Call, Counts]](), list[LookUp]()
@@ -125,7 +123,7 @@ def _score_together(
         began = perf_counter()
         for position, call in calls:
             found.append(_look_up(env, part, position, None))
-            counts = reconcile(env, plan.owner, part, found[-1], 0, unique_key)
+            counts = reconcile(env, plan.owner, part, found[-1], 0, identity)
             fresh = min(left, counts.reused)  # an input that several calls have was scored once
             counted.append((call, replace(counts, scored=fresh, reused=counts.reused - fresh)))
             left -= fresh
@@ -147,7 +145,7 @@ def _stream(
     env: RunEnvironment,
     plan: Plan,
     stage: Stage,
-    unique_key: tuple[str, ...],
+    identity: Identity,
     seconds: Seconds,
     *,
     stored: tuple[LookUp, ...] = (),
@@ -170,7 +168,7 @@ def _stream(
         begin(env.workspace)
     table = held(stage) if fused else stage.scored
     columns = (*stage.columns, *(one.call.output for one in stored))
-    work = StreamPass(plan.owner, stage, calls, source, table, columns, rows, unique_key)
+    work = StreamPass(plan.owner, stage, calls, source, table, columns, rows, identity)
     scanned = scanned_columns(stage.sql, plan.dialect) if fused and stage.reproducible else None
     with nullcontext() if scanned is None else env.workspace.passing(scanned):
         counts = run_stream(env, work, seconds)

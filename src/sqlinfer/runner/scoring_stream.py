@@ -16,6 +16,7 @@ from sqlinfer.runner.categories import as_enums, select
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import Progress
 from sqlinfer.runner.failpoints import fail_point
+from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.scoring_store import Seconds, chunks
 from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Owner, Stage
 
@@ -36,7 +37,7 @@ class StreamPass:
     columns: tuple[str, ...]
     """Columns handed on to it."""
     total: int | None
-    unique_key: tuple[str, ...] = ()
+    identity: Identity
 
 
 def error_column(position: int) -> str:
@@ -149,7 +150,8 @@ def _write(env: RunEnvironment, work: StreamPass, chunk: pa.Table, tallies: Sequ
 
 def _record(env: RunEnvironment, work: StreamPass, position: int, rows: pa.Table) -> None:
     call = work.calls[position]
-    shown = errorlog.keys_json(work.columns, work.unique_key, "e")
+    types = env.workspace.describe(f"SELECT * FROM {work.table.sql()}")
+    shown = work.identity.json(work.stage, call, types, "e")
     error = f"e.{quote(error_column(position))}"
     found, said = errorlog.from_error(error)
     if call.status:
@@ -157,7 +159,7 @@ def _record(env: RunEnvironment, work: StreamPass, position: int, rows: pa.Table
         status_class, status_said = errorlog.from_status(call.status, "e")
         found = f"CASE WHEN {early} THEN {status_class} ELSE {found} END"
         said = f"CASE WHEN {early} THEN {status_said} ELSE {said} END"
-    parts = ("CAST(NULL AS UHUGEINT)", shown, found, said)
+    parts = (errorlog.NO_KEY, shown, found, said)
     env.workspace.insert(errorlog.insert(work.owner, call, work.stage, env.run_id, parts, "chunk AS e"), rows)
 
 
