@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import helper
 
+from sqlinfer.functions.describe import describe
 from sqlinfer.project.values import ImageConfig
 from sqlinfer.spec.function import ImageSpec
 from sqlinfer.testing import onnx_builder as ob
@@ -101,3 +102,8 @@ def test_whatever_changes_pixels_changes_the_digest(shop: Workshop, change: dict
     assert plain.contract.digest != changed.contract.digest
     again = shop.make(network(3, 8, 8), BLOB, "REAL", image=ImageConfig("photo", (8, 8)))
     assert plain.contract.digest == again.contract.digest
+
+
+def test_describe_shows_the_tensor_that_an_image_becomes(shop: Workshop) -> None:
+    shown = describe(shop.make(network(8, 6, 3), BLOB, "REAL", image=ImageConfig(None)))
+    assert [row.feeds for row in shown.arguments] == ["x float[N,8,6,3] (decoded image)"]

@@ -202,3 +202,27 @@ def test_a_pipe_is_no_image_and_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(images._Refused, match="image_missing"):
         images.decode("pipe", ImageSpec("p", (2, 2), root=tmp_path))
+
+
+@pytest.mark.parametrize(("layout", "shape"), [("nchw", (1, 4, 6)), ("nhwc", (4, 6, 1))])
+@pytest.mark.parametrize("element", ["float", "uint8"])
+def test_grey_pixels_reach_the_graph_in_its_layout(prepare, layout: str, shape: tuple[int, ...], element: str) -> None:
+    graph = onnx_builder.build(
+        [
+            helper.make_node("Cast", ["x"], ["floats"], to=1),
+            helper.make_node("Reshape", ["floats", "flat"], ["y"]),
+        ],
+        [onnx_builder.value("x", element, ["N", *shape])],
+        [onnx_builder.value("y", "float", ["N", 24])],
+        [onnx_builder.constant("flat", [0, 24], "int64")],
+    )
+    inputs = (InputBinding("x", "image", element, ("picture",)),)
+    outputs = {"value": "REAL[24]"}
+    made = prepare(graph, {"picture": "BLOB"}, inputs, outputs, (OutputBinding("value", "y"),))
+    scaling = {} if element == "uint8" else {"mean": (0.5,), "std": (0.25,)}
+    made = replace(made, image=ImageSpec("picture", (4, 6), layout=layout, channels=1, **scaling))
+    grey = np.asarray(scene(6, 4).convert("L"), np.float32).ravel()
+    expected = grey if element == "uint8" else (grey / 255 - 0.5) / 0.25
+    with open_session(made, device="cpu") as session:
+        result = session.score_table(pa.table({"picture": [saved(scene(6, 4), "PNG")]}), keep=[])
+    np.testing.assert_allclose(result["value"].to_pylist()[0], expected, rtol=1e-5)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlinfer.functions.snippet import snippet
 from sqlinfer.project.values import ReturnField
-from sqlinfer.spec.function import Argument, InputBinding, OutputBinding, PreparedFunction
+from sqlinfer.spec.function import Argument, ImageSpec, InputBinding, OutputBinding, PreparedFunction
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,12 @@ def describe(prepared: PreparedFunction, declared: Sequence[ReturnField] = ()) -
 
 
 def _argument(argument: Argument, prepared: PreparedFunction) -> ArgumentRow:
-    feeds = ", ".join(_feeds(argument.name, b) for b in prepared.inputs if argument.name in b.arguments)
+    feeds = ", ".join(_feeds(argument.name, b, prepared.image) for b in prepared.inputs if argument.name in b.arguments)
     policy = f"default {argument.default!r}" if argument.on_null == "default" else argument.on_null
     return ArgumentRow(argument.name, argument.data_type, policy, argument.on_cast_error, feeds)
 
 
-def _feeds(name: str, binding: InputBinding) -> str:
+def _feeds(name: str, binding: InputBinding, image: ImageSpec | None) -> str:
     width = "?" if binding.width is None else str(binding.width)
     match binding.layout:
         case "vector":
@@ -94,9 +94,14 @@ def _feeds(name: str, binding: InputBinding) -> str:
         case "array":
             return f"{binding.name} {binding.element_type}[N,{width}]"
         case "tokens":
-            return f"{binding.name} {binding.element_type}[N,T] (tokens)"
+            return f"{binding.name} {binding.element_type}[N,{binding.width or 'T'}] (tokens)"
         case "image":
-            return f"{binding.name} {binding.element_type} (decoded image)"
+            axes = "" if image is None else "[N," + ",".join(map(str, _axes(image))) + "]"
+            return f"{binding.name} {binding.element_type}{axes} (decoded image)"
+
+
+def _axes(image: ImageSpec) -> tuple[int, ...]:
+    return (image.channels, *image.size) if image.layout == "nchw" else (*image.size, image.channels)
 
 
 def _origin(binding: OutputBinding) -> str:
