@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from time import perf_counter
 from sqlinfer.adapters.base import LINEAGE, Materialization
 from sqlinfer.adapters.schema_change import refuse_missing_predictions
 from sqlinfer.compiler.predictions import predicted_columns
-from sqlinfer.errors import AdapterError, DataTestError, PublicationError, RunError, SqlinferError
+from sqlinfer.errors import AdapterError, DataTestError, Location, PublicationError, RunError, SqlinferError
 from sqlinfer.project import Node
 from sqlinfer.relation import Relation
 from sqlinfer.runner import errorlog, keyed, publication, staging
@@ -71,7 +72,7 @@ def run_node(
             raise RunError(f"{node.name} is ephemeral and is not built by itself")
         how = materialization(plan, node, env, is_slice)
         if published is not None and how.merges:
-            refuse_missing_predictions(how, published)  # before an hour of scoring; publishing looks again
+            _refuse_missing(how, published, node)
         _warn_of_append(node, how, env)
         (_run_scored if plan.stages else _run_plain)(plan, node, env, how, progress)
     except SqlinferError as failure:
@@ -86,6 +87,17 @@ def run_node(
 
 def _functions(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{call.function}@{call.digest[:12]}" for call in plan.calls))
+
+
+def _refuse_missing(how: Materialization, published: tuple[Column, ...], node: Node) -> None:
+    """Before an hour of scoring; publishing looks again."""
+    try:
+        refuse_missing_predictions(how, published)
+    except PublicationError as error:
+        name = error.message.partition("'")[2].partition("'")[0]
+        found = list(re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", node.raw_sql, re.IGNORECASE))
+        at = Location.in_source(node.raw_sql, *found[-1].span(), path=node.path) if found else Location(node.path)
+        raise error.at(at) from None
 
 
 def _warn_of_append(node: Node, how: Materialization, env: RunEnvironment) -> None:
