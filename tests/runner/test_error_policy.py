@@ -57,6 +57,11 @@ def test_what_is_given_up_for_the_number_of_errors_would_not_have_been_accepted(
     assert given_up is None or not policy.accepts(total, given_up)
 
 
+def test_calls_that_are_scored_together_may_have_a_few_errors_each() -> None:
+    assert ErrorPolicy(0.01).gives_up(30, 11, 200)
+    assert not ErrorPolicy(0.01).together(10).gives_up(30, 30, 200)
+
+
 def test_a_cluster_of_bad_rows_is_no_broken_function() -> None:
     assert not ErrorPolicy(0.01).gives_up(900, 900, 1_000_000)
     assert not ErrorPolicy(0.01).gives_up(2000, 1500, 1_000_000)

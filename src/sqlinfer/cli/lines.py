@@ -126,7 +126,8 @@ def closing(result: RunResult, *, interrupted: bool = False) -> Iterator[Line]:
     elif not result.results:
         yield Line("Nothing to do")
     elif result.ok:
-        yield Line("Completed successfully" if not totals["WARN"] else f"Completed with {totals['WARN']} warnings")
+        warnings = "warning" if totals["WARN"] == 1 else "warnings"
+        yield Line("Completed successfully" if not totals["WARN"] else f"Completed with {totals['WARN']} {warnings}")
     else:
         yield Line(f"Completed with {totals['ERROR']} error{'' if totals['ERROR'] == 1 else 's'}", "error")
     names = " ".join(f"{name}={totals[name]}" for name in ("PASS", "WARN", "ERROR", "SKIP"))

@@ -184,7 +184,7 @@ def _score_rows(
             env.workspace.reader(sql, env.read_rows(prepared.contract)) as reader,
             session.score(
                 reader, call.arguments, (call.key,), as_column=RESULT, error_column=ERROR,
-                policy=env.error_policy(prepared.contract), total=inputs, cancel=env.cancel,
+                policy=env.error_policy(prepared.contract).together(times), total=inputs, cancel=env.cancel,
             ) as scored,
         ):  # fmt: skip
             for chunk in chunks(env, iter(scored), env.store_chunk, env.quick_chunk):

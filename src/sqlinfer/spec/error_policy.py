@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlinfer.spec.function import FunctionContract
 
@@ -18,12 +18,17 @@ class ErrorPolicy:
     """The policy of one call."""
 
     max_rate: float = DEFAULT_RATE
+    few: int = FEW
 
     @classmethod
     def of(cls, contract: FunctionContract, node_rate: float | None) -> ErrorPolicy:
         """The node's own rate, else the function's, else the default."""
         declared = contract.max_error_rate if node_rate is None else node_rate
         return cls(DEFAULT_RATE if declared is None else declared)
+
+    def together(self, calls: int) -> ErrorPolicy:
+        """For so many calls that are scored in one pass: what none of them may have."""
+        return replace(self, few=self.few * calls)
 
     def accepts(self, inputs: int, errors: int) -> bool:
         """Whether a call that is done may be published.
@@ -35,7 +40,7 @@ class ErrorPolicy:
         """
         if not errors or errors <= self.max_rate * inputs:
             return True
-        return self.max_rate > 0 and errors <= FEW and errors * 2 <= inputs
+        return self.max_rate > 0 and errors <= self.few and errors * 2 <= inputs
 
     def gives_up(self, rows: int, errors: int, total: int | None = None) -> bool:
         """Whether scoring may stop: the call cannot be accepted any more, or its function fails nearly always.
@@ -51,6 +56,6 @@ class ErrorPolicy:
         """
         if self.max_rate >= 1:
             return False
-        if total is not None and errors > max(FEW if self.max_rate else 0, self.max_rate * total):
+        if total is not None and errors > max(self.few if self.max_rate else 0, self.max_rate * total):
             return True
         return (errors > 0 and not self.max_rate) or (errors >= SEEN and errors >= NEARLY_ALL * rows)
