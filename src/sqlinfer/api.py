@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sqlinfer.jobs.events import Event
     from sqlinfer.jobs.explain import Explained
     from sqlinfer.jobs.night import Night
+    from sqlinfer.jobs.udf import Registered
     from sqlinfer.runner.results import RunResult
 
 Listener = Callable[["Event"], None]
@@ -209,18 +210,21 @@ def clean(options: RunOptions, *, dry_run: bool = False) -> list[Path]:
     return list(cleaning.clean(load(options), dry_run=dry_run))
 
 
-def register(connection: Any, project_dir: Path | str, **options: Any) -> tuple[str, ...]:
-    """Make each function of a project callable on a ``duckdb.DuckDBPyConnection``; their names.
+def register(connection: Any, project_dir: Path | str, **options: Any) -> Registered:
+    """Make each function of a project callable on a ``duckdb.DuckDBPyConnection``; their names, a tuple.
 
-    Functions are vectorised UDFs, sessions live as long as the connection. ``options`` are those of ``RunOptions``.
+    Functions are vectorised UDFs, sessions live as long as the connection. Arguments are cast as a run casts them: a
+    row whose value does not fit, or that fails, is NULL, and ``outcomes`` of the result counts it with its reason.
+    ``options`` are those of ``RunOptions``.
     """
     from sqlinfer.inference import open_session
     from sqlinfer.jobs.functions import cache_dir
-    from sqlinfer.jobs.udf import register_function
+    from sqlinfer.jobs.udf import Registered, register_function
 
     chosen = RunOptions(project_dir=Path(project_dir), **options)
     available = Functions(load(chosen), chosen.device or "auto")
-    for prepared in available.values():
+    tallies = {}
+    for name, prepared in available.items():
         session = open_session(prepared, threads=chosen.threads, cache_dir=cache_dir(available.project))
-        register_function(connection, prepared, session)
-    return tuple(available)
+        tallies[name] = register_function(connection, prepared, session)
+    return Registered.of(tallies)

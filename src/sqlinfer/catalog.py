@@ -23,7 +23,7 @@ from sqlinfer.project import Node, Project
 from sqlinfer.relation import Relation, fold, quote, side_name
 from sqlinfer.spec.catalog import Catalog, Column, Table
 from sqlinfer.spec.function import FunctionContract
-from sqlinfer.spec.plan import Plan
+from sqlinfer.spec.plan import Plan, Stage
 
 _PIVOT = re.compile(r"\bpivot", re.IGNORECASE)
 
@@ -106,6 +106,9 @@ class ProjectCompiler:
             raise self._explained(error, source, catalog, name, bare) from error
         place = replace(NAMESPACE, name=side_name(unique_id)) if unique_id else NAMESPACE
         plan = compile_query(source, catalog, node=name, output=columns, limit=limit, namespace=place)
+        if any(stage.untyped for stage in plan.stages):
+            catalog = replace(catalog, arguments=self._argument_types(plan))
+            plan = compile_query(source, catalog, node=name, output=columns, limit=limit, namespace=place)
         return CompiledNode(replace(plan, unique_id=unique_id), rendered, self._published(bare, columns))
 
     def _described(self, sql: str, catalog: Catalog) -> tuple[Column, ...]:
@@ -125,6 +128,26 @@ class ProjectCompiler:
         """The columns as a table has them: a result may repeat a name, a table numbers the second one."""
         names = {column.name.casefold() for column in columns}
         return columns if len(names) == len(columns) else self.shadow.describe(f"select * from (\n{bare}\n) as _named")
+
+    def _argument_types(self, plan: Plan) -> dict[str, str]:
+        """The warehouse's types of what the compiler was not sure of, as far as its stages can be described."""
+        found: dict[str, str] = {}
+        with suppress(AdapterError):  # a stage's own error comes when it is run
+            for stage in plan.stages:
+                if stage.untyped:
+                    described = self.shadow.describe(self._without_files(stage.untyped))
+                    found |= {column.name: column.data_type for column in described}
+                self._shadow_stage(stage)
+        return found
+
+    def _shadow_stage(self, stage: Stage) -> None:
+        """What later stages read of this one."""
+        columns = self.shadow.describe(self._without_files(stage.sql))
+        self.shadow.add_table(stage.relation, columns)
+        if stage.scored is not None:
+            kept = [column for column in columns if column.name in stage.columns]
+            outputs = [Column(call.output, self.contracts[call.function].return_type) for call in stage.calls]
+            self.shadow.add_table(stage.scored, (*kept, *outputs))
 
     def _without_files(self, sql: str) -> str:
         """External nodes of this project by their shadow tables: their files may not be written yet."""

@@ -9,6 +9,7 @@ SqlinferError
 │   ├── ParseError        SQL that does not parse
 │   ├── UnknownFunction
 │   ├── CallError         arguments of a predict() call
+│   ├── ParameterError    values for ? and $name
 │   ├── ColumnError       unknown or ambiguous columns
 │   └── UnsupportedQuery  positions that cannot be planned
 ├── FunctionError         a declared function and its artifact do not fit
@@ -164,6 +165,20 @@ class UnknownFunction(CompileError):
 
 
 class CallError(CompileError):
+    @classmethod
+    def never_fits(
+        cls, function: str, argument: str, declared: str, shown: str | None, given: str, location: Location | None
+    ) -> CallError:
+        """``shown``: the value as it reads in the query."""
+        said = f"{shown} is" if shown else "it is given"
+        return cls(
+            f"argument '{argument}' of {function} is {declared.lower()}, {said} {given.lower()}",
+            hint="a value of this type never fits; pass another column or cast it",
+            location=location,
+        )
+
+
+class ParameterError(CompileError):
     pass
 
 

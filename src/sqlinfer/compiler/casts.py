@@ -1,56 +1,35 @@
 """Argument policies as SQL: cast, on_cast_error, on_null, guard → argument columns and a status.
 
+The one rule of casts: a value fits where the declared type holds it. ``fits.fit`` tells types that always or never
+hold, ``_loss`` what a cast loses of a value.
+
 A row with a NULL in any argument column is not scored. ``status`` says why, where that is more than a NULL input.
+Where the type of a value is not certain, the warehouse decides: the SQL has every case of the rule under ``typeof``,
+which DuckDB folds away when it binds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 from sqlglot import exp
 
 from sqlinfer import types
+from sqlinfer.compiler.fits import fit, is_certain
 from sqlinfer.spec.function import Argument
 from sqlinfer.spec.plan import CAST_ERROR, NULL_ERROR, NULL_INPUT, SKIPPED
 
-Fit = Literal["same", "safe", "checked", "never"]
-
-_RANK = {
-    "BOOLEAN": 0, "UTINYINT": 1, "TINYINT": 1, "USMALLINT": 2, "SMALLINT": 2, "UINTEGER": 3, "INT": 3, "BIGINT": 4,
-    "UBIGINT": 4, "INT128": 5, "UINT128": 5,
+_RAW = "__sqlinfer_raw__"
+"""Stands for the raw column in SQL that is written once for all columns."""
+_CASES = {
+    "INT": ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"),
+    "BIGINT": ("BIGINT", "UBIGINT"), "HUGEINT": ("HUGEINT",), "UHUGEINT": ("UHUGEINT",), "BIGNUM": ("BIGNUM",),
+    "DOUBLE": ("FLOAT", "DOUBLE"), "DECIMAL": ("DECIMAL",), "TEXT": (),
 }  # fmt: skip
-
-
-def fit(given: str | None, wanted: str) -> Fit:
-    """Whether values of type ``given`` (None: unknown) fit into ``wanted``: as they are, always, mostly, never."""
-    if given is None:
-        return "checked"
-    if given == wanted:
-        return "same"
-    if given == "ANY[]" and types.is_array(wanted):
-        return "checked"
-    if types.is_array(wanted) != types.is_array(given):
-        return "checked" if types.is_text(given) or types.is_text(wanted) else "never"
-    if given.startswith(("STRUCT", "MAP", "UNION")) and not types.is_text(wanted):
-        return "never"
-    if given == "BLOB" and types.is_numeric(wanted):
-        return "never"
-    if types.is_text(wanted):
-        return "same" if given == "VARCHAR" else "safe"
-    temporal = ("DATE", "TIME", "INTERVAL")
-    if (types.is_numeric(wanted) and given.startswith(temporal)) or (
-        types.is_numeric(given) and wanted.startswith(temporal)
-    ):
-        return "never"
-    if given in _RANK and wanted in _RANK and not wanted.startswith("U") and not given.startswith("U"):
-        return "safe" if _RANK[given] <= _RANK[wanted] else "checked"
-    if wanted == "DOUBLE" and (given in ("REAL", "FLOAT") or _RANK.get(given, 9) <= 3):
-        return "safe"
-    if wanted == "REAL" and (given == "FLOAT" or _RANK.get(given, 9) <= 2):
-        return "safe"
-    return "checked"
+"""One type for each case of the rule → what ``typeof`` calls the types of that case. TEXT is the case of all others."""
+_PLACES = "DECIMAL(38, 9)"
+"""Shows what DOUBLE does not: a fraction behind more than 15 digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,56 +41,140 @@ class CastArgument:
     null_failed: exp.Expr | None
 
 
-def cast_argument(raw: exp.Expr, argument: Argument, given: str | None) -> CastArgument:
+def cast_argument(raw: exp.Expr, argument: Argument, given: str | None, dialect: str = "duckdb") -> CastArgument:
     """SQL for the value and the failures of one argument; ``raw`` is a column of the query below."""
+    known = given if is_certain(given) else None
     how = fit(given, argument.data_type)
-    value = raw.copy() if how == "same" else _cast(raw, argument.data_type, safe=how == "safe")
-    failed = _cast_failed(raw, value, argument, given) if how == "checked" else None
+    if how in ("same", "safe"):
+        value, lost = (raw.copy() if how == "same" else _cast(raw, argument.data_type, safe=True)), None
+        failed = None
+    else:
+        value, lost = _cast_and_loss(raw, argument.data_type, known, dialect)
+        either = exp.or_(_is_null(value), lost) if lost is not None else _is_null(value)
+        failed = exp.and_(exp.not_(_is_null(raw)), either)
     strict = failed if argument.on_cast_error == "error" else None
-    null_failed = None
-    if argument.on_null == "error":
-        null_failed = _is_null(value)
-    elif argument.on_null in ("default", "nan"):
-        default = exp.Literal.string("nan") if argument.on_null == "nan" else exp.convert(argument.default)
-        filled = _cast(default, argument.data_type, safe=True)
+    if argument.on_null in ("default", "nan"):
         missing = _is_null(raw) if strict is not None else _is_null(value)
-        value = exp.case().when(missing, filled).else_(value.copy())
-    if failed is not None and strict is None and _lossy(raw, value, argument.data_type, given) is not None:
-        value = exp.case().when(failed, _null_or_default(argument)).else_(value.copy())
-    elif strict is not None and _lossy(raw, value, argument.data_type, given) is not None:
-        value = exp.case().when(exp.not_(strict.copy()), value.copy())
-    return CastArgument(value, strict, null_failed)
+        value = exp.case().when(missing, _default(argument)).else_(value.copy())
+    if failed is not None and lost is not None:
+        if strict is None:
+            value = exp.case().when(failed, _default(argument)).else_(value.copy())
+        else:
+            value = exp.case().when(exp.not_(strict.copy()), value.copy())
+    return CastArgument(value, strict, _is_null(value) if argument.on_null == "error" else None)
 
 
-def _null_or_default(argument: Argument) -> exp.Expr:
+def _default(argument: Argument) -> exp.Expr:
+    """What stands for a missing value."""
     if argument.on_null == "default":
         return _cast(exp.convert(argument.default), argument.data_type, safe=True)
     if argument.on_null == "nan":
-        return _cast(exp.Literal.string("nan"), argument.data_type, safe=True)
+        items = ["nan"] * (types.array_width(argument.data_type) or 1)
+        text = f"[{', '.join(items)}]" if types.is_array(argument.data_type) else "nan"
+        return _cast(exp.Literal.string(text), argument.data_type, safe=True)
     return exp.null()
 
 
-def _cast_failed(raw: exp.Expr, value: exp.Expr, argument: Argument, given: str | None) -> exp.Expr:
-    """Raw is not NULL and the cast is, or the cast lost what can be checked."""
-    failed = _is_null(value)
-    lossy = _lossy(raw, value, argument.data_type, given)
-    either = exp.or_(failed, lossy) if lossy is not None else failed
-    return exp.and_(exp.not_(_is_null(raw)), either)
+def _cast_and_loss(raw: exp.Expr, wanted: str, given: str | None, dialect: str) -> tuple[exp.Expr, exp.Expr | None]:
+    """The cast, and the condition that it lost something without being NULL."""
+    if given is not None:
+        value = _converted(raw, wanted, given)
+        return value, _loss(raw, value, wanted, given)
+    if dialect != "duckdb":
+        return _cast(raw, wanted, safe=False), None
+    value_sql, loss_sql = _by_type(wanted)
+    name = raw.sql(dialect="duckdb")
+    lost = exp.Var(this=loss_sql.replace(_RAW, name)) if loss_sql else None
+    return exp.Var(this=value_sql.replace(_RAW, name)), lost
 
 
-def _lossy(raw: exp.Expr, value: exp.Expr, wanted: str, given: str | None) -> exp.Expr | None:
-    if types.is_integer(wanted) and given is not None:
-        if types.is_text(given):
-            return exp.NEQ(
-                this=_cast(raw, "DOUBLE", safe=False),
-                expression=_cast(_cast(raw, wanted, safe=False), "DOUBLE", safe=False),
-            )
-        if types.is_float(given) or types.is_decimal(given):
-            return exp.NEQ(this=raw.copy(), expression=_cast(raw, wanted, safe=False))
-    if wanted == "DOUBLE" and given in ("BIGINT", "UBIGINT", "INT128", "UINT128"):
-        back = _cast(_cast(raw, "DOUBLE", safe=True), "INT128", safe=False)
-        return exp.NEQ(this=_cast(raw, "INT128", safe=True), expression=back)
-    return None
+def _converted(raw: exp.Expr, wanted: str, given: str) -> exp.Expr:
+    if given.startswith("BIGNUM"):  # DuckDB 2.0 shuts the database down where it cannot cast one (INTERNAL Error)
+        return _cast(_cast(raw, "TEXT", safe=True), wanted, safe=False)
+    return _cast(raw, wanted, safe=False)
+
+
+def _loss(raw: exp.Expr, value: exp.Expr, wanted: str, given: str) -> exp.Expr | None:
+    """The rule for one type of values: what of ``raw`` the cast ``value`` does not hold any more.
+
+    An integer holds whole numbers, BOOLEAN 0 and 1, DOUBLE integers up to 2^53 and beyond where they are exact.
+    Decimals, texts and floats become the nearest DOUBLE or REAL.
+    """
+    item, source = types.element_type(wanted), types.element_type(given)
+    lost: list[exp.Expr] = []
+    if types.is_array(wanted) and not types.is_text(item):
+        lost.append(exp.NEQ(this=_count(raw, given), expression=_count(value, wanted)))
+    if types.is_integer(item) or item == "BOOLEAN":
+        lost += _fraction(raw, value, wanted, source)
+    elif item == "DOUBLE":
+        lost += _digits(raw, value, wanted, source)
+    elif item == "REAL" and source in ("UHUGEINT", "UINT128", "BIGNUM") and not types.is_array(wanted):
+        lost.append(exp.Anonymous(this="isinf", expressions=[value.copy()]))
+    return exp.or_(*lost) if lost else None
+
+
+def _fraction(raw: exp.Expr, value: exp.Expr, wanted: str, source: str) -> list[exp.Expr]:
+    item = types.element_type(wanted)
+    if types.is_integer(item) and (types.is_integer(source) or source == "BOOLEAN"):
+        return []
+    if types.is_float(source) and types.is_integer(wanted):
+        return [exp.NEQ(this=raw.copy(), expression=value.copy())]
+    compared = _cast(raw, "TEXT", safe=True) if source == "BIGNUM" else raw
+    carriers = ["DOUBLE"]
+    if item in ("BIGINT", "UBIGINT") and not types.is_float(source):
+        carriers.append(_PLACES)
+    return [_differs(compared, value, carrier, wanted) for carrier in carriers]
+
+
+def _digits(raw: exp.Expr, value: exp.Expr, wanted: str, source: str) -> list[exp.Expr]:
+    if source in ("BIGINT", "UBIGINT"):
+        return [_differs(raw, value, "INT128", wanted)]
+    if source in ("HUGEINT", "INT128", "UHUGEINT", "UINT128"):
+        return [_differs(raw, value, "UINT128" if source.startswith("U") else "INT128", wanted, null_safe=True)]
+    if source == "BIGNUM" and not types.is_array(wanted):
+        back = _cast(_cast(value, "BIGNUM", safe=True), "TEXT", safe=True)
+        return [exp.NEQ(this=_cast(raw, "TEXT", safe=True), expression=back)]
+    return []
+
+
+def _differs(raw: exp.Expr, value: exp.Expr, carrier: str, wanted: str, *, null_safe: bool = False) -> exp.Expr:
+    """Raw and value, both as a type that shows the difference."""
+    carrier += "[]" if types.is_array(wanted) else ""
+    compare = exp.NullSafeNEQ if null_safe else exp.NEQ
+    return compare(this=_cast(raw, carrier, safe=False), expression=_cast(value, carrier, safe=False))
+
+
+def _count(node: exp.Expr, given: str) -> exp.Expr:
+    """Elements that are not NULL: an element that does not fit becomes NULL."""
+    listed = node.copy() if types.is_array(given) else _cast(node, f"{given}[]", safe=False)
+    return exp.Anonymous(this="list_count", expressions=[listed])
+
+
+@lru_cache(maxsize=256)
+def _by_type(wanted: str) -> tuple[str, str | None]:
+    """Cast and loss for values of any type, as DuckDB's SQL: the cases of the rule under the warehouse's ``typeof``."""
+    raw = exp.column(_RAW)
+    through_text, straight = _sql(_converted(raw, wanted, "BIGNUM")), _sql(_converted(raw, wanted, "TEXT"))
+    value = f"CASE WHEN {_is_one_of('BIGNUM')} THEN {through_text} ELSE {straight} END"
+    conditions = {}
+    for case in _CASES:
+        lost = _loss(raw, _converted(raw, wanted, case), wanted, case)
+        conditions[case] = _sql(lost) if lost is not None else "FALSE"
+    other = conditions.pop("TEXT")
+    branches = [f"WHEN {_is_one_of(*_CASES[case])} THEN {sql}" for case, sql in conditions.items() if sql != other]
+    if not branches:
+        return value, None if other == "FALSE" else f"({other})"
+    return value, f"CASE {' '.join(branches)} ELSE {other} END"
+
+
+def _is_one_of(*names: str) -> str:
+    """Of a list: what its elements are."""
+    listed = ", ".join(f"'{name}'" for name in names)
+    return f"regexp_extract(typeof({_RAW}), '^\\w+') IN ({listed})"
+
+
+def _sql(node: exp.Expr) -> str:
+    return node.sql(dialect="duckdb")
 
 
 def status(cast: list[tuple[Argument, CastArgument, exp.Expr]], guard: exp.Expr | None) -> exp.Expr | None:

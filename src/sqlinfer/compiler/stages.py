@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from sqlinfer import types
-from sqlinfer.compiler.analyse import can_try, is_volatile, replace_top_down, sources, text, varies
+from sqlinfer.compiler.analyse import can_try, columns_in, is_volatile, replace_top_down, sources, text, varies
 from sqlinfer.compiler.calls import Source
-from sqlinfer.compiler.casts import CastArgument, cast_argument, fit, status
+from sqlinfer.compiler.casts import CastArgument, cast_argument, status
+from sqlinfer.compiler.fits import fit, is_certain
 from sqlinfer.compiler.keys import key
 from sqlinfer.compiler.sites import Site
 from sqlinfer.errors import CallError
@@ -79,7 +80,12 @@ class Builder:
         return any(t.name in self.late for t in query.find_all(exp.Table) if self.is_staged(t))
 
     def add(
-        self, select: exp.Query, columns: tuple[str, ...], calls: tuple[Call, ...] = (), pushed: tuple[str, ...] = ()
+        self,
+        select: exp.Query,
+        columns: tuple[str, ...],
+        calls: tuple[Call, ...] = (),
+        pushed: tuple[str, ...] = (),
+        untyped: exp.Query | None = None,
     ) -> Stage:
         number = len(self.stages) + 1
         relation = self.relation(f"s{number}")
@@ -93,6 +99,7 @@ class Builder:
             calls=calls,
             pushed=pushed,
             reproducible=self._reproducible(select),
+            untyped=untyped.sql(dialect=self.catalog.dialect, comments=False, identify=True) if untyped else "",
         )
         if self.reads_scored(select):
             self.late.add(relation.name)
@@ -149,8 +156,8 @@ class Layer:
         calls = []
         for site in self.sites:
             calls.append(self._call(site, raw, casts, keys))
-        query = self._nested(raw, casts, keys)
-        stage = self.builder.add(query, tuple(self.columns), tuple(calls), self.pushed)
+        query, untyped = self._nested(raw, casts, keys), self._untyped(raw)
+        stage = self.builder.add(query, tuple(self.columns), tuple(calls), self.pushed, untyped)
         known = dict(self.column_types)
         self.builder.column_types[stage.relation.name] = {n: known.get(n) for n in raw}
         if stage.scored is not None:
@@ -204,7 +211,7 @@ class Layer:
         finals: list[tuple[Argument, CastArgument, exp.Expr]],
     ) -> str:
         """Add what one argument needs, in column ``own`` where the stage has none; the name of its final column."""
-        given = self._type(value)
+        given = self._given(site, argument, value)
         plain = (
             site.guard is None and fit(given, argument.data_type) == "same" and argument.on_null in ("null", "error")
         )
@@ -213,14 +220,14 @@ class Layer:
             if name not in raw:
                 raw[name] = value.copy()
             column = exp.column(name, quoted=True)
-            finals.append((argument, cast_argument(column, argument, given), column))
+            finals.append((argument, cast_argument(column, argument, given, self.builder.catalog.dialect), column))
             return name
         source_name, name = f"{own}_raw", own
         self.hidden.add(source_name)
         tried = _tried(value, site.partial)
         raw[source_name] = tried if site.guard is None else exp.case().when(_tried(site.guard, site.partial), tried)
         column = exp.column(source_name, quoted=True)
-        cast = cast_argument(column, argument, given)
+        cast = cast_argument(column, argument, given, self.builder.catalog.dialect)
         final = cast.value
         if site.guard is not None and argument.on_null in ("default", "nan"):
             final = exp.case().when(exp.column(f"{site.output}_guard", quoted=True), final.copy())
@@ -228,15 +235,21 @@ class Layer:
         finals.append((argument, cast, final))
         return name
 
+    def _given(self, site: Site, argument: Argument, value: exp.Expr) -> str | None:
+        """The type of what a call is given, from the query or, where that does not tell, from the warehouse."""
+        seen = self._type(value)
+        told = self.builder.catalog.arguments.get(f"{site.output}.{argument.name}")
+        return seen if told is None or is_certain(seen) else _canonical(told, self.builder.catalog.dialect)
+
     def _type(self, value: exp.Expr) -> str | None:
         """The canonical type of an argument where it is certain: columns, casts and literals."""
         node = value.unnest()
         if isinstance(node, exp.Column):
             return self._column_type(node)
         if isinstance(node, (exp.Cast, exp.TryCast)):
-            return types.canonical(node.to.sql("duckdb"))
+            return _canonical(node.to.sql("duckdb"), "duckdb")
         if isinstance(node, exp.Literal):
-            return "TEXT" if node.is_string else ("INT" if node.is_int else None)
+            return "TEXT" if node.is_string else ("INT" if node.is_int and abs(int(node.this)) < 2**31 else None)
         if isinstance(node, exp.Anonymous):
             return _CLOCK.get(str(node.name).casefold())
         return next((name for kind, name in _MADE.items() if isinstance(node, kind)), None)
@@ -248,14 +261,30 @@ class Layer:
     def _check_types(self) -> None:
         for site in self.sites:
             for argument, value in zip(site.contract.arguments, site.call.expressions, strict=True):
-                given = self._type(value)
+                given = self._given(site, argument, value)
                 if fit(given, argument.data_type) == "never":
-                    raise CallError(
-                        f"argument '{argument.name}' of {site.contract.name} is {argument.data_type.lower()}, "
-                        f"{value.sql(dialect='duckdb', comments=False)} is {str(given).lower()}",
-                        hint="a value of this type never fits; pass another column or cast it",
-                        location=self.builder.source.locate(site.call),
-                    )
+                    ours = any(column.table.startswith("_") for column in columns_in(value))
+                    shown = None if ours else value.sql(dialect="duckdb", comments=False)
+                    raise CallError.never_fits(
+                        site.contract.name, argument.name, argument.data_type, shown, str(given),
+                        self.builder.source.locate(site.call),
+                    )  # fmt: skip
+
+    def _untyped(self, raw: Mapping[str, exp.Expr]) -> exp.Select | None:
+        """The arguments whose type is not certain, named ``<output>.<argument>``."""
+        unsure = {
+            f"{site.output}.{argument.name}": raw[f"{own}_raw"]
+            for site in self.sites
+            for argument, own, value in zip(
+                site.contract.arguments, _column_names(site).values(), site.call.expressions, strict=True
+            )
+            if f"{own}_raw" in raw and not is_certain(self._given(site, argument, value))
+        }
+        if not unsure:
+            return None
+        query = self.body.copy()
+        query.set("expressions", _aliased(unsure))
+        return query
 
     def _nested(self, raw: dict[str, exp.Expr], casts: dict[str, exp.Expr], keys: dict[str, exp.Expr]) -> exp.Select:
         query = self.body.copy()

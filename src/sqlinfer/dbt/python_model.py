@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.dbt.functions import Loaded, loaded
-from sqlinfer.errors import ColumnError, InferenceError, UsageError
-from sqlinfer.jobs.udf import with_policy
+from sqlinfer.errors import ColumnError, UsageError
+from sqlinfer.jobs.udf import cast_row, result_column
 from sqlinfer.relation import quote
-from sqlinfer.spec.function import Argument, FunctionContract
+from sqlinfer.spec.function import FunctionContract
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,16 +62,11 @@ def _known_columns(contract: FunctionContract, columns: list[str]) -> None:
 
 
 def _projection(contract: FunctionContract) -> str:
-    casts = (
-        f"TRY_CAST({quote(one.name)} AS {one.data_type}) AS {quote(_ARGUMENT.format(one.name))}"
-        for one in contract.arguments
+    casts, _ = cast_row(contract, [quote(one.name) for one in contract.arguments])
+    named = (
+        f"{sql} AS {quote(_ARGUMENT.format(one.name))}" for sql, one in zip(casts, contract.arguments, strict=True)
     )
-    misfits = " OR ".join(
-        f"({quote(one.name)} IS NOT NULL AND TRY_CAST({quote(one.name)} AS {one.data_type}) IS NULL)"
-        for one in contract.arguments
-        if one.on_cast_error == "error"
-    )
-    return f"*, {', '.join(casts)}, {misfits or 'false'} AS {quote(_ARGUMENT.format('misfit'))}"
+    return f"*, {', '.join(named)}"
 
 
 def _scored(functions: Loaded, contract: FunctionContract, relation: Any, keep: list[str],
@@ -93,29 +88,11 @@ def _batches(session: Any, contract: FunctionContract, source: Any, keep: list[s
 
     names = [argument.name for argument in contract.arguments]
     for batch in source:
-        arrays = [_argument(batch, argument) for argument in contract.arguments]
+        arrays = [_column(batch, _ARGUMENT.format(name)) for name in names]
         result = session.run_batch(pa.record_batch(arrays, names=names), names)
-        if contract.on_invalid == "error" and result.failed:
-            first = next(error for error in result.errors.to_pylist() if error is not None)
-            raise InferenceError(f"function '{contract.name}': {first}")
-        kept = [batch.column(batch.schema.get_field_index(column)) for column in keep]
-        yield pa.RecordBatch.from_arrays([*kept, _column(result, contract, schema, batch)], schema=schema)
+        kept = [_column(batch, column) for column in keep]
+        yield pa.RecordBatch.from_arrays([*kept, result_column(contract, result, session)], schema=schema)
 
 
-def _argument(batch: pa.RecordBatch, argument: Argument) -> Any:
-    column = batch.column(batch.schema.get_field_index(_ARGUMENT.format(argument.name)))
-    return with_policy(column, argument)
-
-
-def _column(result: Any, contract: FunctionContract, schema: pa.Schema, batch: pa.RecordBatch) -> Any:
-    """The outputs as one column; rows with a value that did not fit are NULL, whatever ``on_null`` says."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if contract.is_struct:
-        mask = pa.array(result.missing) if result.missing is not None else None
-        value = pa.StructArray.from_arrays(list(result.arrays), fields=list(schema.field(-1).type), mask=mask)
-    else:
-        value = result.arrays[0]
-    misfit = batch.column(batch.schema.get_field_index(_ARGUMENT.format("misfit"))).cast(pa.bool_())
-    return pc.if_else(misfit, pa.scalar(None, value.type), value) if misfit.true_count else value
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    return batch.column(batch.schema.get_field_index(name))

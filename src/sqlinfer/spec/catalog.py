@@ -62,6 +62,8 @@ class Catalog:
     macros: tuple[Macro, ...] = ()
     pieces: Mapping[str, Piece] = field(default_factory=dict)
     """The name that a piece has in the text that is compiled → the user's own text."""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    """``Stage.untyped`` name → the warehouse's type, once it was asked."""
 
     def find(self, relation: Relation) -> Table | None:
         """The table of that name, case-insensitively, missing parts filled from ``default``."""

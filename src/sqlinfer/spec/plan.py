@@ -64,6 +64,8 @@ class Stage:
     """What was applied below the model, one readable line each."""
     reproducible: bool = False
     """Whether reading the SQL twice from unchanged native tables is sure to give the same rows."""
+    untyped: str = ""
+    """A query for the arguments whose type only the warehouse knows, named ``<output>.<argument>``; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,33 @@ SELECT
 FROM (
   SELECT
     "c1",
-    TRY_CAST("_p1_charges_raw" AS DOUBLE) AS "_p1_charges",
     CASE
-      WHEN NOT "_p1_charges_raw" IS NULL AND TRY_CAST("_p1_charges_raw" AS DOUBLE) IS NULL
+      WHEN NOT (
+        NOT "_p1_charges_raw" IS NULL
+        AND (
+          CASE WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('BIGNUM') THEN TRY_CAST(CAST("_p1_charges_raw" AS TEXT) AS DOUBLE) ELSE TRY_CAST("_p1_charges_raw" AS DOUBLE) END IS NULL
+          OR CASE WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('BIGINT', 'UBIGINT') THEN TRY_CAST("_p1_charges_raw" AS INT128) <> TRY_CAST(TRY_CAST("_p1_charges_raw" AS DOUBLE) AS INT128) WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('HUGEINT') THEN TRY_CAST("_p1_charges_raw" AS INT128) IS DISTINCT FROM TRY_CAST(TRY_CAST("_p1_charges_raw" AS DOUBLE) AS INT128) WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('UHUGEINT') THEN TRY_CAST("_p1_charges_raw" AS UINT128) IS DISTINCT FROM TRY_CAST(TRY_CAST("_p1_charges_raw" AS DOUBLE) AS UINT128) WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('BIGNUM') THEN CAST("_p1_charges_raw" AS TEXT) <> CAST(CAST(TRY_CAST(CAST("_p1_charges_raw" AS TEXT) AS DOUBLE) AS BIGNUM) AS TEXT) ELSE FALSE END
+        )
+      )
+      THEN CASE WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('BIGNUM') THEN TRY_CAST(CAST("_p1_charges_raw" AS TEXT) AS DOUBLE) ELSE TRY_CAST("_p1_charges_raw" AS DOUBLE) END
+    END AS "_p1_charges",
+    CASE
+      WHEN NOT "_p1_charges_raw" IS NULL
+      AND (
+        CASE WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('BIGNUM') THEN TRY_CAST(CAST("_p1_charges_raw" AS TEXT) AS DOUBLE) ELSE TRY_CAST("_p1_charges_raw" AS DOUBLE) END IS NULL
+        OR CASE WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('BIGINT', 'UBIGINT') THEN TRY_CAST("_p1_charges_raw" AS INT128) <> TRY_CAST(TRY_CAST("_p1_charges_raw" AS DOUBLE) AS INT128) WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('HUGEINT') THEN TRY_CAST("_p1_charges_raw" AS INT128) IS DISTINCT FROM TRY_CAST(TRY_CAST("_p1_charges_raw" AS DOUBLE) AS INT128) WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('UHUGEINT') THEN TRY_CAST("_p1_charges_raw" AS UINT128) IS DISTINCT FROM TRY_CAST(TRY_CAST("_p1_charges_raw" AS DOUBLE) AS UINT128) WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('BIGNUM') THEN CAST("_p1_charges_raw" AS TEXT) <> CAST(CAST(TRY_CAST(CAST("_p1_charges_raw" AS TEXT) AS DOUBLE) AS BIGNUM) AS TEXT) ELSE FALSE END
+      )
       THEN 'cast_error:charges'
-      WHEN TRY_CAST("_p1_charges_raw" AS DOUBLE) IS NULL
+      WHEN CASE
+        WHEN NOT (
+          NOT "_p1_charges_raw" IS NULL
+          AND (
+            CASE WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('BIGNUM') THEN TRY_CAST(CAST("_p1_charges_raw" AS TEXT) AS DOUBLE) ELSE TRY_CAST("_p1_charges_raw" AS DOUBLE) END IS NULL
+            OR CASE WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('BIGINT', 'UBIGINT') THEN TRY_CAST("_p1_charges_raw" AS INT128) <> TRY_CAST(TRY_CAST("_p1_charges_raw" AS DOUBLE) AS INT128) WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('HUGEINT') THEN TRY_CAST("_p1_charges_raw" AS INT128) IS DISTINCT FROM TRY_CAST(TRY_CAST("_p1_charges_raw" AS DOUBLE) AS INT128) WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('UHUGEINT') THEN TRY_CAST("_p1_charges_raw" AS UINT128) IS DISTINCT FROM TRY_CAST(TRY_CAST("_p1_charges_raw" AS DOUBLE) AS UINT128) WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('BIGNUM') THEN CAST("_p1_charges_raw" AS TEXT) <> CAST(CAST(TRY_CAST(CAST("_p1_charges_raw" AS TEXT) AS DOUBLE) AS BIGNUM) AS TEXT) ELSE FALSE END
+          )
+        )
+        THEN CASE WHEN regexp_extract(typeof("_p1_charges_raw"), '^\w+') IN ('BIGNUM') THEN TRY_CAST(CAST("_p1_charges_raw" AS TEXT) AS DOUBLE) ELSE TRY_CAST("_p1_charges_raw" AS DOUBLE) END
+      END IS NULL
       THEN 'null_input'
     END AS "_p1_status"
   FROM (

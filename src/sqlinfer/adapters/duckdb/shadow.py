@@ -137,7 +137,7 @@ class DuckDBShadow:
     def _place(self, relation: Relation) -> Relation:
         schema, catalog = relation.schema or self._settings.schema, relation.catalog or self._settings.catalog
         if catalog not in self._catalogs:
-            self._run(f"ATTACH ':memory:' AS {quote(catalog)}")
+            self._run(f"ATTACH IF NOT EXISTS ':memory:' AS {quote(catalog)}")
             self._catalogs.add(catalog)
         if (schema, catalog) not in self._schemas:
             self._run(f"CREATE SCHEMA IF NOT EXISTS {quote(catalog)}.{quote(schema)}")
