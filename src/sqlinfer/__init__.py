@@ -13,13 +13,14 @@ from sqlinfer.version import __version__
 
 if TYPE_CHECKING:
     from sqlinfer.api import connect as connect
+    from sqlinfer.api import outcome as outcome
     from sqlinfer.api import register as register
 
-__all__ = ["__version__", "connect", "register"]
+__all__ = ["__version__", "connect", "outcome", "register"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("connect", "register"):
+    if name in ("connect", "outcome", "register"):
         from sqlinfer import api
 
         return getattr(api, name)

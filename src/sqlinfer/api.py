@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from sqlinfer.jobs.night import Night
     from sqlinfer.jobs.udf import Registered
     from sqlinfer.runner.results import RunResult
+    from sqlinfer.spec.outcome import Outcome
 
 Listener = Callable[["Event"], None]
 
 __all__ = [
     "RunOptions", "build", "clean", "compile", "connect", "debug", "describe_function", "functions", "load", "ls",
-    "preview", "register", "retry", "run", "seed", "test",
+    "outcome", "preview", "register", "retry", "run", "seed", "test",
 ]  # fmt: skip
 
 
@@ -125,6 +126,17 @@ def connect(project_dir: Path | str = ".", **options: Any) -> Connection:
     from sqlinfer.jobs.connection import Connection
 
     return Connection(_night(RunOptions(project_dir=Path(project_dir), **options)))
+
+
+def outcome(table: pa.Table) -> Outcome:
+    """How many inputs of a query have no prediction, and why, from the table of ``preview`` or ``connect().sql()``.
+
+    Raises:
+        ValueError: the table came from elsewhere, or lost its schema's metadata.
+    """
+    from sqlinfer.jobs.outcomes import outcome_of
+
+    return outcome_of(table)
 
 
 def _night(options: RunOptions, on_event: Listener | None = None, cancel: threading.Event | None = None) -> Night:

@@ -15,6 +15,7 @@ from sqlinfer.adapters.base import Adapter, ShadowDatabase
 from sqlinfer.compiler.calls import Source, may_call
 from sqlinfer.compiler.compile import compile_query, reads, without_predictions
 from sqlinfer.compiler.lower import lowered
+from sqlinfer.compiler.parameters import Parameters, with_parameters
 from sqlinfer.compiler.render import RenderedNode, RenderFlags, external_sql, render, render_inline
 from sqlinfer.compiler.said import mentioned
 from sqlinfer.compiler.stages import NAMESPACE
@@ -78,9 +79,12 @@ class ProjectCompiler:
         self._learn(node, compiled)
         return compiled
 
-    def inline(self, sql: str, *, limit: int | None = None, name: str = "inline_query") -> CompiledNode:
+    def inline(
+        self, sql: str, *, limit: int | None = None, name: str = "inline_query", params: Parameters | None = None
+    ) -> CompiledNode:
         """The plan of SQL that stands in no file (``--inline``, ``connect().sql``)."""
-        return self._planned(render_inline(sql, self.project, flags=self._flags), name, limit)
+        rendered = render_inline(sql, self.project, flags=self._flags)
+        return self._planned(with_parameters(rendered, params, self.adapter.dialect), name, limit)
 
     @property
     def _flags(self) -> RenderFlags:

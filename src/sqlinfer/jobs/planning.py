@@ -14,6 +14,8 @@ from sqlinfer.jobs import estimate as estimates
 from sqlinfer.jobs.explain import Estimate, Explained
 from sqlinfer.jobs.functions import batch_plan, cache_dir
 from sqlinfer.jobs.night import Night, compile_nodes
+from sqlinfer.jobs.outcomes import marked
+from sqlinfer.runner.events import Warned
 from sqlinfer.runner.preview import preview
 from sqlinfer.spec.plan import Plan
 
@@ -91,8 +93,10 @@ def preview_rows(night: Night, node: str | None, sql: str | None, limit: int | N
                 plan = compiler.compile(found, limit=limit).plan
     if max_rows is not None:
         refuse_too_many(plan, night, max_rows)
-    rows, _ = preview(plan, night.adapter, night.environment(None))
-    return rows
+    rows, outcome = preview(plan, night.adapter, night.environment(None))
+    if not outcome.is_whole:
+        night.emit(Warned(plan.node, str(outcome)))
+    return marked(rows, outcome)
 
 
 def refuse_too_many(plan: Plan, night: Night, max_rows: int) -> None:

@@ -60,7 +60,9 @@ class Tally:
     def outcome(self) -> Outcome:
         with self._lock:
             reasons = tuple(Reason(self.function, *said, count) for said, count in self._reasons.most_common())
-            counts = Counts(self._inputs, null_inputs=self._nulls, errors=self._reasons.total())
+            errors = self._reasons.total()
+            scored = self._inputs - self._nulls - errors
+            counts = Counts(self._inputs, scored, null_inputs=self._nulls, errors=errors)
         return Outcome.of(counts, reasons)
 
     def add(self, inputs: int, nulls: int, failed: Mapping[tuple[str, str], int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlinfer.adapters.base import ERRORS, SIDE, Workspace
 from sqlinfer.relation import Relation, literal, quote
+from sqlinfer.spec.outcome import Reason
 from sqlinfer.spec.plan import CAST_ERROR, NULL_ERROR, Call, Owner, Stage
 
 COLUMNS = {
@@ -14,6 +15,7 @@ COLUMNS = {
 """Types that every client of the warehouse reads: the key is text."""
 NO_KEY = "CAST(NULL AS VARCHAR)"
 PUBLISHED = "sqlinfer_errors"
+MOST_REASONS = 5
 
 
 def relation(side: str) -> Relation:
@@ -33,6 +35,15 @@ def summary(work: Workspace, owner: Owner, function: str) -> str:
         (function,),
     )
     return ", ".join(f"{count} {name}" for name, count in found)
+
+
+def reasons(work: Workspace, owner: Owner) -> tuple[Reason, ...]:
+    """Function, class and message of the errors, the most frequent ones."""
+    found = work.rows(
+        f"SELECT function, error_class, message, count(*) FROM {relation(owner.side).sql()} GROUP BY ALL "
+        f"ORDER BY 4 DESC, 1, 2, 3 LIMIT {MOST_REASONS}"
+    )
+    return tuple(Reason(*row) for row in found)
 
 
 def is_bad(status: str) -> str:

@@ -6,31 +6,33 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Adapter
-from sqlinfer.runner import staging
+from sqlinfer.runner import errorlog, staging
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.scoring import score_plan, total
 from sqlinfer.runner.scoring_store import Seconds
 from sqlinfer.runner.store import store_name
-from sqlinfer.spec.plan import Counts, Plan
+from sqlinfer.spec.outcome import Outcome
+from sqlinfer.spec.plan import Plan
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def preview(plan: Plan, adapter: Adapter, env: RunEnvironment, limit: int | None = None) -> tuple[pa.Table, Counts]:
-    """Rows of the query and what was scored for them. ``env.workspace`` is not used.
+def preview(plan: Plan, adapter: Adapter, env: RunEnvironment, limit: int | None = None) -> tuple[pa.Table, Outcome]:
+    """Rows of the query and what became of the inputs that were scored for them. ``env.workspace`` is not used.
 
     The limit given here only cuts the result; to score fewer rows, compile the limit into the plan.
     """
     with adapter.scratch() as work, work.warehouse():
         inner = replace(env, workspace=work)
-        counts = Counts()
+        outcome = Outcome()
         if plan.stages:
             for call in plan.calls:
                 if call.strategy == "store" and not work.has(staging.store_relation(call)):
                     work.load_store(store_name(call.function, call.digest))
             counts = total(score_plan(inner, plan, Identity.of(plan), Seconds()))
+            outcome = Outcome.of(counts, errorlog.reasons(work, plan.owner) if counts.errors else ())
         cut = f"SELECT * FROM ({plan.result.sql}) LIMIT {int(limit)}" if limit is not None else plan.result.sql
         with work.reader(cut, plain=True) as reader:
-            return reader.read_all(), counts
+            return reader.read_all(), outcome

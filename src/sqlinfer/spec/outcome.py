@@ -20,7 +20,8 @@ class Reason:
 
     def __str__(self) -> str:
         said = self.message.removeprefix(f"{self.error_class}: ")
-        return f"{self.function}: {said} ({self.error_class}): {self.inputs:,}"
+        more = f", {said}" if said != self.error_class else ""
+        return f"{self.function}: {self.inputs:,} {self.error_class}{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,9 @@ class Outcome:
 
     inputs: int = 0
     scored: int = 0
-    """Inputs with a prediction, scored now or remembered."""
+    """Distinct inputs that went through a session and got a valid result."""
+    reused: int = 0
+    """Inputs whose prediction was remembered, or scored for an equal input."""
     null_inputs: int = 0
     """Inputs with a NULL argument, which is no error; their prediction is NULL."""
     errors: int = 0
@@ -39,8 +42,7 @@ class Outcome:
 
     @classmethod
     def of(cls, counts: Counts, reasons: Iterable[Reason] = ()) -> Outcome:
-        scored = counts.inputs - counts.null_inputs - counts.errors
-        return cls(counts.inputs, scored, counts.null_inputs, counts.errors, tuple(reasons))
+        return cls(counts.inputs, counts.scored, counts.reused, counts.null_inputs, counts.errors, tuple(reasons))
 
     @property
     def is_whole(self) -> bool:
@@ -50,20 +52,24 @@ class Outcome:
     def __str__(self) -> str:
         """One line for people.
 
-        >>> str(Outcome(10, 7, 1, 2, (Reason("f", "cast_error", "argument 'x' does not fit", 2),)))
-        "3 of 10 inputs have no prediction: 2 failed (f: argument 'x' does not fit (cast_error): 2), 1 NULL"
+        >>> str(Outcome(10, 7, 0, 1, 2, (Reason("f", "cast_error", "it does not fit", 2),)))
+        '3 of 10 inputs have no prediction: 2 failed (f: 2 cast_error, it does not fit), 1 has a NULL argument'
         """
+        noun = "input" if self.inputs == 1 else "inputs"
         if self.is_whole:
-            return f"{self.inputs:,} inputs, all with a prediction"
+            return f"{self.inputs:,} {noun}, all with a prediction"
         parts = []
         if self.errors:
             why = "; ".join(map(str, self.reasons))
             parts.append(f"{self.errors:,} failed" + (f" ({why})" if why else ""))
         if self.null_inputs:
-            parts.append(f"{self.null_inputs:,} NULL")
-        missing, verb = self.errors + self.null_inputs, "has" if self.inputs == 1 else "have"
-        noun = "input" if self.inputs == 1 else "inputs"
-        return f"{missing:,} of {self.inputs:,} {noun} {verb} no prediction: {', '.join(parts)}"
+            parts.append(f"{self.null_inputs:,} {_has(self.null_inputs)} a NULL argument")
+        missing = self.errors + self.null_inputs
+        return f"{missing:,} of {self.inputs:,} {noun} {_has(missing)} no prediction: {', '.join(parts)}"
+
+
+def _has(count: int) -> str:
+    return "has" if count == 1 else "have"
 
 
 def said_of(status: str) -> tuple[str, str]:

@@ -13,6 +13,8 @@ from sqlinfer.scrub import scrub
 from sqlinfer.withheld import holds_values, warehouse_message
 
 _LOCK = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
+_INTERRUPTED = "Query interrupted"
+_DUCKDB_SAYS = re.compile(r"(?:[A-Z]\w* )+Error: ")
 _NOT_OURS = re.compile(r"Could not set lock on file")
 _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<pad> *)\^")
 
@@ -27,6 +29,8 @@ _DENIED = (
 def translated(sql: str | None = None, lead: str = "", *, rows: bool = True) -> Iterator[None]:
     """Raise AdapterError or DatabaseLocked for anything the driver raises inside.
 
+    Ctrl-C in a statement is KeyboardInterrupt, as everywhere in Python.
+
     ``lead``: lines that were put in front of the user's SQL; places are counted without them.
     ``rows``: false where no row is read, so that the whole message may be shown.
     """
@@ -37,13 +41,17 @@ def translated(sql: str | None = None, lead: str = "", *, rows: bool = True) -> 
         if rows and holds_values(str(error)):
             raise ours from None  # a traceback would show what the message leaves out
         raise ours from error
+    except RuntimeError as error:
+        if str(error) != _INTERRUPTED:
+            raise
+        raise KeyboardInterrupt from error
 
 
 def adapter_error(error: duckdb.Error, sql: str | None = None, lead: int = 0, *, rows: bool = True) -> AdapterError:
     text = scrub(str(error))  # before anything is cut
     if _NOT_OURS.search(text):
         return _locked(text)
-    if isinstance(error, duckdb.InterruptException):
+    if isinstance(error, duckdb.InterruptException) or text.startswith("INTERRUPT Error"):
         return AdapterError("the statement was interrupted")
     said = warehouse_message(text, sql) if rows else text.strip()
     found = AdapterError(f"DuckDB: {said}", hint=_hint(error))
@@ -58,6 +66,11 @@ def _hint(error: duckdb.Error) -> str | None:
     if isinstance(error, duckdb.ConversionException):
         return "values of rows are not shown; `try_cast(expression as type) is null` finds them"
     return None
+
+
+def is_streamed(error: Exception) -> bool:
+    """Whether Arrow raised it for DuckDB, which is OSError for what the statement itself would raise."""
+    return getattr(error, "errno", None) is None and _DUCKDB_SAYS.match(str(error)) is not None
 
 
 def streamed(error: Exception, sql: str) -> AdapterError:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlinfer.adapters.base import ERRORS, META, READ_ROWS, SIDE, STAGE, STORE, Materialization, Written
 from sqlinfer.adapters.duckdb import file_stamp
 from sqlinfer.adapters.duckdb.damage import is_damaged, looks_damaged
-from sqlinfer.adapters.duckdb.errors import streamed, translated
+from sqlinfer.adapters.duckdb.errors import is_streamed, streamed, translated
 from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.materialize import existing_kind, materialize
 from sqlinfer.adapters.duckdb.outcome import outcome
@@ -57,6 +57,7 @@ class DuckDBWorkspace:
         self._lock = claim or TargetLock(settings.lock, run_id)
         self._depth = 0
         self._suspect = False
+        self._in_transaction = False
         self._read_file = False
         self._stamps: DuckDBPyConnection | None = None
 
@@ -98,8 +99,14 @@ class DuckDBWorkspace:
     @contextmanager
     def _statement(self, sql: str) -> Iterator[None]:
         self._provide(sql)
-        with self._watched(), translated(sql):
-            yield
+        try:
+            with self._watched(), translated(sql):
+                yield
+        except BaseException:
+            if not self._in_transaction:  # an error may leave one that DuckDB began by itself, aborted
+                with suppress(Exception):
+                    self._writer.execute("ROLLBACK")
+            raise
 
     def _provide(self, sql: str) -> None:
         """Functions of ours are made when they are first needed: making one imports numpy, a fifth of a second."""
@@ -163,19 +170,24 @@ class DuckDBWorkspace:
 
         try:
             yield reader
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and not is_streamed(error):
+                raise
             raise streamed(error, sql) from None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        self.execute("BEGIN")
+        self._in_transaction = True
         try:
+            self.execute("BEGIN")
             yield
             self.execute("COMMIT")
         except BaseException:
-            with suppress(AdapterError):
-                self.execute("ROLLBACK")
+            with suppress(Exception):
+                self._writer.execute("ROLLBACK")
             raise
+        finally:
+            self._in_transaction = False
 
     @contextmanager
     def fleeting(self) -> Iterator[None]:
