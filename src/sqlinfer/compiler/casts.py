@@ -115,7 +115,7 @@ def _loss(raw: exp.Expr, value: exp.Expr, wanted: str, given: str) -> exp.Expr |
 
 def _fraction(raw: exp.Expr, value: exp.Expr, wanted: str, source: str) -> list[exp.Expr]:
     item = types.element_type(wanted)
-    if types.is_integer(item) and (types.is_integer(source) or source == "BOOLEAN"):
+    if source == "BOOLEAN" or (types.is_integer(source) if types.is_integer(item) else types.is_text(source)):
         return []
     if types.is_float(source) and types.is_integer(wanted):
         return [exp.NEQ(this=raw.copy(), expression=value.copy())]
@@ -123,25 +123,26 @@ def _fraction(raw: exp.Expr, value: exp.Expr, wanted: str, source: str) -> list[
     carriers = ["DOUBLE"]
     if item in ("BIGINT", "UBIGINT") and not types.is_float(source):
         carriers.append(_PLACES)
-    return [_differs(compared, value, carrier, wanted) for carrier in carriers]
+    return [_differs(compared, value, carrier, wanted) for carrier in carriers]  # '0x10' is an INTEGER, no DOUBLE
 
 
 def _digits(raw: exp.Expr, value: exp.Expr, wanted: str, source: str) -> list[exp.Expr]:
     if source in ("BIGINT", "UBIGINT"):
-        return [_differs(raw, value, "INT128", wanted)]
+        return [_differs(raw, value, "INT128", wanted, kind=exp.NEQ)]
     if source in ("HUGEINT", "INT128", "UHUGEINT", "UINT128"):
-        return [_differs(raw, value, "UINT128" if source.startswith("U") else "INT128", wanted, null_safe=True)]
+        return [_differs(raw, value, "UINT128" if source.startswith("U") else "INT128", wanted)]
     if source == "BIGNUM" and not types.is_array(wanted):
         back = _cast(_cast(value, "BIGNUM", safe=True), "TEXT", safe=True)
         return [exp.NEQ(this=_cast(raw, "TEXT", safe=True), expression=back)]
     return []
 
 
-def _differs(raw: exp.Expr, value: exp.Expr, carrier: str, wanted: str, *, null_safe: bool = False) -> exp.Expr:
-    """Raw and value, both as a type that shows the difference."""
+def _differs(
+    raw: exp.Expr, value: exp.Expr, carrier: str, wanted: str, *, kind: type[exp.Binary] = exp.NullSafeNEQ
+) -> exp.Expr:
+    """Raw and value, both as a type that shows the difference; NULL where that type cannot hold one of them."""
     carrier += "[]" if types.is_array(wanted) else ""
-    compare = exp.NullSafeNEQ if null_safe else exp.NEQ
-    return compare(this=_cast(raw, carrier, safe=False), expression=_cast(value, carrier, safe=False))
+    return kind(this=_cast(raw, carrier, safe=False), expression=_cast(value, carrier, safe=False))
 
 
 def _count(node: exp.Expr, given: str) -> exp.Expr:

@@ -21,7 +21,7 @@ FROM (
         NOT "_p1_tenure_raw" IS NULL
         AND (
           TRY_CAST("_p1_tenure_raw" AS INT) IS NULL
-          OR TRY_CAST("_p1_tenure_raw" AS DOUBLE) <> TRY_CAST(TRY_CAST("_p1_tenure_raw" AS INT) AS DOUBLE)
+          OR TRY_CAST("_p1_tenure_raw" AS DOUBLE) IS DISTINCT FROM TRY_CAST(TRY_CAST("_p1_tenure_raw" AS INT) AS DOUBLE)
         )
       )
       THEN TRY_CAST("_p1_tenure_raw" AS INT)
@@ -35,7 +35,7 @@ FROM (
       WHEN NOT "_p1_tenure_raw" IS NULL
       AND (
         TRY_CAST("_p1_tenure_raw" AS INT) IS NULL
-        OR TRY_CAST("_p1_tenure_raw" AS DOUBLE) <> TRY_CAST(TRY_CAST("_p1_tenure_raw" AS INT) AS DOUBLE)
+        OR TRY_CAST("_p1_tenure_raw" AS DOUBLE) IS DISTINCT FROM TRY_CAST(TRY_CAST("_p1_tenure_raw" AS INT) AS DOUBLE)
       )
       THEN 'cast_error:tenure'
       WHEN CASE
@@ -43,7 +43,7 @@ FROM (
           NOT "_p1_tenure_raw" IS NULL
           AND (
             TRY_CAST("_p1_tenure_raw" AS INT) IS NULL
-            OR TRY_CAST("_p1_tenure_raw" AS DOUBLE) <> TRY_CAST(TRY_CAST("_p1_tenure_raw" AS INT) AS DOUBLE)
+            OR TRY_CAST("_p1_tenure_raw" AS DOUBLE) IS DISTINCT FROM TRY_CAST(TRY_CAST("_p1_tenure_raw" AS INT) AS DOUBLE)
           )
         )
         THEN TRY_CAST("_p1_tenure_raw" AS INT)
@@ -90,7 +90,7 @@ FROM (
         NOT "_p1_tenure_raw" IS NULL
         AND (
           CAST("_p1_tenure_raw" AS INT) IS NULL
-          OR CAST("_p1_tenure_raw" AS DOUBLE PRECISION) <> CAST(CAST("_p1_tenure_raw" AS INT) AS DOUBLE PRECISION)
+          OR CAST("_p1_tenure_raw" AS DOUBLE PRECISION) IS DISTINCT FROM CAST(CAST("_p1_tenure_raw" AS INT) AS DOUBLE PRECISION)
         )
       )
       THEN CAST("_p1_tenure_raw" AS INT)
@@ -104,7 +104,7 @@ FROM (
       WHEN NOT "_p1_tenure_raw" IS NULL
       AND (
         CAST("_p1_tenure_raw" AS INT) IS NULL
-        OR CAST("_p1_tenure_raw" AS DOUBLE PRECISION) <> CAST(CAST("_p1_tenure_raw" AS INT) AS DOUBLE PRECISION)
+        OR CAST("_p1_tenure_raw" AS DOUBLE PRECISION) IS DISTINCT FROM CAST(CAST("_p1_tenure_raw" AS INT) AS DOUBLE PRECISION)
       )
       THEN 'cast_error:tenure'
       WHEN CASE
@@ -112,7 +112,7 @@ FROM (
           NOT "_p1_tenure_raw" IS NULL
           AND (
             CAST("_p1_tenure_raw" AS INT) IS NULL
-            OR CAST("_p1_tenure_raw" AS DOUBLE PRECISION) <> CAST(CAST("_p1_tenure_raw" AS INT) AS DOUBLE PRECISION)
+            OR CAST("_p1_tenure_raw" AS DOUBLE PRECISION) IS DISTINCT FROM CAST(CAST("_p1_tenure_raw" AS INT) AS DOUBLE PRECISION)
           )
         )
         THEN CAST("_p1_tenure_raw" AS INT)
@@ -159,7 +159,7 @@ FROM (
         NOT `_p1_tenure_raw` IS NULL
         AND (
           CAST(`_p1_tenure_raw` AS INT) IS NULL
-          OR CAST(`_p1_tenure_raw` AS DOUBLE) <> CAST(CAST(`_p1_tenure_raw` AS INT) AS DOUBLE)
+          OR CAST(`_p1_tenure_raw` AS DOUBLE) IS DISTINCT FROM CAST(CAST(`_p1_tenure_raw` AS INT) AS DOUBLE)
         )
       )
       THEN CAST(`_p1_tenure_raw` AS INT)
@@ -173,7 +173,7 @@ FROM (
       WHEN NOT `_p1_tenure_raw` IS NULL
       AND (
         CAST(`_p1_tenure_raw` AS INT) IS NULL
-        OR CAST(`_p1_tenure_raw` AS DOUBLE) <> CAST(CAST(`_p1_tenure_raw` AS INT) AS DOUBLE)
+        OR CAST(`_p1_tenure_raw` AS DOUBLE) IS DISTINCT FROM CAST(CAST(`_p1_tenure_raw` AS INT) AS DOUBLE)
       )
       THEN 'cast_error:tenure'
       WHEN CASE
@@ -181,7 +181,7 @@ FROM (
           NOT `_p1_tenure_raw` IS NULL
           AND (
             CAST(`_p1_tenure_raw` AS INT) IS NULL
-            OR CAST(`_p1_tenure_raw` AS DOUBLE) <> CAST(CAST(`_p1_tenure_raw` AS INT) AS DOUBLE)
+            OR CAST(`_p1_tenure_raw` AS DOUBLE) IS DISTINCT FROM CAST(CAST(`_p1_tenure_raw` AS INT) AS DOUBLE)
           )
         )
         THEN CAST(`_p1_tenure_raw` AS INT)
@@ -228,7 +228,7 @@ FROM (
         NOT `_p1_tenure_raw` IS NULL
         AND (
           TRY_CAST(`_p1_tenure_raw` AS INT) IS NULL
-          OR TRY_CAST(`_p1_tenure_raw` AS DOUBLE) <> TRY_CAST(TRY_CAST(`_p1_tenure_raw` AS INT) AS DOUBLE)
+          OR TRY_CAST(`_p1_tenure_raw` AS DOUBLE) IS DISTINCT FROM TRY_CAST(TRY_CAST(`_p1_tenure_raw` AS INT) AS DOUBLE)
         )
       )
       THEN TRY_CAST(`_p1_tenure_raw` AS INT)
@@ -242,7 +242,7 @@ FROM (
       WHEN NOT `_p1_tenure_raw` IS NULL
       AND (
         TRY_CAST(`_p1_tenure_raw` AS INT) IS NULL
-        OR TRY_CAST(`_p1_tenure_raw` AS DOUBLE) <> TRY_CAST(TRY_CAST(`_p1_tenure_raw` AS INT) AS DOUBLE)
+        OR TRY_CAST(`_p1_tenure_raw` AS DOUBLE) IS DISTINCT FROM TRY_CAST(TRY_CAST(`_p1_tenure_raw` AS INT) AS DOUBLE)
       )
       THEN 'cast_error:tenure'
       WHEN CASE
@@ -250,7 +250,7 @@ FROM (
           NOT `_p1_tenure_raw` IS NULL
           AND (
             TRY_CAST(`_p1_tenure_raw` AS INT) IS NULL
-            OR TRY_CAST(`_p1_tenure_raw` AS DOUBLE) <> TRY_CAST(TRY_CAST(`_p1_tenure_raw` AS INT) AS DOUBLE)
+            OR TRY_CAST(`_p1_tenure_raw` AS DOUBLE) IS DISTINCT FROM TRY_CAST(TRY_CAST(`_p1_tenure_raw` AS INT) AS DOUBLE)
           )
         )
         THEN TRY_CAST(`_p1_tenure_raw` AS INT)
@@ -297,7 +297,7 @@ FROM (
         NOT "_p1_tenure_raw" IS NULL
         AND (
           CAST("_p1_tenure_raw" AS INT) IS NULL
-          OR CAST("_p1_tenure_raw" AS DOUBLE) <> CAST(CAST("_p1_tenure_raw" AS INT) AS DOUBLE)
+          OR CAST("_p1_tenure_raw" AS DOUBLE) IS DISTINCT FROM CAST(CAST("_p1_tenure_raw" AS INT) AS DOUBLE)
         )
       )
       THEN CAST("_p1_tenure_raw" AS INT)
@@ -311,7 +311,7 @@ FROM (
       WHEN NOT "_p1_tenure_raw" IS NULL
       AND (
         CAST("_p1_tenure_raw" AS INT) IS NULL
-        OR CAST("_p1_tenure_raw" AS DOUBLE) <> CAST(CAST("_p1_tenure_raw" AS INT) AS DOUBLE)
+        OR CAST("_p1_tenure_raw" AS DOUBLE) IS DISTINCT FROM CAST(CAST("_p1_tenure_raw" AS INT) AS DOUBLE)
       )
       THEN 'cast_error:tenure'
       WHEN CASE
@@ -319,7 +319,7 @@ FROM (
           NOT "_p1_tenure_raw" IS NULL
           AND (
             CAST("_p1_tenure_raw" AS INT) IS NULL
-            OR CAST("_p1_tenure_raw" AS DOUBLE) <> CAST(CAST("_p1_tenure_raw" AS INT) AS DOUBLE)
+            OR CAST("_p1_tenure_raw" AS DOUBLE) IS DISTINCT FROM CAST(CAST("_p1_tenure_raw" AS INT) AS DOUBLE)
           )
         )
         THEN CAST("_p1_tenure_raw" AS INT)
@@ -368,7 +368,7 @@ FROM (
         NOT `_p1_tenure_raw` IS NULL
         AND (
           SAFE_CAST(`_p1_tenure_raw` AS INT64) IS NULL
-          OR SAFE_CAST(`_p1_tenure_raw` AS FLOAT64) <> SAFE_CAST(SAFE_CAST(`_p1_tenure_raw` AS INT64) AS FLOAT64)
+          OR SAFE_CAST(`_p1_tenure_raw` AS FLOAT64) IS DISTINCT FROM SAFE_CAST(SAFE_CAST(`_p1_tenure_raw` AS INT64) AS FLOAT64)
         )
       )
       THEN SAFE_CAST(`_p1_tenure_raw` AS INT64)
@@ -382,7 +382,7 @@ FROM (
       WHEN NOT `_p1_tenure_raw` IS NULL
       AND (
         SAFE_CAST(`_p1_tenure_raw` AS INT64) IS NULL
-        OR SAFE_CAST(`_p1_tenure_raw` AS FLOAT64) <> SAFE_CAST(SAFE_CAST(`_p1_tenure_raw` AS INT64) AS FLOAT64)
+        OR SAFE_CAST(`_p1_tenure_raw` AS FLOAT64) IS DISTINCT FROM SAFE_CAST(SAFE_CAST(`_p1_tenure_raw` AS INT64) AS FLOAT64)
       )
       THEN 'cast_error:tenure'
       WHEN CASE
@@ -390,7 +390,7 @@ FROM (
           NOT `_p1_tenure_raw` IS NULL
           AND (
             SAFE_CAST(`_p1_tenure_raw` AS INT64) IS NULL
-            OR SAFE_CAST(`_p1_tenure_raw` AS FLOAT64) <> SAFE_CAST(SAFE_CAST(`_p1_tenure_raw` AS INT64) AS FLOAT64)
+            OR SAFE_CAST(`_p1_tenure_raw` AS FLOAT64) IS DISTINCT FROM SAFE_CAST(SAFE_CAST(`_p1_tenure_raw` AS INT64) AS FLOAT64)
           )
         )
         THEN SAFE_CAST(`_p1_tenure_raw` AS INT64)
@@ -437,7 +437,7 @@ FROM (
         NOT "_p1_tenure_raw" IS NULL
         AND (
           TRY_CAST("_p1_tenure_raw" AS INTEGER) IS NULL
-          OR TRY_CAST("_p1_tenure_raw" AS DOUBLE PRECISION) <> TRY_CAST(TRY_CAST("_p1_tenure_raw" AS INTEGER) AS DOUBLE PRECISION)
+          OR TRY_CAST("_p1_tenure_raw" AS DOUBLE PRECISION) IS DISTINCT FROM TRY_CAST(TRY_CAST("_p1_tenure_raw" AS INTEGER) AS DOUBLE PRECISION)
         )
       )
       THEN TRY_CAST("_p1_tenure_raw" AS INTEGER)
@@ -451,7 +451,7 @@ FROM (
       WHEN NOT "_p1_tenure_raw" IS NULL
       AND (
         TRY_CAST("_p1_tenure_raw" AS INTEGER) IS NULL
-        OR TRY_CAST("_p1_tenure_raw" AS DOUBLE PRECISION) <> TRY_CAST(TRY_CAST("_p1_tenure_raw" AS INTEGER) AS DOUBLE PRECISION)
+        OR TRY_CAST("_p1_tenure_raw" AS DOUBLE PRECISION) IS DISTINCT FROM TRY_CAST(TRY_CAST("_p1_tenure_raw" AS INTEGER) AS DOUBLE PRECISION)
       )
       THEN 'cast_error:tenure'
       WHEN CASE
@@ -459,7 +459,7 @@ FROM (
           NOT "_p1_tenure_raw" IS NULL
           AND (
             TRY_CAST("_p1_tenure_raw" AS INTEGER) IS NULL
-            OR TRY_CAST("_p1_tenure_raw" AS DOUBLE PRECISION) <> TRY_CAST(TRY_CAST("_p1_tenure_raw" AS INTEGER) AS DOUBLE PRECISION)
+            OR TRY_CAST("_p1_tenure_raw" AS DOUBLE PRECISION) IS DISTINCT FROM TRY_CAST(TRY_CAST("_p1_tenure_raw" AS INTEGER) AS DOUBLE PRECISION)
           )
         )
         THEN TRY_CAST("_p1_tenure_raw" AS INTEGER)
