@@ -11,6 +11,9 @@ DBT_STAMP := $(DBT_VENV)/.installed
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PYTEST_ARGS ?=
+# All cores, a file to a process, the slowest files first (tests/conftest.py). WORKERS=0: in this process.
+WORKERS ?= logical
+PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-dbt lint format bench chaos fuzz clean
@@ -34,8 +37,8 @@ $(DEMO_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 demo: $(DEMO_STAMP)  ## the churn job of example_project: seed, run, first rows
 	@SQLINFER=$(abspath $(BIN))/sqlinfer example_project/demo.sh
 
-test: $(STAMP)  ## the whole test suite (PYTEST_ARGS="-n 2 -k store")
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(STAMP)  ## the whole test suite on all cores (WORKERS=2 PYTEST_ARGS="-k store")
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 $(DBT_STAMP): pyproject.toml constraints-dbt.txt | $(BIN)/python
 	$(BIN)/python -m venv $(DBT_VENV)
@@ -43,7 +46,7 @@ $(DBT_STAMP): pyproject.toml constraints-dbt.txt | $(BIN)/python
 	@touch $(DBT_STAMP)
 
 test-dbt: $(STAMP) $(DBT_STAMP)  ## the tests that run the real dbt, which it installs into .venv-dbt
-	SQLINFER_REQUIRE_DBT=1 $(BIN)/python -m pytest tests/dbt $(PYTEST_ARGS)
+	SQLINFER_REQUIRE_DBT=1 $(BIN)/python -m pytest tests/dbt $(PARALLEL) $(PYTEST_ARGS)
 
 lint: $(STAMP)  ## ruff, mypy, import-linter
 	$(BIN)/ruff check src tests example_project

@@ -2,15 +2,60 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from sqlinfer.testing import children
+from sqlinfer.testing.patience import patience
+
+SLOWEST = (
+    "chaos/test_kills", "compiler/test_random_queries", "chaos/", "dbt/", "compiler/test_differential", "bad_inputs/",
+    "runner/test_processes", "functions/test_torch", "attack/", "compiler/", "example/", "e2e/", "cli/", "security/",
+    "test_readme", "runner/", "functions/",
+)  # fmt: skip
+"""Files and folders, the longest first: with several processes the last one to end should have had little to do."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """The limit of a test is that of a quiet machine."""
+    if config.option.timeout is None and config.getini("timeout"):
+        config.option.timeout = patience(float(config.getini("timeout")))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for mark in item.iter_markers("timeout"):
+            item.add_marker(pytest.mark.timeout(patience(*mark.args)), append=False)
+            break
+    if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
+        items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    """Stable: the tests of a file stay together and in order."""
+    place = item.path.relative_to(Path(__file__).parent).as_posix()
+    return next((rank for rank, prefix in enumerate(SLOWEST) if place.startswith(prefix)), len(SLOWEST))
+
+
+@pytest.fixture(autouse=True)
+def _no_child_is_left() -> Iterator[None]:
+    """Children end with the test that started them, and their pipes are not another test's ResourceWarning."""
+    yield
+    children.reap()
+
+
+def pytest_sessionfinish() -> None:
+    """What is reported about objects that outlive the interpreter would follow the summary."""
+    gc.collect()
 
 
 @pytest.hookimpl(wrapper=True)

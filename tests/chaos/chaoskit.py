@@ -16,6 +16,8 @@ import duckdb
 from onnx import helper
 
 from sqlinfer.testing import onnx_builder
+from sqlinfer.testing.children import start
+from sqlinfer.testing.patience import patience
 
 HOOKS = Path(__file__).parent / "hooks"
 CLI = Path(sys.executable).parent / "sqlinfer"
@@ -120,8 +122,8 @@ class House:
             )
         return g
 
-    def sql(self, *statements: str, timeout: float = 60) -> list[tuple]:
-        connection = patiently(lambda: duckdb.connect(str(self.database)), timeout)
+    def sql(self, *statements: str) -> list[tuple]:
+        connection = patiently(lambda: duckdb.connect(str(self.database)))
         with connection:
             for statement in statements:
                 found = connection.execute(statement).fetchall()
@@ -138,18 +140,15 @@ class House:
             "SQLINFER_TEST_COUNT": str(self.folder / "count.txt"), "OMP_NUM_THREADS": "1", **self.env,
             **more.pop("env", {}),
         }  # fmt: skip
-        return subprocess.Popen(
+        return start(
             [str(CLI), *(arguments or ("run",)), "--project-dir", str(self.folder)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **more,
         )  # fmt: skip
 
-    def run(self, *arguments: str, timeout: float = 120, **more: Any) -> Done:
+    def run(self, *arguments: str, **more: Any) -> Done:
         process = self.start(*arguments, **more)
         began = time.monotonic()
-        try:
-            out, err = process.communicate(timeout=timeout)
-        finally:
-            process.kill()
+        out, err = process.communicate(timeout=patience(120))
         return Done(process.returncode, out, err, time.monotonic() - began)
 
     def results(self) -> dict[str, Any]:
@@ -191,9 +190,9 @@ class Done:
         return self.out + self.err
 
 
-def patiently(connect, timeout: float = 60):
+def patiently(connect):
     """Other processes come and go: ask until the file is free."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + patience(60)
     while True:
         try:
             return connect()

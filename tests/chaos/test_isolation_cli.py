@@ -9,6 +9,8 @@ import pytest
 from chaoskit import House
 from test_planted_rows import ROWS, build
 
+from sqlinfer.testing.patience import patience
+
 POISON = 1234
 
 
@@ -45,10 +47,10 @@ def test_a_row_that_hangs_is_found_after_two_runs_had_to_be_ended(tmp_path: Path
     for _ in range(2):
         hanging = house.start()
         time.sleep(0.5)
-        end = time.monotonic() + 30
+        end = time.monotonic() + patience(30)
         while house.calls() < 10 and time.monotonic() < end:
             time.sleep(0.05)
-        time.sleep(2)
+        time.sleep(patience(2))
         hanging.kill()
         hanging.communicate()
     done = house.run()

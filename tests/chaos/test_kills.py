@@ -17,6 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from chaoskit import CHUNK, MODELS, House
 
+from sqlinfer.testing.children import start
+from sqlinfer.testing.patience import patience
+
 KILLS = int(os.environ.get("SQLINFER_KILLS", "50"))
 SEED = int(os.environ.get("SQLINFER_SEED", "20261124"))
 PER_NIGHT = 12
@@ -25,7 +28,7 @@ READERS = 2
 
 def watch(house: House, stop: Path) -> subprocess.Popen[str]:
     command = [sys.executable, str(Path(__file__).parent / "watcher.py"), str(house.database), str(stop), *MODELS]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return start(command, stdout=subprocess.PIPE, text=True)
 
 
 def kill_once(house: House, moment: float, command: str) -> bool:
@@ -34,7 +37,7 @@ def kill_once(house: House, moment: float, command: str) -> bool:
     time.sleep(moment)
     done = process.poll() is not None
     process.kill()
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=patience(30))
     assert not done or process.returncode == 0, out + err
     house.results()  # parses
     manifest = house.folder / "target" / "manifest.json"
@@ -70,7 +73,7 @@ def test_no_kill_is_seen_by_readers_or_in_the_result(tmp_path: Path, record_prop
                 disturbed.night(), calm.night()
     finally:
         stop.touch()
-        seen = [json.loads(process.communicate(timeout=60)[0]) for process in watchers]
+        seen = [json.loads(process.communicate(timeout=patience(60))[0]) for process in watchers]
     figures = {
         "kills": kills, "nights": nights, "states_read": sum(one["seen"] for one in seen),
         "mixed": [text for one in seen for text in one["mixed"]], "scored": disturbed.counted(),

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from chaoskit import House, network
 
+from sqlinfer.testing.patience import patience
+
 STARTS = 50
 
 
@@ -26,8 +28,8 @@ def slowly(tmp_path: Path, layers: int = 400) -> House:
     return house
 
 
-def until(house: House, what, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
+def until(what, seconds: float = 60) -> None:
+    end = time.monotonic() + patience(seconds)
     while not what():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -43,7 +45,7 @@ def test_of_fifty_simultaneous_starts_one_runs_and_the_others_leave(tmp_path: Pa
     began, spent = time.monotonic(), processor_seconds()
     processes = [house.start() for _ in range(STARTS)]
     ended: dict[int, float] = {}
-    while len(ended) < STARTS - 1 and time.monotonic() - began < 60:
+    while len(ended) < STARTS - 1 and time.monotonic() - began < patience(60):
         for process in processes:
             if process.pid not in ended and process.poll() is not None:
                 ended[process.pid] = time.monotonic() - began
@@ -72,11 +74,11 @@ def processor_seconds() -> float:
 def test_a_second_run_leaves_within_five_seconds_and_a_dead_holder_frees_the_lock_at_once(tmp_path: Path) -> None:
     house = slowly(tmp_path)
     holder = house.start()
-    until(house, lambda: scoring(house))
+    until(lambda: scoring(house))
     before = house.folder.joinpath("target", "run_results.json").read_bytes()
     second = house.run()
     assert second.code == 1
-    assert second.seconds < 5
+    assert second.seconds < patience(5)
     assert f"process {holder.pid} " in second.err
     assert house.folder.joinpath("target", "run_results.json").read_bytes() == before
     holder.kill()
@@ -90,7 +92,7 @@ def test_a_run_stopped_past_its_lock_never_publishes_over_a_newer_one(tmp_path: 
     house = slowly(tmp_path, layers=1)
     old = house.start(env={"SQLINFER_FAIL_POINTS": "after_pending=stop"})
     house_done = lambda: stopped(old)  # noqa: E731
-    until(house, house_done, 120)
+    until(house_done, 120)
     # What an operator does who believes the holder dead: its lock and its side file go.
     for name in ("wh.sqlinfer.lock", "wh.sqlinfer.duckdb", "wh.sqlinfer.duckdb.wal"):
         (house.folder / name).unlink(missing_ok=True)
@@ -99,7 +101,7 @@ def test_a_run_stopped_past_its_lock_never_publishes_over_a_newer_one(tmp_path: 
     assert newer.code == 0, newer.text
     published = house.tables("scores")
     os.kill(old.pid, signal.SIGCONT)
-    out, err = old.communicate(timeout=60)
+    out, err = old.communicate(timeout=patience(60))
     assert old.returncode == 1
     assert "lost its lock" in out + err
     assert house.tables("scores") == published
@@ -115,11 +117,11 @@ def stopped(process: subprocess.Popen[str]) -> bool:
 def test_a_signal_ends_a_run_within_ten_seconds_keeping_what_was_scored(tmp_path: Path, number: int) -> None:
     house = slowly(tmp_path)
     running = house.start()
-    until(house, lambda: house.counted() > 3000)
+    until(lambda: house.counted() > 3000)
     os.kill(running.pid, number)
     sent = time.monotonic()
-    out, err = running.communicate(timeout=30)
-    assert time.monotonic() - sent < 10
+    out, err = running.communicate(timeout=patience(30))
+    assert time.monotonic() - sent < patience(10)
     assert running.returncode == 1
     assert "sqlinfer retry" in err
     assert "Traceback" not in out + err
@@ -136,13 +138,13 @@ def store_table(house: House) -> str:
 def test_a_second_signal_ends_a_run_at_once(tmp_path: Path) -> None:
     house = slowly(tmp_path)
     running = house.start(env={"SQLINFER_TEST_POISON": "0:hang"})
-    until(house, lambda: scoring(house))
+    until(lambda: scoring(house))
     time.sleep(0.3)
     os.kill(running.pid, signal.SIGINT)
     time.sleep(0.5)
     assert running.poll() is None
     os.kill(running.pid, signal.SIGINT)
     sent = time.monotonic()
-    running.communicate(timeout=10)
+    running.communicate(timeout=patience(10))
     assert running.returncode == 1
-    assert time.monotonic() - sent < 1
+    assert time.monotonic() - sent < patience(1)

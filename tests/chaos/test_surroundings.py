@@ -13,17 +13,20 @@ from pathlib import Path
 import pytest
 from chaoskit import House, network
 
-HOLD = """import duckdb, sys, time
+from sqlinfer.testing.children import start
+from sqlinfer.testing.patience import patience
+
+HOLD = """import duckdb, sys
 connection = duckdb.connect(sys.argv[1], read_only=True)
 print("held", flush=True)
-time.sleep(90)
+sys.stdin.read()
 """
 
 
 def paused(house: House, point: str) -> subprocess.Popen[str]:
     """A run that has stopped itself at a fail point."""
     process = house.start(env={"SQLINFER_FAIL_POINTS": f"{point}=stop"})
-    end = time.monotonic() + 60
+    end = time.monotonic() + patience(60)
     while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
@@ -33,7 +36,7 @@ def paused(house: House, point: str) -> subprocess.Popen[str]:
 
 def go_on(process: subprocess.Popen[str]) -> str:
     os.kill(process.pid, signal.SIGCONT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=patience(60))
     return out + err
 
 
@@ -61,7 +64,9 @@ def test_a_held_database_delays_publication_and_retry_publishes_without_scoring(
     cottage.night()
     cottage.write("models/scores.yml", "models: [{name: scores, config: {publish_timeout: 1}}]")
     running = paused(cottage, "after_pending")
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(cottage.database)], stdout=subprocess.PIPE, text=True)
+    holder = start(
+        [sys.executable, "-c", HOLD, str(cottage.database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert holder.stdout is not None
         holder.stdout.readline()

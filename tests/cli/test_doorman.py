@@ -17,6 +17,7 @@ from sqlinfer.cli.doorman import door
 from sqlinfer.cli.main import invoke
 from sqlinfer.cli.options import Flags
 from sqlinfer.errors import StoreError
+from sqlinfer.testing.children import start
 
 PROFILE = "shop:\n  target: dev\n  outputs:\n    dev: {type: duckdb, path: wh.duckdb}\n"
 HOLD = """
@@ -55,7 +56,7 @@ class Holder:
 
     def __init__(self, root: Path, *claim: str) -> None:
         command = [sys.executable, "-c", HOLD, str(root), *claim]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == b"held\n"
 

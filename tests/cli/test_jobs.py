@@ -17,6 +17,7 @@ import pytest
 
 import sqlinfer
 from sqlinfer.cli.main import invoke
+from sqlinfer.testing.patience import patience
 
 
 @pytest.fixture
@@ -175,7 +176,7 @@ def test_another_run_is_refused_and_named(shop: Path, capsys: pytest.CaptureFixt
     with Night(load(options), options, lambda _: None, threading.Event()).adapter.workspace("other"):
         began = time.monotonic()
         assert run(shop, "run") == 1
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < patience(5)
     assert str(os.getpid()) in capsys.readouterr().err
 
 
@@ -275,11 +276,14 @@ def test_an_interrupted_run_leaves_quickly_and_says_how_to_go_on(shop: Path, num
     )
     command = [Path(sys.executable).parent / "sqlinfer", "run", "-s", "slow", "--project-dir", str(shop)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        time.sleep(4)
+        assert process.stderr is not None
+        while "START" not in (line := process.stderr.readline()):
+            assert line, "the run ended before it began"
+        time.sleep(1)  # it is scoring, or about to
         os.kill(process.pid, number)
         sent = time.monotonic()
-        _, err = process.communicate(timeout=30)
-    assert time.monotonic() - sent < 12
+        _, err = process.communicate(timeout=patience(30))
+    assert time.monotonic() - sent < patience(12)
     assert process.returncode == 1
     assert "sqlinfer retry" in err
     assert "Traceback" not in err

@@ -9,6 +9,7 @@ import pytest
 from harness import world
 
 from sqlinfer.errors import CallError, ColumnError, CompileError, ParseError, UnknownFunction, UnsupportedQuery
+from sqlinfer.testing.patience import patience
 
 REFUSED: dict[str, tuple[type[CompileError], str, str]] = {
     # query: (error, words of the message, the underlined text)
@@ -94,7 +95,7 @@ def test_deep_sql_never_crashes_the_process(what: str) -> None:
     from pathlib import Path
 
     child = CHILD.format(tests=str(Path(__file__).parent), sql=DEEP[what])
-    done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, timeout=patience(120))
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith(("compiled", "refused")), done.stdout
     if "20000" in DEEP[what]:

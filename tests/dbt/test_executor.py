@@ -60,9 +60,14 @@ def contract(shop, data_type: str) -> None:
 
 
 def test_a_kept_contract_passes(shop):
+    assert shop.sqlinfer("run", "--dbt").code == 0
+    before = shop.rows("select * from churn_scores order by customer_id")
     contract(shop, "double")
     done = shop.sqlinfer("run", "--dbt")
     assert done.code == 0, done.text
+    assert "1 of 1" in done.text
+    assert before == shop.rows("select * from churn_scores order by customer_id") != []
+    assert shop.rows("select typeof(churn_probability) from churn_scores limit 1") == [("DOUBLE",)]
 
 
 def test_a_broken_contract_is_found_before_scoring(shop):

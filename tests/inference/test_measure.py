@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,34 @@ from sqlinfer.inference.layout import Layout, read_layout, write_layout
 from sqlinfer.inference.measure import CPU_SIZES, Measured, choose, measure
 
 
-def test_measuring_a_slow_graph_stays_short() -> None:
-    began = time.perf_counter()
-    found = measure(lambda size: time.sleep(size * 0.002), CPU_SIZES)
-    assert time.perf_counter() - began < 0.9
+class Clock:
+    """Time that passes only where a graph says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr("sqlinfer.inference.measure.perf_counter", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def test_measuring_a_slow_graph_stays_short(clock: Clock) -> None:
+    def run(size: int) -> None:
+        clock.now += size * 0.002
+
+    found = measure(run, CPU_SIZES)
+    assert clock.now < 0.9
     assert found is not None
     assert found.batch_size <= 256
 
 
-def test_a_size_that_fails_ends_the_search() -> None:
+def test_a_size_that_fails_ends_the_search(clock: Clock) -> None:
     def run(size: int) -> None:
         if size > 1024:
             raise KernelError("too large")
-        time.sleep(0.0005)
+        clock.now += 0.0005
 
     found = measure(run, CPU_SIZES)
     assert found is not None

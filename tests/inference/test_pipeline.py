@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sqlinfer.inference.pipeline import Pipeline
+from sqlinfer.testing.patience import patience
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.timeout(20)
 @pytest.fixture(autouse=True)
 def _no_threads_left() -> Iterator[None]:
     yield
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + patience(5)
     while any(thread.name.startswith("sqlinfer-") for thread in threading.enumerate()):
         assert time.monotonic() < deadline, "a thread is still alive"
         time.sleep(0.01)
@@ -122,8 +123,11 @@ def test_an_interrupt_in_the_consumer_stops_everything() -> None:
 
 
 def test_closing_before_the_start_is_harmless() -> None:
-    pipeline = Pipeline(iter(range(3)), workers(lambda item: item), 2)
+    source = iter(range(3))
+    pipeline = Pipeline(source, workers(lambda item: item), 2)
     pipeline.close()
+    assert list(source) == [0, 1, 2], "nothing was taken"
+    assert list(pipeline) == []
 
 
 def test_a_worker_that_is_slow_does_not_block_the_close() -> None:

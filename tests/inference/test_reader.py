@@ -16,6 +16,7 @@ from sqlinfer.inference.session import Session
 from sqlinfer.spec.function import InputBinding
 from sqlinfer.testing import onnx_builder
 from sqlinfer.testing.fake_kernel import FakeKernel
+from sqlinfer.testing.patience import patience
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -110,7 +111,7 @@ def test_a_chain_that_is_left_early_leaves_no_thread(session: Session) -> None:
     first = session.score(stream(1000), ["x"], ["x"], as_column="p", error_column="e")
     with session.score(first, ["p"], []) as second:
         next(iter(second))
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + patience(5)
     while any(thread.name.startswith("sqlinfer-") for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.01)

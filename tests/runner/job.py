@@ -1,10 +1,12 @@
-"""One night in a process of its own: ``job.py FOLDER RUN_ID [SECONDS_PER_BATCH]``. Prints the result as JSON."""
+"""One night in a process of its own: ``job.py FOLDER RUN_ID [wait] [retry]``. Prints the result as JSON.
+
+With ``wait`` each batch waits for a line on stdin, or its end.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 
 from kit import Night, node, plan, prepared
@@ -18,12 +20,13 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def main(folder: str, run_id: str, pause: str = "0", action: str = "run") -> None:
+def main(folder: str, run_id: str, pause: str = "", action: str = "run") -> None:
     night = Night(Path(folder))
 
     def wait() -> None:
         say("batch")
-        time.sleep(float(pause))
+        if pause == "wait":
+            sys.stdin.readline()
 
     try:
         with night.environment(prepared(), run_id=run_id, on_batch=wait, publish_timeout=0.5, store_chunk=100) as env:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from time import sleep
 
 import pyarrow as pa
 import pytest
@@ -188,10 +187,15 @@ def _pinned(env: RunEnvironment, stage: Stage, contract: FunctionContract) -> ke
 
 
 @pytest.mark.parametrize(("pause", "sizes"), [(0.0, [256, 44]), (0.3, [128, 128, 44])])
-def test_a_chunk_that_takes_no_time_may_be_larger(night: Night, pause: float, sizes: list[int]) -> None:
+def test_a_chunk_that_takes_no_time_may_be_larger(
+    night: Night, pause: float, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("sqlinfer.runner.scoring_store.monotonic", lambda: clock[-1])
+
     def batches() -> Iterator[pa.RecordBatch]:
         for start in range(0, 300, 64):
-            sleep(pause)
+            clock.append(clock[-1] + pause)
             yield pa.record_batch({"x": list(range(start, min(start + 64, 300)))})
 
     with night.environment() as env:

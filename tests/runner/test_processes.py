@@ -13,20 +13,21 @@ import pytest
 from kit import Night
 
 from sqlinfer.errors import StoreError
+from sqlinfer.testing.children import start
+from sqlinfer.testing.patience import patience
 
 JOB = Path(__file__).parent / "job.py"
 QUERY = (
     "import duckdb,sys; c=duckdb.connect(sys.argv[1], read_only=sys.argv[2]=='r'); "
     "print(c.execute(sys.argv[3]).fetchall())"
 )
-HOLD = (
-    "import duckdb,sys,time; c=duckdb.connect(sys.argv[1], read_only=True); print('held', flush=True); time.sleep(60)"
-)
+HOLD = "import duckdb,sys; c=duckdb.connect(sys.argv[1], read_only=True); print('held', flush=True); sys.stdin.read()"
 
 
 def job(night: Night, run_id: str, *more: str, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return start(
         [sys.executable, str(JOB), str(night.folder), run_id, *more],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | environment,
@@ -34,13 +35,13 @@ def job(night: Night, run_id: str, *more: str, **environment: str) -> subprocess
 
 
 def outcome(process: subprocess.Popen[str]) -> dict:
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=patience(60))
     return json.loads(out.splitlines()[-1])
 
 
 def other(night: Night, mode: str, sql: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", QUERY, str(night.path), mode, sql], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", QUERY, str(night.path), mode, sql], capture_output=True, text=True, timeout=patience(60)
     )
     return done.stdout.strip() or done.stderr
 
@@ -48,7 +49,7 @@ def other(night: Night, mode: str, sql: str) -> str:
 def test_others_read_and_write_while_a_run_scores(night: Night) -> None:
     assert outcome(job(night, "one"))["status"] == "success"
     night.sql("update customers set raw = (20000 + id)::varchar where id > 500")
-    running = job(night, "two", "2")
+    running = job(night, "two", "wait")
     assert running.stdout is not None
     assert running.stdout.readline() == "batch\n"
     assert other(night, "r", "select count(*) from scores") == "[(1000,)]"
@@ -58,10 +59,12 @@ def test_others_read_and_write_while_a_run_scores(night: Night) -> None:
 
 
 def test_a_reader_at_publication_delays_it_and_retry_publishes_without_scoring(night: Night) -> None:
-    running = job(night, "one", "6")
+    running = job(night, "one", "wait")
     assert running.stdout is not None
     assert running.stdout.readline() == "batch\n"
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(night.path)], stdout=subprocess.PIPE, text=True)
+    holder = start(
+        [sys.executable, "-c", HOLD, str(night.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert holder.stdout is not None
         holder.stdout.readline()
@@ -72,13 +75,13 @@ def test_a_reader_at_publication_delays_it_and_retry_publishes_without_scoring(n
     assert result["pending"]
     assert "scored, not published" in result["message"]
     assert f"process {holder.pid}" in result["message"]
-    again = outcome(job(night, "two", "0", "retry"))
+    again = outcome(job(night, "two", "", "retry"))
     assert (again["status"], again["rows"], again["seen"]) == ("success", 1000, 0)
     assert night.sql("select count(*) from scores") == [(1000,)]
 
 
 def test_a_second_run_leaves_at_once_naming_the_holder(night: Night) -> None:
-    running = job(night, "one", "30")
+    running = job(night, "one", "wait")
     assert running.stdout is not None
     running.stdout.readline()
     second = outcome(job(night, "two"))
@@ -99,7 +102,7 @@ def test_after_a_kill_the_next_run_gives_the_table_of_an_undisturbed_one(
     night: Night, point: str, table_size: str
 ) -> None:
     killed = job(night, "one", SQLINFER_FAIL_POINTS=f"{point}=kill")
-    killed.communicate(timeout=60)
+    killed.communicate(timeout=patience(60))
     # A large table's publication is written down only when it has to wait: it never comes to that point.
     assert killed.returncode == (0 if (point, table_size) == ("after_pending", "large") else -9)
     result = outcome(job(night, "two"))
@@ -111,12 +114,12 @@ def test_after_a_kill_the_next_run_gives_the_table_of_an_undisturbed_one(
 
 def test_a_commit_that_happened_is_not_repeated_by_retry(night: Night, table_size: str) -> None:
     killed = job(night, "one", SQLINFER_FAIL_POINTS="after_publish_commit=kill")
-    killed.communicate(timeout=60)
+    killed.communicate(timeout=patience(60))
     if table_size == "large":  # nothing was written down: the run is done again, from the store
         again = outcome(job(night, "two"))
         assert (again["status"], again["rows"], again["seen"]) == ("success", 1000, 0)
         return
-    again = outcome(job(night, "two", "0", "retry"))
+    again = outcome(job(night, "two", "", "retry"))
     assert (again["status"], again["rows"]) == ("success", 1000)
     assert night.sql("select count(*) from sqlinfer_runs") == [(1,)]
 

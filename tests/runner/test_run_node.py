@@ -158,9 +158,14 @@ def test_duplicate_keys_are_found_before_publication(night: Night) -> None:
 def test_schema_change_policies(night: Night, policy: str, columns: list[str], status: str) -> None:
     wanted = node("incremental", unique_key=("id",), on_schema_change=policy)
     run(night, the_node=wanted)
+    before = night.sql("select id, score from scores order by id")
     result = run(night, the_plan=plan(columns='"id", 1 as extra'), the_node=wanted)
     assert result.status == status, result.error
     assert [row[0] for row in night.sql("describe scores")] == columns
+    if "score" in columns:
+        assert night.sql("select id, score from scores order by id") == before
+    if "extra" in columns:
+        assert night.sql("select count(*), min(extra), max(extra) from scores") == [(1000, 1, 1)]
 
 
 def test_compaction_drops_keys_that_left_but_not_those_of_slices(night: Night) -> None:
