@@ -276,8 +276,8 @@ def test_an_interrupted_run_leaves_quickly_and_says_how_to_go_on(shop: Path, num
     )
     command = [Path(sys.executable).parent / "sqlinfer", "run", "-s", "slow", "--project-dir", str(shop)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        while "START" not in (line := process.stderr.readline()):
+        assert process.stdout is not None
+        while "START" not in (line := process.stdout.readline()):
             assert line, "the run ended before it began"
         time.sleep(1)  # it is scoring, or about to
         os.kill(process.pid, number)
