@@ -21,7 +21,7 @@ PROJECT_FILE = "dbt_project.yml"
 FUNCTION_FOLDERS = ("ml", "functions")
 """Where functions are looked for. dbt itself reads ``functions/`` from 1.11 on, hence ``ml/`` first."""
 _DBT_ONLY = (
-    "plugins", "module_paths", "external_root", "keep_open", "disable_transactions", "retries", "filesystems",
+    "plugins", "module_paths", "keep_open", "disable_transactions", "retries", "filesystems",
     "use_credential_provider", "root_path", "config_options", "remote", "secrets", "is_ducklake",
 )  # fmt: skip
 """Keys of a dbt-duckdb profile that the executor does without."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.catalog import CompiledNode
-from sqlinfer.errors import SqlinferError, UsageError
-from sqlinfer.jobs import manifest
+from sqlinfer.errors import ProjectError, SqlinferError, UsageError
+from sqlinfer.files import open_own, write_below
+from sqlinfer.jobs import cleaning, manifest
 from sqlinfer.project import Node, Project
 from sqlinfer.runner.environment import now_utc
 from sqlinfer.runner.results import RunResult, write_json, write_results
@@ -35,7 +37,8 @@ def read_results(target: Path) -> dict[str, Any]:
     """
     path = target / RESULTS
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with open(open_own(path, os.O_RDONLY), encoding="utf-8") as file:
+            content = json.load(file)
     except FileNotFoundError:
         raise UsageError("nothing to retry: there is no run_results.json", hint="start with `sqlinfer run`") from None
     except (OSError, ValueError) as error:
@@ -59,8 +62,17 @@ def save_compiled(night: Night, compiled: Mapping[str, CompiledNode | SqlinferEr
     }
     for unique_id, text in texts.items():
         path = compiled_path(project, project.nodes[unique_id])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(scrub(text) + "\n", encoding="utf-8")
+        try:
+            write_below(project.target_path, path, (scrub(text) + "\n").encode(errors="replace"))
+        except OSError as error:
+            raise ProjectError(
+                f"compiled SQL cannot be written to {path}: {error.strerror or error}",
+                hint="a folder on the way is a link, or no folder",
+            ) from error
+    root = project.target_path / "compiled"
+    cleaning.remember_compiled(
+        project.target_path, [str(compiled_path(project, project.nodes[uid]).relative_to(root)) for uid in texts]
+    )
     contracts = {name: prepared.contract for name, prepared in night.functions.opened.items()}
     content = manifest.build(project, texts, contracts, version=__version__, invocation_id=night.run_id)
     write_json(project.target_path / "manifest.json", content)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import faulthandler
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +13,8 @@ from pathlib import Path
 def crashed(path: Path) -> bool:
     """Whether the last run ended by a segmentation fault or its like."""
     with suppress(OSError):
-        return path.stat().st_size > 0
+        info = path.lstat()
+        return stat.S_ISREG(info.st_mode) and info.st_size > 0
     return False
 
 
@@ -23,7 +26,8 @@ def watched(path: Path) -> Iterator[None]:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
+        path.unlink(missing_ok=True)  # a link that lies there is not followed
+        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644), "w")
     except OSError:
         yield
         return
@@ -33,4 +37,5 @@ def watched(path: Path) -> Iterator[None]:
             yield
         finally:
             faulthandler.disable()
-    path.unlink(missing_ok=True)
+    with suppress(OSError):
+        path.unlink(missing_ok=True)

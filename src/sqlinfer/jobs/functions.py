@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlinfer.errors import ProjectError
 from sqlinfer.functions import prepare
 from sqlinfer.inference import read_layout, read_rewrites
 from sqlinfer.project import FunctionConfig, Project
@@ -79,4 +80,9 @@ def batch_plan(folder: Path, contract: FunctionContract) -> str:
 
 
 def cache_dir(project: Project) -> Path:
-    return project.target_path / "functions"
+    """Raises ProjectError where a link lies in the place of the cache: what it leads to is not ours."""
+    folder = project.target_path / "functions"
+    for path in (folder, folder / "keys"):
+        if path.is_symlink():
+            raise ProjectError(f"{path} is a link", hint="remove it; prepared functions are kept in a folder there")
+    return folder

@@ -26,7 +26,7 @@ from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
 from sqlinfer.jobs.functions import Contracts, Functions, cache_dir
 from sqlinfer.jobs.loop import Loop
 from sqlinfer.jobs.options import RunOptions
-from sqlinfer.project import DataTest, Project
+from sqlinfer.project import DataTest, Project, locations
 from sqlinfer.relation import Relation
 from sqlinfer.runner import deaths
 from sqlinfer.runner.audit_tables import run_tests
@@ -123,6 +123,7 @@ class Night:
             cancel=self.cancel,
             version=__version__,
             root=self.project.root,
+            may_write=partial(locations.refuse_foreign, self.project),
             full_refresh=self.options.full_refresh,
             relations=relations(self.project),
             retry_errors=self.options.retry_errors,

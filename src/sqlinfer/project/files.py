@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -37,3 +38,24 @@ def inside(path: Path, root: Path) -> Path:
     if not real.is_file():
         raise ProjectError(f"{path.name} is not a regular file", location=Location(path))
     return path
+
+
+def refuse_links_out(path: Path, root: Path, where: Location) -> None:
+    """An artifact that lies in the project stays in it: neither the file nor what its folder holds links out.
+
+    One that is named outside of it (an absolute path, ``..``) is the team's own wish.
+
+    Raises:
+        ProjectError: a link leaves ``root``.
+    """
+    if not Path(os.path.normpath(path)).is_relative_to(root.absolute()):
+        return
+    inner = list(path.iterdir()) if path.is_dir() else []
+    for one in (path, *(item for item in inner if item.is_symlink())):
+        try:
+            real = one.resolve()
+        except (OSError, RuntimeError) as error:
+            raise ProjectError(f"{one.name} is a link that leads nowhere", location=where) from error
+        if not real.is_relative_to(root.resolve()):
+            raise ProjectError(f"{one.name} is a link that leaves the project", hint="copy the file into it",
+                               location=where)  # fmt: skip

@@ -44,6 +44,10 @@ def load_functions(paths: Sequence[Path], root: Path, engine: Engine, context: M
                 raise ProjectError(f"duplicate function '{function.name}'", hint=f"also declared at {twin.location}",
                                    location=function.location)  # fmt: skip
             found[function.name] = function
+            tokenizer = function.tokenizer.path if function.tokenizer else None
+            for one in (function.path, function.weights, tokenizer, function.sample_inputs):
+                if isinstance(one, Path):
+                    files.refuse_links_out(one, root, function.location)
     return {name: function for name, function in found.items() if function.enabled}
 
 

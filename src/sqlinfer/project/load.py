@@ -9,7 +9,7 @@ from typing import Any
 from sqlinfer import scrub
 from sqlinfer.errors import Location, ProjectError, UsageError
 from sqlinfer.project import config as configs
-from sqlinfer.project import discover, files, graph, properties, versions
+from sqlinfer.project import discover, files, graph, locations, properties, versions
 from sqlinfer.project.basics import Environment, plain_context
 from sqlinfer.project.context import Macros, target_of
 from sqlinfer.project.functions import load_functions
@@ -130,7 +130,19 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
     described = properties.read((*paths["model"], *paths["seed"]), paths["function"], root, engine(), yaml_context)
     project = discover.nodes(base, described, trees, Macros(macros, engine()))
     graph.graph(project)
+    _refuse_locations(project)
     return project
+
+
+def _refuse_locations(project: Project) -> None:
+    owners: dict[str, str] = {}
+    for node in project.nodes.values():
+        if node.config.materialized == "external" and node.config.location:
+            locations.refuse(project, node.config.location, Location(node.path, 1))
+            first = owners.setdefault(node.config.location.casefold(), node.name)
+            if first != node.name:
+                said = f"'{first}' and '{node.name}' both write {node.config.location}"
+                raise ProjectError(said, hint="give one another location", location=Location(node.path, 1))
 
 
 def _dialect(profile: Profile) -> str:

@@ -88,6 +88,8 @@ class RunEnvironment:
     version: str = "0"
     root: Path = Path()
     """The project's folder, for relative locations."""
+    may_write: Callable[[Path], None] = lambda _: None
+    """Raises where an external model may not write; asked before its file is written and before it is put in place."""
     full_refresh: bool = False
     publish_timeout: float = 300.0
     max_error_rate: float | None = None

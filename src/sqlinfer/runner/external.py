@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import RunError
 from sqlinfer.project import Node
+from sqlinfer.project.locations import MARK
 
 
 def location(node: Node, root: Path) -> str:
@@ -28,7 +30,7 @@ def write_beside(work: Workspace, sql: str, target: Path) -> tuple[Path, int]:
     import pyarrow.parquet as pq
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(f".{target.name}.*.tmp"):
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
         left.unlink()  # of a run that was killed
     beside = target.with_name(f".{target.name}.{work.run_id}.tmp")
     rows = 0
@@ -37,6 +39,7 @@ def write_beside(work: Workspace, sql: str, target: Path) -> tuple[Path, int]:
             for batch in reader:
                 writer.write_batch(batch)
                 rows += batch.num_rows
+            writer.add_key_value_metadata({MARK.decode(): f"run {work.run_id}"})
         _sync(beside)
     except BaseException:
         beside.unlink(missing_ok=True)

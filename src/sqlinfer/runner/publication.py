@@ -102,12 +102,15 @@ def publish(env: RunEnvironment, publication: Publication, timeout: float, audit
         PublicationError: the database stayed held for ``timeout`` seconds, or a newer run has published.
     """
     work = env.workspace
+    if publication.location is not None:
+        env.may_write(Path(publication.location))
     file = _write_file(work, publication)
     try:
         with work.publishing(timeout):
             written = _write(env, publication, audit, file)
             fail_point("before_publish_commit")
             if file is not None:
+                env.may_write(Path(str(publication.location)))
                 put_in_place(file[0], Path(str(publication.location)))
     except DatabaseLocked as error:
         raise PublicationError(

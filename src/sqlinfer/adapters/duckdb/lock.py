@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from sqlinfer.errors import StoreError
+from sqlinfer.files import open_own
 
 
 @dataclass(slots=True)
@@ -31,8 +33,13 @@ class TargetLock:
         self.release()
 
     def acquire(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle = open_own(self.path, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise StoreError(
+                f"the lock file {self.path} cannot be opened: {_reason(error)}", hint="remove what lies there"
+            ) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -60,8 +67,12 @@ class TargetLock:
             StoreError: another run has taken over.
         """
         try:
-            current = json.loads(self.path.read_bytes())
-            same = self._handle is not None and os.fstat(self._handle).st_ino == self.path.stat().st_ino
+            now = open_own(self.path, os.O_RDONLY)
+            try:
+                current = json.loads(os.pread(now, 1 << 16, 0))
+                same = self._handle is not None and os.path.sameopenfile(self._handle, now)
+            finally:
+                os.close(now)
         except (OSError, ValueError):
             current, same = {}, False
         if not same or current.get("run_id") != self.run_id:
@@ -71,6 +82,10 @@ class TargetLock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def _reason(error: OSError) -> str:
+    return "it is a link" if error.errno == errno.ELOOP else str(error.strerror or error)
 
 
 def _holder(handle: int) -> dict[str, object] | None:

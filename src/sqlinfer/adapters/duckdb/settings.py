@@ -22,7 +22,10 @@ from sqlinfer.relation import literal, quote
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_KNOWN = ("type", "path", "schema", "database", "attach", "settings", "extensions", "threads", "memory_limit")
+_KNOWN = (
+    "type", "path", "schema", "database", "attach", "settings", "extensions", "threads", "memory_limit",
+    "external_root",
+)  # fmt: skip
 _SYNONYMS = {"max_memory": "memory_limit", "worker_threads": "threads"}
 """Settings that DuckDB knows by two names."""
 _DBT = (

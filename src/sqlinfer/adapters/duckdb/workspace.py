@@ -370,6 +370,8 @@ class DuckDBWorkspace:
             self.execute(f"ATTACH ':memory:' AS {SIDE}")
             return
         side = self._settings.side
+        if side.is_symlink():
+            raise StoreError(f"the side file {side.name} is a link", hint="remove it, or move the database instead")
         statement = f"ATTACH {literal(str(side))} AS {SIDE}"
         try:
             self.execute(statement)
