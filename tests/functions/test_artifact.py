@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import os
 import pickle
 import random
@@ -268,6 +269,13 @@ def test_local_functions_without_end_are_refused(shop: Workshop) -> None:
             nodes = [_call(below, node.input[0], node.output[0]) for node in chain]
         functions.append(_local(name, nodes))
     assert "more than 1,000,000 nodes" in shop.refused(_calls(functions)).message
+
+
+def test_local_functions_nested_very_deeply_are_refused(shop: Workshop) -> None:
+    names = ["first", *(f"f{i}" for i in range(3000))]
+    functions = [_local(name, [_call(below)]) for name, below in itertools.pairwise(names)]
+    functions.append(_local(names[-1], [helper.make_node("Identity", ["a"], ["b"])]))
+    assert "nested too deeply" in shop.refused(_calls(functions)).message
 
 
 def test_a_local_function_that_is_not_there_is_a_custom_operator(shop: Workshop) -> None:

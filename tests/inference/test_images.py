@@ -13,7 +13,9 @@ import pyarrow as pa
 import pytest
 from onnx import helper
 
+from sqlinfer.errors import InferenceError
 from sqlinfer.inference import images, open_session
+from sqlinfer.spec.error_policy import ErrorPolicy
 from sqlinfer.spec.function import ImageSpec, InputBinding, OutputBinding, PreparedFunction
 from sqlinfer.testing import onnx_builder
 
@@ -226,3 +228,14 @@ def test_grey_pixels_reach_the_graph_in_its_layout(prepare, layout: str, shape: 
     with open_session(made, device="cpu") as session:
         result = session.score_table(pa.table({"picture": [saved(scene(6, 4), "PNG")]}), keep=[])
     np.testing.assert_allclose(result["value"].to_pylist()[0], expected, rtol=1e-5)
+
+
+def test_a_table_of_missing_files_is_given_up_early(function) -> None:
+    paths = pa.table({"picture": [f"none/{row}.png" for row in range(4000)]})
+    with (
+        open_session(function, device="cpu", batch_size=32) as session,
+        session.score(paths.to_reader(), ["picture"], [], policy=ErrorPolicy(0.01)) as scored,
+    ):
+        with pytest.raises(InferenceError, match=r"max_error_rate allows \(0\.01\); the last: image_missing"):
+            list(scored)
+        assert scored.runs < 60

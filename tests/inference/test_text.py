@@ -15,6 +15,7 @@ from onnx import helper
 from sqlinfer.errors import ArtifactError, InferenceError
 from sqlinfer.inference import open_session
 from sqlinfer.inference.text import Ragged, TextEncoder, TextRows, Tokens
+from sqlinfer.spec.error_policy import ErrorPolicy
 from sqlinfer.spec.function import InputBinding, OutputBinding, PreparedFunction, TokenizerSpec
 from sqlinfer.testing import onnx_builder
 
@@ -291,3 +292,15 @@ def test_long_texts_are_cut_before_they_are_tokenised_and_mean_the_same(framed: 
     encoder = TextEncoder(TokenizerSpec(framed, "t"))
     assert len(encoder._shortened("one two " * 50_000, 16_384)) <= 16_384
     assert fed(TokenizerSpec(framed, "t"), [[text]])["input_ids"] == [by_hand(framed, [text])[0].ids]
+
+
+def test_a_tokenizer_that_refuses_nearly_all_texts_is_given_up_early(function, strict: Path) -> None:
+    texts = pa.table({"t": ["never seen"] * 20_000, "e": pa.array([0] * 20_000, pa.float32())})
+    made = replace(function, tokenizer=TokenizerSpec(strict, "t", max_length=6))
+    with (
+        open_session(made, device="cpu") as session,
+        session.score(texts.to_reader(), ["t", "e"], [], policy=ErrorPolicy(0.01)) as scored,
+    ):
+        with pytest.raises(InferenceError, match="the last: tokenize: a word is unknown"):
+            list(scored)
+        assert scored.counts.rows < 20_000

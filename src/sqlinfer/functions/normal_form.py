@@ -83,7 +83,11 @@ def inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     import onnx.inliner  # no attribute of onnx until it is imported
 
     first = f"{model.functions[0].domain}.{model.functions[0].name}"
-    if sum(_sizes(model)) > MOST_NODES:
+    try:
+        nodes = sum(_sizes(model))
+    except RecursionError as error:
+        raise _not_inlined(first, "it is nested too deeply") from error
+    if nodes > MOST_NODES:
         raise _not_inlined(first, f"that makes more than {MOST_NODES:,} nodes")
     try:
         model = onnx.inliner.inline_local_functions(model, convert_version=True)

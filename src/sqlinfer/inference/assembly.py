@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from sqlinfer.errors import InferenceError
+from sqlinfer.errors import ArtifactError, InferenceError
 from sqlinfer.inference.block import Block, Feeder, LazyRows, array_feeder, select
 from sqlinfer.inference.images import ImageRows
 from sqlinfer.inference.runnable import Runnable
@@ -25,7 +25,7 @@ class Assembler:
         self._coded = runnable if runnable is not None and runnable.inputs else None
         self._names = [argument.name for argument in prepared.contract.arguments]
         self._widths = [self._width(name) for name in self._names]
-        self._encoder = TextEncoder(prepared.tokenizer) if prepared.tokenizer else None
+        self._encoder = _encoder(prepared)
 
     @property
     def has_text(self) -> bool:
@@ -104,6 +104,16 @@ class Assembler:
                 return binding.width
         kinds = {a.name: a.data_type for a in self._prepared.contract.arguments}
         return array_width(kinds[argument])
+
+
+def _encoder(prepared: PreparedFunction) -> TextEncoder | None:
+    """Raises ArtifactError, with the function's name, for a tokenizer that does not load."""
+    if prepared.tokenizer is None:
+        return None
+    try:
+        return TextEncoder(prepared.tokenizer)
+    except ArtifactError as error:
+        raise ArtifactError(f"function '{prepared.contract.name}': {error.message}", hint=error.hint) from error
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:

@@ -175,4 +175,7 @@ class Scorer:
         finally:
             self.times.kernel += perf_counter() - fed
         collector.put(start, stop, raws)
-        self.outcomes.good(stop - start)
+        refused = [block.failed[row] for row in range(start, stop) if row in block.failed] if block.failed else []
+        self.outcomes.good(stop - start - len(refused))
+        for error in refused:  # texts and images that could not be fed
+            self.outcomes.bad(error)
