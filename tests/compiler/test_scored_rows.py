@@ -44,6 +44,14 @@ RULES = {
         "select 1 from t, w, u where g(t.id, t.y) = w.z and lab(t.g) = u.g", {"lab": 3}),
     "outputs of rows that a prediction joins": (
         "select n(t.k) from t, u where f(t.k) = u.z", {"f": 6, "n": 2}),
+    "a source where the rest of the join has rows": (
+        "select 1 from t, u where t.id = u.uid and f(t.id) = u.z and u.g = 'b'", {"f": 4}),
+    "both sides where the other has rows": (
+        "select 1 from t, u where t.id = u.uid and f(t.id) = n(u.uid) and u.g = 'b' and t.b", {"f": 2, "n": 2}),
+    "a source where each of several has rows": (
+        "select 1 from t, u, w where t.id = u.uid and t.k = w.k and f(t.id) = w.z", {"f": 6}),
+    "a join by order": ("select 1 from t, u where t.id between u.uid and u.uid + 0 and f(t.id) > 100", {"f": 12}),
+    "an outer join by order": ("select 1 from t left join u on t.id >= u.uid + 20 and f(t.id) > 2", {"f": 10}),
     "one side of an outer join": ("select 1 from t left join u on f(u.z) = t.id and u.k = 1", {"f": 2}),
     "common factors of an OR": (
         "select 1 from t where (k = 1 and b) or (k = 1 and f(id) > 100)", {"f": 5}),

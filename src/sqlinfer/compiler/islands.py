@@ -7,7 +7,7 @@ No more inputs are scored than before: every row of an island occurs in some pai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -41,9 +41,11 @@ def separate(select: exp.Select, functions: Mapping[str, FunctionContract], buil
     """Turn islands with calls in join conditions into derived tables that have the calls as columns, the cheapest
     condition first: it connects islands, and the next one sees survivors only."""
     while (sea := _Sea.of(select)) is not None and len(sea.islands()) > 1:
-        condition = _first_ready(sea, functions)
+        if not any(sea.links(c) for c in sea.pool):
+            sea.connect_all()
+        condition = _first_ready(sea, functions) if len(sea.islands()) > 1 else None
         if condition is None:
-            return
+            break
         cost = _cost(condition, functions)
         called, others = [], []
         for island in sea.islands():
@@ -56,7 +58,51 @@ def separate(select: exp.Select, functions: Mapping[str, FunctionContract], buil
             _enclose(select, sea, *others[0], builder, None)
             continue
         local = [c for c in sea.local(called[0]) if not has_calls(c) or _cost(c, functions) <= cost]
-        _enclose(select, sea, called[0], local, builder, condition)
+        _enclose(select, sea, called[0], local, builder, condition, sea.computes(condition, called[0]))
+    _unlink(select, functions, builder)
+
+
+def _unlink(select: exp.Select, functions: Mapping[str, FunctionContract], builder: Builder) -> None:
+    """``a.k = b.k and f(a.x) = b.y``: the rows that agree in k may be many more than the join has. ``a`` is scored
+    where ``b`` has a row of that k: its inputs are those of the joined rows, its rows are no more than it has."""
+    matches: dict[frozenset[str], list[exp.Expr]] = {}
+    while (sea := _Sea.of(select)) is not None and (found := _first_link(sea, functions)) is not None:
+        condition, unit = found
+        if not matches:
+            for call in sea.movable_calls(condition):
+                own = sea.unit(call, condition)
+                parts = [sea.exists(part, own, builder) for part in sea.without(own)] if own else []
+                matches[sea.named(own)] = [part for part in parts if part is not None]
+        rest = [(part, [c for c in sea.local(part) if not has_calls(c)]) for part in sea.without(unit)]
+        wide = next(((part, plain) for part, plain in rest if len(part) > 1 or plain), None)
+        if wide is not None and sea.named(wide[0]) not in matches:
+            _enclose(select, sea, *wide, builder, None)
+            continue
+        cost = _cost(condition, functions)
+        local = [c for c in sea.local(unit) if not has_calls(c) or _cost(c, functions) <= cost]
+        calls = sea.own_calls(condition, unit)
+        _enclose(select, sea, unit, local, builder, condition, calls, matches=matches.pop(sea.named(unit), ()))
+
+
+def _first_link(sea: _Sea, functions: Mapping[str, FunctionContract]) -> tuple[exp.Expr, list[int]] | None:
+    """The cheapest equality of a call over one source with another source."""
+    for condition in sorted(sea.pool, key=lambda c: _cost(c, functions)):
+        if not isinstance(condition, (exp.EQ, exp.NullSafeEQ)):
+            continue
+        for call in sea.movable_calls(condition):
+            unit = sea.unit(call, condition)
+            side = condition.this if _within(call, condition.this) else condition.expression
+            other = condition.expression if side is condition.this else condition.this
+            if unit and sea._items(side) <= set(unit) and sea._items(other) - set(unit):
+                return condition, unit
+    return None
+
+
+def _within(node: exp.Expr, whole: exp.Expr) -> bool:
+    current: exp.Expr | None = node
+    while current is not None and current is not whole:
+        current = current.parent
+    return current is whole
 
 
 def sides(select: exp.Select, builder: Builder) -> None:
@@ -73,7 +119,8 @@ def sides(select: exp.Select, builder: Builder) -> None:
             _wrap(select, sea, join, builder)
         elif sea.computes(join.args["on"], left):
             local = [c for c in sea.local(left) if not has_calls(c)] if kept else []
-            _enclose(select, sea, left, local, builder, join.args["on"], everywhere=kept)
+            calls = sea.computes(join.args["on"], left)
+            _enclose(select, sea, left, local, builder, join.args["on"], calls, everywhere=kept)
         else:
             return
         index = next((i for i, j in enumerate(select.args.get("joins") or [], 1) if _is_loose(select, i, j)), None)
@@ -93,7 +140,11 @@ def _is_loose(select: exp.Select, index: int, join: exp.Join) -> bool:
     sea.root = [0] * index + [index] + [-1 - i for i in range(index + 1, len(sea.items))]
     if not (sea.computes(on, [index]) or sea.computes(on, [0])):
         return False
-    for condition in flat_conjuncts(on):
+    conditions = flat_conjuncts(on)
+    if not any(sea.links(c) for c in conditions):
+        loose = [c for c in conditions if not has_calls(c)]
+        return not any(index in sea._items(c) and len(sea._items(c)) > 1 for c in loose)
+    for condition in conditions:
         sea._connect(condition)
     return sea.root[index] != sea.root[0]
 
@@ -112,7 +163,7 @@ def _first_ready(sea: _Sea, functions: Mapping[str, FunctionContract]) -> exp.Ex
     return None
 
 
-def _shown(calls: list[PredictCall], builder: Builder) -> str:
+def _shown(calls: Sequence[PredictCall], builder: Builder) -> str:
     """As they read in the query."""
     return ", ".join(dict.fromkeys(builder.source.quote(call, builder.catalog.dialect) for call in calls))
 
@@ -132,6 +183,8 @@ class _Sea:
     """Alias → item."""
     pool: list[exp.Expr]
     root: list[int] = field(default_factory=list)
+    bound: list[int] = field(default_factory=list)
+    """Like ``root``, before any condition connected them."""
 
     @classmethod
     def of(cls, select: exp.Select) -> _Sea | None:
@@ -142,6 +195,7 @@ class _Sea:
         sea = cls.at(select)
         if not sea._bind(joins):
             return None
+        sea.bound = list(sea.root)
         for condition in sea.pool:
             sea._connect(condition)
         return sea
@@ -188,6 +242,67 @@ class _Sea:
                 if left and right and not left & right and part.find(exp.Query) is None:
                     self._union(left | right)
 
+    def links(self, condition: exp.Expr) -> bool:
+        """Whether it is an equality of two islands that holds a call."""
+        if not isinstance(condition, (exp.EQ, exp.NullSafeEQ)) or not has_calls(condition):
+            return False
+        left, right = ({self.root[i] for i in self._items(s)} for s in (condition.this, condition.expression))
+        return bool(left and right and not left & right)
+
+    def connect_all(self) -> None:
+        """Any condition without calls connects: its pairs are what the call is to be scored over."""
+        for condition in self.pool:
+            if not has_calls(condition) and not is_volatile(condition):
+                self._union(self._items(condition))
+
+    def unit(self, call: PredictCall, condition: exp.Expr) -> list[int]:
+        """The items that the call needs, where they are one source (or an outer join, which is one)."""
+        items = self._items(call).union(*(self._items(g) for g in self._strict(call, condition)))
+        roots = {self.bound[i] for i in items}
+        return [i for i, r in enumerate(self.bound) if r in roots] if len(roots) == 1 else []
+
+    def named(self, items: list[int]) -> frozenset[str]:
+        return frozenset(name for name, index in self.names.items() if index in items)
+
+    def without(self, unit: list[int]) -> list[list[int]]:
+        """The other items, those that equalities connect together."""
+        other = _Sea(self.select, self.items, self.names, self.pool, list(self.bound))
+        for condition in self.pool:
+            if not self._items(condition) & set(unit):
+                other._connect(condition)
+        return [part for part in other.islands() if not set(part) & set(unit)]
+
+    def exists(self, part: list[int], unit: list[int], builder: Builder) -> exp.Expr | None:
+        """Whether a row of the unit finds rows in the part, or None where that is not said or not simple."""
+        mine = [c for c in self.pool if not has_calls(c) and not is_volatile(c) and self.is_own(c)]
+        links = [c for c in mine if self._items(c) <= {*part, *unit} and self._items(c) & set(part)]
+        tables = [self.items[i].this if isinstance(self.items[i], exp.Join) else self.items[i] for i in part]
+        joined = any(self.items[i].args.get("side") or self.items[i].args.get("kind") in ("SEMI", "ANTI") for i in part)
+        simple = all(isinstance(t, exp.Table) and not any(t.args.get(k) for k in ("pivots", "sample")) for t in tables)
+        if joined or not simple or not any(self._items(c) & set(unit) for c in links):
+            return None
+        if any(c.find(exp.Query) is not None for c in links):
+            return None
+        fresh = {t.alias_or_name: builder.alias("e") for t in tables}
+        query = exp.select(exp.alias_(exp.Literal.number(1), "_", quoted=True), copy=False)
+        for table in tables:
+            copied = table.copy()
+            copied.set("joins", None)
+            columns = copied.args["alias"].args.get("columns") if copied.args.get("alias") else None
+            name = exp.to_identifier(fresh[table.alias_or_name], quoted=True)
+            copied.set("alias", exp.TableAlias(this=name, columns=columns))
+            if query.args.get("from_"):
+                query.append("joins", exp.Join(this=copied, kind="CROSS"))
+            else:
+                query.set("from_", exp.From(this=copied))
+        for link in links:
+            condition = link.copy()
+            for column in columns_in(condition):
+                if column.table in fresh:
+                    column.set("table", exp.to_identifier(fresh[column.table], quoted=True))
+            query.where(condition, copy=False)
+        return exp.Exists(this=query)
+
     def _items(self, node: exp.Expr) -> set[int]:
         return {self.names[t] for t in tables_of(node) if t in self.names}
 
@@ -224,6 +339,9 @@ class _Sea:
     def computes(self, condition: exp.Expr, island: list[int]) -> list[PredictCall]:
         return [c for c in self.movable_calls(condition) if self.reach(c, condition) == {self.root[island[0]]}]
 
+    def own_calls(self, condition: exp.Expr, unit: list[int]) -> list[PredictCall]:
+        return [c for c in self.movable_calls(condition) if self.unit(c, condition) == unit]
+
     def guard(self, call: PredictCall, condition: exp.Expr, island: list[int]) -> exp.Expr | None:
         """Of the conditions around a call in ``condition`` those that the island knows."""
         found = guards_of(call, condition, lambda operand: not has_calls(operand) and self._knows(operand, island))
@@ -243,22 +361,24 @@ def _enclose(
     local: list[exp.Expr],
     builder: Builder,
     cause: exp.Expr | None,
+    calls: Sequence[PredictCall] = (),
     *,
     everywhere: bool = True,
+    matches: Sequence[exp.Expr] = (),
 ) -> None:
-    """Replace an island by a derived table of its own conditions, with the calls of ``cause`` as columns."""
+    """Replace an island by a derived table of its own conditions, with calls of ``cause`` as columns."""
     alias = builder.alias("q")
     inner = exp.Select()
     if cause is not None:
-        inner.meta[BELOW] = _shown(sea.computes(cause, island), builder)
+        inner.meta[BELOW] = _shown(calls, builder)
     moved = {id(c) for c in local}
     computed: dict[str, exp.Expr] = {}
     if cause is not None and id(cause) not in moved:
-        for call in sea.computes(cause, island):
+        for call in calls:
             places = list(_equal(select, sea, call)) if everywhere else []
             _compute(call, sea.guard(call, cause, island), places, computed, alias)
     remaining = [c for c in sea.pool if id(c) not in moved]
-    inner.where(*[c.copy() for c in local], copy=False)
+    inner.where(*[c.copy() for c in local], *(m.copy() for m in matches), copy=False)
     _take(select, sea, island, inner, alias, remaining)
     visible = {name for name, index in sea.names.items() if index in island}
     _project(select, inner, visible, computed, alias)

@@ -60,4 +60,16 @@ select t.id from t where not ((t.k <> 1 or f(t.x) > 3) and (t.k <> 2 or f(t.y) >
 select t.id, u.uid from t left join u on (t.k = u.k and u.z > 5) or (t.k = u.k and f(u.z) > 3);
 select t.k, sum(x) from t group by k having (k = 1 and sum(x) > 1) or (k = 2 and f(k) > 1);
 select * from (select k, f(sum(x)) p from t group by k) q where (k = 1 and p > 1) or (k = 3 and p > 0);
-select t.id, u.uid from t, u where t.k = u.k and (f(t.x) > 4 or u.z is null or t.x is null)
+select t.id, u.uid from t, u where t.k = u.k and (f(t.x) > 4 or u.z is null or t.x is null);
+-- scored: f=11
+select t.id, u.uid from t, u where t.k = u.k and f(t.x) = u.z;
+select t.id, u.uid from t, u where t.k = u.k and f(t.x) = f(u.z) and u.g = 'b';
+select t.id, u.uid, w.v from t, u, w where t.k = u.k and u.k = w.k and f(t.x) = w.v;
+select t.id, u.uid, w.v from t, u, w where t.k = u.k and t.k = w.k and f(t.x) = u.z and w.v > 0;
+select t.id, f(t.x), u.uid from t, u where t.k = u.k and f(t.x) = u.z and lab(t.g) = 'a1';
+select t.id from t, u where t.id < u.uid and f(t.x) = u.z;
+select t.id from t, (select * from u where k > 1) u2 where t.k = u2.k and f(t.x) = u2.z;
+select t.id, w.v from t join u on t.k = u.k left join w on w.k = u.k where f(u.z) = t.x;
+select t.id from t, u where t.k = u.k and case when u.z > 3 then f(t.x) end = u.z;
+select t.k, count(*) from t, u where t.k = u.k and f(t.x) = u.z group by t.k order by f(t.k);
+select uid from u where exists (select 1 from t, w where t.k = w.k and f(t.x) = w.v and t.k = u.k)
