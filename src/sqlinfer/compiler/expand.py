@@ -69,21 +69,33 @@ class _Expansion:
 
     def edits(self) -> list[Edit]:
         found: list[Edit] = []
+        selects: list[Node] = []
+        kinds: set[str] = set()
+        names: set[str] = set()
         for node in tree.walk(self.probe.root):
-            if node.get("type") == "FUNCTION":
-                self._refuse(node)
-                found += self._dots(node) or self._macro(node)
-            elif node.get("type") == "TABLE_FUNCTION":
-                found += self._table_macro(node)
-            elif node.get("type") == "PIVOT" and node.get("groups") and self._predicts(node):
-                found += self._pivot_groups(node)
-        selects = [n for n in tree.walk(self.probe.root) if n.get("type") == "SELECT_NODE"]
+            kind = str(node.get("type"))
+            kinds.add(kind)
+            match kind:
+                case "FUNCTION":
+                    kinds.add(str(node["function_name"]))
+                    self._refuse(node)
+                    found += self._dots(node) or self._macro(node)
+                case "TABLE_FUNCTION":
+                    found += self._table_macro(node)
+                case "PIVOT" if node.get("groups") and self._predicts(node):
+                    found += self._pivot_groups(node)
+                case "SELECT_NODE":
+                    selects.append(node)
+                case "COLUMN_REF" if len(node["column_names"]) == 1:
+                    names.add(node["column_names"][0].casefold())
         if not found:
             for select in selects:
-                found += Selected(self.probe, select).edits()
-        return [*found, *(e for select in selects for e in self._names(select, found))]
+                found += Selected(self.probe, select, kinds, names).edits()
+        return [*found, *(e for select in selects for e in self._names(select, found))] if found else []
 
     def _refuse(self, node: Node) -> None:
+        if not self.probe.catalog.macros:
+            return
         name = str(node["function_name"])
         known = [m for m in self.probe.catalog.macros if m.relation.name.casefold() == name.casefold()]
         counts = {len(macro.parameters) for macro in known if not macro.is_table}

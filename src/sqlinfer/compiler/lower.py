@@ -89,12 +89,15 @@ class _Lowering:
 
     def _without_statements(self) -> Node | None:
         """``(pivot t on k using sum(x))`` is no SELECT for the parsers: a relation, or the long form of a PIVOT."""
-        for start, end in stars_of_calls(self.text.sql, self.catalog.dialect):
+        starred = re.search(r"\)\s*\.\s*\*", self.text.sql) is not None  # tokens are dear: look first
+        for start, end in stars_of_calls(self.text.sql, self.catalog.dialect) if starred else ():
             star = self.text.sql.index("*", end) + 1
             sql = f"unnest({self.text.sql[start:end]})"
             self.text = self.text.edited([(start, star, sql + " " * max(0, star - start - len(sql)))])
             return self._without_statements()
         root = self._tree(self.text.sql)
+        if re.search(r"\b(?:un)?pivot|\b(?:summarize|describe|show)\b", self.text.sql, re.IGNORECASE) is None:
+            return root
         if is_statement(self.text.sql, self.catalog.dialect):
             if root is None:
                 raise self._late_columns(0, len(self.text.sql))
@@ -181,7 +184,7 @@ class _Lowering:
     def _emitted(self, sql: str) -> str:
         query = parse(Source(sql), self.catalog.dialect)
         with_pieces(query, self.pieces, relations=False)
-        return query.sql(dialect=self.catalog.dialect, comments=False)
+        return query.sql(dialect=self.catalog.dialect, comments=False, copy=False)
 
     def _placed(self, error: CompileError, final: Text) -> CompileError:
         offset = _offset(error.location, final.sql)

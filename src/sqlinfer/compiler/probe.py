@@ -172,7 +172,7 @@ class Probe:
         if value.get("type") == "FUNCTION" and is_call(value, self.catalog):
             starred = [a["expression"] for a in value["arguments"] if has_columns(a["expression"])]
             return {**(self._quiet(starred[0]) if starred else self._null(value)), "alias": value.get("alias", "")}
-        return {key: self._quiet(item) for key, item in value.items()}
+        return {key: self._quiet(item) for key, item in value.items() if key not in ("span", "kids")}
 
     def _scored(self, relation: Node) -> Node:
         """``from predict('f', t)``: the input's columns and NULLs for the outputs."""

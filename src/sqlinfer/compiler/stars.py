@@ -36,6 +36,10 @@ class Selected:
 
     whole: Probe
     select: Node
+    kinds: set[str]
+    """Types of nodes and names of functions that the query has anywhere."""
+    names: set[str]
+    """Columns without a table that it has anywhere, folded."""
     aliases: list[str] = field(default_factory=list)
     _flat: list[tuple[str, str]] | None = None
 
@@ -46,13 +50,19 @@ class Selected:
     def edits(self) -> list[Edit]:
         relation = self.select.get("from_table")
         if relation is None or relation.get("type") == "EMPTY":
-            return self._unnests([])
+            return self._unnests()
         self.aliases = [tree.alias_of(member) for member in tree.sources(relation)]
-        found = [edit for item in self.select["select_list"] for edit in self._item(item)]
-        found += self._unnests(found)
-        for key in ("where_clause", "qualify", "having"):
-            found += self._condition(self.select.get(key))
-        return [*found, *self._positions(), *self._rows()]
+        found: list[Edit] = []
+        if "STAR" in self.kinds:
+            found += [edit for item in self.select["select_list"] for edit in self._item(item)]
+            for key in ("where_clause", "qualify", "having"):
+                found += self._condition(self.select.get(key))
+        found += self._unnests()
+        if "POSITIONAL_REFERENCE" in self.kinds:
+            found += self._positions()
+        if any(alias.casefold() in self.names for alias in self.aliases):
+            found += self._rows()
+        return found
 
     # stars
 
@@ -189,9 +199,11 @@ class Selected:
 
     # unnest of structs, #1, rows
 
-    def _unnests(self, done: list[Edit]) -> list[Edit]:
+    def _unnests(self) -> list[Edit]:
         """``unnest(s)`` of a struct: its fields."""
         found: list[Edit] = []
+        if "unnest" not in self.kinds:
+            return found
         for item in self.select["select_list"]:
             span = tree.span_of(item)
             if item.get("function_name") != "unnest" or len(item["arguments"]) != 1 or span is None:

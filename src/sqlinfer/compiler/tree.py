@@ -1,7 +1,8 @@
 """DuckDB's own parse tree of a query: spans of its parts, what a part reads, and where two trees differ.
 
 In: the text of ``json_serialize_sql``. A *node* is a dictionary with a ``type``: an expression (it has a ``class``), a
-table reference or a query. ``span`` is added: the part's first and last character in the text that was parsed.
+table reference or a query. Added are ``span``, the part's
+first and last character in the text that was parsed, and ``kids``, the nodes directly below.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ Node = dict[str, Any]
 Span = tuple[int, int]
 
 _NOWHERE = 2**64 - 1
-_PLACES = ("query_location", "query_location_length", "span")
+_PLACES = ("query_location", "query_location_length", "span", "kids")
+_OURS = ("span", "kids")
 _QUERIES = ("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE")
 
 
@@ -53,13 +55,23 @@ def is_node(node: Any) -> bool:
     return is_expression(node) or is_query(node) or is_relation(node)
 
 
-def children(node: Any) -> Iterator[Node]:
+def children(node: Node) -> list[Node]:
     """The nodes directly below, through lists and records, in the order of the tree."""
-    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        if is_node(value):
-            yield value
-        elif isinstance(value, (dict, list)):
-            yield from children(value)
+    kids: list[Node] | None = node.get("kids")
+    return _below(node) if kids is None else kids
+
+
+def _below(value: Any) -> list[Node]:
+    found: list[Node] = []
+    for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, dict):
+            if "class" in item or "query_location" in item or item.get("type") in _QUERIES:
+                found.append(item)
+            else:
+                found += _below(item)
+        elif isinstance(item, list) and item:
+            found += _below(item)
+    return found
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -68,15 +80,13 @@ def walk(node: Node) -> Iterator[Node]:
     while stack:
         current = stack.pop()
         yield current
-        stack.extend(reversed(list(children(current))))
+        stack.extend(reversed(children(current)))
 
 
 def own(select: Node) -> Iterator[Node]:
     """The expressions of one SELECT, not those of its subqueries or its FROM."""
-    for key, value in select.items():
-        if key in ("from_table", "cte_map"):
-            continue
-        for child in children({key: value}):
+    for child in children(select):
+        if is_expression(child):
             yield from own_of(child)
 
 
@@ -93,7 +103,8 @@ def span_of(node: Node) -> Span | None:
 
 def _locate(node: Node, sql: str, offsets: list[int] | None) -> Span | None:
     """Postfix operators are placed at the operator alone: an expression spans its operands, too."""
-    spans = [s for child in children(node) if (s := _locate(child, sql, offsets)) and child.get("class") != "TYPE"]
+    node["kids"] = _below(node)
+    spans = [s for child in node["kids"] if (s := _locate(child, sql, offsets)) and child.get("class") != "TYPE"]
     start, length = node.get("query_location", _NOWHERE), node.get("query_location_length", 0)
     if is_relation(node) and node["type"] not in ("JOIN", "PIVOT"):
         spans = []
@@ -335,7 +346,7 @@ def _is_true(node: Any) -> bool:
 def bare(node: Any) -> Any:
     """The tree as DuckDB gave it, without what was added here."""
     if isinstance(node, dict):
-        return {key: bare(value) for key, value in node.items() if key != "span"}
+        return {key: bare(value) for key, value in node.items() if key not in _OURS}
     return [bare(item) for item in node] if isinstance(node, list) else node
 
 

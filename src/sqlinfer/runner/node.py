@@ -29,6 +29,7 @@ from sqlinfer.runner.results import NodeResult, Timing
 from sqlinfer.runner.scoring import refuse_bad_night, score_plan, total
 from sqlinfer.runner.scoring_store import Seconds
 from sqlinfer.runner.store import forget_errors
+from sqlinfer.runner.words import in_users_words
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.function import FILE_MISSING
 from sqlinfer.spec.plan import Counts, Plan
@@ -76,7 +77,7 @@ def run_node(
         _warn_of_append(node, how, env)
         (_run_scored if plan.stages else _run_plain)(plan, node, env, how, progress)
     except SqlinferError as failure:
-        error = failure
+        error = in_users_words(failure, plan, node.path, node.raw_sql)
     except OSError as failure:
         error = RunError(f"the system refused: {failure}", hint="the published table is unchanged; run again")
         error.__cause__ = failure

@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Adapter
+from sqlinfer.errors import SqlinferError
 from sqlinfer.runner import errorlog, staging
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.scoring import score_plan, total
 from sqlinfer.runner.scoring_store import Seconds
 from sqlinfer.runner.store import store_name
+from sqlinfer.runner.words import in_users_words
 from sqlinfer.spec.outcome import Outcome
 from sqlinfer.spec.plan import Plan
 
@@ -24,6 +26,13 @@ def preview(plan: Plan, adapter: Adapter, env: RunEnvironment, limit: int | None
 
     The limit given here only cuts the result; to score fewer rows, compile the limit into the plan.
     """
+    try:
+        return _rows(plan, adapter, env, limit)
+    except SqlinferError as error:
+        raise in_users_words(error, plan) from error.__cause__
+
+
+def _rows(plan: Plan, adapter: Adapter, env: RunEnvironment, limit: int | None) -> tuple[pa.Table, Outcome]:
     with adapter.scratch() as work, work.warehouse():
         inner = replace(env, workspace=work)
         outcome = Outcome()
