@@ -60,7 +60,10 @@ def describe(prepared: PreparedFunction, declared: Sequence[ReturnField] = ()) -
         source=prepared.source,
         digest=contract.digest,
         arguments=tuple(_argument(a, prepared) for a in contract.arguments),
-        outputs=tuple(OutputRow(o.field, data_types[o.field], _origin(o)) for o in prepared.outputs),
+        outputs=tuple(
+            OutputRow(o.field, data_types[o.field], _origin(o, given))
+            for o, given in zip(prepared.outputs, prepared.origins, strict=True)
+        ),
         returns=contract.return_type,
         strategy=contract.strategy,
         strategy_reason=contract.strategy_reason,
@@ -104,8 +107,9 @@ def _axes(image: ImageSpec) -> tuple[int, ...]:
     return (image.channels, *image.size) if image.layout == "nchw" else (*image.size, image.channels)
 
 
-def _origin(binding: OutputBinding) -> str:
+def _origin(binding: OutputBinding, given: str) -> str:
+    """``given``: the graph's own output, before anything was appended to it."""
     if binding.labels is None:
-        return binding.name
+        return given
     shown = ", ".join(binding.labels[:4]) + (", …" if len(binding.labels) > 4 else "")
-    return f"{binding.name} (labels {shown})"
+    return f"{given} (labels {shown})"
