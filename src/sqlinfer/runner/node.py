@@ -74,7 +74,7 @@ def run_node(
         how = materialization(plan, node, env, is_slice)
         if published is not None and how.merges:
             _refuse_missing(how, published, node)
-        _warn_of_append(node, how, env)
+            _warn_of_append(node, how, env)
         (_run_scored if plan.stages else _run_plain)(plan, node, env, how, progress)
     except SqlinferError as failure:
         error = in_users_words(failure, plan, node.path, node.raw_sql)
@@ -102,7 +102,7 @@ def _refuse_missing(how: Materialization, published: tuple[Column, ...], node: N
 
 
 def _warn_of_append(node: Node, how: Materialization, env: RunEnvironment) -> None:
-    if how.merges and not how.unique_key and not how.is_slice and how.strategy != "append":
+    if not how.unique_key and not how.is_slice and how.strategy != "append":
         env.emit(
             Warned(
                 node.unique_id,
