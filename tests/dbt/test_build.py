@@ -97,3 +97,31 @@ def test_flags_that_change_the_layers_are_refused(shop):
     done = shop.sqlinfer("dbt", "build", "--target-path", "x")
     assert done.code == 2
     assert "does not take --target-path" in done.text
+
+
+def test_a_test_that_stores_its_failures_stays_a_gate(shop):
+    range_ = "{min_value: 0, max_value: 1}"
+    shop.edit("models/marts/marts.yml", range_, "{min_value: 0.9, max_value: 1, config: {store_failures: true}}")
+    done = shop.sqlinfer("dbt", "build")
+    assert done.code == 1, done.text
+    assert shop.results()["churn_scores"]["status"] == "error"
+    assert not shop.rows("select 1 from duckdb_tables() where table_name = 'churn_scores'")
+    stored = shop.rows("select table_name from duckdb_tables() where schema_name like '%dbt_test__audit'")
+    assert len(stored) == 1
+    assert "prediction_in_range" in stored[0][0]
+
+
+def test_forms_of_tests_that_dbt_takes_run_before_publication(shop):
+    plain = "      - sqlinfer.prediction_fresh: {hours: 24}"
+    tests = """
+      - unique: {column_name: "upper(cast(customer_id as varchar))", config: {where: "customer_id is not null"}}
+      - unique: {column_name: customer_id, name: counted, config: {fail_calc: sum(n_records), error_if: "> 1000"}}"""
+    shop.edit("models/marts/marts.yml", plain, plain + tests)
+    shop.edit("models/marts/marts.yml", "description: The customer.", "description: The customer.\n        quote: true")
+    done = shop.sqlinfer("dbt", "build", "--select", "+churn_scores")
+    assert done.code == 0, done.text
+    assert "PASS test counted" in done.text
+    assert "PASS test unique_churn_scores_upper" in done.text
+    assert "PASS test not_null_churn_scores_" in done.text
+    again = shop.sqlinfer("dbt", "build", "--select", "churn_scores")
+    assert again.code == 0, again.text

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.errors import ProjectError
-from sqlinfer.relation import Relation
+from sqlinfer.relation import Relation, fold
 from sqlinfer.spec.catalog import Column, Table, TableKind
 from sqlinfer.types import canonical
 
@@ -28,7 +28,7 @@ def list_relations(work: Any, settings: DuckDBSettings) -> tuple[Table, ...]:
     for database, schema, name, kind in work.rows(_RELATIONS):
         if database in ("sqlinfer_side", "memory"):
             continue
-        known: TableKind = kind if database == settings.catalog else "foreign"
+        known: TableKind = kind if fold(database) == fold(settings.catalog) else "foreign"
         found.append(Table(Relation(name, schema, database), (), known))
     return tuple(found)
 
