@@ -26,12 +26,41 @@ WIDEST = 60
 def write_table(table: pa.Table, form: str) -> None:
     """Write a result to stdout in one of ``FORMATS``."""
     if form == "table":
-        sys.stdout.write(render(table.column_names, (row.values() for row in _rows(table))) + "\n")
+        sys.stdout.write(_aligned(table) + "\n")
     elif form == "json":
-        sys.stdout.write(json.dumps([plain(row) for row in _rows(table)], indent=2, ensure_ascii=False) + "\n")
+        rows = _rows(exact(table))
+        sys.stdout.write(json.dumps([plain(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
     else:
         sys.stdout.flush()
         write_binary(table, form, sys.stdout.buffer)
+
+
+def _aligned(table: pa.Table) -> str:
+    """Values as the warehouse prints them."""
+    import pyarrow as pa
+
+    from sqlinfer.adapters.duckdb.printing import printed
+
+    is_numeric = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean, pa.types.is_null)
+    numeric = [any(test(column.type) for test in is_numeric) for column in table.schema]
+    columns = [column.to_pylist() for column in printed(table).columns]
+    return render(table.column_names, zip(*columns, strict=True), numeric)
+
+
+def exact(table: pa.Table) -> pa.Table:
+    """Moments as the warehouse prints them, which Python has not all, and single floats without digits of a double."""
+    import pyarrow as pa
+
+    from sqlinfer.adapters.duckdb.printing import printed
+
+    text = None
+    for position, column in enumerate(table.schema):
+        is_float = pa.types.is_float32(column.type) or pa.types.is_float16(column.type)
+        if is_float or pa.types.is_temporal(column.type):
+            text = printed(table) if text is None else text
+            values = text.column(position)
+            table = table.set_column(position, column.name, values.cast(pa.float64()) if is_float else values)
+    return table
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:
@@ -63,7 +92,7 @@ def write_binary(table: pa.Table, form: str, sink: BinaryIO) -> None:
         from pyarrow import csv
 
         buffer = io.BytesIO()
-        csv.write_csv(flatten(table), pa.PythonFile(buffer, mode="w"))
+        csv.write_csv(flatten(exact(table)), pa.PythonFile(buffer, mode="w"))
         text = scrub(buffer.getvalue().decode())
         sink.write((shown(text) if sink.isatty() else text).encode())
     else:
@@ -72,16 +101,21 @@ def write_binary(table: pa.Table, form: str, sink: BinaryIO) -> None:
         if sink.isatty():
             raise UsageError("Parquet is binary and stdout is a terminal", hint="add > rows.parquet")
         buffer = pa.BufferOutputStream()
-        parquet.write_table(table.rename_columns(numbered(table.column_names)), buffer)
+        named = table.rename_columns(numbered(table.column_names)).replace_schema_metadata(None)
+        parquet.write_table(named, buffer)
         sink.write(buffer.getvalue())
     sink.flush()
 
 
 def flatten(table: pa.Table) -> pa.Table:
-    """Nested columns as JSON text, because CSV has none."""
+    """Nested columns as JSON text and bytes as the warehouse prints them, because CSV has neither."""
     import pyarrow as pa
 
+    from sqlinfer.adapters.duckdb.printing import printed
+
     for position, column in enumerate(table.schema):
+        if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+            table = table.set_column(position, column.name, printed(table.select([position])).column(0))
         if pa.types.is_nested(column.type):
             text = [None if v is None else json.dumps(plain(v)) for v in table.column(position).to_pylist()]
             table = table.set_column(position, column.name, pa.array(text, pa.string()))
@@ -107,7 +141,7 @@ def plain(value: Any) -> Any:
             return value
 
 
-def render(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+def render(names: Sequence[str], rows: Iterable[Iterable[Any]], numeric: Sequence[bool] | None = None) -> str:
     """An aligned table as dbt shows one, numbers to the right.
 
     >>> print(render(["id", "score"], [["a", 0.25], ["bc", None]]))
@@ -119,7 +153,7 @@ def render(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
     body = [list(row) for row in rows]
     cells = [[show(value) for value in row] for row in body]
     names = [show(name) for name in names]
-    numeric = [all(isinstance(row[i], int | float | None) for row in body) for i in range(len(names))]
+    numeric = numeric or [all(isinstance(row[i], int | float | None) for row in body) for i in range(len(names))]
     widths = [max(len(name), 2, *(len(row[i]) for row in cells)) for i, name in enumerate(names)]
     align = [str.rjust if right else str.ljust for right in numeric]
     lines = [
@@ -140,7 +174,7 @@ def show(value: Any) -> str:
         case bool():
             return str(value).lower()
         case float():
-            text = f"{value:.6g}"
+            text = repr(value)
         case dict() | list() | bytes():
             text = json.dumps(plain(value), ensure_ascii=False)
         case _:

@@ -50,6 +50,13 @@ def fit(given: str | None, wanted: str) -> Fit:
     return _fit_array(given, wanted) if types.is_array(wanted) else _fit_scalar(given, wanted)
 
 
+def never(wanted: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of types, as ``typeof`` has them, whose values never fit: alone, as elements of a list."""
+    names = (*_BITS, "FLOAT", "DOUBLE", *_FAMILIES)
+    alone = tuple(name for name in names if fit(name, wanted) == "never")
+    return alone, tuple(name for name in names if fit(f"{name}[]", wanted) == "never")
+
+
 def _item(data_type: str) -> str:
     """The innermost element type."""
     while types.is_array(data_type):

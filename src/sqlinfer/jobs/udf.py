@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from sqlinfer.compiler.casts import cast_argument, status
-from sqlinfer.relation import quote
-from sqlinfer.spec.function import FunctionContract, PreparedFunction
+from sqlinfer.compiler.fits import never
+from sqlinfer.relation import literal, quote
+from sqlinfer.spec.function import Argument, FunctionContract, PreparedFunction
 from sqlinfer.spec.outcome import Outcome, Reason, said_of
 from sqlinfer.spec.plan import NULL_INPUT, Counts
 
@@ -109,9 +110,24 @@ def macro(contract: FunctionContract, inner: str) -> str:
     names = [quote(argument.name) for argument in contract.arguments]
     packed = ", ".join(f"{_field(position)} := {name}" for position, name in enumerate(names))
     casts, state = cast_row(contract, [f"{_ROW}.{_field(position)}" for position in range(len(names))])
-    call = f"{quote(inner)}({', '.join((*casts, state))})"
+    refused = [_refused(contract, argument, f"{_ROW}.{_field(at)}") for at, argument in enumerate(contract.arguments)]
+    checked = f"CASE {' '.join(refused)} ELSE {state} END"
+    call = f"{quote(inner)}({', '.join((*casts, checked))})"
     body = f"list_transform([struct_pack({packed})], lambda {_ROW}: {call})[1]"
     return f"CREATE OR REPLACE TEMP MACRO {quote(contract.name)}({', '.join(names)}) AS {body}"
+
+
+def _refused(contract: FunctionContract, argument: Argument, raw: str) -> str:
+    """A type that never fits ends the query, as where a query is compiled. DuckDB folds the condition away."""
+    kind = f"regexp_extract(typeof({raw}), '^\\w+')"
+    alone, items = (_is_in(kind, names) for names in never(argument.data_type))
+    said = f"argument '{argument.name}' of {contract.name} is {argument.data_type.lower()}, it is given "
+    condition = f"CASE WHEN ends_with(typeof({raw}), ']') THEN {items} ELSE {alone} END"
+    return f"WHEN {condition} THEN error({literal(said)} || lower(typeof({raw})))"
+
+
+def _is_in(value: str, names: tuple[str, ...]) -> str:
+    return f"{value} IN ({', '.join(map(literal, names))})" if names else "FALSE"
 
 
 def cast_row(contract: FunctionContract, raw: Iterable[str]) -> tuple[list[str], str]:
