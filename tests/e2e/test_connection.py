@@ -34,8 +34,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"shop: {{target: d, outputs: {{d: {{type: duckdb, path: w.duckdb, {SMALL}}}}}}}"
     )
     with duckdb.connect(root / "w.duckdb") as connection:
-        connection.execute("create table t as select * from (values (0, 'a', date '2026-01-01'), (1, 'b', '2026-01-02'),"
-                           " (null, 'c', '2026-01-03')) as t(x, s, d)")  # fmt: skip
+        rows = "(0, 'a', date '2026-01-01'), (1, 'b', '2026-01-02'), (null, 'c', '2026-01-03')"
+        connection.execute(f"create table t as select * from (values {rows}) as t(x, s, d)")
     return root
 
 
@@ -58,7 +58,7 @@ def test_parameters_stand_wherever_a_literal_may(shop: Path, sql: str, params: A
 def test_errors_of_parameters_are_at_their_place(shop: Path) -> None:
     with pytest.raises(ParameterError, match=r"no value for \$a(.|\n)*<inline>:1:26"):
         sqlinfer.connect(shop).sql("select f(x) from t where $a", {})
-    with pytest.raises(CompileError, match="argument 'x' of f is double(.|\n)*<inline>:1:8"):
+    with pytest.raises(CompileError, match=r"argument 'x' of f is double(.|\n)*<inline>:1:8"):
         sqlinfer.connect(shop).sql("select f(?) from t", [datetime.date(2026, 1, 1)])
 
 
