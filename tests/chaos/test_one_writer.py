@@ -62,7 +62,9 @@ def test_of_fifty_simultaneous_starts_one_runs_and_the_others_leave(tmp_path: Pa
     print(
         f"49 starts refused after {min(ended.values()):.1f} to {max(ended.values()):.1f} s, {spent:.1f} s of each core"
     )
-    assert min(max(ended.values()), spent) < 5  # what they took of the cores, where others had these at the same time
+    assert min(max(ended.values()), spent) < patience(
+        5
+    )  # what they took of the cores, where others had these at the same time
 
 
 def processor_seconds() -> float:
