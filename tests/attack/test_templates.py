@@ -12,6 +12,7 @@ from templates import GROWING, LOOKING, generate
 from sqlinfer.compiler.render import RenderFlags, render_inline
 from sqlinfer.errors import RenderError
 from sqlinfer.project import Project
+from sqlinfer.testing.patience import patience
 
 SECRET = "q7Zk-canary-93xT-whole"
 SECONDS = 2.0
@@ -36,7 +37,7 @@ def test_what_grows_is_stopped_before_it_takes_memory(text: str, project: Projec
     found = bounded(rendered, text, project, memory=1_000_000_000)
     assert found.value.startswith("ERROR"), found.value[:200]
     assert found.peak < 500_000_000
-    assert found.seconds < 5 * SECONDS  # the machine may be busy
+    assert found.seconds < patience(2 * SECONDS)
 
 
 @pytest.mark.parametrize("text", LOOKING, ids=range(len(LOOKING)))

@@ -16,7 +16,7 @@ POISON = 1234
 
 def poisoned(house: House, action: str) -> dict[str, str]:
     return {
-        "SQLINFER_TEST_POISON": f"{POISON}:{action}", "SQLINFER_WORKER_TIMEOUT": "5",
+        "SQLINFER_TEST_POISON": f"{POISON}:{action}", "SQLINFER_WORKER_TIMEOUT": str(patience(5)),
         "SQLINFER_WORKER_MEMORY": str(512 << 20),
     }  # fmt: skip
 

@@ -11,6 +11,7 @@ from sqlinfer.errors import InferenceError
 from sqlinfer.inference import open_isolated, open_session
 from sqlinfer.spec.function import InputBinding, PreparedFunction
 from sqlinfer.testing import onnx_builder
+from sqlinfer.testing.patience import patience
 
 HOOKS = Path(__file__).parents[1] / "chaos" / "hooks"
 
@@ -25,7 +26,7 @@ def function(prepare) -> PreparedFunction:
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONPATH", str(HOOKS))
-    monkeypatch.setenv("SQLINFER_WORKER_TIMEOUT", "6")
+    monkeypatch.setenv("SQLINFER_WORKER_TIMEOUT", str(patience(6)))
     monkeypatch.setenv("SQLINFER_WORKER_MEMORY", str(512 << 20))
     return lambda text: monkeypatch.setenv("SQLINFER_TEST_POISON", text)
 
