@@ -167,7 +167,14 @@ def conjuncts(node: exp.Expr | None) -> list[exp.Expr]:
         return []
     if isinstance(node, (exp.Where, exp.Having, exp.Qualify)):
         node = node.this
-    return [part.unnest() for part in node.flatten()] if isinstance(node, exp.And) else [node]
+    return [without_parentheses(part) for part in node.flatten()] if isinstance(node, exp.And) else [node]
+
+
+def without_parentheses(node: exp.Expr) -> exp.Expr:
+    """Unlike ``unnest`` a scalar subquery stays one."""
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return node
 
 
 def flat_conjuncts(node: exp.Expr | None) -> list[exp.Expr]:
@@ -260,5 +267,5 @@ def replace_top_down(node: exp.Expr, change: Callable[[exp.Expr], exp.Expr | Non
 __all__ = [
     "and_all", "calls_in", "columns_in", "conjuncts", "flat_conjuncts", "has_calls", "inner_aliases",
     "is_aggregate", "is_aggregated", "is_stable_function", "is_volatile", "own_calls", "replace_top_down", "sources",
-    "tables_of", "text", "varies", "walk_own",
+    "tables_of", "text", "varies", "walk_own", "without_parentheses",
 ]  # fmt: skip

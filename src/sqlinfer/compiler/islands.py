@@ -25,6 +25,7 @@ from sqlinfer.compiler.analyse import (
     sources,
     tables_of,
     text,
+    without_parentheses,
 )
 from sqlinfer.compiler.calls import PredictCall
 from sqlinfer.compiler.guards import chained, guards_of
@@ -140,7 +141,7 @@ def _is_loose(select: exp.Select, index: int, join: exp.Join) -> bool:
     sea.root = [0] * index + [index] + [-1 - i for i in range(index + 1, len(sea.items))]
     if not (sea.computes(on, [index]) or sea.computes(on, [0])):
         return False
-    conditions = flat_conjuncts(on)
+    conditions = _parts(on)
     if not any(sea.links(c) for c in conditions):
         loose = [c for c in conditions if not has_calls(c)]
         return not any(index in sea._items(c) and len(sea._items(c)) > 1 for c in loose)
@@ -161,6 +162,11 @@ def _first_ready(sea: _Sea, functions: Mapping[str, FunctionContract]) -> exp.Ex
         if len(sea.islands()) > 1:
             return condition
     return None
+
+
+def _parts(node: exp.Expr | None) -> list[exp.Expr]:
+    """Conjuncts without the parentheses around them."""
+    return [without_parentheses(part) for part in flat_conjuncts(node)]
 
 
 def _shown(calls: Sequence[PredictCall], builder: Builder) -> str:
@@ -209,7 +215,7 @@ class _Sea:
             source = item.this if isinstance(item, exp.Join) else item
             names[source.alias_or_name] = index
             names |= {p.alias: index for p in source.args.get("pivots") or [] if p.alias}
-        return cls(select, items, names, flat_conjuncts(select.args.get("where")), list(range(len(items))))
+        return cls(select, items, names, _parts(select.args.get("where")), list(range(len(items))))
 
     def _bind(self, joins: list[exp.Join]) -> bool:
         """Items that only mean something together; the conditions of inner joins go to the pool."""
@@ -224,7 +230,7 @@ class _Sea:
             if index <= sealed:
                 continue
             if plain and not join.args.get("using"):
-                self.pool += flat_conjuncts(join.args.get("on"))
+                self.pool += _parts(join.args.get("on"))
                 continue
             others = {self.names[t] for t in tables_of(join.args.get("on")) if t in self.names} - {index}
             self._union([index, *(others if others and not join.args.get("using") else range(index))])
@@ -439,7 +445,7 @@ def _wrap(select: exp.Select, sea: _Sea, join: exp.Join, builder: Builder) -> No
     inner.meta[BELOW] = shown
     inner.set("from_", exp.From(this=join.this.copy()))
     if join.side not in _SEALING:
-        mine = [c for c in flat_conjuncts(join.args["on"]) if sea._items(c) == {index} and sea.is_own(c)]
+        mine = [c for c in _parts(join.args["on"]) if sea._items(c) == {index} and sea.is_own(c)]
         inner.where(*[c.copy() for c in mine if not has_calls(c) and not is_volatile(c)], copy=False)
     join.set("this", exp.Subquery(this=inner, alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True))))
     visible = {name for name, place in sea.names.items() if place == index}
@@ -453,12 +459,12 @@ def _take(
     stand_in = exp.Subquery(this=exp.Select(), alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
     pooled = {id(c) for c in sea.pool}
     keep = {id(c) for c in remaining}
-    above = [c for c in flat_conjuncts(select.args.get("where")) if id(c) in keep]
+    above = [c for c in _parts(select.args.get("where")) if id(c) in keep]
     outside: list[exp.Join] = []
     for index, item in enumerate(sea.items):
         inside = index in island
         if isinstance(item, exp.Join):
-            on = flat_conjuncts(item.args.get("on"))
+            on = _parts(item.args.get("on"))
             if on and all(id(c) in pooled for c in on):
                 rest = [c for c in on if id(c) in keep]
                 if inside:

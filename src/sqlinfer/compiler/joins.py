@@ -14,6 +14,7 @@ from sqlinfer.compiler.analyse import (
     columns_in,
     flat_conjuncts,
     has_calls,
+    is_volatile,
     own_calls,
     replace_top_down,
     sources,
@@ -61,6 +62,8 @@ def pairs(select: exp.Select, builder: Builder, pins: Pins) -> exp.Select:
     right_name = join.this.alias_or_name
     left_query = exp.select(copy=False).from_(first.copy())
     left_query.set("joins", [j.copy() for j in all_joins[:index]] or None)
+    if join.side in ("", "LEFT") and not any(j.side in ("RIGHT", "FULL") for j in all_joins[index + 1 :]):
+        left_query.where(*_filters_of(select, set(left_names)), copy=False)
     left = _numbered(select, left_query, left_names, builder, pins)
     right_query = exp.select(copy=False).from_(join.this.copy())
     right = _numbered(select, right_query, [right_name], builder, pins)
@@ -86,6 +89,13 @@ def pairs(select: exp.Select, builder: Builder, pins: Pins) -> exp.Select:
         if later.args.get("on"):
             later.set("on", replace_top_down(later.args["on"], moved))
     return select
+
+
+def _filters_of(select: exp.Select, names: set[str]) -> list[exp.Expr]:
+    """Conditions of WHERE that the left side's rows must meet in the end; they stay in WHERE, too."""
+    parts = flat_conjuncts(select.args.get("where"))
+    plain = [p for p in parts if not has_calls(p) and not is_volatile(p) and p.find(exp.Query) is None]
+    return [p.copy() for p in plain if tables_of(p) and tables_of(p) <= names]
 
 
 def _renamed(before: exp.Expr, after: exp.Expr) -> exp.Expr:

@@ -72,4 +72,9 @@ select t.id from t, (select * from u where k > 1) u2 where t.k = u2.k and f(t.x)
 select t.id, w.v from t join u on t.k = u.k left join w on w.k = u.k where f(u.z) = t.x;
 select t.id from t, u where t.k = u.k and case when u.z > 3 then f(t.x) end = u.z;
 select t.k, count(*) from t, u where t.k = u.k and f(t.x) = u.z group by t.k order by f(t.k);
-select uid from u where exists (select 1 from t, w where t.k = w.k and f(t.x) = w.v and t.k = u.k)
+select uid from u where exists (select 1 from t, w where t.k = w.k and f(t.x) = w.v and t.k = u.k);
+select t.id, u.uid, w.v from t join u on (f(t.k) = u.z) left join w on (f(w.k) = t.k and w.z = t.y)
+  where t.d = date '2026-01-02' and (t.k = u.k);
+select t.id, u.uid, w.v from t join u on t.k = u.k left join w on f(w.k) > t.x and w.z = t.y where t.id < 9 and u.uid > 1;
+select t.id, u.uid from t, u where (select true) and f(t.k) = u.z;
+select t.id from t where (select true) and f(t.k) > 1 and ((select max(k) > 1 from u))
