@@ -35,6 +35,7 @@ def dialect_of(name: str) -> Dialect:
     class Parser(parser):  # type: ignore[valid-type, misc]
         FUNCTIONS = {key: value for key, value in parser.FUNCTIONS.items() if key != "PREDICT"}  # noqa: RUF012
         FUNCTION_PARSERS = parser.FUNCTION_PARSERS | {"PREDICT": _parse_predict}
+        LAMBDAS = parser.LAMBDAS | {TokenType.FARROW: _parse_named}
 
     ours = type(base)()
     ours.__dict__["parser_class"] = Parser
@@ -53,6 +54,13 @@ def _parse_predict(parser: Any) -> exp.Expr:
         return exp.Predict(this=model, expression=rows, params_struct=options or None).update_positions(name)
     call = exp.Anonymous(this=name.text, expressions=parser._parse_function_args(True))
     return call.update_positions(name)
+
+
+def _parse_named(parser: Any, names: list[exp.Expr]) -> exp.Expr:
+    """``"Monthly Charges" => x``: sqlglot's own forgets the quotes."""
+    name = names[0] if names[0].args.get("quoted") else exp.var(names[0].name)
+    value = parser._parse_disjunction() or parser._parse_select()
+    return parser.expression(exp.Kwarg(this=name, expression=value))  # type: ignore[no-any-return]
 
 
 def parse(source: Source, dialect: str) -> exp.Query:
