@@ -103,6 +103,8 @@ class Selected:
     def _is_special(self, star: Node, item: Node) -> bool:
         if star.get("columns") or star.get("rename_list") or star.get("qualified_exclude_list"):
             return True
+        if item is star and self.select.get("aggregate_handling") == "FORCE_AGGREGATES":
+            return True  # GROUP BY ALL groups by columns that must be seen
         if item is not star:
             return item.get("function_name") in _PATTERNS or item.get("type") == "OPERATOR_NOT"
         name = star.get("relation_name")

@@ -284,4 +284,9 @@ select list_transform([l], lambda a: list_transform(a, lambda x: x + y)) c, f(x)
 with b as (select x, list_transform(l, lambda x: x + 1) c from t) select f(x) p, c from b;
 select [a || b for a, b in [1,2]] is null, f(x) p from t;
 select f(x) p from t where list_contains([x + 1 for x in l], 2);
-select list_reduce(l, lambda x, y: x + y, 0) c, f(x) p from t
+select list_reduce(l, lambda x, y: x + y, 0) c, f(x) p from t;
+
+select *, f(k) p, count(*) c from (select k, g from t) group by all;
+select * exclude (g), f(k) p, count(*) c from (select k, g from t) group by all;
+select q.*, f(q.k) p, count(*) c from (select k, g from t) q group by all;
+select f(x) p, sum(x) over (order by id rows between unbounded preceding and current row exclude ties) c from t
