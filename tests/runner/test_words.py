@@ -45,6 +45,15 @@ def test_an_error_of_the_result_has_the_place_in_the_file() -> None:
     assert str(found.location) == "m.sql:5:8"
 
 
+def test_an_error_without_a_place_names_the_column_that_it_mentions_or_the_file() -> None:
+    raw = "select 1 as one;\n" + USER
+    found = in_users_words(AdapterError("DuckDB: a value cannot be cast (column d)"), _plan(), Path("m.sql"), raw)
+    assert str(found.location) == "m.sql:5:8"
+    found = in_users_words(AdapterError("DuckDB: a division by zero"), _plan(), Path("m.sql"), raw)
+    assert str(found.location) == "m.sql"
+    assert in_users_words(AdapterError("the disk is full"), _plan(), Path("m.sql"), raw).location is None
+
+
 @pytest.mark.parametrize(("said", "shown"), [
     ('Referenced column "zz" not found\nCandidate bindings: "__sqlinfer_run_id", "_p1"',
      'Referenced column "zz" not found'),

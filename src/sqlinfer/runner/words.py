@@ -29,6 +29,8 @@ def in_users_words(
         error.message = f"while computing {', '.join(call.sql for call in stage.calls[:3])}: {error.message}"
     if error.hint is not None:
         error.hint = _said(error.hint, plan)
+    if where is None and error.location is None and error.message.startswith("DuckDB: "):
+        where = Location()  # it was raised where rows were read, with no place
     if where is not None:
         error.location = _in_file(_place(where, error.message, plan), path, written)
     error.args = (error.message,)
@@ -69,8 +71,10 @@ def _place(where: Location, message: str, plan: Plan) -> Location | None:
 
 def _in_file(place: Location | None, path: Path | None, written: str | None) -> Location | None:
     """The same line in the file, where Jinja left it as it is."""
-    if place is None or path is None or written is None:
-        return place if path is None or place is None else replace(place, path=path)
+    if place is None:
+        return Location(path) if path is not None else None
+    if path is None or written is None:
+        return replace(place, path=path)
     lines = written.splitlines()
     number = next((n for n, line in enumerate(lines, 1) if line == place.text), None)
     return replace(place, path=path, line=number) if number is not None else Location(path)
