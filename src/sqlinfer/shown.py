@@ -12,6 +12,7 @@ _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _UNFIT = f"\x7f-\x9f{_BIDI}\u2028\u2029\ufeff\ud800-\udfff"
 _CONTROL = re.compile(f"[\x00-\x08\x0b-\x1f{_UNFIT}]")
 _BREAKS = re.compile(f"[\x00-\x1f{_UNFIT}]")
+_HALF = re.compile("[\ud800-\udfff]")
 _NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -30,6 +31,15 @@ def one_line(text: object, most: int = 0) -> str:
     if not (plain.isascii() and plain.isprintable()):
         plain = _BREAKS.sub(lambda found: _NAMED.get(found[0]) or _spelled(found), plain)
     return plain if not most or len(plain) <= most else plain[: most - 1] + "…"
+
+
+def is_whole(value: object) -> bool:
+    """Whether no text in a value holds half a character (a lone surrogate), which no file and no warehouse takes."""
+    if isinstance(value, str):
+        return _HALF.search(value) is None
+    if isinstance(value, dict):
+        return all(is_whole(one) for one in (*value.keys(), *value.values()))
+    return not isinstance(value, list | tuple | set) or all(map(is_whole, value))
 
 
 def _spelled(found: re.Match[str]) -> str:

@@ -21,6 +21,8 @@ from sqlinfer.project.jinja import engine
 from sqlinfer.project.sandbox import MAX_OUTPUT, MAX_SECONDS
 from sqlinfer.project.sourcemap import Segment
 
+MAX_WORD = 1_000
+"""Characters of a number or name outside of quotes; the parser's time grows with their square."""
 CTE_PREFIX = "__sqlinfer__cte__"
 _WITH = re.compile(r"^(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*with\s+(?:recursive\s+)?", re.S | re.I)
 
@@ -113,8 +115,26 @@ def _given(node: Node, sql: str, project: Project, is_incremental: bool) -> Rend
     path = node.compiled_path or node.path
     if not sql.strip():
         raise RenderError("the SQL is empty", hint="write one SELECT", location=Location(path, 1))
+    _refuse_unfit(sql, path)
     refs = tuple(uid for uid in node.depends_on if uid in project.nodes and project.nodes[uid].compiled is not None)
     return RenderedNode(sql, sql, path, refs, is_slice=node.asks_incremental and is_incremental)
+
+
+_UNFIT = re.compile(r"[\ud800-\udfff]")
+_WORDS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|(?P<word>[\w.]{1001,})""", re.S)
+
+
+def _refuse_unfit(sql: str, path: Path | None) -> None:
+    """What no warehouse reads, and what takes minutes to parse."""
+    half = _UNFIT.search(sql)
+    if half is not None:
+        said = f"the SQL holds half a character (U+{ord(half[0]):04X})"
+        raise RenderError(said, hint="is a text cut, or not UTF-8?", location=Location(path, 1))
+    if len(sql) > MAX_WORD:
+        word = next((found["word"] for found in _WORDS.finditer(sql) if found["word"]), None)
+        if word is not None:
+            said = f"a number or name of {len(word):,} characters: {word[:20]}…"
+            raise RenderError(said, hint=f"at most {MAX_WORD:,}", location=Location(path, 1))
 
 
 def render_inline(sql: str, project: Project, *, flags: RenderFlags | None = None,
@@ -192,6 +212,7 @@ def _rendered(sql: str, path: Path | None, scope: Scope, project: Project, flags
     if not done.text.strip():
         raise RenderError("the SQL is empty", hint="write one SELECT", location=Location(path, 1))
     refs, sources = _ids(scope.seen, project)
+    _refuse_unfit(done.text, path)
     text, segments = _with_ephemerals(done.text, done.segments, refs, project, flags)
     config, is_slice = dict(scope.seen.config), bool(scope.seen.incremental)
     return RenderedNode(text, sql, path, refs, sources, config, segments, is_slice)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,8 +210,8 @@ def _inline(path: Path, tensor: TensorProto) -> None:
     size = file.stat().st_size
     entries = _entries(tensor)
     try:
-        offset = int(entries.get("offset", "0"))
-        length = int(entries.get("length", str(size - offset)))
+        offset = _whole_number(entries.get("offset", "0"))
+        length = _whole_number(entries.get("length", str(max(0, size - offset))))
     except ValueError as error:
         raise _outside(path, tensor, "its offset or length is no number") from error
     if offset < 0 or length < 0 or offset + length > size:
@@ -227,3 +228,10 @@ def _outside(path: Path, tensor: TensorProto, why: str) -> ArtifactError:
         f"artifact {path}: external data of tensor '{tensor.name}' is damaged: {why}",
         hint="copy the .onnx file and its data file together",
     )
+
+
+def _whole_number(text: str) -> int:
+    """ASCII digits alone: Python would take those of every script, and ONNX Runtime reads none of them."""
+    if not re.fullmatch(r"[0-9]{1,19}", text):
+        raise ValueError(f"'{text[:20]}' is no number of bytes")
+    return int(text)

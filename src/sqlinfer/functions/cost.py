@@ -82,6 +82,12 @@ class _Estimate:
         self.constants = {t.name for t in model.graph.initializer}
 
     def node(self, node: onnx.NodeProto) -> float:
+        try:
+            return self._node(node)
+        except (IndexError, OverflowError):  # inputs that the operator needs are missing: the graph's check says so
+            return 0.0
+
+    def _node(self, node: onnx.NodeProto) -> float:
         if node.op_type in _FREE:
             return 0.0
         if node.op_type in _MATRIX:

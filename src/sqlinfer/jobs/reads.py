@@ -17,6 +17,8 @@ _FUNCTION = re.compile(
     r"\b(?:read_\w+|parquet_\w+|\w+_scan|\w+_metadata|glob|sniff_csv|st_read\w*)\s*\((?P<first>[^)]*)", re.I
 )
 _FROM = re.compile(r"\b(?:from|join)\s+\(?\s*(?P<first>'(?:[^']|'')*'|\"[^\"]*[./][^\"]*\")", re.I)
+_LEXER = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\{#.*?#\}""", re.S)
+_PLACE = re.compile(r"(['\"])\x00(\d+)[./]\1")
 _TEXT = re.compile(r"'((?:[^']|'')*)'|\"([^\"]*[./][^\"]*)\"")
 _GLOB = re.compile(r"[*?\[{]")
 
@@ -43,9 +45,11 @@ def of_text(sql: str) -> Reads:
     '2026'
     """
     files, folders = [], []
-    for match in (*_FUNCTION.finditer(sql), *_FROM.finditer(sql)):
-        names = [a or b for a, b in _TEXT.findall(match["first"])]
-        named = match["first"].lstrip().startswith(("'", '"', "["))
+    bare, quoted = _without_comments(sql)
+    for match in (*_FUNCTION.finditer(bare), *_FROM.finditer(bare)):
+        first = _PLACE.sub(lambda found: quoted[int(found[2])], match["first"])
+        names = [a or b for a, b in _TEXT.findall(first)]
+        named = first.lstrip().startswith(("'", '"', "["))
         if not names or not named or any("{" in name or "://" in name for name in names):
             return ANYTHING
         for name in names:
@@ -56,6 +60,20 @@ def of_text(sql: str) -> Reads:
             else:
                 files.append(path)
     return Reads(tuple(files), tuple(folders))
+
+
+def _without_comments(sql: str) -> tuple[str, list[str]]:
+    """The SQL without comments, and with numbers in place of what stands in quotes: neither is SQL that reads."""
+    quoted: list[str] = []
+
+    def place(found: re.Match[str]) -> str:
+        text = found[0]
+        if text[0] not in "'\"" or (text[0] == '"' and not re.search(r"[./]", text)):
+            return " " if text[0] not in "'\"" else text
+        quoted.append(text)
+        return f"{text[0]}\x00{len(quoted) - 1}.{text[0]}"
+
+    return _LEXER.sub(place, sql), quoted
 
 
 def _locations(project: Project) -> Iterable[str]:

@@ -21,6 +21,7 @@ from sqlinfer.project.testconfig import checked, stored_at
 from sqlinfer.project.values import ColumnInfo, DataTest, Node, NodeConfig, Project, Source
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_text
 from sqlinfer.relation import Relation
+from sqlinfer.shown import is_whole
 
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.S)
 
@@ -161,6 +162,9 @@ def run_parse(project: Project, sql: str, path: Path | None, refs: Sequence[str]
     )  # fmt: skip
     compiled = engine().compile(sql, path)
     engine().run(compiled, build(scope, macros), macros=macros.files)
+    for key, value in seen.config.items():
+        if not is_whole(value):
+            raise ProjectError(f"config '{key}' holds half a character", location=Location(path, 1))
 
 
 @dataclass(slots=True)

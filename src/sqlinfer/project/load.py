@@ -20,6 +20,7 @@ from sqlinfer.project.secret import public
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.values import MacroFile, Profile, Project
 from sqlinfer.project.yamlfile import YamlFile, parse_yaml, read_text, read_yaml
+from sqlinfer.shown import is_whole, one_line
 from sqlinfer.version import __version__
 
 PROJECT_FILE = "sqlinfer_project.yml"
@@ -76,14 +77,22 @@ def _project_file(root: Path) -> tuple[YamlFile, ProjectFile]:
 
 def _given_vars(given: Mapping[str, Any] | str | None) -> dict[str, Any]:
     if given is None or isinstance(given, Mapping):
-        return dict(given or {})
+        return _whole(dict(given or {}))
     try:
         data = parse_yaml(given).data
     except ProjectError as error:
         raise UsageError(f"--vars: {error.message}", hint="""for example --vars '{"day": "2026-01-31"}'""") from error
     if data is not None and not isinstance(data, dict):
         raise UsageError("--vars is not a mapping", hint="""for example --vars '{"day": "2026-01-31"}'""")
-    return {str(key): value for key, value in (data or {}).items()}
+    return _whole({str(key): value for key, value in (data or {}).items()})
+
+
+def _whole(given: dict[str, Any]) -> dict[str, Any]:
+    """Variables whose texts are whole: half a character can neither be sent to a warehouse nor written to a file."""
+    for name, value in given.items():
+        if not is_whole({name: value}):
+            raise UsageError(f"--vars: '{one_line(name)}' holds half a character", hint="is a text cut, or not UTF-8?")
+    return given
 
 
 def _learn_secrets(given: Any) -> None:

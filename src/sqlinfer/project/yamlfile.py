@@ -89,8 +89,11 @@ def parse_yaml(text: str, path: Path | None = None, kind: type[ProjectError] = P
         hint = "indent with spaces" if "\\t" in what else None
         where = Location.in_source(text, index, index + 1, path=path)
         raise kind(f"not valid YAML: {what}", hint=hint, location=where) from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        what = "nested too deeply" if isinstance(error, RecursionError) else str(error).split("\n", 1)[0]
+    except RecursionError as error:
+        raise kind("not valid YAML: nested too deeply", location=Location(path, 1)) from error
+    except (YAMLError, ValueError, LookupError, AttributeError, TypeError, AssertionError, ArithmeticError) as error:
+        # the reader has no error of its own for unknown versions, odd escapes and the like
+        what = "it cannot be read" if isinstance(error, LookupError) else str(error).split("\n", 1)[0]
         raise kind(f"not valid YAML: {what}", location=Location(path, 1)) from error
     builder = _Builder(text, path, kind, yaml)
     data = builder.build(root, (), 0) if root is not None else None
