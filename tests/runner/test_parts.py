@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import sqlglot
 from kit import DIGEST, Night, node, prepared, side
 
 from sqlinfer.runner import parts
@@ -31,7 +32,8 @@ def plan(*strategies: str) -> Plan:
         "FROM (SELECT id, raw, CASE WHEN id = 4 THEN -1000 ELSE try_cast(raw AS DOUBLE) END AS x FROM customers)"
     )
     outputs = ", ".join(f"p{i}" for i in range(CALLS))
-    read = f"SELECT id, {outputs} FROM {scored.sql()}"
+    written = sqlglot.parse_one(f"SELECT id, {outputs} FROM {scored.sql()}", dialect="duckdb")
+    read = written.sql(dialect="duckdb", pretty=True, comments=False, identify=True)  # as the compiler emits it
     return Plan("scores", "duckdb", "", (Stage("s1", stage, scored, sql, ("id",), tuple(calls)),), Result(read))
 
 
