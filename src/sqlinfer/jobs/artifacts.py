@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.catalog import CompiledNode
 from sqlinfer.errors import ProjectError, SqlinferError, UsageError
 from sqlinfer.files import open_own, write_below
-from sqlinfer.jobs import cleaning, manifest
+from sqlinfer.jobs import cleaning, manifest, script
 from sqlinfer.project import Node, Project
 from sqlinfer.runner.environment import now_utc
 from sqlinfer.runner.results import RunResult, write_json, write_results
 from sqlinfer.scrub import scrub
-from sqlinfer.spec.plan import Plan
 from sqlinfer.version import __version__
 
 if TYPE_CHECKING:
@@ -57,8 +56,9 @@ def read_results(target: Path) -> dict[str, Any]:
 def save_compiled(night: Night, compiled: Mapping[str, CompiledNode | SqlinferError]) -> None:
     """compiled/<project>/… for each planned node, and the manifest."""
     project = night.project
+    contracts = {name: prepared.contract for name, prepared in night.functions.opened.items()}
     texts = {
-        unique_id: compiled_sql(item.plan) for unique_id, item in compiled.items() if isinstance(item, CompiledNode)
+        uid: script.of_plan(item.plan, contracts) for uid, item in compiled.items() if isinstance(item, CompiledNode)
     }
     for unique_id, text in texts.items():
         path = compiled_path(project, project.nodes[unique_id])
@@ -73,7 +73,6 @@ def save_compiled(night: Night, compiled: Mapping[str, CompiledNode | SqlinferEr
     cleaning.remember_compiled(
         project.target_path, [str(compiled_path(project, project.nodes[uid]).relative_to(root)) for uid in texts]
     )
-    contracts = {name: prepared.contract for name, prepared in night.functions.opened.items()}
     content = manifest.build(project, texts, contracts, version=__version__, invocation_id=night.run_id)
     write_json(project.target_path / "manifest.json", content)
 
@@ -81,15 +80,3 @@ def save_compiled(night: Night, compiled: Mapping[str, CompiledNode | SqlinferEr
 def compiled_path(project: Project, node: Node) -> Path:
     inside = node.path.relative_to(project.root) if node.path.is_relative_to(project.root) else Path(node.path.name)
     return project.target_path / "compiled" / project.name / inside
-
-
-def compiled_sql(plan: Plan) -> str:
-    """What the warehouse runs: the query itself, or each stage and the rest."""
-    return ";\n\n".join(_statements(plan)) if plan.stages else plan.result.sql.strip()
-
-
-def _statements(plan: Plan) -> Iterator[str]:
-    for stage in plan.stages:
-        scores = "".join(f"\n-- then score {c.sql.strip()} as {c.output}" for c in stage.calls)
-        yield f"-- stage {stage.relation}{scores}\n{stage.sql.strip()}"
-    yield f"-- result\n{plan.result.sql.strip()}"

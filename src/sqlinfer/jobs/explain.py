@@ -1,30 +1,18 @@
-"""A plan for people and for programs. In: ``Plan`` and the contracts. Out: a tree as text, or JSON-ready values."""
+"""A plan for people and for programs. In: ``Plan`` and what is known of it. Out: text, or JSON-ready values.
+
+People first read what is read, scored, tested and published; the SQL is one flag away and lies under the target path.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlinfer.jobs import script
+from sqlinfer.jobs.tree import Tree
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Call, Plan, Stage
-
-BAR, TEE, END, GAP = "│  ", "├─ ", "└─ ", "   "
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    label: str
-    children: tuple[Tree, ...] = ()
-
-    def lines(self) -> Iterator[str]:
-        first, *rest = self.label.splitlines() or [""]
-        yield first
-        yield from (f"{BAR if self.children else GAP}{line}" for line in rest)
-        for position, child in enumerate(self.children):
-            last = position == len(self.children) - 1
-            for number, line in enumerate(child.lines()):
-                yield f"{(END if last else TEE) if number == 0 else (GAP if last else BAR)}{line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +41,22 @@ class Explained:
     """Digest → batch plan in words, where it has been measured on this machine."""
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
     """Output column of a call → its estimate."""
+    reads: tuple[str, ...] = ()
+    """Relations of the warehouse that its SQL names."""
+    tests: tuple[str, ...] = ()
+    """Data tests that its rows pass before they are published."""
+    publication: str = "nothing is published"
+    compiled: str = ""
+    """The file that holds its SQL; empty: none."""
 
-    def as_text(self) -> str:
-        return "\n".join(tree(self).lines())
+    def as_text(self, *, sql: bool = False) -> str:
+        """Lines of at most 80 columns; with ``sql`` the statements follow, as they can be run by hand."""
+        text = "\n".join(tree(self).lines())
+        return f"{text}\n\n{self.sql}" if sql else text
+
+    @property
+    def sql(self) -> str:
+        return script.of_plan(self.plan, self.contracts)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -65,43 +66,55 @@ class Explained:
             "dialect": self.plan.dialect,
             "rules": list(self.plan.rules),
             "stages": [stage_json(self, stage) for stage in self.plan.stages],
+            "reads": list(self.reads),
+            "tests": list(self.tests),
+            "publication": self.publication,
+            "compiled_path": self.compiled or None,
             "result": {"sql": self.plan.result.sql, "columns": list(self.plan.result.columns)},
         }
 
 
 def tree(explained: Explained) -> Tree:
     plan = explained.plan
+    reads = [Tree("reads: " + ", ".join(explained.reads))] if explained.reads else []
+    calls = [call_tree(explained, stage, call) for stage in plan.stages for call in stage.calls]
+    if not calls:
+        calls = [Tree("scores nothing: the warehouse runs it as it is")]
+    tests = "tests before publication: " + (", ".join(explained.tests) or "none")
+    where = f"SQL: {explained.compiled}, or --sql" if explained.compiled else "SQL: --sql"
+    below = [Tree(f"below the model: {line}") for line in dict.fromkeys(pushed(plan))]
+    publication = f"publication: {explained.publication}"
+    last = [Tree(text) for text in (tests, publication, where) if text != tests or explained.relation != "query"]
     head = f"{plan.node} ({explained.materialized} {explained.relation})"
-    stages = tuple(stage_tree(explained, stage) for stage in plan.stages)
-    what = "publish" if stages else "run in the warehouse"
-    rules = (Tree("rules: " + ", ".join(plan.rules)),) if plan.rules else ()
-    return Tree(head, (*rules, *stages, Tree(what, (Tree(plan.result.sql),))))
+    return Tree(head, (*reads, *below, *calls, *last))
 
 
-def stage_tree(explained: Explained, stage: Stage) -> Tree:
-    pinned = "read once" if not stage.reproducible else "read from native tables"
-    children = [Tree(f"sql ({pinned})", (Tree(stage.sql),))]
-    children += [Tree(f"columns: {', '.join(stage.columns)}")] if stage.columns else []
-    children += [Tree(f"below the model: {line}") for line in stage.pushed]
-    children += [call_tree(explained, call) for call in stage.calls]
-    return Tree(f"stage {stage.name}", tuple(children))
+def pushed(plan: Plan) -> list[str]:
+    return [line for stage in plan.stages for line in stage.pushed]
 
 
-def call_tree(explained: Explained, call: Call) -> Tree:
+def call_tree(explained: Explained, stage: Stage, call: Call) -> Tree:
     contract = explained.contracts.get(call.function)
     children = [Tree(f"call: {call.sql}")]
     if contract is not None:
         inputs = ", ".join(f"{a.name} {a.data_type}" for a in contract.arguments)
-        reason = f": {contract.strategy_reason}" if contract.strategy_reason else ""
         children += [
             Tree(f"inputs: {inputs}"),
-            Tree(f"strategy: {call.strategy}{reason}"),
+            Tree(f"strategy: {call.strategy}: {strategy_text(contract)}"),
             Tree(f"device: {contract.device}; batch: {explained.measured[call.digest]}"),
         ]
     children += [Tree(f"guard: {guard}") for guard in call.guards]
+    children += [] if stage.reproducible else [Tree("rows: read once and kept, another read might give others")]
     estimate = explained.estimates.get(call.output)
-    children += [Tree("estimate: " + estimate_text(estimate))] if estimate else []
+    children += [Tree("estimate: " + estimate_text(estimate) if estimate else "rows to score: --estimate counts them")]
     return Tree(f"score {call.function}@{call.digest[:12]} → {call.output}", tuple(children))
+
+
+def strategy_text(contract: FunctionContract) -> str:
+    """Why, and for a stream that was chosen by cost what to set."""
+    if contract.strategy == "store" or contract.strategy_reason.startswith("reuse:"):
+        return contract.strategy_reason
+    return f"{contract.strategy_reason}; config: {{reuse: true}} remembers scores"
 
 
 def estimate_text(estimate: Estimate) -> str:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from sqlinfer.catalog import CompiledNode
 from sqlinfer.errors import SqlinferError, UsageError, did_you_mean
 from sqlinfer.inference import read_layout
-from sqlinfer.jobs import artifacts
+from sqlinfer.jobs import artifacts, summary
 from sqlinfer.jobs import estimate as estimates
 from sqlinfer.jobs.explain import Estimate, Explained
 from sqlinfer.jobs.functions import batch_plan, cache_dir
+from sqlinfer.jobs.listing import relative
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.jobs.outcomes import marked
+from sqlinfer.project import Node
 from sqlinfer.runner.events import Warned
 from sqlinfer.runner.preview import preview
 from sqlinfer.spec.plan import Plan
@@ -32,15 +34,25 @@ def nodes(night: Night, ids: Sequence[str], *, estimate: bool = False) -> list[E
         if isinstance(item, SqlinferError):
             raise item
     return [
-        explained(night, item, node.config.materialized, str(node.relation), estimate)
+        described(night, item, night.project.nodes[uid], estimate)
         for uid, item in compiled.items()
-        if isinstance(item, CompiledNode) and (node := night.project.nodes[uid])
+        if isinstance(item, CompiledNode)
     ]
 
 
 def inline(night: Night, sql: str, *, estimate: bool = False) -> Explained:
     with night.compiler() as compiler:
         return explained(night, compiler.inline(sql), "inline", "query", estimate)
+
+
+def described(night: Night, item: CompiledNode, node: Node, estimate: bool) -> Explained:
+    """A node of the project: also what it tests and publishes, and where its SQL lies."""
+    return replace(
+        explained(night, item, node.config.materialized, str(node.relation), estimate),
+        tests=summary.tests(node),
+        publication=summary.publication(node, item, full_refresh=night.options.full_refresh),
+        compiled=relative(artifacts.compiled_path(night.project, node), night.project),
+    )
 
 
 def explained(night: Night, item: CompiledNode, materialized: str, relation: str, estimate: bool) -> Explained:
@@ -52,6 +64,7 @@ def explained(night: Night, item: CompiledNode, materialized: str, relation: str
         contracts,
         {contract.digest: batch_plan(cache_dir(night.project), contract) for contract in contracts.values()},
         expected(night, item.plan) if estimate else {},
+        summary.reads(item.plan),
     )
 
 

@@ -12,8 +12,9 @@ from sqlinfer.cli.options import SELECTION, Flags, shared
 @click.option("--inline", metavar="SQL", help="SQL to compile instead of nodes.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--estimate", is_flag=True, help="Count rows in, distinct, remembered and to be scored (reads tables).")
+@click.option("--sql", is_flag=True, help="Show the SQL too, as it can be run by hand (predictions are NULL there).")
 @shared(SELECTION)
-def command(flags: Flags, node: str | None, inline: str | None, output: str, estimate: bool) -> int:
+def command(flags: Flags, node: str | None, inline: str | None, output: str, estimate: bool, sql: bool) -> int:
     """Show the plan of NODE, of the selected nodes, or of --inline SQL; loads no session and scores nothing."""
     import json
 
@@ -25,5 +26,5 @@ def command(flags: Flags, node: str | None, inline: str | None, output: str, est
     if output == "json":
         click.echo(json.dumps([plan.as_json() for plan in plans], indent=2))
     else:
-        click.echo("\n\n".join(plan.as_text() for plan in plans))
+        click.echo("\n\n".join(plan.as_text(sql=sql) for plan in plans))
     return 0

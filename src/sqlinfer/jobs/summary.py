@@ -1,0 +1,83 @@
+"""What a compiled node reads, which tests its rows must pass, and what becomes of them, in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from sqlinfer.adapters.base import SIDE
+from sqlinfer.catalog import CompiledNode
+from sqlinfer.project import DataTest, Node
+from sqlinfer.relation import Relation
+from sqlinfer.spec.plan import Plan
+
+
+def reads(plan: Plan) -> tuple[str, ...]:
+    """Relations of the warehouse in the order of the SQL; none where the parser does not know the SQL."""
+    found: dict[str, None] = {}
+    for sql in (*(stage.sql for stage in plan.stages), plan.result.sql):
+        try:
+            tree = sqlglot.parse_one(sql, dialect=plan.dialect)
+        except SqlglotError:
+            continue
+        found |= dict.fromkeys(_tables(tree))
+    return tuple(found)
+
+
+def _tables(tree: exp.Expr) -> Iterator[str]:
+    ctes = {cte.alias.casefold() for cte in tree.find_all(exp.CTE)}
+    for table in tree.find_all(exp.Table):
+        if isinstance(table.this, exp.Func):
+            yield table.this.sql()
+        elif table.catalog != SIDE and (table.db or table.name.casefold() not in ctes):
+            yield str(Relation(table.name, table.db or None, table.catalog or None))
+
+
+def tests(node: Node) -> tuple[str, ...]:
+    return tuple(_test(test) for test in node.tests)
+
+
+def _test(test: DataTest) -> str:
+    return f"{test.kind}({test.column})" if test.column else test.name if test.kind == "singular" else test.kind
+
+
+def publication(node: Node, item: CompiledNode, *, full_refresh: bool) -> str:
+    """Which table changes, and what of it stays."""
+    config, target = node.config, str(node.relation)
+    match config.materialized:
+        case "ephemeral":
+            return "none: its SQL stands where ref() names it"
+        case "view":
+            return f"view {target}"
+        case "external":
+            return f"{config.format} file {config.location or target}, replaced as a whole"
+        case "incremental" if _merges(node, item):
+            refreshed = full_refresh if config.full_refresh is None else config.full_refresh
+            first = "first run writes it whole, then " if item.published is None else ""
+            return f"{target}, {'rebuilt: full refresh' if refreshed else first + _merged(node, item)}"
+        case _:
+            return f"{target}, replaced as a whole in one transaction"
+
+
+def _merges(node: Node, item: CompiledNode) -> bool:
+    """Without a key, a slice or ``append`` the query is the whole table where nothing of it is to be kept."""
+    config = node.config
+    return bool(config.unique_key) or item.is_slice or config.on_missing == "keep" or _strategy(node) == "append"
+
+
+def _strategy(node: Node) -> str:
+    return node.config.incremental_strategy or ("merge" if node.config.unique_key else "")
+
+
+def _merged(node: Node, item: CompiledNode) -> str:
+    config, how = node.config, _strategy(node) or "append"
+    if how == "append" or not config.unique_key:
+        return "append: the rows of the query are added"
+    by = f"{how} by {', '.join(config.unique_key)}"
+    if item.is_slice:
+        return f"{by}; the query is a slice, other rows stay"
+    gone = "stay" if config.on_missing == "keep" else "are deleted"
+    return f"{by}; rows that the query does not return {gone} (on_missing: {config.on_missing})"
