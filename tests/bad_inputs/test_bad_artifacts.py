@@ -162,12 +162,13 @@ def test_a_damaged_cache_is_made_again(house: Callable[..., House]) -> None:
     assert done.code == 0, done.text
 
 
-def test_a_link_in_place_of_the_artifact_reads_what_it_names(house: Callable[..., House], tmp_path: Path) -> None:
-    """A link to a model is a way to keep it elsewhere; a link to a file that is no model is refused like the file."""
+def test_a_link_out_of_the_project_in_place_of_the_artifact_is_refused(
+    house: Callable[..., House], tmp_path: Path
+) -> None:
     shop = house({"functions/score.onnx": None})
     (shop.root / "functions" / "score.onnx").symlink_to("/etc/passwd")
     done = shop.sqlinfer("run")
-    assert done.code == 1
-    assert "is not an ONNX model" in done.text
+    assert done.code == 2
+    assert "leaves the project" in done.text
     assert "root:" not in done.text
     assert FILES

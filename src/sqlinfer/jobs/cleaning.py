@@ -1,7 +1,7 @@
 """``sqlinfer clean``: what sqlinfer wrote goes. Nothing else does, whatever it is called and wherever it lies.
 
-The names of our artifacts are a closed list; compiled SQL is listed in ``compiled/.written`` as it is written. Nothing
-that a profile names is removed, nor what lies beside a database and belongs to it. Links are neither followed nor
+The names of our artifacts are a closed list; compiled SQL is listed in ``compiled/written.json`` as it is written.
+Nothing that a profile names is removed, nor what lies beside a database and belongs to it. Links are neither followed nor
 removed.
 """
 
@@ -23,7 +23,7 @@ from sqlinfer.project import Project
 from sqlinfer.project.locations import belongs, files_of, named_in
 from sqlinfer.project.yamlfile import read_yaml
 
-WRITTEN = ".written"
+WRITTEN = "written.json"
 FILES = re.compile(r"manifest\.json|run_results\.json|crash-.*\.txt|\.tmp-[0-9a-f]{32}")
 _CACHE = re.compile(
     r"keys|\.tmp-.*|[0-9a-f]{16,64}(?:[-.].*)?|[a-z_]+-[0-9a-f]{8,64}.*|(?:devices|external|files)\.json"
