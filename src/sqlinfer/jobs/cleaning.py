@@ -1,8 +1,8 @@
 """``sqlinfer clean``: what sqlinfer wrote goes. Nothing else does, whatever it is called and wherever it lies.
 
 The names of our artifacts are a closed list; compiled SQL is listed in ``compiled/written.json`` as it is written.
-Nothing that a profile names is removed, nor what lies beside a database and belongs to it. Links are neither followed nor
-removed.
+Nothing that a profile names is removed, nor what lies beside a database and belongs to it. Links are neither followed
+nor removed.
 """
 
 from __future__ import annotations
