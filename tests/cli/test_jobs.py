@@ -71,6 +71,18 @@ def test_results_hold_the_numbers(shop: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("reuse", "streamed"), [("auto", ["churn_score"]), ("false", None), ("true", None)])
+def test_the_run_line_says_where_auto_chose_to_stream(
+    shop: Path, reuse: str, streamed: list[str] | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = shop / "functions" / "churn.yml"
+    path.write_text(path.read_text().replace("reuse: true", f"reuse: {reuse}"))
+    assert run(shop, "run") == 0
+    said = "; streamed: cheaper than looking up, reuse: true to remember]" in capsys.readouterr().out
+    assert said == (streamed is not None)
+    assert results(shop)["model.shop.churn_scores"]["adapter_response"].get("streamed") == streamed
+
+
 def test_manifest_connects_functions_nodes_and_tests(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(shop, "compile") == 0
     manifest = json.loads((shop / "target" / "manifest.json").read_text())

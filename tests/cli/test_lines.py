@@ -63,3 +63,8 @@ def test_success_closes_as_dbt_does() -> None:
         "Completed successfully",
         "Done. PASS=1 WARN=0 ERROR=0 SKIP=0 TOTAL=1",
     ]
+
+
+def test_a_stream_chosen_by_cost_says_why_everything_was_scored_and_what_to_set() -> None:
+    done = NodeResult(SCORES, "success", rows=20, counts=Counts(20, 20), functions=("f@1",), streamed=("f",))
+    assert status(done) == ("20 rows, 20 scored in 0.00s; streamed: cheaper than looking up, reuse: true to remember")

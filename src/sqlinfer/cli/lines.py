@@ -15,6 +15,8 @@ from sqlinfer.shown import shown
 WIDTH = 80
 WORDS = {"success": "OK", "pass": "PASS", "warn": "WARN", "fail": "FAIL", "error": "ERROR", "skipped": "SKIP"}
 TOTALS = {"success": "PASS", "pass": "PASS", "warn": "WARN", "fail": "ERROR", "error": "ERROR", "skipped": "SKIP"}
+STREAMED = "; streamed: cheaper than looking up, reuse: true to remember"
+"""Why ``reuse: auto`` scored what it may have scored last night, and what to set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def status(result: NodeResult) -> str:
         case "warn" | "fail":
             return f"{result.status.upper()} {result.failures or 0:,} {seconds}"
         case "success":
-            return f"{amounts(result)} {seconds}"
+            return f"{amounts(result)} {seconds}{STREAMED if result.streamed else ''}"
 
 
 def amounts(result: NodeResult) -> str:

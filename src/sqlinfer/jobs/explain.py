@@ -112,7 +112,7 @@ def call_tree(explained: Explained, stage: Stage, call: Call) -> Tree:
 
 def strategy_text(contract: FunctionContract) -> str:
     """Why, and for a stream that was chosen by cost what to set."""
-    if contract.strategy == "store" or contract.strategy_reason.startswith("reuse:"):
+    if not contract.streams_by_cost:
         return contract.strategy_reason
     return f"{contract.strategy_reason}; config: {{reuse: true}} remembers scores"
 

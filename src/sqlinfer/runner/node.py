@@ -90,6 +90,11 @@ def _functions(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{call.function}@{call.digest[:12]}" for call in plan.calls))
 
 
+def _streamed(plan: Plan, env: RunEnvironment) -> tuple[str, ...]:
+    contracts = dict.fromkeys(env.function(call.function, call.digest).contract for call in plan.calls)
+    return tuple(contract.name for contract in contracts if contract.streams_by_cost)
+
+
 def _refuse_missing(how: Materialization, published: tuple[Column, ...], node: Node) -> None:
     """Before an hour of scoring; publishing looks again."""
     try:
@@ -290,6 +295,7 @@ def _result(
         seconds=dict(progress.seconds.spent),
         bound_by=progress.seconds.bound_by,
         functions=_functions(plan),
+        streamed=() if error else _streamed(plan, env),
         compiled_code=plan.result.sql if not plan.stages else plan.sql,
         error=error,
         pending=progress.pending,

@@ -42,6 +42,8 @@ class NodeResult:
     """The stage that took longest, its threads side by side."""
     functions: tuple[str, ...] = ()
     """name@digest of every function that was called."""
+    streamed: tuple[str, ...] = ()
+    """Functions that scored every row because that was estimated to be cheaper than looking up, not by ``reuse``."""
     failures: int | None = None
     """Failing rows of a data test."""
     compiled_code: str | None = None
@@ -66,6 +68,8 @@ class NodeResult:
         }  # fmt: skip
         if self.left:
             answer["rows_not_in_query"] = self.left
+        if self.streamed:
+            answer["streamed"] = list(self.streamed)
         if self.bound_by:
             answer["bound_by"] = self.bound_by
         if self.pending:

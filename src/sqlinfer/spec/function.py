@@ -81,6 +81,11 @@ class FunctionContract:
         return f"STRUCT({fields})"
 
     @property
+    def streams_by_cost(self) -> bool:
+        """Whether every row is scored because ``reuse: auto`` finds that cheaper, and not because it was asked for."""
+        return self.strategy == "stream" and not self.strategy_reason.startswith("reuse:")
+
+    @property
     def short_digest(self) -> str:
         return self.digest[:12]
 
