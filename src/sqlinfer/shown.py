@@ -6,6 +6,7 @@ They are spelled ``\\u001b``, which is what JSON and Python read back, so that e
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """Marks that turn the order of what stands beside them."""
@@ -40,6 +41,40 @@ def is_whole(value: object) -> bool:
     if isinstance(value, dict):
         return all(is_whole(one) for one in (*value.keys(), *value.values()))
     return not isinstance(value, list | tuple | set) or all(map(is_whole, value))
+
+
+def columns(text: str) -> int:
+    """Cells of a terminal: wide characters take two, marks that stand on others none.
+
+    >>> columns("客户"), columns("id")
+    (4, 2)
+    """
+    return len(text) if text.isascii() else sum(map(_cells, text))
+
+
+def _cells(character: str) -> int:
+    return 0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def middle(text: str, width: int) -> str:
+    """At most ``width`` cells: what stands in the middle of a longer text is left out.
+
+    >>> middle("churn_scores: churn_score", 12)
+    'churn_…score'
+    """
+    if columns(text) <= width:
+        return text
+    head = _start(text, width // 2)
+    return f"{head}…{_start(text[::-1], width - columns(head) - 1)[::-1]}" if width > 0 else ""
+
+
+def _start(text: str, width: int) -> str:
+    taken = 0
+    for position, character in enumerate(text):
+        taken += _cells(character)
+        if taken > width:
+            return text[:position]
+    return text
 
 
 def _spelled(found: re.Match[str]) -> str:

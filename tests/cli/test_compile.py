@@ -9,7 +9,8 @@ import duckdb
 import pytest
 
 from sqlinfer.cli.main import invoke
-from sqlinfer.jobs.tree import Tree, columns
+from sqlinfer.jobs.tree import Tree
+from sqlinfer.shown import columns
 
 LONG = "a_customer_table_with_a_name_that_is_longer_than_any_terminal_that_a_person_would_want_to_read_it_on"
 

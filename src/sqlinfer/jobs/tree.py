@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from sqlinfer.shown import columns
 
 BAR, TEE, END, GAP = "│  ", "├─ ", "└─ ", "   "
 WIDTH = 80
@@ -28,17 +29,6 @@ class Tree:
             last = position == len(self.children) - 1
             for number, line in enumerate(child.lines(inner)):
                 yield f"{(END if last else TEE) if number == 0 else (GAP if last else BAR)}{line}"
-
-
-def columns(text: str) -> int:
-    """Cells of a terminal: wide characters take two, marks that stand on others none.
-
-    >>> columns("客户"), columns("id")
-    (4, 2)
-    """
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _wrapped(label: str, width: int) -> list[str]:
