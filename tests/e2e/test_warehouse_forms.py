@@ -116,3 +116,8 @@ def test_what_the_warehouse_does_not_tell_is_refused(shop: Path, sql: str, words
         sqlinfer.connect(shop).sql(sql)
     assert caught.value.location is not None
     assert caught.value.location.column is not None
+
+
+@pytest.mark.parametrize("end", ["; -- f(x) is done", ";;", " ; /* done */ ;", ";\n-- one\n-- two\n"])
+def test_what_follows_the_last_semicolon_may_be_a_comment(shop: Path, end: str) -> None:
+    assert _rows(shop, f"select f(x) as p from t where id = 1{end}") == [(3.0,)]

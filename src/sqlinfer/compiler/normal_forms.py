@@ -9,6 +9,7 @@ from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from sqlinfer.compiler.analyse import is_aggregate, walk_own
 from sqlinfer.compiler.calls import Source
+from sqlinfer.compiler.subquery_keys import keys_below, mark_keys
 from sqlinfer.errors import UnsupportedQuery
 
 
@@ -25,9 +26,11 @@ def before_names(query: exp.Query, source: Source) -> None:
 
 def after_names(query: exp.Query) -> None:
     """What reads better once they are."""
+    mark_keys(query)
     _unique_ctes(query, {}, set())
     _unique_aliases(query)
     _joins_in_parentheses(query)
+    keys_below(query)
     _asof_using(query)
     _inline_named_windows(query)
 

@@ -73,13 +73,15 @@ def parse(source: Source, dialect: str) -> exp.Query:
     ours, sql = dialect_of(dialect), source.sql
     _check_depth(source, ours)
     try:
-        statements = [s for s in ours.parser().parse(ours.tokenize(sql), sql) if s is not None]
+        parsed = ours.parser().parse(ours.tokenize(sql), sql)
     except SqlglotParseError as error:
         raise _translated(error, source) from error
     except RecursionError:
         raise UnsupportedQuery("the SQL is nested too deep", hint="split it into CTEs or models") from None
     except SqlglotError as error:
         raise ParseError(f"the SQL does not parse: {error}", location=Location(source.path)) from error
+    # what follows the last semicolon may be a comment
+    statements = [s for s in parsed if s is not None and not isinstance(s, exp.Semicolon)]
     if len(statements) != 1:
         what = "holds several statements" if statements else "is empty"
         raise ParseError(f"the SQL {what}", hint="a model is one SELECT", location=Location(source.path))
@@ -88,7 +90,18 @@ def parse(source: Source, dialect: str) -> exp.Query:
         query = query.unnest()
     if not isinstance(query, exp.Query):
         raise UnsupportedQuery(f"a model is one SELECT, this is {query.key.upper()}", location=source.place(0, 1))
+    _joins_of_the_query(query)
     return query
+
+
+def _joins_of_the_query(query: exp.Query) -> None:
+    """``from a join b on … select …``: sqlglot gives the joins to a, where those of a query are the SELECT's."""
+    for select in query.find_all(exp.Select):
+        first = select.args["from_"].this if select.args.get("from_") else None
+        for key in ("joins", "laterals") if first is not None else ():
+            if first.args.get(key):
+                select.set(key, [*first.args[key], *(select.args.get(key) or [])])
+                first.set(key, None)
 
 
 _STATEMENTS = ("PIVOT", "PIVOT_WIDER", "UNPIVOT", "PIVOT_LONGER", "SUMMARIZE", "DESCRIBE", "SHOW")

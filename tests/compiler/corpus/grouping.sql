@@ -53,4 +53,11 @@ select g, sum(f(x)) from t group by g order by sum(f(x)) desc nulls last, g;
 -- ordered
 select g from t group by g order by f(count(*)), g;
 select sum(case when f(x) > 3 then 1 else 0 end), sum(f(x) * y) / nullif(count(f(x)), 0) from t;
-select g, count(*) from t where f(x) > 1 group by g having count(*) > 1
+select g, count(*) from t where f(x) > 1 group by g having count(*) > 1;
+select f(x) > (select avg(z) from u) as high, count(*) from t group by 1;
+select f(x) > (select avg(f(x)) from t) as high, count(*) from t group by high having count(*) > 1 order by high;
+select f(x) in (select f(z) from u) as known, k, sum(f(y)) from t group by all;
+select f(x) > (select max(u.z) from u where u.k = t.k) as high, count(*), f(max(t.y)) from t where f(y) > 2 group by high;
+select exists (select 1 from u where u.k = t.k and f(u.z) > 5) as has_some, t.g, count(*) from t group by grouping sets ((has_some), (t.g), (has_some, t.g));
+with s as (select case when f(x) > (select avg(z) from u) then 'a' else 'b' end as c, y from t) select c, count(*), sum(f(y)) from s group by c;
+select t.k in (select k from w where f(v) > 4) as c, u.g, sum(f(u.z)) from t join u using (k) group by 1, 2 order by 1, 2

@@ -31,4 +31,11 @@ select id, g(x => x, y => y) p from t;
 select id, predict('g', predict('f', x), predict('f', y)) p from t;
 -- reference: select id, f(x) p from t
 select id, predict('f', x /* inside */) p -- trailing
-from t /* here */
+from t /* here */;
+from t join u on t.k = u.k select t.id, f(u.z) as p;
+from t, u select count(*) where t.k = u.k and f(t.x) > f(u.z);
+from t left join u on t.k = u.k and f(u.z) > 4 join w on t.k = w.k select t.id, u.uid, g(w.z, t.y);
+from t, lateral (select f(t.x) as p) q select t.id, q.p;
+from t, unnest(l) v(i) select t.id, f(v.i);
+with c as (from t join u using (k) select id, f(z) as p) from c join t using (id) select p, f(t.x);
+select * from (from t semi join u on t.k = u.k and f(u.z) > 2 select id, f(x) as p) where p > 3

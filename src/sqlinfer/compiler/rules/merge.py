@@ -64,11 +64,20 @@ def _mergeable(select: exp.Select, derived: exp.Subquery) -> bool:
         return False
     if any(is_volatile(e) for e in inner.expressions) or (derived.args["alias"].args.get("columns")):
         return False
+    if _repeats_subquery(select, derived):
+        return False
     inner_joins = inner.args.get("joins") or []
     if isinstance(derived.parent, exp.Join) and any(j.side or j.method or j.kind not in ("", "INNER", "CROSS")
                                                     for j in inner_joins):  # fmt: skip
         return False
     return not _call_columns_in_outer_joins(select, derived)
+
+
+def _repeats_subquery(select: exp.Select, derived: exp.Subquery) -> bool:
+    """A subquery that is written twice is staged twice, and is no group key of itself any more."""
+    held = {e.alias for e in derived.this.expressions if e.find(exp.Query)}
+    read = [c.name for c in select.find_all(exp.Column) if c.table == derived.alias and c.name in held] if held else []
+    return len(read) > len(set(read))
 
 
 def _call_columns_in_outer_joins(select: exp.Select, derived: exp.Subquery) -> bool:
