@@ -186,7 +186,7 @@ def test_the_profile_may_allow_a_folder(form: object, shop: House, tmp_path: Pat
     assert done.code == 0, done.text
     assert pq.read_table(lake / "day" / "scores.parquet").num_rows == 3
     houses.write(shop.root, {houses.SCORES: external(str(tmp_path / "lake2" / "scores.parquet"))})
-    assert shop.sqlinfer("run").code == 2
+    assert shop.sqlinfer("run").code == 1
 
 
 def test_two_external_models_do_not_share_a_file(shop: House) -> None:

@@ -31,11 +31,13 @@ def refuse(project: Project, location: str, at: Location | None = None) -> None:
     """Raises ProjectError where an external model may not write to ``location``."""
     reason = _reason(project, location)
     if reason is not None:
-        raise ProjectError(
+        refused = ProjectError(
             f"location '{one_line(location, 200)}' {reason}",
             hint="a file inside the project, or below external_root: of the profile",
             location=at,
         )
+        refused.exit_code = 1
+        raise refused
 
 
 def refuse_foreign(project: Project, target: Path) -> None:
@@ -51,7 +53,7 @@ def refuse_foreign(project: Project, target: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISREG(info.st_mode):
-        raise RunError(f"{shown} is not a regular file; nothing was written")
+        raise RunError(f"{shown} is a folder or no regular file; nothing was written")
     if not _is_ours(target):
         raise RunError(
             f"{shown} exists and was not written by sqlinfer; nothing was written",
@@ -87,11 +89,13 @@ def _reason(project: Project, location: str) -> str | None:
         return "leaves the project"
     if real.suffix.casefold() in _SUFFIXES or any(part.casefold() in _LOCAL for part in real.parts):
         return "is no place for a Parquet file"
+    if real.is_dir():
+        return "is a directory"
     if any(_same(real, own) for own in files_of(project)):
         return "is a file that the project or its profile names"
     if any(_inside(real, folder) for folder in _folders(project)):
         return "lies in a folder of the project's own files"
-    return "is a folder" if real.is_dir() else None
+    return None
 
 
 def external_roots(project: Project) -> tuple[Path, ...]:
