@@ -21,6 +21,7 @@ from sqlinfer.compiler.said import mentioned
 from sqlinfer.compiler.stages import NAMESPACE
 from sqlinfer.errors import AdapterError, ColumnError, CompileError, Location, SqlinferError, did_you_mean
 from sqlinfer.project import Node, Project
+from sqlinfer.project.ways import with_way
 from sqlinfer.relation import Relation, fold, quote, side_name
 from sqlinfer.spec.catalog import Catalog, Column, Table
 from sqlinfer.spec.function import FunctionContract
@@ -71,7 +72,8 @@ class ProjectCompiler:
         """
         incremental = self._is_incremental(node)
         rendered = render(node, self.project, is_incremental=incremental, flags=self._flags)
-        compiled = self._planned(rendered, node.name, limit, node.unique_id)
+        with self._showing_ways():
+            compiled = self._planned(rendered, node.name, limit, node.unique_id)
         key = resolved_key(node, compiled.columns)
         there = self.existing.get(self._full(node.relation).folded())
         published = there.columns if there is not None and there.kind == "table" else None
@@ -84,7 +86,15 @@ class ProjectCompiler:
     ) -> CompiledNode:
         """The plan of SQL that stands in no file (``--inline``, ``connect().sql``)."""
         rendered = render_inline(sql, self.project, flags=self._flags)
-        return self._planned(with_parameters(rendered, params, self.adapter.dialect), name, limit)
+        with self._showing_ways():
+            return self._planned(with_parameters(rendered, params, self.adapter.dialect), name, limit)
+
+    @contextmanager
+    def _showing_ways(self) -> Iterator[None]:
+        try:
+            yield
+        except SqlinferError as error:
+            raise with_way(error, self.project) from error.__cause__
 
     @property
     def _flags(self) -> RenderFlags:

@@ -19,7 +19,7 @@ from sqlinfer.scrub import ScrubbedStream, learn
 
 COMMANDS = {
     "build": "Seed, run and test the selected nodes in the order of the graph.",
-    "clean": "Remove the target folder.",
+    "clean": "Remove what sqlinfer wrote into the target folder; databases stay.",
     "compile": "Show the plan of each selected node; write compiled SQL and manifest.json.",
     "dbt": "Build, preview and set up predictions inside a dbt project.",
     "debug": "Check the profile, the connection, each function's artifact and the device.",

@@ -24,8 +24,8 @@ _FLAG: dict[str, Any] = {"is_flag": True, "default": None}
 _MANY: dict[str, Any] = {"multiple": True, "metavar": "SELECTOR…"}
 
 GLOBAL_OPTIONS: tuple[Option[Any], ...] = (
-    click.option("--project-dir", type=_DIR, help="Folder with sqlinfer_project.yml (default: here or above)."),
-    click.option("--profiles-dir", type=_DIR, help="Folder with profiles.yml (default: the project, then ~/.dbt)."),
+    click.option("--project-dir", type=_DIR, help="Folder of the project (default: the nearest from here up)."),
+    click.option("--profiles-dir", type=_DIR, help="Folder of profiles.yml (default: the project's, then ~/.dbt)."),
     click.option("--profile", help="Profile to use instead of the project's."),
     click.option("-t", "--target", help="Target of the profile to use instead of its default."),
     click.option("--vars", "variables", metavar="YAML", help="Variables, as YAML: 'day: 2026-11-01'."),

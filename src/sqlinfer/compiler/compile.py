@@ -125,7 +125,7 @@ def _check_relations(query: exp.Query, catalog: Catalog, source: Source) -> None
             known = [str(t.relation.name) for t in catalog.tables.values()]
             raise CompileError(
                 f"relation '{relation}' does not exist",
-                hint=did_you_mean(table.name, known) or "build it first: sqlinfer run --select +this_model",
+                hint=did_you_mean(table.name, known),
                 location=source.locate(table),
             )
 

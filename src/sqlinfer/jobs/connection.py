@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlinfer.compiler.parameters import Parameters
+from sqlinfer.errors import SqlinferError
 from sqlinfer.jobs.night import Night
 from sqlinfer.jobs.outcomes import marked
+from sqlinfer.project.ways import with_way
 from sqlinfer.runner.preview import preview
 from sqlinfer.spec.outcome import Outcome
 
@@ -40,7 +42,10 @@ class Connection:
         self.night.allow(query)
         with self.night.compiler() as compiler:
             plan = compiler.inline(query, limit=limit, params=params).plan
-        rows, self.outcome = preview(plan, self.night.adapter, self.night.environment(None))
+        try:
+            rows, self.outcome = preview(plan, self.night.adapter, self.night.environment(None))
+        except SqlinferError as error:
+            raise with_way(error, self.night.project) from error.__cause__
         if not self.outcome.is_whole:
             _LOG.warning("%s", self.outcome)
         return marked(rows, self.outcome)

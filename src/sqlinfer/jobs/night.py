@@ -27,6 +27,7 @@ from sqlinfer.jobs.functions import Contracts, Functions, cache_dir
 from sqlinfer.jobs.loop import Loop
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import DataTest, Project, locations
+from sqlinfer.project.ways import with_way
 from sqlinfer.relation import Relation
 from sqlinfer.runner import deaths
 from sqlinfer.runner.audit_tables import run_tests
@@ -226,7 +227,15 @@ def run_one(night: Night, env: RunEnvironment | None, compiled: Compiled, unique
         raise item
     node = night.project.nodes[unique_id]
     node = replace(node, config=replace(node.config, unique_key=item.unique_key))
-    return (run_node(item.plan, node, env, is_slice=item.is_slice, published=item.published),)
+    result = run_node(item.plan, node, env, is_slice=item.is_slice, published=item.published)
+    show_ways(night.project, (result, *result.tests))
+    return (result,)
+
+
+def show_ways(project: Project, results: Iterable[NodeResult]) -> None:
+    for item in results:
+        if item.error is not None:
+            with_way(item.error, project)
 
 
 def test_all(night: Night, env: RunEnvironment, tests: Sequence[DataTest], loop: Loop, result: RunResult) -> RunResult:
@@ -236,6 +245,7 @@ def test_all(night: Night, env: RunEnvironment, tests: Sequence[DataTest], loop:
         test = night.project.tests[unique_id]
         night.emit(NodeStarted(unique_id, test.name, "test"))
         (item,) = run_tests(env, [prepare_test(night.project, test)])
+        show_ways(night.project, (item,))
         night.emit(NodeFinished(item))
         return (item,)
 

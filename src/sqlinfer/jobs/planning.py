@@ -17,6 +17,7 @@ from sqlinfer.jobs.listing import relative
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.jobs.outcomes import marked
 from sqlinfer.project import Node
+from sqlinfer.project.ways import with_way
 from sqlinfer.runner.events import Warned
 from sqlinfer.runner.preview import preview
 from sqlinfer.spec.plan import Plan
@@ -106,7 +107,10 @@ def preview_rows(night: Night, node: str | None, sql: str | None, limit: int | N
                 plan = compiler.compile(found, limit=limit).plan
     if max_rows is not None:
         refuse_too_many(plan, night, max_rows)
-    rows, outcome = preview(plan, night.adapter, night.environment(None))
+    try:
+        rows, outcome = preview(plan, night.adapter, night.environment(None))
+    except SqlinferError as error:
+        raise with_way(error, night.project) from error.__cause__
     if not outcome.is_whole:
         night.emit(Warned(plan.node, str(outcome)))
     return marked(rows, outcome)

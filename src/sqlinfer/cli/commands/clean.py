@@ -1,4 +1,4 @@
-"""``sqlinfer clean``: remove the target folder."""
+"""``sqlinfer clean``: what sqlinfer wrote into the target folder goes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from sqlinfer.cli.options import Flags, shared
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @shared()
 def command(flags: Flags, dry_run: bool) -> int:
-    """Remove compiled SQL, artifacts and caches from the target folder. Databases that lie in it stay."""
+    """Remove what sqlinfer wrote into the target folder (`clean-targets`) and list it.
+
+    That is compiled SQL, manifest.json, run_results.json and the cache of prepared functions. Databases stay, with the
+    predictions that they remember, and so does every file that sqlinfer did not write.
+    """
     from sqlinfer import api
     from sqlinfer.shown import one_line
 
