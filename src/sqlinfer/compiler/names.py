@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlglot import exp
 from sqlglot.errors import OptimizeError, SqlglotError
@@ -77,6 +77,23 @@ def _name_in_full(query: exp.Query, catalog: Catalog) -> None:
                 continue
             table.set("db", exp.to_identifier(full.schema, quoted=True))
             table.set("catalog", exp.to_identifier(full.catalog, quoted=True))
+    named: dict[str, set[str]] = {}
+    for table in query.find_all(exp.Table):
+        full = catalog.full(Relation(table.name, table.db or None, table.catalog or None)).folded()
+        named.setdefault(full.name, set()).update((full.schema or "", full.catalog or ""))
+    for column in query.find_all(exp.Column):
+        _without_database(column, named)
+
+
+def _without_database(column: exp.Column, named: Mapping[str, set[str]]) -> None:
+    """``a.t.x`` → ``t.x`` where table t is of schema or database a; ``a.t.info.x`` → ``t.info.x``, a field."""
+    parts = column.parts
+    for at in range(1, len(parts) - 1):
+        if {part.name.casefold() for part in parts[:at]} <= named.get(parts[at].name.casefold(), set()):
+            kept = [None] * 4 + parts[at:]
+            for key, part in zip(("catalog", "db", "table", "this"), kept[-4:], strict=True):
+                column.set(key, part)
+            return
 
 
 def _tables(query: exp.Query, catalog: Catalog, functions: dict[str, exp.Table]) -> Iterable[Table]:

@@ -10,6 +10,7 @@ from sqlglot.optimizer.scope import Scope, traverse_scope
 from sqlinfer.compiler.analyse import is_aggregate, walk_own
 from sqlinfer.compiler.calls import Source
 from sqlinfer.compiler.subquery_keys import keys_below, mark_keys
+from sqlinfer.compiler.using import columns_of_using, mark_using
 from sqlinfer.errors import UnsupportedQuery
 
 
@@ -18,6 +19,7 @@ def before_names(query: exp.Query, source: Source) -> None:
     _columns_function(query, source)
     _group_by_all(query)
     _values_columns(query)
+    mark_using(query)
     for join in query.find_all(exp.Join):
         join.meta["inequality"] = join.method == "ASOF" and bool(join.args.get("using"))
     for select in query.find_all(exp.Select):
@@ -26,6 +28,7 @@ def before_names(query: exp.Query, source: Source) -> None:
 
 def after_names(query: exp.Query) -> None:
     """What reads better once they are."""
+    columns_of_using(query)
     mark_keys(query)
     _unique_ctes(query, {}, set())
     _unique_aliases(query)

@@ -97,11 +97,13 @@ def parse(source: Source, dialect: str) -> exp.Query:
 def _joins_of_the_query(query: exp.Query) -> None:
     """``from a join b on … select …``: sqlglot gives the joins to a, where those of a query are the SELECT's."""
     for select in query.find_all(exp.Select):
-        first = select.args["from_"].this if select.args.get("from_") else None
-        for key in ("joins", "laterals") if first is not None else ():
-            if first.args.get(key):
-                select.set(key, [*first.args[key], *(select.args.get(key) or [])])
-                first.set(key, None)
+        clause = select.args.get("from_")
+        if clause is None:
+            continue
+        for key in ("joins", "laterals"):
+            if found := clause.this.args.get(key):
+                clause.this.set(key, None)
+                select.set(key, [*found, *(select.args.get(key) or [])])
 
 
 _STATEMENTS = ("PIVOT", "PIVOT_WIDER", "UNPIVOT", "PIVOT_LONGER", "SUMMARIZE", "DESCRIBE", "SHOW")

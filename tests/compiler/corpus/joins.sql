@@ -47,4 +47,11 @@ select q1.id, f(q3.z) p from t q1 cross join (u q2 full join w q3 on q2.z = q3.z
 select q1.id, f(q3.z) p, q2.uid from t q1, u q2 full join w q3 on q2.z = q3.z;
 select t.id, u.uid, w.v from t left join (u join w on u.k = w.k and f(w.v) > 2) on t.k = u.k where f(t.x) > 1;
 select * from (select * from t join u on t.id = u.uid) q where f(x) > f(z);
-select q.g_1, f(q.z) from (select * from t join u using (k)) q where q.g = 'a'
+select q.g_1, f(q.z) from (select * from t join u using (k)) q where q.g = 'a';
+with a as (select unnest([1, 2])::tinyint k), b as (select unnest([2, 3])::smallint k), c as (select unnest([3, 4])::int k) select k, f(k) from a full join b using (k) full join c using (k);
+with a as (select unnest([1, 2])::tinyint k), b as (select unnest([2, 3])::smallint k), c as (select unnest([3, 4])::int k) select k, f(k) from a full join b using (k) right join c using (k);
+with a as (select unnest([1, 2])::tinyint k), b as (select unnest([2, 3])::smallint k), c as (select unnest([3, 2])::int k) select k, f(a.k) from a right join b using (k) join c using (k);
+with a as (select unnest([1, 2])::tinyint k), b as (select unnest([2, 3])::smallint k), c as (select unnest([3, 4])::int k) select k, f(k) from a full join b using (k) anti join c using (k);
+with a as (select unnest([1, 2])::tinyint k), c as (select unnest([2, 3])::bigint k) select k, f(k), coalesce(a.k, c.k) as both from a natural join c;
+with a as (select unnest([1, 2])::tinyint k, 1 z), b as (select unnest([2, 3])::smallint k, 1 z), c as (select unnest([3, 4])::int k, 1 z) select *, f(k) from a full join b using (k, z) full join c using (k, z);
+select main.t.id, memory.main.t.x, f(main.t.x) from t join u on main.t.k = u.k and f(memory.main.u.z) > 3
