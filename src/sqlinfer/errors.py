@@ -21,6 +21,7 @@ SqlinferError
 └── RunError              a node failed while running
     ├── PublicationError  scored, not published
     ├── DataTestError     a data test of severity error failed
+    ├── SystemRefused     a file or folder: no space, not allowed, something else lies there
     └── StoreError        the store is damaged, too new, or held
 
 Anything else that escapes is a bug and shows its traceback.
@@ -29,6 +30,7 @@ Anything else that escapes is a bug and shows its traceback.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,6 +232,27 @@ class PublicationError(RunError):
 
 class DataTestError(RunError):
     pass
+
+
+class SystemRefused(RunError):
+    @classmethod
+    def of(cls, error: OSError, path: object = None) -> SystemRefused:
+        """``path``: what the system was asked for, where the error does not name it."""
+        named = path if path is not None else error.filename
+        what = f" {one_line(named)}" if named is not None else ""
+        reason = error.strerror or str(error) or type(error).__name__
+        return cls(f"the system refused{what}: {reason}", hint=_WAYS.get(error.errno or 0))
+
+
+_FULL = "free some space and run again; tables that were not published yet are as they were"
+_CLOSED = "make it writable, or choose another target-path in the project file or DBT_TARGET_PATH"
+_TAKEN = "something else lies on the way to it; remove that, or choose another target-path"
+_AWAY = "its folder cannot be made or is gone; make it, or choose another target-path"
+_WAYS = {
+    errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EFBIG: _FULL, errno.EACCES: _CLOSED, errno.EPERM: _CLOSED,
+    errno.EROFS: _CLOSED, errno.ENOTDIR: _TAKEN, errno.EISDIR: _TAKEN, errno.EEXIST: _TAKEN, errno.ELOOP: _TAKEN,
+    errno.ENOENT: _AWAY,
+}  # fmt: skip
 
 
 class StoreError(RunError):

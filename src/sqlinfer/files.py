@@ -16,7 +16,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     The folder is made; who may read the file is up to the umask, as for a file that is written directly.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _folder(path.parent, ()) as folder:
+    with _named(path), _folder(path.parent, ()) as folder:
         _put(folder, path.name, data, durable=True)
 
 
@@ -27,8 +27,18 @@ def write_below(base: Path, path: Path, data: bytes) -> None:
         OSError: one of them is (ELOOP, ENOTDIR).
     """
     base.mkdir(parents=True, exist_ok=True)
-    with _folder(base, path.relative_to(base).parent.parts) as folder:
+    with _named(path), _folder(base, path.relative_to(base).parent.parts) as folder:
         _put(folder, path.name, data, durable=False)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An error of the system names the file that was meant, not a temporary one."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from sqlinfer.cli.options import GLOBAL_OPTIONS, add_options, join_selectors
-from sqlinfer.errors import SqlinferError
+from sqlinfer.errors import SqlinferError, SystemRefused
 from sqlinfer.scrub import ScrubbedStream, learn
 
 COMMANDS = {
@@ -129,6 +129,8 @@ def _invoke(argv: list[str]) -> int:
         return report(error, debug="--debug" in argv or "-d" in argv)
     except BrokenPipeError:
         return quiet_pipe()
+    except OSError as error:
+        return report(SystemRefused.of(error), debug="--debug" in argv or "-d" in argv, cause=error)
     except Exception:
         import traceback
 
@@ -137,12 +139,12 @@ def _invoke(argv: list[str]) -> int:
         return 2
 
 
-def report(error: SqlinferError, *, debug: bool) -> int:
+def report(error: SqlinferError, *, debug: bool, cause: BaseException | None = None) -> int:
     """The message, the place and the hint on stderr; the traceback only where it was asked for."""
     if debug:
         import traceback
 
-        click.echo("".join(traceback.format_exception(error)), err=True)
+        click.echo("".join(traceback.format_exception(cause or error)), err=True)
     click.echo(f"{click.style('Error:', fg='red')} {error}", err=True, color=None if use_color() else False)
     return error.exit_code
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.catalog import CompiledNode
-from sqlinfer.errors import ProjectError, SqlinferError, UsageError
+from sqlinfer.errors import ProjectError, SqlinferError, SystemRefused, UsageError
 from sqlinfer.files import open_own, write_below
 from sqlinfer.jobs import cleaning, manifest, script
+from sqlinfer.jobs.told import told
 from sqlinfer.project import Node, Project
 from sqlinfer.runner.environment import now_utc
 from sqlinfer.runner.results import RunResult, write_json, write_results
@@ -25,7 +26,8 @@ RESULTS = "run_results.json"
 
 
 def save_results(project: Project, result: RunResult) -> None:
-    write_results(project.target_path / RESULTS, result, __version__, now_utc())
+    with told(project):
+        write_results(project.target_path / RESULTS, result, __version__, now_utc())
 
 
 def read_results(target: Path) -> dict[str, Any]:
@@ -67,14 +69,14 @@ def save_compiled(night: Night, compiled: Mapping[str, CompiledNode | SqlinferEr
         except OSError as error:
             raise ProjectError(
                 f"compiled SQL cannot be written to {path}: {error.strerror or error}",
-                hint="a folder on the way is a link, or no folder",
+                hint=SystemRefused.of(error).hint,
             ) from error
     root = project.target_path / "compiled"
-    cleaning.remember_compiled(
-        project.target_path, [str(compiled_path(project, project.nodes[uid]).relative_to(root)) for uid in texts]
-    )
+    names = [str(compiled_path(project, project.nodes[uid]).relative_to(root)) for uid in texts]
     content = manifest.build(project, texts, contracts, version=__version__, invocation_id=night.run_id)
-    write_json(project.target_path / "manifest.json", content)
+    with told(project):
+        cleaning.remember_compiled(project.target_path, names)
+        write_json(project.target_path / "manifest.json", content)
 
 
 def compiled_path(project: Project, node: Node) -> Path:

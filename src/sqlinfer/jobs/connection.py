@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlinfer.compiler.parameters import Parameters
-from sqlinfer.errors import SqlinferError
 from sqlinfer.jobs.night import Night
 from sqlinfer.jobs.outcomes import marked
-from sqlinfer.project.ways import with_way
+from sqlinfer.jobs.told import told
 from sqlinfer.runner.preview import preview
 from sqlinfer.spec.outcome import Outcome
 
@@ -42,10 +41,8 @@ class Connection:
         self.night.allow(query)
         with self.night.compiler() as compiler:
             plan = compiler.inline(query, limit=limit, params=params).plan
-        try:
+        with told(self.night.project):
             rows, self.outcome = preview(plan, self.night.adapter, self.night.environment(None))
-        except SqlinferError as error:
-            raise with_way(error, self.night.project) from error.__cause__
         if not self.outcome.is_whole:
             _LOG.warning("%s", self.outcome)
         return marked(rows, self.outcome)

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlinfer.errors import ProjectError
 from sqlinfer.functions import prepare
 from sqlinfer.inference import read_layout, read_rewrites
+from sqlinfer.jobs.told import told
 from sqlinfer.project import FunctionConfig, Project
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
 
@@ -25,7 +26,8 @@ class Functions(Mapping[str, PreparedFunction]):
         if name not in self._ready:
             config = self.configs[name]
             root = self.project.root
-            self._ready[name] = prepare(config, cache_dir=cache_dir(self.project), device=self.device, root=root)
+            with told(self.project):
+                self._ready[name] = prepare(config, cache_dir=cache_dir(self.project), device=self.device, root=root)
         return self._ready[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlinfer.errors import SqlinferError
+from sqlinfer.errors import SqlinferError, SystemRefused
 from sqlinfer.runner.environment import Cancelled
 from sqlinfer.runner.events import Emit, NodeFinished
 from sqlinfer.runner.results import NodeResult, RunResult
@@ -46,7 +46,8 @@ class Loop:
             return tuple(do(unique_id))
         except Cancelled:
             return (NodeResult(unique_id, "skipped", message="interrupted"),)
-        except SqlinferError as error:
+        except (SqlinferError, OSError) as raised:
+            error = SystemRefused.of(raised) if isinstance(raised, OSError) else raised
             seconds = time.monotonic() - started
             failed = NodeResult(unique_id, "error", message=str(error), error=error, execution_time=seconds)
             self.emit(NodeFinished(failed))

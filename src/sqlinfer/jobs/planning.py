@@ -16,8 +16,8 @@ from sqlinfer.jobs.functions import batch_plan, cache_dir
 from sqlinfer.jobs.listing import relative
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.jobs.outcomes import marked
+from sqlinfer.jobs.told import told
 from sqlinfer.project import Node
-from sqlinfer.project.ways import with_way
 from sqlinfer.runner.events import Warned
 from sqlinfer.runner.preview import preview
 from sqlinfer.spec.plan import Plan
@@ -107,10 +107,8 @@ def preview_rows(night: Night, node: str | None, sql: str | None, limit: int | N
                 plan = compiler.compile(found, limit=limit).plan
     if max_rows is not None:
         refuse_too_many(plan, night, max_rows)
-    try:
+    with told(night.project):
         rows, outcome = preview(plan, night.adapter, night.environment(None))
-    except SqlinferError as error:
-        raise with_way(error, night.project) from error.__cause__
     if not outcome.is_whole:
         night.emit(Warned(plan.node, str(outcome)))
     return marked(rows, outcome)

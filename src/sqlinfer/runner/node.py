@@ -11,7 +11,15 @@ from time import perf_counter
 from sqlinfer.adapters.base import LINEAGE, Materialization
 from sqlinfer.adapters.schema_change import refuse_missing_predictions
 from sqlinfer.compiler.predictions import predicted_columns
-from sqlinfer.errors import AdapterError, DataTestError, Location, PublicationError, RunError, SqlinferError
+from sqlinfer.errors import (
+    AdapterError,
+    DataTestError,
+    Location,
+    PublicationError,
+    RunError,
+    SqlinferError,
+    SystemRefused,
+)
 from sqlinfer.project import Node
 from sqlinfer.relation import Relation
 from sqlinfer.runner import errorlog, keyed, publication, staging
@@ -79,7 +87,8 @@ def run_node(
     except SqlinferError as failure:
         error = in_users_words(failure, plan, node.path, node.raw_sql)
     except OSError as failure:
-        error = RunError(f"the system refused: {failure}", hint="the published table is unchanged; run again")
+        error = SystemRefused.of(failure)
+        error.hint = "the published table is unchanged; run again"
         error.__cause__ = failure
     result = _result(plan, node, env, progress, error)
     env.emit(NodeFinished(result))

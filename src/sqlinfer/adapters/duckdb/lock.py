@@ -37,8 +37,10 @@ class TargetLock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = open_own(self.path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
+            closed = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
             raise StoreError(
-                f"the lock file {self.path} cannot be opened: {_reason(error)}", hint="remove what lies there"
+                f"the lock file {self.path} cannot be opened: {_reason(error)}",
+                hint="make its folder writable" if closed else "remove what lies there",
             ) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
