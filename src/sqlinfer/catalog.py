@@ -16,6 +16,7 @@ from sqlinfer.compiler.calls import Source, may_call
 from sqlinfer.compiler.compile import compile_query, reads, without_predictions
 from sqlinfer.compiler.lower import lowered
 from sqlinfer.compiler.parameters import Parameters, with_parameters
+from sqlinfer.compiler.parse import check_depth
 from sqlinfer.compiler.render import RenderedNode, RenderFlags, external_sql, render, render_inline
 from sqlinfer.compiler.said import mentioned
 from sqlinfer.compiler.stages import NAMESPACE
@@ -108,8 +109,10 @@ class ProjectCompiler:
         return not refresh and found is not None and found.kind == "table"
 
     def _planned(self, rendered: RenderedNode, name: str, limit: int | None, unique_id: str = "") -> CompiledNode:
-        names = self.shadow.result_names(rendered.sql) if may_call(rendered.sql, self.contracts) else {}
-        source = Source(rendered.sql, rendered.path, rendered.locate, names)
+        source = Source(rendered.sql, rendered.path, rendered.locate)
+        if may_call(rendered.sql, self.contracts):
+            check_depth(source, self.adapter.dialect)
+            source = replace(source, names=self.shadow.result_names(rendered.sql))
         self._look_up(source, rendered)
         source, catalog = lowered(source, self.catalog(), _Asked(self.shadow, self.adapter))
         catalog = self._with_table_functions(source, catalog)

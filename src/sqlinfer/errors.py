@@ -191,7 +191,13 @@ class ColumnError(CompileError):
 
 
 class UnsupportedQuery(CompileError):
-    pass
+    @classmethod
+    def in_lambda(cls, location: Location) -> UnsupportedQuery:
+        return cls(
+            "predict() cannot stand inside a lambda or list comprehension",
+            hint="unnest the list in a subquery and predict over its rows",
+            location=location,
+        )
 
 
 class FunctionError(SqlinferError):

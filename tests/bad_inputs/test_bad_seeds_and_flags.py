@@ -111,8 +111,6 @@ FLAGS = [
          hint="parquet"),
     Case("an error rate of nothing", "max_error_rate", {SCORES:
          "{{ config(max_error_rate=0) }}select id, predict('score', x, name) as s from customers"}),
-    Case("two columns of one name", "s", {SCORES:
-         "select predict('score', x, y) as s, predict('score', y, x) as S from customers"}),
     Case("a function of a disabled kind", "unknown function 'score'", {FUNCTIONS:
          str(FILES[FUNCTIONS]) + "    config: {enabled: false}\n"}, hint="declare it"),
 ]  # fmt: skip

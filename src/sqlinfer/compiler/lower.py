@@ -326,10 +326,13 @@ class _Lowering:
 
     def _refused(self, node: Node) -> UnsupportedQuery:
         span = next((s for n in self._up(node) if (s := tree.span_of(n))), (0, 1))
+        place = self.source.place(*self.text.origin(*span))
+        if any(n.get("class") == "LAMBDA" and probe.has_call(n, self.catalog) for n in tree.walk(self.root)):
+            return UnsupportedQuery.in_lambda(place)
         return UnsupportedQuery(
             "this form of SQL cannot be planned in a query with predict()",
             hint="put it into a model, a CTE or a subquery of its own that holds no predict()",
-            location=self.source.place(*self.text.origin(*span)),
+            location=place,
         )
 
     def _up(self, node: Node) -> Iterator[Node]:

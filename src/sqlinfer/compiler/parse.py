@@ -51,8 +51,11 @@ def _parse_predict(parser: Any) -> exp.Expr:
         parser._match(TokenType.COMMA)
         parser._match_text_seq("TABLE")
         rows, options = parser._parse_table(), parser._match(TokenType.COMMA) and parser._parse_bitwise()
-        return exp.Predict(this=model, expression=rows, params_struct=options or None).update_positions(name)
-    call = exp.Anonymous(this=name.text, expressions=parser._parse_function_args(True))
+        call: exp.Expr = exp.Predict(this=model, expression=rows, params_struct=options or None)
+    else:
+        call = exp.Anonymous(this=name.text, expressions=parser._parse_function_args())
+    if parser._curr is None or parser._curr.token_type != TokenType.R_PAREN:
+        parser.raise_error("Expecting )")  # sqlglot asks this only of functions that it parses itself
     return call.update_positions(name)
 
 
@@ -71,7 +74,7 @@ def parse(source: Source, dialect: str) -> exp.Query:
         UnsupportedQuery: it is nested too deep, or it is no SELECT.
     """
     ours, sql = dialect_of(dialect), source.sql
-    _check_depth(source, ours)
+    check_depth(source, dialect)
     try:
         parsed = ours.parser().parse(ours.tokenize(sql), sql)
     except SqlglotParseError as error:
@@ -163,9 +166,14 @@ def stars_of_calls(sql: str, dialect: str) -> list[tuple[int, int]]:
     return found
 
 
-def _check_depth(source: Source, dialect: Dialect) -> None:
+def check_depth(source: Source, dialect: str) -> None:
+    """
+    Raises:
+        ParseError: the text has no tokens.
+        UnsupportedQuery: it is nested too deep for any parser that recurses.
+    """
     try:
-        stream = dialect.tokenize(source.sql)
+        stream = dialect_of(dialect).tokenize(source.sql)
     except TokenError as error:
         raise ParseError(
             f"the SQL does not parse: {_first_line(str(error))}", location=Location(source.path)

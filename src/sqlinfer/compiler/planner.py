@@ -119,11 +119,7 @@ class Planner:
         for call in own_calls(select):
             inside = call.find_ancestor(exp.Lambda, exp.Comprehension, exp.Select)
             if isinstance(inside, (exp.Lambda, exp.Comprehension)):
-                raise UnsupportedQuery(
-                    "predict() cannot stand inside a lambda or list comprehension",
-                    hint="unnest the list in a subquery and predict over its rows",
-                    location=self.builder.source.locate(call),
-                )
+                raise UnsupportedQuery.in_lambda(self.builder.source.locate(call))
 
     def _sources(self, select: exp.Select) -> None:
         """Score inside FROM first, so that what is read here has plain columns."""
