@@ -18,7 +18,8 @@ from sqlinfer.errors import UnknownFunction, UsageError, did_you_mean
 from sqlinfer.jobs.functions import Functions
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import Project
-from sqlinfer.project.selectors import resolve, select
+from sqlinfer.project.selectors import resolve
+from sqlinfer.shown import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -163,11 +164,12 @@ def _work(
 
 def _chosen(night: Night, node: str | None, kinds: Sequence[str]) -> tuple[str, ...]:
     options = night.options if node is None else replace(night.options, select=(node,))
-    found = select(night.project, options.select, options.exclude, resource_types=kinds)
-    if node is not None and not found:
+    found = resolve(night.project, options.select, options.exclude, resource_types=kinds)
+    if node is not None and not found.ids:
         names = [one.name for one in night.project.nodes.values()]
         raise UsageError(f"no node is named '{node}'", hint=did_you_mean(node, names))
-    return found
+    night.warn(found.warnings)
+    return found.ids
 
 
 def _single(night: Night) -> str | None:
@@ -176,15 +178,23 @@ def _single(night: Night) -> str | None:
         return None
     chosen = _chosen(night, None, ("model", "seed"))
     if len(chosen) != 1:
-        raise UsageError(f"--select names {len(chosen)} nodes, preview shows one")
+        raise UsageError(f"--select names {counted(len(chosen), 'node')}, preview shows one")
     return night.project.nodes[chosen[0]].name
 
 
-def ls(options: RunOptions, *, resource_types: Sequence[str] = ()) -> list[dict[str, Any]]:
+def ls(
+    options: RunOptions, *, resource_types: Sequence[str] = (), on_event: Listener | None = None
+) -> list[dict[str, Any]]:
     """The selected members of the project as rows: name, unique_id, selector, path, …"""
     from sqlinfer.jobs import listing
+    from sqlinfer.runner.events import Warned
 
-    return list(listing.members(load(options), options.select, options.exclude, resource_types))
+    project = load(options)
+    types = set(resource_types) or {*listing.SELECTED}
+    chosen = resolve(project, options.select, options.exclude, resource_types=types - {"function"})
+    for warning in (*project.warnings, *chosen.warnings):
+        (on_event or (lambda _: None))(Warned(project.name, warning))
+    return list(listing.members(project, chosen.ids, with_functions="function" in types))
 
 
 def functions(options: RunOptions) -> list[dict[str, Any]]:

@@ -252,7 +252,7 @@ class SystemRefused(RunError):
 
 _FULL = "free some space and run again; tables that were not published yet are as they were"
 _CLOSED = "make it writable, or choose another target-path in the project file or DBT_TARGET_PATH"
-_TAKEN = "something else lies on the way to it; remove that, or choose another target-path"
+_TAKEN = "a link or a file lies on the way to it; remove that, or choose another target-path"
 _AWAY = "its folder cannot be made or is gone; make it, or choose another target-path"
 _WAYS = {
     errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EFBIG: _FULL, errno.EACCES: _CLOSED, errno.EPERM: _CLOSED,

@@ -56,6 +56,14 @@ def _cells(character: str) -> int:
     return 0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
+def counted(number: int, noun: str) -> str:
+    """
+    >>> counted(1, "node"), counted(2000, "row")
+    ('1 node', '2,000 rows')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def middle(text: str, width: int) -> str:
     """At most ``width`` cells: what stands in the middle of a longer text is left out.
 

@@ -57,6 +57,19 @@ def test_closing_counts_every_status() -> None:
     assert "  hint: did you mean 'y'?" in lines
 
 
+def test_a_node_that_never_started_is_named_by_its_type() -> None:
+    lines = Lines()
+    results = (
+        NodeResult(SCORES, "error"), NodeResult("seed.churn.customers", "error"),
+        NodeResult("test.churn.unique_id.1", "skipped"), NodeResult("model.churn.calls", "skipped"),
+    )  # fmt: skip
+    said = [line.text.rstrip("]").partition(" ..")[0] for r in results for line in lines.describe(NodeFinished(r))]
+    assert said == [
+        "1 of 1 ERROR creating model churn_scores", "2 of 2 ERROR loading seed customers",
+        "3 of 3 SKIP test unique_id", "4 of 4 SKIP model calls",
+    ]  # fmt: skip
+
+
 def test_success_closes_as_dbt_does() -> None:
     assert [line.text for line in closing(result(NodeResult(SCORES, "success")))] == [
         "",

@@ -152,3 +152,40 @@ def test_clean_refuses_to_leave_the_project(project: Path, capsys: pytest.Captur
     assert invoke(["clean", "--project-dir", str(project)]) == 2
     assert project.is_dir()
     assert "clean-targets" in capsys.readouterr().err
+
+
+NOTHING = "the selection 'nosuch' does not match any enabled nodes"
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [("ls", 0), ("compile", 0), ("run", 0), ("test", 0), ("build", 0), ("seed", 0), ("preview", 2)],
+)  # fmt: skip
+def test_a_selector_that_matches_nothing_warns_everywhere(
+    project: Path, capsys: pytest.CaptureFixture[str], command: str, code: int
+) -> None:
+    assert invoke([command, "-s", "nosuch", "--project-dir", str(project)]) == code
+    captured = capsys.readouterr()
+    assert (captured.out + captured.err).count(NOTHING) == 1
+    if command in ("ls", "compile"):
+        assert captured.out == ""
+
+
+@pytest.mark.parametrize("flags", [("-s", "churn_scores", "nosuch"), ("--exclude", "nosuch")])
+def test_ls_warns_on_stderr_and_lists_the_rest(
+    project: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]
+) -> None:
+    assert invoke(["ls", *flags, "--resource-type", "model", "--project-dir", str(project)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "shop.churn_scores\n"
+    assert captured.err.count("[WARNING]") == 1
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("dbt", "functions")])
+def test_an_unknown_flag_is_found_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert invoke([command, "--nosuch", "--project-dir", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert "--nosuch" in captured.err
+    assert (captured.out, list(tmp_path.iterdir())) == ("", [])

@@ -10,7 +10,7 @@ from typing import Any
 from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
 from sqlinfer.runner.events import Audited, NodeFinished, NodeStarted, Progress, Publishing, Warned
 from sqlinfer.runner.results import NodeResult, RunResult
-from sqlinfer.shown import shown
+from sqlinfer.shown import counted, shown
 
 WIDTH = 80
 WORDS = {"success": "OK", "pass": "PASS", "warn": "WARN", "fail": "FAIL", "error": "ERROR", "skipped": "SKIP"}
@@ -60,12 +60,11 @@ class Lines:
 
     def _finished(self, result: NodeResult) -> Line:
         word = WORDS[result.status]
-        kind = self._kinds.get(result.unique_id, "")
+        kind = self._kinds.get(result.unique_id) or result.unique_id.partition(".")[0]
         created = {"OK": "created ", "ERROR": "creating "}.get(word, "") if "test" not in kind else ""
         created = created.replace("creat", "load") if kind.startswith("seed") else created
         relation = self._relations.get(result.unique_id) or name_of(result.unique_id)
-        what = f"{created}{kind} {relation}".strip()
-        text = f"{self._place(result.unique_id)} {word} {what}"
+        text = f"{self._place(result.unique_id)} {word} {created}{kind} {relation}"
         return Line(dotted(text, status(result)), level_of(result), {"node": result.as_dbt()})
 
     def _audited(self, unique_id: str, result: NodeResult) -> Line:
@@ -80,7 +79,7 @@ def level_of(result: NodeResult) -> str:
 
 def started(event: JobStarted) -> Iterator[Line]:
     yield Line(f"Running with sqlinfer={event.version}")
-    found = [f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in event.found if count]
+    found = [counted(count, kind) for kind, count in event.found if count]
     yield Line("Found " + (", ".join(found) or "nothing"))
     yield Line("")
 
@@ -109,11 +108,11 @@ def status(result: NodeResult) -> str:
 
 def amounts(result: NodeResult) -> str:
     counts = result.counts
-    parts = [] if result.rows is None else [f"{result.rows:,} row{'' if result.rows == 1 else 's'}"]
+    parts = [] if result.rows is None else [counted(result.rows, "row")]
     if result.functions:
         parts.append(f"{counts.scored:,} scored")
     parts += [f"{counts.null_inputs:,} null"] if counts.null_inputs else []
-    parts += [f"{counts.errors:,} error{'' if counts.errors == 1 else 's'}"] if counts.errors else []
+    parts += [counted(counts.errors, "error")] if counts.errors else []
     parts += [f"{result.left:,} kept that the query did not return"] if result.left else []
     return ", ".join(parts) or "OK"
 
@@ -128,10 +127,10 @@ def closing(result: RunResult, *, interrupted: bool = False) -> Iterator[Line]:
     elif not result.results:
         yield Line("Nothing to do")
     elif result.ok:
-        warnings = "warning" if totals["WARN"] == 1 else "warnings"
-        yield Line("Completed successfully" if not totals["WARN"] else f"Completed with {totals['WARN']} {warnings}")
+        warnings = counted(totals["WARN"], "warning")
+        yield Line(f"Completed with {warnings}" if totals["WARN"] else "Completed successfully")
     else:
-        yield Line(f"Completed with {totals['ERROR']} error{'' if totals['ERROR'] == 1 else 's'}", "error")
+        yield Line(f"Completed with {counted(totals['ERROR'], 'error')}", "error")
     names = " ".join(f"{name}={totals[name]}" for name in ("PASS", "WARN", "ERROR", "SKIP"))
     yield Line(f"Done. {names} TOTAL={totals.total()}", data={"elapsed": result.elapsed})
 

@@ -26,6 +26,7 @@ from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import Project
 from sqlinfer.runner.environment import now_utc
 from sqlinfer.runner.results import SCHEMA, NodeResult, iso, write_json
+from sqlinfer.shown import counted
 
 Listener = Callable[[Event], None]
 GENERATOR = "sqlinfer dbt build"
@@ -140,7 +141,7 @@ def _work(mixed: Mixed) -> Mixed:
                 continue
             number += 1
             who = "dbt" if do is _sql_layer else "sqlinfer"
-            mixed.say(f"Layer {number} of {total}: {who}, {len(ids)} nodes")
+            mixed.say(f"Layer {number} of {total}: {who}, {counted(len(ids), 'node')}")
             ready = _skip_blocked(mixed, ids)
             if ready:
                 do(mixed, layer, ready)

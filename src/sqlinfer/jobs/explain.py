@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlinfer.jobs import script
 from sqlinfer.jobs.tree import Tree
+from sqlinfer.shown import counted
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Call, Plan, Stage
 
@@ -120,8 +121,8 @@ def strategy_text(contract: FunctionContract) -> str:
 def estimate_text(estimate: Estimate) -> str:
     time = "" if estimate.seconds is None else f", about {estimate.seconds:.2f}s of scoring"
     return (
-        f"{estimate.rows:,} rows, {estimate.distinct:,} distinct inputs, {estimate.reused:,} remembered, "
-        f"{estimate.to_score:,} to score{time}"
+        f"{counted(estimate.rows, 'row')}, {counted(estimate.distinct, 'distinct input')}, "
+        f"{estimate.reused:,} remembered, {estimate.to_score:,} to score{time}"
     )
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from sqlinfer.jobs.functions import Functions
 from sqlinfer.project import FunctionConfig, Project
-from sqlinfer.project.selectors import select as choose
 
 Row = dict[str, Any]
 
 
-def members(project: Project, select: Sequence[str], exclude: Sequence[str], types: Iterable[str]) -> Iterator[Row]:
-    """Nodes, tests and sources by dbt's selection; functions only where their type is asked for."""
-    wanted = set(types) or {"model", "seed", "test", "source"}
-    for unique_id in choose(project, select, exclude, resource_types=wanted - {"function"}):
+SELECTED = ("model", "seed", "test", "source")
+"""Types that are listed where none is asked for."""
+
+
+def members(project: Project, ids: Iterable[str], *, with_functions: bool = False) -> Iterator[Row]:
+    """Nodes, tests and sources; functions only where their type is asked for."""
+    for unique_id in ids:
         yield row(project, unique_id)
-    if "function" in wanted:
+    if with_functions:
         yield from (function_row(project, config) for config in project.functions.values() if config.enabled)
 
 

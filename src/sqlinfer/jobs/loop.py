@@ -45,7 +45,9 @@ class Loop:
         try:
             return tuple(do(unique_id))
         except Cancelled:
-            return (NodeResult(unique_id, "skipped", message="interrupted"),)
+            stopped = NodeResult(unique_id, "skipped", message="interrupted")
+            self.emit(NodeFinished(stopped))
+            return (stopped,)
         except (SqlinferError, OSError) as raised:
             error = SystemRefused.of(raised) if isinstance(raised, OSError) else raised
             seconds = time.monotonic() - started

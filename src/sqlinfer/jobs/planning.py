@@ -20,6 +20,7 @@ from sqlinfer.jobs.told import told
 from sqlinfer.project import Node
 from sqlinfer.runner.events import Warned
 from sqlinfer.runner.preview import preview
+from sqlinfer.shown import counted
 from sqlinfer.spec.plan import Plan
 
 if TYPE_CHECKING:
@@ -117,4 +118,6 @@ def preview_rows(night: Night, node: str | None, sql: str | None, limit: int | N
 def refuse_too_many(plan: Plan, night: Night, max_rows: int) -> None:
     wanted = sum(one.to_score for one in estimates.estimate(plan, night.adapter).values())
     if wanted > max_rows:
-        raise UsageError(f"{wanted:,} inputs would be scored, --max-rows allows {max_rows:,}", hint="add --limit")
+        raise UsageError(
+            f"{counted(wanted, 'input')} would be scored, --max-rows allows {max_rows:,}", hint="add --limit"
+        )

@@ -25,6 +25,6 @@ def command(flags: Flags, node: str | None, inline: str | None, output: str, est
         plans = api.compile(flags.options(), node=node, inline=inline, estimate=estimate, on_event=console.on_event)
     if output == "json":
         click.echo(json.dumps([plan.as_json() for plan in plans], indent=2))
-    else:
+    elif plans:
         click.echo("\n\n".join(plan.as_text(sql=sql) for plan in plans))
     return 0

@@ -16,8 +16,11 @@ def command(flags: Flags, resource_type: tuple[str, ...], output: str) -> int:
     import json
 
     from sqlinfer import api
+    from sqlinfer.cli.console import job
     from sqlinfer.shown import one_line
 
-    for item in api.ls(flags.options(), resource_types=resource_type):
+    with job(flags, "ls", results_on_stdout=True) as console:
+        found = api.ls(flags.options(), resource_types=resource_type, on_event=console.on_event)
+    for item in found:
         click.echo(json.dumps(item) if output == "json" else one_line(item[output]))
     return 0
