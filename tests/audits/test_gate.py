@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import duckdb
 import pytest
 
 INCREMENTAL = "{{ config(materialized='incremental', CONFIG) }} select id, f(x) as p from t"
@@ -227,3 +228,83 @@ def test_columns_that_come_are_there_in_what_is_tested(shop) -> None:
     tests = column("[{not_null: {where: id < 3}}]", "more")
     shop.model(INCREMENTAL.replace("CONFIG", config).replace("as p", "as p, 1 as more"), tests)
     assert shop("run")[0] == 0
+
+
+TO = "[{relationships: {to: ref('NAME'), field: id}}]"
+
+
+def test_a_relation_that_a_test_reads_is_built_first(shop) -> None:
+    shop.put("models/z.sql", "select id from t")
+    shop.model("select id, f(x) as p from t", column(TO.replace("NAME", "z")))
+    assert shop("build")[0] == 0
+    shop.db("insert into t values (7, 7)")  # both have it tonight
+    code, out = shop("build")
+    assert code == 0, out
+    assert shop.db("select max(id) from m") == [(7,)]
+
+
+def test_a_test_that_reads_what_is_built_from_the_node_runs_afterwards(shop) -> None:
+    shop.put("models/z.sql", "select id from {{ ref('m') }} where id < 2")
+    shop.model("select id, f(x) as p from t", column(TO.replace("NAME", "z")))
+    assert shop("run")[0] == 0
+    code, out = shop("build")
+    assert code == 1
+    assert out.index("OK created table model main.z") < out.index("FAIL 1"), out
+    shop.db("delete from t where id = 2")
+    assert shop("build")[0] == 0
+
+
+def test_two_nodes_whose_tests_read_each_other_are_built(shop) -> None:
+    shop.put("models/z.sql", "select id from t")
+    also = "  - name: z\n" + column(TO.replace("NAME", "m"))
+    shop.model("select id, f(x) as p from t", column(TO.replace("NAME", "z")) + also)
+    code, out = shop("build")
+    assert code == 0, out
+    assert out.count("PASS in") == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "passes"),
+    [("[1, 2]", True), ("['1', 2]", True), ("[1]", False), ("[1, 2.5]", False), ("[1, b]", False)],
+)
+def test_values_of_a_text_column_are_compared_as_text(shop, values: str, passes: bool) -> None:
+    tests = column(f"[{{accepted_values: {{values: {values}}}}}]", "grade")
+    shop.model("select (id % 2 + 1)::text as grade, f(x) as p from t", tests)
+    code, out = shop("run")
+    assert (code == 0) is passes, out
+    assert passes or "got 1 result" in out
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "{accepted_range: {max_value: (select max(x) from t)}}",
+        "{accepted_values: {values: ['(select max(x) from t)', '0', '1'], quote: false}}",
+        "{not_null: {fail_calc: '(select count(*) from t) - 3'}}",
+    ],
+)
+def test_a_subquery_in_an_argument_reads_the_warehouse(shop, test: str) -> None:
+    shop.model("select id, x, f(x) as p from t", column(f"[{test}]", "x"))
+    code, out = shop("run")
+    assert code == 0, out
+
+
+def test_the_place_of_the_rows_that_failed_can_be_read(shop) -> None:
+    shop.model("select id, 1 as one, f(x) as p from t", column("[unique]", "one"))
+    code, out = shop("run")
+    assert code == 1
+    table = out.split("kept until the next run: table ")[1].split(" in ")[0]
+    with duckdb.connect(str(shop.root / "w.sqlinfer.duckdb")) as side:
+        assert side.sql(f"select count(*) from {table}").fetchall() == [(3,)]
+
+
+@pytest.mark.parametrize(
+    ("calculation", "message"), [("value_field", "gives more than one row"), ("min('many')", "gives no number")]
+)
+def test_a_calculation_of_failures_is_one_number(shop, calculation: str, message: str) -> None:
+    test = f'[{{accepted_values: {{values: [9], fail_calc: "{calculation}"}}}}]'
+    shop.model("select id, f(x) as p from t", column(test))
+    code, out = shop("run")
+    assert code == 1
+    assert f"fail_calc {calculation} {message}" in out
+    assert "Traceback" not in out

@@ -134,6 +134,20 @@ def test_layers_alternate_between_dbt_and_predictions(tmp_path):
     assert plan.left_out == ("unit_test.shop.u",)
 
 
+def test_a_test_of_what_is_built_later_waits_for_it(tmp_path):
+    """Staged rows are compared with what is there already, never with what the node itself goes into."""
+    to = {"test_metadata": {"name": "relationships", "namespace": None, "kwargs": {"to": "x", "field": "id"}}}
+    nodes = [
+        model("raw"), model("s", "raw", materialized="prediction"), model("mart", "s"),
+        model("twin", "raw", materialized="prediction"),
+        *(generic(f"t_{other}", other, "s", kind="relationships") | to for other in ("raw", "mart", "twin")),
+    ]  # fmt: skip
+    manifest = read_manifest(written(tmp_path, *nodes))
+    plan = layers.plan(manifest, [node["unique_id"] for node in nodes])
+    assert plan.audited == {"test.shop.t_raw"}
+    assert plan.layers[1].sql == ("model.shop.mart", "test.shop.t_mart", "test.shop.t_twin")
+
+
 def test_predictions_that_are_not_selected_make_no_layers(tmp_path):
     manifest = read_manifest(written(tmp_path, model("s", materialized="prediction"), model("mart", "s")))
     assert len(layers.plan(manifest, ["model.shop.mart"]).layers) == 1

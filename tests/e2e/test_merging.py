@@ -261,3 +261,40 @@ def test_lineage_does_not_hide_a_column_of_the_query(shop: Shop) -> None:
     code, text = shop.tried()
     assert code == 1
     assert "lineage: true adds a column '_sqlinfer_run_id'" in text
+
+
+@pytest.mark.parametrize("change", ["ignore", "append_new_columns"])
+def test_rows_that_change_without_lineage_do_not_name_the_run_before(shop: Shop, change: str) -> None:
+    shop.model("select id, f(x) as p from t", lineage=True, on_schema_change=change)
+    shop.run()
+    shop.sql("update t set x = 9 where id = 2", "insert into t values (7, 7)")
+    shop.model("select id, f(x) as p from t", on_schema_change=change)
+    shop.run()
+    assert shop.sql("select id, p from m where _sqlinfer_run_id is null order by id") == [(2, 19.0), (7, 15.0)]
+    assert shop.sql("select count(*), count(_sqlinfer_functions) from m where _sqlinfer_run_id is not null") == [(3, 3)]
+
+
+def test_lineage_that_is_asked_for_later_is_written(shop: Shop) -> None:
+    shop.model("select id, f(x) as p from t")
+    shop.run()
+    shop.sql("update t set x = 9 where id = 2")
+    shop.model("select id, f(x) as p from t", lineage=True)
+    shop.run()
+    assert shop.sql("select id, p from m where _sqlinfer_run_id is not null") == [(2, 19.0)]
+
+
+@pytest.mark.parametrize("query", ["select id, f(x) as p from t", "select id, f(x) as p, n::bigint as n from t"])
+def test_an_index_that_keeps_a_column_as_it_is_is_named(shop: Shop, query: str) -> None:
+    shop.sql("alter table t add column n integer")
+    shop.model("select id, f(x) as p, n from t", on_schema_change="sync_all_columns")
+    shop.run()
+    shop.sql("create index by_id on m (id)")
+    shop.model(query, on_schema_change="sync_all_columns")
+    code, text = shop.tried()
+    assert code == 1
+    assert "drop index by_id and create it again after the run, or run once with --full-refresh" in text, text
+    assert shop.ids() == [0, 1, 2, 3]
+    shop.sql("drop index by_id")
+    shop.run()
+    shop.sql("create index by_id on m (id)")
+    shop.run("--full-refresh")

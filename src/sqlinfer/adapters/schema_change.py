@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlinfer.adapters.base import Materialization
+from sqlinfer.adapters.base import LINEAGE, Materialization
 from sqlinfer.errors import PublicationError
 from sqlinfer.relation import fold
 from sqlinfer.spec.catalog import Column
@@ -23,6 +23,8 @@ class Agreement:
     dropped: tuple[Column, ...] = ()
     retyped: tuple[Column, ...] = ()
     """With their new type."""
+    forgotten: tuple[Column, ...] = ()
+    """Columns of the table that tell of the run which scored a row, and that this query does not fill."""
 
 
 def agree(how: Materialization, new: Sequence[Column], old: Sequence[Column]) -> Agreement:
@@ -30,9 +32,10 @@ def agree(how: Materialization, new: Sequence[Column], old: Sequence[Column]) ->
     here, there = {fold(c.name): c for c in new}, {fold(c.name): c for c in old}
     both = tuple(c for c in old if fold(c.name) in here)
     added = tuple(c for c in new if fold(c.name) not in there)
+    forgotten = tuple(c for c in old if fold(c.name) in LINEAGE and fold(c.name) not in here)
     match how.on_schema_change:
         case "append_new_columns":
-            return Agreement((*both, *added), added)
+            return Agreement((*both, *added), added, forgotten=forgotten)
         case "sync_all_columns":
             dropped = tuple(c for c in old if fold(c.name) not in here)
             wanted = tuple(Column(c.name, here[fold(c.name)].data_type) for c in both)
@@ -41,7 +44,8 @@ def agree(how: Materialization, new: Sequence[Column], old: Sequence[Column]) ->
         case "fail":
             _refuse_changes(how, here, there)
     refuse_missing_predictions(how, old)
-    return Agreement(both)
+    ours = tuple(c for c in added if fold(c.name) in how.uncompared)  # asked for by `lineage: true`
+    return Agreement((*both, *ours), ours, forgotten=forgotten)
 
 
 def refuse_missing_predictions(how: Materialization, old: Sequence[Column]) -> None:

@@ -34,9 +34,9 @@ def plan(manifest: Manifest, selected: Iterable[str]) -> LayerPlan:
     """A node's layer is the number of selected prediction nodes on the longest way above it."""
     chosen = tuple(dict.fromkeys(selected))
     ours = {key for key in chosen if is_prediction(manifest.nodes.get(key, {}))}
-    audited = frozenset(key for key in chosen if _audited(key, manifest, ours))
     left_out = tuple(key for key in chosen if key in manifest.unit_tests and set(manifest.parents(key)) & ours)
     depths = _depths(manifest, ours)
+    audited = frozenset(key for key in chosen if _audited(key, manifest, ours, depths))
     count = 1 + max((depths(key) for key in chosen), default=0)
     dbt = [key for key in chosen if key not in ours and key not in audited and key not in left_out]
     layers = tuple(
@@ -49,9 +49,14 @@ def plan(manifest: Manifest, selected: Iterable[str]) -> LayerPlan:
     return LayerPlan(layers, audited, left_out)
 
 
-def _audited(key: str, manifest: Manifest, ours: set[str]) -> bool:
+def _audited(key: str, manifest: Manifest, ours: set[str], depths: _depths) -> bool:
+    """Before its node is published a test cannot read what is built with the node, or after it."""
     node = manifest.nodes.get(key) or {}
-    return node.get("attached_node") in ours and as_data_test(node, manifest) is not None
+    tested = node.get("attached_node")
+    if tested not in ours or as_data_test(node, manifest) is None:
+        return False
+    others = [other for other in manifest.parents(key) if other != tested]
+    return all(depths(other) + (other in ours) <= depths(str(tested)) for other in others)
 
 
 class _depths:

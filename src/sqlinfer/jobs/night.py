@@ -168,7 +168,8 @@ def _work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Map
     project = night.project
     seeds = [uid for uid in ids if uid in project.nodes and project.nodes[uid].resource_type == "seed"]
     models = [uid for uid in ids if uid in project.nodes and is_built(project, uid)]
-    left = [test for test in tests if test.node not in models]
+    gates = {test.unique_id for uid in models for test in project.nodes[uid].tests}
+    left = [test for test in tests if test.unique_id not in gates]
     announce(night, len(seeds) + len(models) + len(left))
     result = RunResult(night.run_id, now_utc(), args={**args, "nodes": [*seeds, *models, *(t.unique_id for t in left)]})
     loop = Loop(

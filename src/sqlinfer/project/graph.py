@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlinfer.errors import Location, ProjectError
 from sqlinfer.project.values import Node, Project
@@ -26,7 +26,7 @@ class Graph:
         return _reach(self.children, start, depth)
 
 
-def _reach(edges: Mapping[str, tuple[str, ...]], start: Iterable[str], depth: int | None) -> set[str]:
+def _reach(edges: Mapping[str, Sequence[str]], start: Iterable[str], depth: int | None) -> set[str]:
     origin = set(start)
     seen, frontier = set(origin), set(origin)
     level = 0
@@ -43,29 +43,50 @@ def graph(project: Project) -> Graph:
     parents |= {key: (*node.depends_on, *node.sources) for key, node in project.nodes.items()}
     parents |= {key: (*test.depends_on, *((test.node,) if test.node and test.node not in test.depends_on else ()))
                 for key, test in project.tests.items()}  # fmt: skip
-    return build(parents, project.nodes)
+    wishes = [(other, test.node) for test in project.tests.values() if test.node for other in test.depends_on]
+    return build(parents, project.nodes, wishes)
 
 
-def build(parents: Mapping[str, Sequence[str]], nodes: Mapping[str, Node]) -> Graph:
+def with_gates(project: Project) -> Project:
+    """Each node keeps the tests that can run before it is published: those of nothing that is built after it."""
+    place = {key: number for number, key in enumerate(graph(project).order)}
+
+    def gates(node: Node) -> Node:
+        here = place[node.unique_id]
+        kept = tuple(t for t in node.tests if all(place.get(other, -1) <= here for other in t.depends_on))
+        return node if len(kept) == len(node.tests) else replace(node, tests=kept)
+
+    return replace(project, nodes={key: gates(node) for key, node in project.nodes.items()})
+
+
+def build(
+    parents: Mapping[str, Sequence[str]], nodes: Mapping[str, Node], wishes: Iterable[tuple[str, str]] = ()
+) -> Graph:
+    """``wishes``: (first, then) where a test of the second reads the first; granted where that makes no cycle."""
     known = {key: tuple(p for p in dict.fromkeys(before) if p in parents) for key, before in parents.items()}
     children: dict[str, list[str]] = {key: [] for key in known}
     for key, before in known.items():
         for parent in before:
             children[parent].append(key)
     waiting = {key: len(before) for key, before in known.items()}
+    after = {key: list(found) for key, found in children.items()}
+    for first, then in sorted(set(wishes)):
+        if first != then and {first, then} <= known.keys() and first not in _reach(after, (then,), None):
+            after[first].append(then)
+            waiting[then] += 1
     ready = [(_rank(key), key) for key, count in waiting.items() if count == 0]
     heapq.heapify(ready)
     order: list[str] = []
     while ready:
         _, key = heapq.heappop(ready)
         order.append(key)
-        for child in children[key]:
+        for child in after[key]:
             waiting[child] -= 1
             if waiting[child] == 0:
                 heapq.heappush(ready, (_rank(child), child))
     if len(order) < len(known):
         raise _cycle(known, {key for key, count in waiting.items() if count > 0}, nodes)
-    return Graph(known, {key: tuple(after) for key, after in children.items()}, tuple(order))
+    return Graph(known, {key: tuple(found) for key, found in children.items()}, tuple(order))
 
 
 def _rank(unique_id: str) -> str:

@@ -140,7 +140,7 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
     )  # fmt: skip
     described = properties.read((*paths["model"], *paths["seed"]), paths["function"], root, engine(), yaml_context)
     project = discover.nodes(base, described, trees, Macros(macros, engine()))
-    graph.graph(project)
+    project = graph.with_gates(project)
     _refuse_locations(project)
     return project
 

@@ -25,6 +25,10 @@ def _switch(value: Any) -> Any:
 
 Text = Annotated[str, BeforeValidator(_text)]
 TextList = Annotated[list[str], BeforeValidator(_listed)]
+PerChannel = Annotated[
+    list[float], BeforeValidator(lambda v: [v] if isinstance(v, int | float) and not isinstance(v, bool) else v)
+]
+"""A number for each channel of an image, or one for all."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 ColumnName = Annotated[
@@ -235,8 +239,8 @@ class TokenizerProps(Strict):
 class ImageProps(Strict):
     argument: Text | None = None
     size: int | list[int] | None = None
-    mean: list[float] | None = None
-    std: list[float] | None = None
+    mean: PerChannel | None = None
+    std: PerChannel | None = None
     layout: Literal["nchw", "nhwc"] | None = None
     resize: Literal["exact", "shortest"] = "exact"
     resize_size: Annotated[int, Field(ge=1, le=16_384)] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -39,7 +39,17 @@ class Tested:
 def needs_warehouse(test: DataTest) -> bool:
     """Whether the test reads more than the rows that it is about."""
     kind = find(test.kind)
-    return kind is None or kind.reads_warehouse or bool(test.where) or "(" in (test.column or "")
+    texts = [test.column or "", str(test.config.get("fail_calc") or ""), *_texts(test.arguments)]
+    return kind is None or kind.reads_warehouse or bool(test.where) or any("(" in text for text in texts)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Texts of arguments: each may be SQL with a subquery."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
 
 
 def run_test(work: Workspace, test: DataTest, tested: Tested) -> NodeResult:
@@ -137,8 +147,8 @@ def _judged(work: Workspace, test: DataTest, sql: str) -> tuple[int, Status, str
     """Failures, status and message, by dbt's rules."""
     limit = f" LIMIT {int(test.config['limit'])}" if test.config.get("limit") else ""
     counted = test.config.get("fail_calc") or "count(*)"
-    found = work.rows(f"SELECT {counted} FROM (SELECT * FROM ({sql}) AS f{limit}) AS dbt_internal_test")[0][0]
-    failures = int(found or 0)
+    found = work.rows(f"SELECT {counted} FROM (SELECT * FROM ({sql}) AS f{limit}) AS dbt_internal_test LIMIT 2")
+    failures = _number(found, counted)
     ifs = [f"{failures} {condition.replace('==', '=')}" for condition in (test.error_if, test.warn_if)]
     is_error, is_warning = work.rows(f"SELECT {ifs[0]}, {ifs[1]}")[0]
     got = f"got {failures} result{'s' if failures != 1 else ''}"
@@ -147,6 +157,17 @@ def _judged(work: Workspace, test: DataTest, sql: str) -> tuple[int, Status, str
     if is_warning:
         return failures, "warn", f"{got}, configured to warn if {test.warn_if}"
     return failures, "pass", ""
+
+
+def _number(found: Sequence[Sequence[Any]], counted: str) -> int:
+    """No row at all: a calculation without an aggregate, of no failing rows."""
+    if len(found) > 1:
+        raise RunError(f"fail_calc {counted} gives more than one row", hint="it aggregates: count(*), sum(n_records)")
+    value = found[0][0] if found else None
+    try:
+        return int(value or 0)
+    except (TypeError, ValueError, OverflowError):
+        raise RunError(f"fail_calc {counted} gives no number", hint="for example sum(n_records)") from None
 
 
 def refuse_failed(results: tuple[NodeResult, ...], staged: Relation | None = None, place: str = "") -> None:

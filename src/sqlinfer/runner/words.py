@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from sqlinfer.errors import Location, SqlinferError
+from sqlinfer.errors import DataTestError, Location, SqlinferError
 from sqlinfer.spec.plan import Call, Plan, Stage
 
 _ALIASES = re.compile(r'"?\b_(?:[a-z]\d+|raw|cast|input|c|nested\d*|preview)\b"?\.')
@@ -20,7 +20,7 @@ def in_users_words(
     error: SqlinferError, plan: Plan, path: Path | None = None, written: str | None = None
 ) -> SqlinferError:
     """The same error without a name of ours, at the user's place. ``written`` is the text of the file ``path``."""
-    if not plan.stages:
+    if not plan.stages or isinstance(error, DataTestError):  # names the rows that failed, for people to look at
         return error
     where = error.location if error.location is not None and error.location.path is None else None
     stage = _stage_of(where, plan)

@@ -12,8 +12,8 @@ from sqlinfer.adapters.base import Materialization, Written
 from sqlinfer.adapters.duckdb.fits import refuse_unfit
 from sqlinfer.adapters.duckdb.statements import Statements
 from sqlinfer.adapters.schema_change import Agreement, agree
-from sqlinfer.errors import PublicationError
-from sqlinfer.relation import fold, quote
+from sqlinfer.errors import AdapterError, PublicationError
+from sqlinfer.relation import Relation, fold, quote
 from sqlinfer.spec.catalog import Column
 
 _ROWS, _ONCE = "temp.main.sqlinfer_rows", "temp.main.sqlinfer_once"
@@ -44,7 +44,7 @@ def _merge(work: Statements, how: Materialization, sql: str) -> Written:
         listed = ", ".join(map(quote, names))
         work.execute(f"INSERT INTO {table} ({listed}) {source}")
         return Written(rows)
-    work.execute(_merge_sql(how, source, names, _free(work, how, names)))
+    work.execute(_merge_sql(how, source, names, _free(work, how, names), found.forgotten))
     if how.is_slice:
         return Written(rows)
     there = int(work.rows(f"SELECT count(*) FROM {table}")[0][0])
@@ -75,7 +75,10 @@ def _is_distinct(work: Statements, key: str, sql: str) -> bool:
     return int(nulls) < 2 and not more
 
 
-def _merge_sql(how: Materialization, source: str, names: Sequence[str], aliases: tuple[str, str]) -> str:
+def _merge_sql(
+    how: Materialization, source: str, names: Sequence[str], aliases: tuple[str, str], forgotten: Iterable[Column] = ()
+) -> str:
+    """``forgotten``: columns that would tell of an earlier run; they are NULL in rows that change."""
     old, new = aliases
     keys = {fold(key) for key in how.unique_key}
     others = [quote(name) for name in names if fold(name) not in keys]
@@ -84,7 +87,8 @@ def _merge_sql(how: Materialization, source: str, names: Sequence[str], aliases:
     parts = [f"MERGE INTO {how.target.sql()} AS {old} USING ({source}) AS {new} ON {_same_key(how, old, new)}"]
     if compared:
         differs = " OR ".join(f"{old}.{name} IS DISTINCT FROM {new}.{name}" for name in compared)
-        values = ", ".join(f"{name} = {new}.{name}" for name in others)
+        values = ", ".join([*(f"{name} = {new}.{name}" for name in others),
+                            *(f"{quote(column.name)} = NULL" for column in forgotten)])  # fmt: skip
         parts.append(f"WHEN MATCHED AND ({differs}) THEN UPDATE SET {values}")
     if not how.is_slice and how.on_missing == "delete":
         parts.append("WHEN NOT MATCHED BY SOURCE THEN DELETE")
@@ -109,16 +113,39 @@ def _free(work: Statements, how: Materialization, names: Iterable[str]) -> tuple
 
 def _reshape(work: Statements, how: Materialization, found: Agreement, source: str) -> None:
     """Altered, so that constraints, comments and the values of every other column stay."""
-    table = how.target.sql()
     if found.retyped:
         refuse_unfit(work, how.target, found.retyped, _left(work, how, source, found.written), published=True)
+    indexes = _indexes(work, how.target) if found.retyped or found.dropped or found.added else ()
     for column in found.retyped:
         name, kind = quote(column.name), column.data_type
-        work.execute(f"ALTER TABLE {table} ALTER COLUMN {name} SET DATA TYPE {kind} USING TRY_CAST({name} AS {kind})")
+        change = f"ALTER COLUMN {name} SET DATA TYPE {kind} USING TRY_CAST({name} AS {kind})"
+        _alter(work, how, change, f"give column '{column.name}' the type {kind}", indexes)
     for column in found.added:
-        work.execute(f"ALTER TABLE {table} ADD COLUMN {quote(column.name)} {column.data_type}")
+        _alter(work, how, f"ADD COLUMN {quote(column.name)} {column.data_type}", f"add column '{column.name}'", indexes)
     for column in found.dropped:
-        work.execute(f"ALTER TABLE {table} DROP COLUMN {quote(column.name)}")
+        _alter(work, how, f"DROP COLUMN {quote(column.name)}", f"drop column '{column.name}'", indexes)
+
+
+def _alter(work: Statements, how: Materialization, change: str, meant: str, indexes: Sequence[str]) -> None:
+    """DuckDB alters no column of a table with an index, not even once the transaction has dropped the index."""
+    try:
+        work.execute(f"ALTER TABLE {how.target.sql()} {change}")
+    except AdapterError as error:
+        first = f"drop {' and '.join(indexes)} and create it again after the run" if indexes else "change it by hand"
+        raise PublicationError(
+            f"on_schema_change: {how.on_schema_change} would {meant} of {how.target}, and the warehouse refuses: "
+            f"{error.message}; the published table is unchanged",
+            hint=f"{first}, or run once with --full-refresh",
+        ) from error
+
+
+def _indexes(work: Statements, target: Relation) -> tuple[str, ...]:
+    found = work.rows(
+        "SELECT index_name FROM duckdb_indexes() WHERE lower(table_name) = lower(?) AND lower(schema_name) = lower(?) "
+        "AND lower(database_name) = lower(coalesce(?, current_database())) ORDER BY 1",
+        (target.name, target.schema or "main", target.catalog),
+    )
+    return tuple(f"index {name}" for (name,) in found)
 
 
 def _left(work: Statements, how: Materialization, source: str, written: Sequence[Column]) -> str:

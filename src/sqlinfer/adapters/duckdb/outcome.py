@@ -35,7 +35,14 @@ def outcome(work: Statements, how: Materialization, sql: str) -> str | None:
     beside = f" LEFT JOIN {target} AS t ON {same}" if replaces and len(found.written) < len(columns) else ""
     if replaces:
         left = f" WHERE NOT EXISTS (SELECT 1 FROM ({sql}) AS n WHERE {same})"
-    new = [_value(c, "n" if fold(c.name) in types else "t" if beside else None) for c in (*columns, *found.added)]
+    forgotten = {fold(column.name) for column in found.forgotten}
+
+    def side(column: Column) -> str | None:
+        if fold(column.name) in types:
+            return "n"
+        return "t" if beside and fold(column.name) not in forgotten else None
+
+    new = [_value(column, side(column)) for column in (*columns, *found.added)]
     stay = [*(_value(c, "t") for c in columns), *(_value(c, None) for c in found.added)]
     return (
         f"SELECT {', '.join(new)} FROM ({sql}) AS n{beside} UNION ALL SELECT {', '.join(stay)} FROM {target} AS t{left}"
