@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from sqlinfer.cli.options import GLOBAL_OPTIONS, add_options, join_selectors
+from sqlinfer.cli.options import ENV_PREFIXES, GLOBAL_OPTIONS, add_options, join_selectors
 from sqlinfer.errors import SqlinferError, SystemRefused
 from sqlinfer.scrub import ScrubbedStream, learn
 
@@ -33,6 +33,8 @@ COMMANDS = {
     "test": "Run the data tests of the selected nodes on the published tables.",
 }
 """Command → its line in ``--help``. The module of the same name under ``commands`` holds it."""
+ALIASES = {"list": "ls", "show": "preview"}
+"""dbt's names for the same."""
 
 
 class LazyGroup(click.Group):
@@ -42,17 +44,19 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"sqlinfer.cli.commands.{cmd_name}").command
+        command: click.Command = import_module(f"sqlinfer.cli.commands.{name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            same = {name: f" Alias: {alias}." for alias, name in ALIASES.items()}
+            formatter.write_dl([(name, text + same.get(name, "")) for name, text in COMMANDS.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, join_selectors(args, COMMANDS))
+        return super().parse_args(ctx, join_selectors(args, {*COMMANDS, *ALIASES}))
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
         from sqlinfer.errors import did_you_mean
@@ -60,7 +64,7 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            hint = did_you_mean(args[0], COMMANDS)
+            hint = did_you_mean(args[0], [*COMMANDS, *ALIASES])
             raise click.UsageError(f"{error.message} {hint or ''}".strip(), ctx) from error
 
 
@@ -126,17 +130,22 @@ def _invoke(argv: list[str]) -> int:
         click.echo("interrupted", err=True)
         return 1
     except SqlinferError as error:
-        return report(error, debug="--debug" in argv or "-d" in argv)
+        return report(error, debug=wants_debug(argv))
     except BrokenPipeError:
         return quiet_pipe()
     except OSError as error:
-        return report(SystemRefused.of(error), debug="--debug" in argv or "-d" in argv, cause=error)
+        return report(SystemRefused.of(error), debug=wants_debug(argv), cause=error)
     except Exception:
         import traceback
 
         click.echo(traceback.format_exc(), err=True)
         click.echo("This is a bug in sqlinfer: please report it with the lines above.", err=True)
         return 2
+
+
+def wants_debug(argv: Sequence[str]) -> bool:
+    named = (os.environ.get(f"{prefix}DEBUG", "").lower() for prefix in ENV_PREFIXES)
+    return "--debug" in argv or "-d" in argv or next(filter(None, named), "") in ("1", "true", "t", "yes", "y", "on")
 
 
 def report(error: SqlinferError, *, debug: bool, cause: BaseException | None = None) -> int:

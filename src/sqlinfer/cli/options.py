@@ -47,6 +47,8 @@ EXECUTION: tuple[Option[Any], ...] = (
 REFRESH: tuple[Option[Any], ...] = (
     click.option("-f", "--full-refresh", help="Rebuild incremental models from nothing.", **_FLAG),
 )
+ENV_PREFIXES = ("SQLINFER_", "DBT_")
+"""``SQLINFER_TARGET`` is ``--target`` where the flag is not given, else ``DBT_TARGET`` is."""
 SELECTOR_FLAGS = frozenset({"-s", "--select", "-m", "--models", "--exclude"})
 
 
@@ -121,7 +123,7 @@ def shared(*groups: tuple[Option[Any], ...], claims: bool = False) -> Option[Any
             before = click.get_current_context().find_root().params
             merged = {name: before.get(name, value) if value in (None, ()) else value for name, value in given.items()}
             common = {name: merged.pop(name) for name in COMMON & merged.keys()}
-            flags = Flags(**common)
+            flags = Flags(**{name: from_env(name) if value is None else value for name, value in common.items()})
             if not claims or merged.get("in_dbt") or merged.get("manifest"):  # dbt's files choose that target
                 return function(flags, **merged)
             context = click.get_current_context()
@@ -132,6 +134,22 @@ def shared(*groups: tuple[Option[Any], ...], claims: bool = False) -> Option[Any
         return decorated
 
     return decorate
+
+
+def from_env(name: str) -> Any:
+    """The value of a flag that was not given, from its variable. Raises click's usage error where it does not fit."""
+    context = click.get_current_context()
+    option = next(one for one in context.command.params if one.name == name)
+    variable = {"variables": "VARS"}.get(name, name.upper())
+    for prefix in ENV_PREFIXES:
+        text = os.environ.get(f"{prefix}{variable}")
+        if not text or (prefix == "DBT_" and name == "log_format" and text != "json"):  # dbt knows more forms
+            continue
+        try:
+            return option.type.convert(text, option, context)
+        except click.BadParameter as error:
+            raise click.UsageError(f"{prefix}{variable}: {error.message}", context) from error
+    return None
 
 
 def find_project(start: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sqlinfer.project.profile import load_profile
 from sqlinfer.project.schema import IGNORED_PROJECT_KEYS, ProjectFile, validate
 from sqlinfer.project.secret import public
 from sqlinfer.project.strings import render_values
+from sqlinfer.project.unbuilt import unbuilt
 from sqlinfer.project.values import MacroFile, Profile, Project
 from sqlinfer.project.yamlfile import YamlFile, parse_yaml, read_text, read_yaml
 from sqlinfer.shown import is_whole, one_line
@@ -58,7 +60,8 @@ def target_path(project_dir: Path, *, env: Mapping[str, str]) -> Path:
 
 
 def _target_path(root: Path, props: ProjectFile, env: Mapping[str, str]) -> Path:
-    return (root / env.get("DBT_TARGET_PATH", props.target_path)).absolute()
+    named = env.get("SQLINFER_TARGET_PATH") or env.get("DBT_TARGET_PATH")
+    return (root / (named or props.target_path)).absolute()
 
 
 def _project_file(root: Path) -> tuple[YamlFile, ProjectFile]:
@@ -139,6 +142,7 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
         warnings=tuple(f"'{key}' in {file.path} is ignored" for key in IGNORED_PROJECT_KEYS if key in file.data),
     )  # fmt: skip
     described = properties.read((*paths["model"], *paths["seed"]), paths["function"], root, engine(), yaml_context)
+    base = replace(base, warnings=(*base.warnings, *unbuilt(base, props.snapshot_paths)))
     project = discover.nodes(base, described, trees, Macros(macros, engine()))
     project = graph.with_gates(project)
     _refuse_locations(project)
