@@ -156,3 +156,19 @@ def test_two_nodes_of_one_name_do_not_meet(house: House) -> None:
     assert house.sql("select node, unique_id, error_class from sqlinfer_errors") == [
         ("m", "model.other.m", "cast_error")
     ]
+
+
+OWN = "dbt's is_incremental() is always false in a prediction node; call sqlinfer.is_incremental()"
+
+
+@pytest.mark.parametrize(
+    ("raw", "warned"),
+    [("{% if is_incremental() %} where x > 1 {% endif %}", True), ("{%if not is_incremental ()%}{%endif%}", True),
+     ("{% if sqlinfer.is_incremental() %}{% endif %}", False), ("{# is_incremental() #}", False), ("", False)],
+)  # fmt: skip
+def test_dbts_own_is_incremental_is_warned_of(house: House, raw: str, warned: bool) -> None:
+    node = predicted("select id, predict('f', x) as y from t")
+    node["raw_code"] += raw
+    code, out = house.run(node)
+    assert code == 0, out
+    assert (OWN in out) == warned

@@ -37,6 +37,14 @@ ALIASES = {"list": "ls", "show": "preview"}
 """dbt's names for the same."""
 
 
+DBT_ONLY = {
+    "clone": "", "deps": ": macros are read from macros/", "docs": ": `sqlinfer dbt docs` writes a yml for it",
+    "freshness": "", "parse": ": `sqlinfer compile` checks a project", "run-operation": "", "snapshot": "",
+    "source": "",
+}  # fmt: skip
+"""Commands of dbt's that sqlinfer does not have, and what comes nearest."""
+
+
 class LazyGroup(click.Group):
     """Commands are modules of ``sqlinfer.cli.commands``, imported when first needed."""
 
@@ -64,6 +72,9 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
+            if args[0] in DBT_ONLY:
+                text = f"'{args[0]}' is a command of dbt's that sqlinfer does not have{DBT_ONLY[args[0]]}"
+                raise click.UsageError(text, ctx) from error
             hint = did_you_mean(args[0], [*COMMANDS, *ALIASES])
             raise click.UsageError(f"{error.message} {hint or ''}".strip(), ctx) from error
 

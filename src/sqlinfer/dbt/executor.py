@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,11 +27,14 @@ from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import Project
 from sqlinfer.project.selectors import resolve
 from sqlinfer.runner.environment import now_utc
+from sqlinfer.runner.events import Warned
 from sqlinfer.runner.results import RunResult
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+_DBTS_OWN = re.compile(r"(?<![\w.])is_incremental\s*\(")
 Listener = Callable[[Event], None]
 
 
@@ -89,6 +93,10 @@ def run(
 def execute(job: Job, options: RunOptions, on_event: Listener | None, cancel: threading.Event | None) -> RunResult:
     night = _night(job.project, options, on_event, cancel)
     night.warn(job.warnings)
+    for node in (job.project.nodes[key] for key in job.ids):
+        if not node.asks_incremental and _DBTS_OWN.search(_COMMENT.sub("", node.raw_sql)):
+            said = "dbt's is_incremental() is always false in a prediction node; call sqlinfer.is_incremental()"
+            night.emit(Warned(node.unique_id, said))
     if not job.ids:
         night.warn(["no prediction node is selected: nothing to do"])
     with night.claimed():

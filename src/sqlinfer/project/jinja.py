@@ -186,7 +186,7 @@ def _describe(error: Exception, compiled: Compiled) -> tuple[str, str | None, st
     if isinstance(error, UndefinedError):
         named = re.search(r"'([^']+)' is undefined", str(error)) or re.search(r"no attribute '([^']+)'", str(error))
         name = named.group(1) if named else None
-        return f"Jinja: {error}", _absent(name), name
+        return f"Jinja: {error}", _absent(name) or _package(name, compiled.source), name
     if isinstance(error, RecursionError):
         return "Jinja: macros call each other too deeply", None, None
     if isinstance(error, MacroReturn):
@@ -208,6 +208,13 @@ def _absent(name: str | None) -> str | None:
     if name in ("adapter", "run_query", "statement", "load_result", "graph", "api", "builtins"):
         return f"'{name}' needs a warehouse while rendering; sqlinfer renders without one: write it in SQL"
     return did_you_mean(name, CONTEXT_NAMES) if name and len(CONTEXT_NAMES) and _close(name) else None
+
+
+def _package(name: str | None, source: str) -> str | None:
+    """A hint where ``name.macro(…)`` is called: only dbt packages are spelled so."""
+    if name is None or re.search(rf"(?<![\w.]){re.escape(name)}\.\w+\s*\(", source) is None:
+        return None
+    return f"sqlinfer reads no packages: put the macro of '{name}' into macros/, or let dbt build this model"
 
 
 def _close(name: str) -> bool:
