@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from onnx import TensorProto
 
 from sqlinfer.errors import ArtifactError
 from sqlinfer.functions import graph as g
-from sqlinfer.functions.containment import contained, read_regular
+from sqlinfer.functions.containment import copied, read_regular
 from sqlinfer.functions.normal_form import all_nodes, inlined, name_attribute_types, shapes_filled
 
 MAX_PROTOBUF = 2**31 - 1
@@ -46,32 +46,49 @@ class Loaded:
     """Files of external data, relative to the artifact's folder."""
 
 
-def load(path: Path) -> Loaded:
+def load(path: Path, scratch: Path, hashes: Mapping[str, str] | None = None) -> Loaded:
     """Read and check an ONNX file.
 
+    Args:
+        scratch: where external data is copied to before it is looked at, so that it is one thing throughout.
+        hashes: sha256 of the file (``model``) and of its external data (``data:<location>``), where they are known.
+
     Raises:
-        ArtifactError: missing, not a regular file, not ONNX, damaged, too new, or reaching out of its folder.
+        ArtifactError: missing, not a regular file, not ONNX, damaged, too new, reaching out of its folder, or another
+            file than the one that was hashed.
     """
     data = read_regular(path)
+    sha256 = hashlib.sha256(data).hexdigest()
+    _same(path, "model", sha256, hashes)
     refuse_pickle(path, data[:32])
     model = _parse(path, data)
     name_attribute_types(model)
     _check_domains(path, model)
     external = tuple(sorted({_location(t) for t in tensors(model) if _is_external(t)}))
-    for tensor in tensors(model):
-        if _is_external(tensor):
-            _inline(path, tensor)
+    for number, location in enumerate(external):
+        copy = scratch / f"external-{number}"
+        _same(path, f"data:{location}", copied(path, location, copy), hashes)
+        for tensor in tensors(model):
+            if _is_external(tensor) and _location(tensor) == location:
+                _inline(path, tensor, copy)
+        copy.unlink()
     for tensor in tensors(model):
         _check_tensor(path, tensor)
     model = inlined(model)
     _check_domains(path, model)  # again: a call of a local function that is not there
     _check_structure(path, model)
-    return Loaded(model, hashlib.sha256(data).hexdigest(), external)
+    return Loaded(model, sha256, external)
 
 
-def external_files(path: Path) -> tuple[str, ...]:
-    """Locations of external data that an ONNX file names, not yet checked."""
+def _same(path: Path, name: str, sha256: str, hashes: Mapping[str, str] | None) -> None:
+    if hashes is not None and hashes.get(name) != sha256:
+        raise ArtifactError(f"artifact {path} changed while it was read", hint="run again")
+
+
+def external_files(path: Path, sha256: str) -> tuple[str, ...]:
+    """Locations of external data that an ONNX file of that hash names, not yet checked."""
     data = read_regular(path)
+    _same(path, "model", hashlib.sha256(data).hexdigest(), {"model": sha256})
     refuse_pickle(path, data[:32])
     return tuple(sorted({_location(t) for t in tensors(_parse(path, data)) if _is_external(t)}))
 
@@ -205,8 +222,7 @@ def _location(tensor: TensorProto) -> str:
     return _entries(tensor).get("location", "")
 
 
-def _inline(path: Path, tensor: TensorProto) -> None:
-    file = contained(path, _location(tensor))
+def _inline(path: Path, tensor: TensorProto, file: Path) -> None:
     size = file.stat().st_size
     entries = _entries(tensor)
     try:
@@ -215,7 +231,9 @@ def _inline(path: Path, tensor: TensorProto) -> None:
     except ValueError as error:
         raise _outside(path, tensor, "its offset or length is no number") from error
     if offset < 0 or length < 0 or offset + length > size:
-        raise _outside(path, tensor, f"bytes {offset} to {offset + length} are not inside {file.name} ({size} bytes)")
+        raise _outside(
+            path, tensor, f"bytes {offset} to {offset + length} are not inside {_location(tensor)} ({size} bytes)"
+        )
     with file.open("rb") as handle:
         handle.seek(offset)
         tensor.raw_data = handle.read(length)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,8 +15,8 @@ from sqlinfer import types
 from sqlinfer.errors import ArtifactError, FunctionError
 from sqlinfer.functions import artifact, binding, bound_shapes, cost, half, outputs, rowwise
 from sqlinfer.functions import graph as g
-from sqlinfer.functions.cache import dump, publish_folder
-from sqlinfer.functions.digest import function_digest
+from sqlinfer.functions.cache import CONTRACT, dump, publish_folder
+from sqlinfer.functions.containment import read_regular
 from sqlinfer.functions.imaging import image_spec
 from sqlinfer.functions.normal_form import drop_texts
 from sqlinfer.functions.record import Record
@@ -37,32 +36,46 @@ _INLINE_LIMIT: Final = 1_500_000_000
 class _Parts:
     record: Record
     model: onnx.ModelProto
-    tokenizer: Path | None
+    tokenizer: bytes | None
 
 
-def build(config: FunctionConfig, made: Artifact, family: str, cache_dir: Path, expected: str | None) -> Record:
+def build(
+    config: FunctionConfig,
+    made: Artifact,
+    family: str,
+    cache_dir: Path,
+    fingerprint: Mapping[str, str],
+    scratch: Path,
+) -> Record:
     """Check, bind, fuse, analyse, and publish to the cache.
 
     Args:
-        expected: sha256 of the artifact as the source key saw it, where it is the user's own file.
+        fingerprint: what the source key saw: hashes of the artifact's files, where they are the user's own.
+        scratch: a folder of ours, for copies.
 
     Raises:
         FunctionError: the declaration and the artifact do not fit, or the artifact is refused.
     """
-    loaded = artifact.load(made.path)
-    if expected is not None and loaded.sha256 != expected:
-        raise ArtifactError(f"artifact {made.path} changed while it was read", hint="run again")
-    model = loaded.model
+    model = artifact.load(made.path, scratch, fingerprint if "model" in fingerprint else None).model
     drop_texts(model)
     inputs, image = bind_inputs(config, model)
     notes = half.convert(config, model, family)  # before the post-processing, which stays in float32
     returns = outputs.Returns(config.name, config.returns, made.labels, config.location)
     fused = outputs.fuse(model, returns)
     record = replace(_record(config, (*made.warnings, *notes), model, inputs, fused), image=image)
-    tokenizer = made.tokenizer or (tokenizer_file(config.tokenizer.path) if config.tokenizer else None)
-    if tokenizer is not None:
-        check_tokenizer(tokenizer)
+    tokenizer = _tokenizer(config, made, fingerprint)
     return _publish(config, _Parts(record, model, tokenizer), family, cache_dir)
+
+
+def _tokenizer(config: FunctionConfig, made: Artifact, fingerprint: Mapping[str, str]) -> bytes | None:
+    path = made.tokenizer or (tokenizer_file(config.tokenizer.path) if config.tokenizer else None)
+    if path is None:
+        return None
+    data = read_regular(path)
+    if fingerprint.get("tokenizer", sha := hashlib.sha256(data).hexdigest()) != sha:
+        raise ArtifactError(f"the tokenizer {path} changed while it was read", hint="run again")
+    check_tokenizer(path, data)
+    return data
 
 
 def _fed(inputs: Sequence[InputBinding], layout: str) -> tuple[str, ...]:
@@ -183,36 +196,23 @@ def _row_wise(config: FunctionConfig, model: onnx.ModelProto, warnings: list[str
 
 def _publish(config: FunctionConfig, parts: _Parts, family: str, cache_dir: Path) -> Record:
     """Serialise, hash, name the folder by the digest."""
-    files = _hashes(parts)
-    record = parts.record
-    digest = function_digest(
-        config,
-        files,
-        record.inputs,
-        record.outputs,
-        record.bindings,
-        family,
-        image=record.image,
-        row_wise=record.row_wise,
-        is_struct=record.is_struct,
-    )
-    record = record.with_digest(digest)
+    record = replace(parts.record, content=_hashes(parts))
+    record = replace(record, digest=record.digest_for(config, family))
 
     def fill(folder: Path) -> None:
         _write_model(parts.model, folder)
         if parts.tokenizer is not None:
-            shutil.copyfile(parts.tokenizer, folder / TOKENIZER_FILE)
-        (folder / "contract.json").write_bytes(dump(record.to_json()))
+            (folder / TOKENIZER_FILE).write_bytes(parts.tokenizer)
+        (folder / CONTRACT).write_bytes(dump(record.to_json()))
 
-    publish_folder(cache_dir, digest, fill)
-    return record
+    return replace(record, files=publish_folder(cache_dir, record.digest, fill))
 
 
 def _hashes(parts: _Parts) -> Mapping[str, str]:
     """Of the prepared model, tensor by tensor where it is too big to serialise at once, and of the tokenizer."""
     found = {"model": _model_hash(parts.model)}
     if parts.tokenizer is not None:
-        found["tokenizer"] = hashlib.sha256(parts.tokenizer.read_bytes()).hexdigest()
+        found["tokenizer"] = hashlib.sha256(parts.tokenizer).hexdigest()
     return found
 
 

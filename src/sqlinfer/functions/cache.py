@@ -2,7 +2,6 @@
 
 ``<cache>/<digest>/``      model.onnx, contract.json, tokenizer: immutable once there
 ``<cache>/keys/<key>.json`` what was prepared from a declaration and its files
-``<cache>/files.json``     sha256 by path, size, mtime and inode
 ``<cache>/devices.json``   provider family pinned per function
 """
 
@@ -12,18 +11,18 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlinfer.errors import ArtifactError
 from sqlinfer.files import write_atomic
 from sqlinfer.functions.containment import unreadable
 
-_RACY_NS = 2_000_000_000
-"""A file changed this recently may change again within one tick of its clock: hash it anew."""
+CONTRACT: Final = "contract.json"
+"""The last file of a prepared folder: where it is, the folder is complete."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -39,49 +38,35 @@ def dump(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()
 
 
-class FileHashes:
-    """sha256 of files, remembered by path, size, mtime_ns and inode."""
+def hash_of(path: Path) -> str:
+    """The file's sha256, read anew each time: neither size nor times say what is in a file.
 
-    def __init__(self, cache_dir: Path, now_ns: Callable[[], int] = time.time_ns) -> None:
-        self._path = cache_dir / "files.json"
-        self._known = read_json(self._path)
-        self._now_ns = now_ns
-        self._changed = False
-
-    def of(self, path: Path) -> str:
-        """The file's sha256.
-
-        Raises:
-            ArtifactError: it is missing, unreadable, or not a regular file.
-        """
-        try:
-            info = path.stat()
-        except OSError as error:
-            raise unreadable(path, error) from error
-        if not path.is_file():
-            raise ArtifactError(f"artifact {path} is not a regular file", hint="name the file itself")
-        stamp = [info.st_size, info.st_mtime_ns, info.st_ino]
-        known = self._known.get(str(path))
-        if isinstance(known, list) and len(known) == 4 and known[:3] == stamp:
-            return str(known[3])
-        digest = _sha256(path)
-        if self._now_ns() - info.st_mtime_ns > _RACY_NS:
-            self._known[str(path)] = [*stamp, digest]
-            self._changed = True
-        return digest
-
-    def save(self) -> None:
-        if self._changed:
-            write_atomic(self._path, dump(self._known))
-            self._changed = False
-
-
-def _sha256(path: Path) -> str:
+    Raises:
+        ArtifactError: it is missing, unreadable, or not a regular file.
+    """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
         raise unreadable(path, error) from error
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ArtifactError(f"artifact {path} is not a regular file", hint="name the file itself")
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def copy_of(path: Path, target: Path, sha256: str) -> Path:
+    """A private copy of the file that was hashed, and of no other.
+
+    Raises:
+        ArtifactError: the file is another one by now.
+    """
+    try:
+        shutil.copyfile(path, target)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if hash_of(target) != sha256:
+        raise ArtifactError(f"artifact {path} changed while it was read", hint="run again")
+    return target
 
 
 class Pins:
@@ -98,30 +83,41 @@ class Pins:
         write_atomic(self._path, dump(read_json(self._path) | {function: family}))
 
 
-def publish_folder(cache_dir: Path, digest: str, fill: Callable[[Path], None]) -> Path:
-    """``<cache>/<digest>`` with what ``fill`` writes; complete or absent, safe against another preparing process."""
+def publish_folder(cache_dir: Path, digest: str, fill: Callable[[Path], None]) -> dict[str, str]:
+    """``<cache>/<digest>`` with what ``fill`` writes; complete or absent, safe against another preparing process.
+
+    Returns the hashes of its files, but for the contract. What lies there already stays if it is the same.
+    """
     final = cache_dir / digest
-    if (final / "contract.json").is_file():
-        return final
     cache_dir.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=cache_dir, prefix=".tmp-"))
     try:
         fill(scratch)
-        _sync_tree(scratch)
-        scratch.chmod(0o755)
-        _rename(scratch, final)
+        files = {path.name: hash_of(path) for path in scratch.iterdir() if path.name != CONTRACT}
+        if not _holds(final, files):
+            _sync_tree(scratch)
+            scratch.chmod(0o755)
+            _rename(scratch, final, files)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return final
+    return files
 
 
-def _rename(scratch: Path, final: Path) -> None:
+def _holds(folder: Path, files: Mapping[str, str]) -> bool:
+    """Whether the folder is complete and has these files."""
+    try:
+        return (folder / CONTRACT).is_file() and all(hash_of(folder / name) == sha for name, sha in files.items())
+    except ArtifactError:
+        return False
+
+
+def _rename(scratch: Path, final: Path, files: Mapping[str, str]) -> None:
     try:
         os.rename(scratch, final)
     except OSError:
-        if (final / "contract.json").is_file():
+        if _holds(final, files):
             return  # another process was first, with the same content
-        shutil.rmtree(final, ignore_errors=True)  # left over by hand: no complete folder is ever without its contract
+        shutil.rmtree(final, ignore_errors=True)  # damaged or edited
         os.rename(scratch, final)
     descriptor = os.open(final.parent, os.O_RDONLY)
     try:

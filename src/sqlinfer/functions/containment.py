@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Final
 
 from sqlinfer.errors import ArtifactError
+
+_HOLES, _COMPRESSED = 64 << 20, 8
+"""Bytes that a file may claim without having them on the disk: so many, and so many times what it has."""
+_PART: Final = 1 << 20
 
 
 def read_regular(path: Path) -> bytes:
@@ -60,7 +66,30 @@ def contained(path: Path, location: str) -> Path:
         raise _escapes(path, location, "it is not a regular file")
     if info.st_nlink > 1:
         raise _escapes(path, location, "it is a hard link to another file")
+    if info.st_size > _HOLES + _COMPRESSED * 512 * info.st_blocks and path.stat().st_blocks:
+        raise _escapes(path, location, f"it claims {info.st_size:,} bytes and has {512 * info.st_blocks:,}")
     return file
+
+
+def copied(path: Path, location: str, target: Path) -> str:
+    """Copy the external file ``location`` beside ``path``; the sha256 of what was copied.
+
+    Raises:
+        ArtifactError: it leads out of the folder, or is not there.
+    """
+    digest, size = hashlib.sha256(), 0
+    try:
+        handle = os.open(contained(path, location), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with open(handle, "rb") as source, target.open("xb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise _escapes(path, location, "it is not a regular file")
+            most = os.fstat(handle).st_size
+            while (part := source.read(_PART)) and size <= most:
+                digest.update(part)
+                size += file.write(part)
+    except OSError as error:
+        raise unreadable(path.parent / location, error) from error
+    return digest.hexdigest()
 
 
 def _escapes(path: Path, location: str, why: str) -> ArtifactError:

@@ -81,7 +81,7 @@ def source_key(config: FunctionConfig, fingerprint: Mapping[str, str], family: s
     return sha256_of(
         {
             "semantics": SEMANTICS_VERSION,
-            "format": 6,
+            "format": 7,
             "declaration": {k: v for k, v in _plain(config).items() if k not in _NOT_PREPARED},
             "fingerprint": dict(fingerprint),
             "family": family,

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from sqlinfer.errors import SqlinferError
 from sqlinfer.files import write_atomic
+from sqlinfer.functions import contained
 from sqlinfer.functions import device as devices
-from sqlinfer.functions.cache import FileHashes, Pins, dump, read_json
+from sqlinfer.functions.cache import CONTRACT, Pins, dump, hash_of, read_json
 from sqlinfer.functions.digest import source_key
+from sqlinfer.functions.limits import Limits
 from sqlinfer.functions.precision import check_precision
 from sqlinfer.functions.record import Record
-from sqlinfer.functions.sources import Source, Workspace, source_named
+from sqlinfer.functions.sources import Artifact, Source, Workspace, source_named
 from sqlinfer.functions.tokenizer import tokenizer_file
 from sqlinfer.project.values import FunctionConfig
 from sqlinfer.spec.function import PreparedFunction
@@ -40,13 +42,11 @@ def prepare(
     """
     check_precision(config)
     chosen = devices.resolve(config.name, device, config.device, Pins(cache_dir), resolve_family)
-    workspace = Workspace(cache_dir, FileHashes(cache_dir), root or project_root(config.folder))
+    workspace = Workspace(cache_dir, root or project_root(config.folder))
     try:
         record = _find_or_build(config, workspace, devices.family_of(chosen))
     except SqlinferError as error:
         raise error.at(config.location) from error.__cause__
-    finally:
-        workspace.hashes.save()
     return record.prepared(config, cache_dir, chosen, workspace.root)
 
 
@@ -78,9 +78,9 @@ def _find_or_build(config: FunctionConfig, workspace: Workspace, family: str) ->
     source = source_named(config.source, config.location)
     fingerprint = dict(source.fingerprint(config, workspace))
     if config.tokenizer is not None:
-        fingerprint["tokenizer"] = workspace.hashes.of(tokenizer_file(config.tokenizer.path))
+        fingerprint["tokenizer"] = hash_of(tokenizer_file(config.tokenizer.path))
     entry = workspace.cache_dir / "keys" / f"{source_key(config, fingerprint, family)}.json"
-    found = _recall(entry, workspace.cache_dir)
+    found = _recall(entry, workspace.cache_dir, config, family)
     if found is not None:
         return found
     made = _build(config, source, workspace, family, fingerprint)
@@ -88,23 +88,35 @@ def _find_or_build(config: FunctionConfig, workspace: Workspace, family: str) ->
     return made
 
 
-def _recall(entry: Path, cache_dir: Path) -> Record | None:
-    """What was prepared before, if its folder is still there."""
+def _recall(entry: Path, cache_dir: Path, config: FunctionConfig, family: str) -> Record | None:
+    """What was prepared before, if its folder is still there. The files in it are hashed when they are loaded."""
     try:
         record = Record.from_json(read_json(entry))
-    except (KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
     folder = cache_dir / record.digest
-    whole = (folder / "contract.json").is_file() and (folder / "model.onnx").is_file()
-    return record if record.digest and whole else None
+    there = (folder / CONTRACT).is_file() and all((folder / name).is_file() for name in record.files)
+    return record if there and record.is_whole(config, family) else None
 
 
 def _build(
     config: FunctionConfig, source: Source, workspace: Workspace, family: str, fingerprint: Mapping[str, str]
 ) -> Record:
-    from sqlinfer.functions.build import build
-
     workspace.cache_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=workspace.cache_dir, prefix=".tmp-") as scratch:
-        made = source.artifact(config, workspace, Path(scratch))
-        return build(config, made, family, workspace.cache_dir, fingerprint.get("model"))
+        made = source.artifact(config, workspace, Path(scratch), fingerprint)
+        limits = Limits.of_size(sum(path.stat().st_size for path in _files(config, made, fingerprint)))
+        found = contained.ask(
+            "prepare", f"function '{config.name}'", limits,
+            config, made, family, workspace.cache_dir, dict(fingerprint), Path(scratch),
+        )  # fmt: skip
+    return Record.from_json(found)
+
+
+def _files(config: FunctionConfig, made: Artifact, fingerprint: Mapping[str, str]) -> list[Path]:
+    """What preparing reads."""
+    external = [name.removeprefix("data:") for name in fingerprint if name.startswith("data:")]
+    named = [made.path, *(made.path.parent / location for location in external)]
+    if "model" not in fingerprint:  # made by us, with whatever lies beside it
+        named = [path for path in made.path.parent.iterdir() if path.is_file()]
+    return [*named, *([tokenizer_file(config.tokenizer.path)] if config.tokenizer else [])]

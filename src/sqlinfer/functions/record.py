@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sqlinfer.functions.digest import function_digest
 from sqlinfer.project.values import FunctionConfig
 from sqlinfer.spec.function import (
     FunctionContract,
@@ -35,9 +36,26 @@ class Record:
     text_arguments: tuple[str, ...] = ()
     image: ImageSpec | None = None
     origins: tuple[str, ...] = ()
+    content: Mapping[str, str] = field(default_factory=dict)
+    """What the digest counts of the files: hashes of the ``model`` and the ``tokenizer``."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """sha256 of the files in the prepared folder, by name."""
 
-    def with_digest(self, digest: str) -> Record:
-        return replace(self, digest=digest)
+    def digest_for(self, config: FunctionConfig, family: str) -> str:
+        """The digest that belongs to what stands here."""
+        return function_digest(
+            config, self.content, self.inputs, self.outputs, self.bindings, family,
+            image=self.image, row_wise=self.row_wise, is_struct=self.is_struct,
+        )  # fmt: skip
+
+    def is_whole(self, config: FunctionConfig, family: str) -> bool:
+        """Whether it is what was written: nobody edited a part of it, its files' hashes included."""
+        names = {"model": "model.onnx", "tokenizer": "tokenizer.json"}
+        hashed = {names[part]: sha for part, sha in self.content.items() if part in names}
+        if "model.onnx.data" in self.files:  # the content of the model is hashed tensor by tensor there
+            hashed.pop("model.onnx", None)
+        agree = all(self.files.get(name) == sha for name, sha in hashed.items())
+        return bool(self.files) and agree and self.digest_for(config, family) == self.digest
 
     def to_json(self) -> dict[str, Any]:
         return asdict(replace(self, image=replace(self.image, root=None) if self.image else None))
@@ -72,6 +90,7 @@ class Record:
             source=config.source,
             warnings=self.warnings,
             origins=self.origins,
+            files=tuple(sorted(self.files.items())),
         )
 
     def _contract(self, config: FunctionConfig, device: str) -> FunctionContract:
@@ -100,7 +119,10 @@ class Record:
             return None
         first, second = (*self.text_arguments, None)[:2]
         width = next((binding.width for binding in self.inputs if binding.layout == "tokens"), None)
-        return TokenizerSpec(folder / "tokenizer.json", str(first), given.max_length, second, given.padding, width)
+        return TokenizerSpec(
+            folder / "tokenizer.json", str(first), given.max_length, second, given.padding, width,
+            self.files.get("tokenizer.json"),
+        )  # fmt: skip
 
     def _file_argument(self, config: FunctionConfig) -> str | None:
         """The argument of an image that is given by its path."""

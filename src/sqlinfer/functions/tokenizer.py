@@ -28,11 +28,11 @@ def tokenizer_file(path: Path) -> Path:
     return path / NAME
 
 
-def check_tokenizer(path: Path) -> None:
-    """Raise ArtifactError unless it is a tokenizers file by its outline."""
+def check_tokenizer(path: Path, data: bytes) -> None:
+    """Raise ArtifactError unless ``data`` is a tokenizers file by its outline."""
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, "it is not JSON") from error
     if not isinstance(found, dict) or not isinstance(found.get("model"), dict):
         raise _damaged(path, "it describes no tokenizer model")

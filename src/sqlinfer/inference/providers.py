@@ -89,7 +89,9 @@ def probe_provider(family: Family, index: int) -> str | None:
 _LOCALE = re.compile(r"[Ll]ocale with name:\s*([\w.@-]+)")
 
 
-def create_session(graph: Path | bytes, device: Device, index: int, intra_op_threads: int) -> Any:
+def create_session(
+    graph: Path | bytes, device: Device, index: int, intra_op_threads: int, name: str = "the graph"
+) -> Any:
     """An ONNX Runtime session on one device, quiet and without spinning threads.
 
     Raises:
@@ -98,7 +100,7 @@ def create_session(graph: Path | bytes, device: Device, index: int, intra_op_thr
     """
     import onnxruntime as ort
 
-    name = graph.name if isinstance(graph, Path) else "the rewritten graph"
+    name = graph.name if isinstance(graph, Path) else name
     ort.disable_telemetry_events()
     ort.set_default_logger_severity(3)
     try:

@@ -7,15 +7,17 @@ ONNX Runtime's own optimised file is not kept: it opens a tenth sooner at best (
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlinfer.files import write_atomic
+from sqlinfer.inference.unchanged import graph_source
 from sqlinfer.spec.function import PreparedFunction
 
-_VERSION = 2
+_VERSION = 3
 _LARGEST = 64 << 20
 """Bytes of a graph that is looked at: a forest of that size takes ten seconds to rewrite, once."""
 CODED = "categories as codes"
@@ -64,7 +66,8 @@ def _made(prepared: PreparedFunction, family: str) -> tuple[dict[str, Any], byte
     facts: dict[str, Any] = {"inputs": [], "vocabulary": [], "rewrites": []}
     if prepared.graph.stat().st_size > _LARGEST:
         return facts, b""
-    graph = prepared.graph.read_bytes()
+    source = graph_source(prepared)
+    graph = source if isinstance(source, bytes) else source.read_bytes()
     if any(binding.element_type == "string" for binding in prepared.inputs):
         from sqlinfer.inference.graphs.categories import encode
 
@@ -96,9 +99,15 @@ def _read(cache_dir: Path | None, name: str) -> tuple[dict[str, Any], bytes] | N
     if facts is None:
         return None
     try:
-        return facts, (cache_dir / f"{name}.onnx").read_bytes() if facts["rewrites"] else b""
+        graph = (cache_dir / f"{name}.onnx").read_bytes() if facts["rewrites"] else b""
+        return (facts, graph) if facts.pop("sha256") == _seal(facts, graph) else None
     except (OSError, KeyError, TypeError):
         return None
+
+
+def _seal(facts: dict[str, Any], graph: bytes) -> str:
+    """Over both, so that one that is edited is made anew."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode() + graph).hexdigest()
 
 
 def _facts(cache_dir: Path, name: str) -> dict[str, Any] | None:
@@ -117,4 +126,4 @@ def _write(cache_dir: Path | None, name: str, facts: dict[str, Any], graph: byte
     with contextlib.suppress(OSError):
         if graph:
             write_atomic(cache_dir / f"{name}.onnx", graph)
-        write_atomic(cache_dir / f"{name}.json", json.dumps(facts).encode())
+        write_atomic(cache_dir / f"{name}.json", json.dumps(facts | {"sha256": _seal(facts, graph)}).encode())

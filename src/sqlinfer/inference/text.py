@@ -14,6 +14,7 @@ import pyarrow as pa
 from sqlinfer.errors import ArtifactError, InferenceError
 from sqlinfer.inference.block import Feeder, Scratch
 from sqlinfer.inference.tensors import Array, dtype_of, strings
+from sqlinfer.inference.unchanged import unchanged
 from sqlinfer.spec.function import InputBinding, TokenizerSpec
 
 CPU_TOKENS = 256
@@ -88,8 +89,9 @@ class TextEncoder:
                 "functions over text need the package 'tokenizers'", hint="pip install 'sqlinfer[text]'"
             ) from error
         path = spec.path / "tokenizer.json" if spec.path.is_dir() else spec.path
+        data = None if spec.sha256 is None else unchanged(path, spec.sha256)
         try:
-            return Tokenizer.from_file(os.fspath(path))
+            return Tokenizer.from_file(os.fspath(path)) if data is None else Tokenizer.from_buffer(data)
         except Exception as error:  # the Rust binding raises bare Exception
             raise ArtifactError(f"the tokenizer {path.name} cannot be read: {error}") from error
 

@@ -135,6 +135,8 @@ class TokenizerSpec:
     """How far a batch is padded. None: as the file says, else to its longest text."""
     width: int | None = None
     """T of the graph's inputs [N,T] where it is fixed."""
+    sha256: str | None = None
+    """Of the file, which is checked when it is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,8 @@ class PreparedFunction:
     warnings: tuple[str, ...] = field(default=())
     origins: tuple[str, ...] = ()
     """Outputs of the graph as it was given, one for each of ``outputs``."""
+    files: tuple[tuple[str, str], ...] = ()
+    """Name and sha256 of each file in ``folder``, which are checked when they are loaded."""
 
     @property
     def output_names(self) -> tuple[str, ...]:

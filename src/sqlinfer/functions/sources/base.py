@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sqlinfer.functions.cache import FileHashes
 from sqlinfer.project.values import FunctionConfig
 
 
@@ -16,7 +15,6 @@ class Workspace:
     """What preparation hands to a source."""
 
     cache_dir: Path
-    hashes: FileHashes
     root: Path
     """The project's folder; entrypoints are importable from it."""
 
@@ -37,5 +35,7 @@ class Source(Protocol):
     def fingerprint(self, config: FunctionConfig, workspace: Workspace) -> Mapping[str, str]:
         """Hashes and versions of everything the artifact is made from. Imports neither onnx nor the framework."""
 
-    def artifact(self, config: FunctionConfig, workspace: Workspace, scratch: Path) -> Artifact:
-        """The ONNX file; whatever is made goes into ``scratch``."""
+    def artifact(
+        self, config: FunctionConfig, workspace: Workspace, scratch: Path, fingerprint: Mapping[str, str]
+    ) -> Artifact:
+        """The ONNX file, made from what was fingerprinted; whatever is made goes into ``scratch``."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqlinfer.errors import FunctionError
 from sqlinfer.files import write_atomic
-from sqlinfer.functions.cache import dump, read_json
-from sqlinfer.functions.containment import contained
+from sqlinfer.functions import contained, containment
+from sqlinfer.functions.cache import dump, hash_of, read_json
+from sqlinfer.functions.limits import Limits
 from sqlinfer.functions.sources.base import Artifact, Workspace
 from sqlinfer.project.values import FunctionConfig
 
@@ -16,16 +18,18 @@ class OnnxFile:
     def fingerprint(self, config: FunctionConfig, workspace: Workspace) -> dict[str, str]:
         return fingerprint(_path(config), workspace)
 
-    def artifact(self, config: FunctionConfig, workspace: Workspace, scratch: Path) -> Artifact:
+    def artifact(
+        self, config: FunctionConfig, workspace: Workspace, scratch: Path, fingerprint: Mapping[str, str]
+    ) -> Artifact:
         return Artifact(_path(config))
 
 
 def fingerprint(path: Path, workspace: Workspace) -> dict[str, str]:
     """sha256 of the file and of the external data it names. Which files those are is remembered by content."""
-    sha = workspace.hashes.of(path)
+    sha = hash_of(path)
     found = {"model": sha}
     for location in _external(path, sha, workspace.cache_dir):
-        found[f"data:{location}"] = workspace.hashes.of(contained(path, location))
+        found[f"data:{location}"] = hash_of(containment.contained(path, location))
     return found
 
 
@@ -34,9 +38,9 @@ def _external(path: Path, sha: str, cache_dir: Path) -> list[str]:
     known = read_json(memory).get(sha)
     if isinstance(known, list):
         return [str(item) for item in known]
-    from sqlinfer.functions.artifact import external_files
-
-    found = list(external_files(path))
+    limits = Limits.of_size(path.stat().st_size)
+    asked = contained.ask("locations", f"artifact {path}", limits, path, sha)
+    found = [str(item) for item in asked]
     write_atomic(memory, dump(read_json(memory) | {sha: found}))
     return found
 

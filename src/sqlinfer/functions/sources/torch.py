@@ -5,10 +5,12 @@ The export runs in a child process (``torch_export``); this module never imports
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqlinfer import types
 from sqlinfer.errors import FunctionError
+from sqlinfer.functions.cache import copy_of, hash_of
 from sqlinfer.functions.sources import child, entrypoint
 from sqlinfer.functions.sources.base import Artifact, Workspace
 from sqlinfer.functions.sources.trust import require_trust
@@ -22,16 +24,18 @@ class Torch:
         found = entrypoint.require(config, "torch", "torch", "onnxscript")
         found["entrypoint"] = entrypoint.fingerprint(config, workspace)
         if config.weights is not None:
-            found["weights"] = workspace.hashes.of(config.weights)
+            found["weights"] = hash_of(config.weights)
             if config.weights.suffix != ".safetensors":
                 require_trust(config, config.weights, found["weights"])
         if isinstance(config.sample_inputs, Path):
-            found["samples"] = workspace.hashes.of(config.sample_inputs)
+            found["samples"] = hash_of(config.sample_inputs)
         elif config.sample_inputs:
             found["samples"] = entrypoint.fingerprint(config, workspace, config.sample_inputs)
         return found
 
-    def artifact(self, config: FunctionConfig, workspace: Workspace, scratch: Path) -> Artifact:
+    def artifact(
+        self, config: FunctionConfig, workspace: Workspace, scratch: Path, fingerprint: Mapping[str, str]
+    ) -> Artifact:
         if config.path is not None:
             raise FunctionError(
                 f"function '{config.name}': source torch takes 'entrypoint:' and 'weights:', not 'path:'",
@@ -39,9 +43,8 @@ class Torch:
             )
         target = scratch / "exported" / "model.onnx"
         target.parent.mkdir()
-        answer = child.export(
-            config, "sqlinfer.functions.sources.torch_export", _request(config, workspace, target), scratch
-        )
+        request = _request(config, workspace, target) | _copies(config, scratch, fingerprint)
+        answer = child.export(config, "sqlinfer.functions.sources.torch_export", request, scratch)
         return Artifact(target, warnings=tuple(answer.get("warnings", ())))
 
 
@@ -57,6 +60,15 @@ def _refuse_open_lists(config: FunctionConfig) -> None:
                 "a torch module takes one width",
                 hint=f"declare its width, for example {element}[384], or give 'sample_inputs:'",
             )
+
+
+def _copies(config: FunctionConfig, scratch: Path, fingerprint: Mapping[str, str]) -> dict[str, str]:
+    """The files that were hashed, and trusted, as copies that nobody else can change."""
+    found = {}
+    for name, path in (("weights", config.weights), ("samples", config.sample_inputs)):
+        if isinstance(path, Path):
+            found[name] = str(copy_of(path, scratch / f"{name}{path.suffix}", fingerprint[name]))
+    return found
 
 
 def _request(config: FunctionConfig, workspace: Workspace, target: Path) -> dict[str, object]:

@@ -1,0 +1,128 @@
+"""The process that prepares functions: ``python -m sqlinfer.functions.preparer SOCKET``.
+
+It imports what preparing needs, and forks for each request, so that the imports are paid for once. Each fork lives
+within limits; whatever becomes of it, the answer is one line of JSON. It ends with the socket, or when it is idle.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import select
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final
+
+from sqlinfer.errors import SqlinferError
+from sqlinfer.functions import artifact
+from sqlinfer.functions.build import build
+from sqlinfer.functions.limits import Limits
+from sqlinfer.functions.sources.base import Artifact
+from sqlinfer.project.values import FunctionConfig
+
+IDLE_SECONDS: Final = 20.0
+_TRIAL: Final = "sqlinfer.inference.trying"
+"""By name: sessions are not this layer's."""
+Say = Callable[[Mapping[str, Any]], None]
+
+
+def _locations(say: Say, path: Path, sha256: str) -> list[str]:
+    say({"doing": "its graph was read"})
+    return list(artifact.external_files(path, sha256))
+
+
+def _prepare(
+    say: Say,
+    config: FunctionConfig,
+    made: Artifact,
+    family: str,
+    cache_dir: Path,
+    fingerprint: Mapping[str, str],
+    scratch: Path,
+) -> dict[str, Any]:
+    say({"doing": "its graph was checked and rewritten"})
+    record = build(config, made, family, cache_dir, fingerprint, scratch)
+    say({"doing": "its session was tried"})
+    prepared = record.prepared(config, cache_dir, "cpu", config.folder)
+    import_module(_TRIAL).try_out(prepared, family, cache_dir)
+    return record.to_json()
+
+
+TASKS: Final[Mapping[str, Callable[..., Any]]] = {"locations": _locations, "prepare": _prepare}
+
+
+def main(handle: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    channel = Connection(handle)
+    while channel.poll(IDLE_SECONDS):
+        try:
+            request = channel.recv_bytes()
+        except EOFError:
+            return
+        channel.send_bytes(_forked(channel, request))
+        import_module(_TRIAL)  # once, for the requests to come; the first answer did not wait for it
+
+
+def _forked(channel: Connection, request: bytes) -> bytes:
+    """What the fork said, line by line, and then how it ended."""
+    readable, writable = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(readable)
+        channel.close()
+        _work(writable, request)
+    os.close(writable)
+    said = bytearray()
+    while True:
+        ready = select.select([readable, channel.fileno()], [], [])[0]
+        if channel.fileno() in ready:  # nothing is asked while an answer is due: the parent is gone
+            os.kill(child, signal.SIGKILL)
+            os._exit(0)
+        part = os.read(readable, 1 << 16)
+        if not part:
+            break
+        said += part
+    os.close(readable)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return bytes(said) + json.dumps({"ended": code}).encode()
+
+
+def _work(writable: int, request: bytes) -> None:
+    """In the fork. Never returns."""
+
+    def say(what: Mapping[str, Any]) -> None:
+        line = json.dumps(what).encode() + b"\n"
+        while line:
+            line = line[os.write(writable, line) :]
+
+    code = 1
+    try:
+        task, limits, arguments = pickle.loads(request)
+        limits.apply()
+        say(_answer(say, task, arguments))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _answer(say: Say, task: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
+    try:
+        return {"value": TASKS[task](say, *arguments)}
+    except SqlinferError as error:
+        return {"refused": type(error).__name__, "message": error.message, "hint": error.hint}
+    except MemoryError:
+        pass  # the frames that hold the memory go with the exception
+    except Exception as error:  # a graph that is not what the standard says, in a way that nothing foresaw
+        return {"broken": f"{type(error).__name__}: {error}"[:500], "trace": traceback.format_exc()[-5_000:]}
+    Limits.lift_memory()
+    return {"memory": True}
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
