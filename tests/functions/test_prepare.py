@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,9 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
-from sqlinfer.errors import FunctionError, UsageError
+from sqlinfer.errors import ArtifactError, FunctionError, UsageError
 from sqlinfer.functions import device as devices
 from sqlinfer.functions import prepare_all
 from sqlinfer.functions.cache import FileHashes
@@ -103,8 +107,6 @@ def test_names_do_not_change_the_digest(shop: Workshop, config: FunctionConfig) 
 
 
 def test_a_re_export_with_other_comments_keeps_the_digest(shop: Workshop, config: FunctionConfig) -> None:
-    import onnx
-
     before = shop.prepare(config).contract.digest
     model = onnx.load_model_from_string(DATA)
     model.producer_version, model.doc_string, model.graph.node[0].doc_string = "9", "exported today", "stack trace"
@@ -123,7 +125,7 @@ def test_a_damaged_or_deleted_cache_is_rebuilt(shop: Workshop, config: FunctionC
     assert shop.prepare(config).graph.is_file()
     for entry in (shop.cache / "keys").iterdir():
         entry.write_text("{ half")
-    (shop.cache / "files.json").write_bytes(b"\xff")
+    (shop.cache / "external.json").write_bytes(b"\xff")
     assert shop.prepare(config) == prepared
 
 
@@ -139,19 +141,74 @@ def test_preparing_at_the_same_time_is_safe(shop: Workshop, config: FunctionConf
     assert not list(shop.cache.glob(".tmp-*"))
 
 
-def test_a_hash_is_remembered_by_stat_but_not_for_fresh_files(tmp_path: Path) -> None:
-    file = tmp_path / "f"
+def swapped(path: Path, data: bytes) -> None:
+    """Other content, of the same length and with the same times."""
+    before = path.stat()
+    assert len(data) == before.st_size
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+def test_a_file_is_known_by_its_content_not_by_its_size_and_times(shop: Workshop, config: FunctionConfig) -> None:
+    file = shop.folder / "f.onnx"
+    os.utime(file, ns=(10**18, 10**18))
+    before = shop.prepare(config).contract.digest
+    swapped(file, ob.linear([1.0, 3.0]))
+    assert shop.prepare(config).contract.digest != before
+    swapped(file, DATA)
+    assert shop.prepare(config).contract.digest == before
+
+
+def test_external_data_is_known_by_its_content(shop: Workshop) -> None:
+    config = shop.declare(external(shop.folder), AB)
+    before = shop.prepare(config).contract.digest
+    data = shop.folder / "w.bin"
+    swapped(data, np.array([5, 6], np.float32).tobytes())
+    assert shop.prepare(config).contract.digest != before
+
+
+def external(folder: Path) -> Path:
+    """``DATA`` with its two weights in a file beside it."""
+    model = onnx.load_model_from_string(DATA)
+    weights = max(model.graph.initializer, key=lambda tensor: len(numpy_helper.to_array(tensor).ravel()))
+    (folder / "w.bin").write_bytes(numpy_helper.to_array(weights).tobytes())
+    for field in ("float_data", "raw_data"):
+        weights.ClearField(field)
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="w.bin")
+    (folder / "e.onnx").write_bytes(model.SerializeToString())
+    return folder / "e.onnx"
+
+
+def test_a_copy_is_of_the_file_that_was_hashed(tmp_path: Path) -> None:
+    file = tmp_path / "f.pt"
     file.write_bytes(b"one")
-    hashes = FileHashes(tmp_path)
-    before = hashes.of(file)
-    stamp = file.stat()
-    file.write_bytes(b"two")
-    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    assert hashes.of(file) != before, "changed within one tick of the clock"
-    settled = FileHashes(tmp_path, now_ns=lambda: stamp.st_mtime_ns + 10**10)
-    settled.of(file)
-    settled.save()
-    assert str(file) in (tmp_path / "files.json").read_text()
+    hashes = FileHashes(tmp_path / "own")
+    (tmp_path / "own").mkdir()
+    sha = hashes.of(file)
+    assert hashes.copy(file, sha).read_bytes() == b"one"
+    swapped(file, b"two")
+    with pytest.raises(ArtifactError, match="changed while it was read"):
+        hashes.copy(file, sha)
+
+
+@pytest.mark.parametrize("part", ["bindings", "content", "files", "inputs", "digest"])
+def test_a_record_that_was_edited_is_made_anew(part: str, shop: Workshop, config: FunctionConfig) -> None:
+    prepared = shop.prepare(config)
+    (entry,) = (shop.cache / "keys").iterdir()
+    record = json.loads(entry.read_bytes())
+    match part:
+        case "bindings":
+            record[part][0]["column"] = 7
+        case "inputs":
+            record[part][0]["arguments"].reverse()
+        case "digest":
+            record[part] = "0" * 64
+        case _:
+            record[part] = dict.fromkeys(record[part], "0" * 64)
+    entry.write_text(json.dumps(record))
+    assert shop.prepare(config) == prepared
 
 
 def test_the_family_is_pinned_at_the_first_preparation(shop: Workshop, config: FunctionConfig) -> None:

@@ -71,7 +71,7 @@ def _tokenizer(config: FunctionConfig, made: Artifact, fingerprint: Mapping[str,
     path = made.tokenizer or (tokenizer_file(config.tokenizer.path) if config.tokenizer else None)
     if path is None:
         return None
-    data = read_regular(path)
+    data = read_regular(path, may_be_empty=True)  # whose outline is looked at below
     if fingerprint.get("tokenizer", sha := hashlib.sha256(data).hexdigest()) != sha:
         raise ArtifactError(f"the tokenizer {path} changed while it was read", hint="run again")
     check_tokenizer(path, data)

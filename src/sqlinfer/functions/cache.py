@@ -11,15 +11,15 @@ import hashlib
 import json
 import os
 import shutil
-import stat
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from sqlinfer.errors import ArtifactError
 from sqlinfer.files import write_atomic
-from sqlinfer.functions.containment import unreadable
+from sqlinfer.functions.containment import open_regular, unreadable
 
 CONTRACT: Final = "contract.json"
 """The last file of a prepared folder: where it is, the folder is complete."""
@@ -39,34 +39,39 @@ def dump(value: object) -> bytes:
 
 
 def hash_of(path: Path) -> str:
-    """The file's sha256, read anew each time: neither size nor times say what is in a file.
-
-    Raises:
-        ArtifactError: it is missing, unreadable, or not a regular file.
-    """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    with open(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise ArtifactError(f"artifact {path} is not a regular file", hint="name the file itself")
+    """sha256 of a regular file. Raises ArtifactError."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def copy_of(path: Path, target: Path, sha256: str) -> Path:
-    """A private copy of the file that was hashed, and of no other.
+@dataclass(frozen=True, slots=True)
+class FileHashes:
+    """Files by their content, and private copies of them below ``folder``."""
 
-    Raises:
-        ArtifactError: the file is another one by now.
-    """
-    try:
-        shutil.copyfile(path, target)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    if hash_of(target) != sha256:
-        raise ArtifactError(f"artifact {path} changed while it was read", hint="run again")
-    return target
+    folder: Path
+
+    def of(self, path: Path) -> str:
+        """The file's sha256, read anew each time: neither size nor times say what is in a file.
+
+        Raises:
+            ArtifactError: it is missing, unreadable, or not a regular file.
+        """
+        return hash_of(path)
+
+    def copy(self, path: Path, sha256: str) -> Path:
+        """The file that was hashed, and no other, where nobody else changes it.
+
+        Raises:
+            ArtifactError: it is another one by now.
+        """
+        target = self.folder / f"{sha256}{path.suffix}"
+        try:
+            shutil.copyfile(path, target)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        if hash_of(target) != sha256:
+            raise ArtifactError(f"artifact {path} changed while it was read", hint="run again")
+        return target
 
 
 class Pins:

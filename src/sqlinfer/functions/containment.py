@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
@@ -15,20 +18,31 @@ _HOLES, _COMPRESSED = 64 << 20, 8
 _PART: Final = 1 << 20
 
 
-def read_regular(path: Path) -> bytes:
-    """The bytes of a regular file; devices, pipes and folders are refused before they are read."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    with os.fdopen(handle, "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        if not stat.S_ISREG(mode):
-            raise ArtifactError(f"artifact {path} is not a regular file", hint="name the .onnx file itself")
+def read_regular(path: Path, *, may_be_empty: bool = False) -> bytes:
+    """The bytes of a regular file."""
+    with open_regular(path) as file:
         data = file.read()
-    if not data:
+    if not data and not may_be_empty:
         raise ArtifactError(f"artifact {path} is empty", hint="the copy or the download may have failed")
     return data
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BufferedReader]:
+    """Devices, pipes and folders are refused before they are read.
+
+    Raises:
+        ArtifactError: it is one of these, is missing, or cannot be read.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise ArtifactError(f"artifact {path} is not a regular file", hint="name the file itself")
+        with open(handle, "rb") as file:
+            yield file
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def unreadable(path: Path, error: OSError) -> ArtifactError:

@@ -19,6 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
+from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
+
 from sqlinfer.errors import SqlinferError
 from sqlinfer.functions import artifact
 from sqlinfer.functions.build import build
@@ -116,7 +118,7 @@ def _answer(say: Say, task: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
         return {"value": TASKS[task](say, *arguments)}
     except SqlinferError as error:
         return {"refused": type(error).__name__, "message": error.message, "hint": error.hint}
-    except MemoryError:
+    except (MemoryError, EncodeError):  # protobuf says no more than that it failed to serialise
         pass  # the frames that hold the memory go with the exception
     except Exception as error:  # a graph that is not what the standard says, in a way that nothing foresaw
         return {"broken": f"{type(error).__name__}: {error}"[:500], "trace": traceback.format_exc()[-5_000:]}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlinfer import types
 from sqlinfer.errors import FunctionError
-from sqlinfer.functions.cache import copy_of, hash_of
+from sqlinfer.functions.cache import FileHashes, hash_of
 from sqlinfer.functions.sources import child, entrypoint
 from sqlinfer.functions.sources.base import Artifact, Workspace
 from sqlinfer.functions.sources.trust import require_trust
@@ -67,7 +67,7 @@ def _copies(config: FunctionConfig, scratch: Path, fingerprint: Mapping[str, str
     found = {}
     for name, path in (("weights", config.weights), ("samples", config.sample_inputs)):
         if isinstance(path, Path):
-            found[name] = str(copy_of(path, scratch / f"{name}{path.suffix}", fingerprint[name]))
+            found[name] = str(FileHashes(scratch).copy(path, fingerprint[name]))
     return found
 
 
