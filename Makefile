@@ -67,7 +67,7 @@ chaos: $(STAMP)  ## seeded kills of real runs (SQLINFER_KILLS=500)
 fuzz: $(STAMP)  ## random queries against plain DuckDB (SQLINFER_FUZZ_EXAMPLES=20000)
 	SQLINFER_FUZZ_EXAMPLES=$${SQLINFER_FUZZ_EXAMPLES:-20000} $(BIN)/python -m pytest tests/compiler/test_random_queries.py -n 2
 
-attack: $(STAMP)  ## templates, yml, rows, names, files and links against docs/security.md (SQLINFER_ATTACKS=2000)
+attack: $(STAMP)  ## templates, graphs, yml, rows, names, files and links against docs/security.md (SQLINFER_ATTACKS=2000)
 	SQLINFER_ATTACKS=$${SQLINFER_ATTACKS:-2000} $(BIN)/python -m pytest tests/attack tests/security --timeout 3600 $(PYTEST_ARGS)
 
 clean:  ## remove the virtual environment, caches and what the example wrote

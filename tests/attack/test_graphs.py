@@ -25,7 +25,7 @@ from sqlinfer.testing import onnx_builder as ob
 from sqlinfer.testing.patience import patience
 from sqlinfer.testing.workshop import Workshop
 
-EXAMPLES = int(os.environ.get("SQLINFER_ATTACKS", "40"))
+EXAMPLES = 10 * int(os.environ.get("SQLINFER_ATTACKS", "10"))
 LEAST = 1 << 30
 AB = (("a", "DOUBLE"), ("b", "DOUBLE"))
 XY = (("x", "REAL"), ("y", "REAL"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -159,6 +160,11 @@ def test_a_pt_file_needs_trust_and_the_right_one(nets: Workshop) -> None:
     wrong = nets.refused(None, THREE, source="torch", entrypoint="nets:Churn", weights=path, trust="0" * 64)
     assert "is not the file that 'trust:' names" in wrong.message
     assert nets.prepare(declare(nets, "nets:Churn", weights=path, trust=f"sha256:{sha}")).contract.digest
+    times, data = path.stat(), path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    replaced = nets.refused(None, THREE, source="torch", entrypoint="nets:Churn", weights=path, trust=f"sha256:{sha}")
+    assert "is not the file that 'trust:' names" in replaced.message
 
 
 def test_without_torch_the_hint_names_the_extra(nets: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
