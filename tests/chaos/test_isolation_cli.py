@@ -71,3 +71,29 @@ def test_isolated_results_are_those_of_the_process_itself(tmp_path: Path) -> Non
     plain, apart = build(tmp_path / "plain"), build(tmp_path / "apart", more=", isolation: process")
     assert plain.run().code == apart.run().code == 0
     assert plain.tables("scores") == apart.tables("scores")
+
+
+def test_isolation_is_not_forgotten_while_the_function_is_the_same(tmp_path: Path) -> None:
+    """A row that ends the process is there every night; so is another model, before it or after, that has none."""
+    house = build(tmp_path, "false")
+    few = "select id, predict('deep', i) as score from {{ source('erp', 'customers') }} where i < 100"
+    for name in ("before", "zuletzt"):
+        house.write(f"models/{name}.sql", "{{ config(unique_key='id') }} " + few)
+    house.env |= poisoned(house, "segv") | {"SQLINFER_CHUNK_ROWS": "256"}
+    assert house.run().code == -11
+    for _ in range(3):
+        done = house.run()
+        assert done.code == 0, done.text
+        assert "worker processes score it now" in done.text
+        assert house.read("select id from scores where score is null") == [(POISON,)]
+
+
+def test_a_death_that_was_not_a_rows_is_forgotten(tmp_path: Path) -> None:
+    house = build(tmp_path, "false")
+    plain = dict(house.env)
+    house.env |= poisoned(house, "segv")
+    assert house.run().code == -11
+    house.env.clear()
+    house.env.update(plain)
+    told = ["worker processes score it now" in house.run().text for _ in range(2)]
+    assert told == [True, False]
