@@ -298,3 +298,48 @@ def test_an_index_that_keeps_a_column_as_it_is_is_named(shop: Shop, query: str) 
     shop.run()
     shop.sql("create index by_id on m (id)")
     shop.run("--full-refresh")
+
+
+FAILS = "select id, f(case when id = 2 then 'no number' else x::text end) as p from t"
+LATER = " {% if is_incremental() %} where id >= 2 {% endif %}"
+
+
+def records(shop: Shop) -> list[tuple[Any, ...]]:
+    return shop.sql("select key_columns from sqlinfer_errors order by all")
+
+
+@pytest.mark.parametrize(
+    ("config", "night", "left"),
+    [
+        ({"unique_key": None, "incremental_strategy": "append"}, "insert into t values (4, 4)", 2),
+        ({}, "delete from t where id = 2", 1),  # its row stays in the table
+        ({}, "insert into t values (4, 4)", 1),
+        ({"on_missing": "delete"}, "delete from t where id = 2", 0),
+        ({"unique_key": ["id", "x"]}, "insert into t values (4, 4)", 1),
+        ({"materialized": "table", "unique_key": None}, "delete from t where id = 2", 0),
+    ],
+)
+@pytest.mark.parametrize("query", [FAILS, FAILS + LATER])
+def test_a_record_stays_as_long_as_its_row(shop: Shop, config: dict[str, Any], night: str, left: int, query: str
+                                           ) -> None:  # fmt: skip
+    if config.get("unique_key"):
+        query = query.replace("id, f(", "id, x, f(")
+    shop.model(query, max_error_rate=1, **config)
+    shop.run()
+    assert len(records(shop)) == 1
+    shop.sql(night)
+    shop.run()
+    if LATER in query and config.get("on_missing") == "delete":
+        left = 1  # a slice removes no row
+    assert len(records(shop)) == left
+    assert len(shop.sql("select id from m where p is null")) == left
+
+
+@pytest.mark.parametrize("query", ["select id, f(x) as p from t", "select id, f(x) as p from t" + LATER])
+def test_a_row_that_was_put_right_has_no_record(shop: Shop, query: str) -> None:
+    shop.model(FAILS, max_error_rate=1)
+    shop.run()
+    shop.model(query, max_error_rate=1)
+    shop.run()
+    assert records(shop) == []
+    assert shop.sql("select p from m where id = 2") == [(5.0,)]

@@ -52,8 +52,13 @@ class Identity:
         shown = list(here.values())
         if not self.is_key:
             shown = [one for one in shown if _is_shown(one[1], call)][:_MOST]
-        fields = [f"{quote(name)} := {alias}.{quote(column.name)}" for name, column in shown]
-        return f"CAST(to_json(struct_pack({', '.join(fields)})) AS VARCHAR)" if fields else NO_KEY
+        return json_of((name, f"{alias}.{quote(column.name)}") for name, column in shown)
+
+
+def json_of(values: Iterable[tuple[str, str]]) -> str:
+    """SQL for the text of what a record shows: name and SQL of each value."""
+    fields = [f"{quote(name)} := {value}" for name, value in values]
+    return f"CAST(to_json(struct_pack({', '.join(fields)})) AS VARCHAR)" if fields else NO_KEY
 
 
 def _is_shown(column: Column, call: Call) -> bool:

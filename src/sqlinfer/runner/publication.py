@@ -19,6 +19,7 @@ from sqlinfer.runner import errorlog
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.external import put_in_place, write_beside
 from sqlinfer.runner.failpoints import fail_point
+from sqlinfer.runner.identity import json_of
 from sqlinfer.runner.records import ensure
 from sqlinfer.spec.plan import Counts
 
@@ -156,16 +157,28 @@ def _write(env: RunEnvironment, publication: Publication, audit: Any, file: tupl
 
 
 def _publish_errors(work: Workspace, publication: Publication) -> None:
-    """The records of a node's full state replace its earlier ones; a slice adds to them."""
+    """Records stay as long as the rows that they tell of; those of rows that this run has written are its own."""
     table = replace(publication.how.target, name=errorlog.PUBLISHED)
     if not publication.functions or (not publication.has_errors and not work.has(table)):
         return
     ensure(work, table, errorlog.COLUMNS)
-    if not publication.how.is_slice:
-        own = "unique_id = ? OR (nullif(unique_id, '') IS NULL AND node = ?)"  # older records have the name alone
-        work.execute(f"DELETE FROM {table.sql()} WHERE {own}", (publication.unique_id, publication.node))
+    replaced = _replaced_records(publication.how, publication.sql)
+    own = "(unique_id = ? OR (nullif(unique_id, '') IS NULL AND node = ?))"  # older records have the name alone
+    names = (publication.unique_id, publication.node)
+    if replaced and work.rows(f"SELECT 1 FROM {table.sql()} WHERE {own} LIMIT 1", names):
+        work.execute(f"DELETE FROM {table.sql()} WHERE {own} AND {replaced}", names)
     if publication.has_errors:
         work.execute(f"INSERT INTO {table.sql()} BY NAME FROM {errorlog.relation(publication.side).sql()}")
+
+
+def _replaced_records(how: Materialization, sql: str) -> str | None:
+    """SQL condition: records of rows that the published table has no more as they were."""
+    if not how.adds:
+        return "true"
+    if how.strategy == "append" or not how.unique_key:
+        return None
+    shown = json_of((name, f"q.{quote(name)}") for name in how.unique_key)
+    return f"key_columns IN (SELECT {shown} FROM ({sql}) AS q)"
 
 
 def _record_run(env: RunEnvironment, publication: Publication, runs: str, rows: int) -> None:
