@@ -14,6 +14,8 @@ from sqlinfer.testing.patience import patience
 REFUSED: dict[str, tuple[type[CompileError], str, str]] = {
     # query: (error, words of the message, the underlined text)
     "select list_transform(l, lambda e: f(e)) from t": (UnsupportedQuery, "lambda", "f(e)"),
+    "select list_transform(l, lambda e: g(x, e) + f(x)) from t": (UnsupportedQuery, "lambda", "g(x, e)"),
+    "select * from read_csv(lab('a'))": (UnsupportedQuery, "table function", "lab('a')"),
     "select [f(e) for e in l] from t": (UnsupportedQuery, "comprehension", "f(e)"),
     "with recursive r as (select 1.0 as n union all select f(n) from r where n < 5) select n from r": (
         UnsupportedQuery, "recursive", "f(n)"),

@@ -25,6 +25,7 @@ from sqlinfer.compiler.result_names import name_results
 from sqlinfer.compiler.rules import RULES
 from sqlinfer.compiler.said import mentioned
 from sqlinfer.compiler.stages import NAMESPACE, Builder
+from sqlinfer.compiler.table_arguments import settle_table_arguments
 from sqlinfer.compiler.verbatim import with_pieces
 from sqlinfer.compiler.volatile import keywords_as_functions, refuse_sequences
 from sqlinfer.errors import ColumnError, CompileError, UnsupportedQuery, did_you_mean
@@ -109,6 +110,7 @@ def _parsed(catalog: Catalog, source: Source, *, relations: bool = True) -> exp.
     with_pieces(query, catalog.pieces, relations=relations)
     query = name_results(query, source, catalog.dialect, catalog.functions)
     query = keywords_as_functions(query, catalog) if catalog.dialect == "duckdb" else query
+    settle_table_arguments(query, catalog.functions, source)
     return canonicalise(query, catalog.functions, source)
 
 
@@ -163,6 +165,7 @@ def reads(source: Source, catalog: Catalog) -> tuple[tuple[Relation, ...], tuple
     def look() -> tuple[tuple[Relation, ...], tuple[str, ...]]:
         query = parse(source, catalog.dialect)
         with_pieces(query, catalog.pieces)
+        settle_table_arguments(query, catalog.functions, source)
         query = expand_table_forms(query, catalog.functions, source)
         tables = [t for t in query.find_all(exp.Table) if isinstance(t.this, exp.Identifier)]
         relations = dict.fromkeys(Relation(t.name, t.db or None, t.catalog or None) for t in tables)

@@ -26,6 +26,8 @@ def guards_of(call: exp.Expr, root: exp.Expr, before: Callable[[exp.Expr], bool]
     steps: list[list[Guard]] = []
     child, parent = call, call.parent
     while child is not root and parent is not None:
+        if isinstance(parent, (exp.Lambda, exp.Comprehension)):
+            steps.clear()  # they may be about the elements of the list
         strict = not isinstance(parent, (exp.And, exp.Or))
         steps.append([Guard(condition, strict) for condition in _step(child, parent, before)])
         child, parent = parent, parent.parent

@@ -18,6 +18,7 @@ def before_names(query: exp.Query, source: Source) -> None:
     """What must be spelt out before columns are resolved."""
     _columns_function(query, source)
     _group_by_all(query)
+    _positions_in_sets(query)
     _values_columns(query)
     mark_using(query)
     for join in query.find_all(exp.Join):
@@ -178,6 +179,19 @@ def _group_by_all(query: exp.Query) -> None:
         if any(isinstance(n, exp.Star) for e in keys for n in walk_own(e)):
             raise UnsupportedQuery("GROUP BY ALL with * and predict()", hint="name the columns")
         select.set("group", exp.Group(expressions=[k.unalias().copy() for k in keys]) if keys else None)
+
+
+def _positions_in_sets(query: exp.Query) -> None:
+    """``group by grouping sets ((1), (2))``: sqlglot knows numbers of plain keys."""
+    for select in query.find_all(exp.Select):
+        for sets in (
+            select.args["group"].find_all(exp.GroupingSets, exp.Cube, exp.Rollup) if select.args.get("group") else ()
+        ):
+            for number in [
+                n for n in sets.find_all(exp.Literal) if isinstance(n.parent, (exp.Tuple, exp.Paren, type(sets)))
+            ]:
+                if not number.is_string and number.name.isdigit() and 0 < int(number.name) <= len(select.expressions):
+                    number.replace(select.expressions[int(number.name) - 1].unalias().copy())
 
 
 def _inline_named_windows(query: exp.Query) -> None:

@@ -91,10 +91,22 @@ def parse(source: Source, dialect: str) -> exp.Query:
     query = statements[0]
     if isinstance(query, exp.Subquery) and not query.args.get("alias"):
         query = query.unnest()
+    if isinstance(query, exp.Values):
+        query = _selected(query)
     if not isinstance(query, exp.Query):
         raise UnsupportedQuery(f"a model is one SELECT, this is {query.key.upper()}", location=source.place(0, 1))
     _joins_of_the_query(query)
     return query
+
+
+def _selected(values: exp.Values) -> exp.Select:
+    """``values (1), (2) order by 1`` is a query, too."""
+    query = exp.select("*", copy=False)
+    for key in ("with_", "order", "limit", "offset"):
+        query.set(key, values.args.get(key))
+        values.set(key, None)
+    values.set("alias", exp.TableAlias(this=exp.to_identifier("valueslist")))
+    return query.from_(values, copy=False)
 
 
 def _joins_of_the_query(query: exp.Query) -> None:

@@ -117,8 +117,7 @@ class Planner:
 
     def _refuse(self, select: exp.Select) -> None:
         for call in own_calls(select):
-            inside = call.find_ancestor(exp.Lambda, exp.Comprehension, exp.Select)
-            if isinstance(inside, (exp.Lambda, exp.Comprehension)):
+            if _reads_parameters(call):
                 raise UnsupportedQuery.in_lambda(self.builder.source.locate(call))
 
     def _sources(self, select: exp.Select) -> None:
@@ -133,8 +132,21 @@ class Planner:
                 query = _values(source, [c.name for c in columns])
                 alias = exp.TableAlias(this=source.args["alias"].this.copy())
                 source.replace(exp.Subquery(this=self.visit(query), alias=alias))
+            elif isinstance(source, exp.Unnest) and isinstance(source.parent, exp.From) and has_calls(source):
+                source.replace(self._unnested(source))
             elif isinstance(source, exp.Lateral) and has_calls(source.this):
                 self._nested(select, source.this)
+
+    def _unnested(self, source: exp.Unnest) -> exp.Subquery:
+        """A list with predictions that comes first in FROM is a query of its own."""
+        alias = source.args["alias"]
+        names = [column.name for column in alias.args.get("columns") or []] or ["unnest"]
+        lists = [
+            exp.alias_(exp.Explode(this=e.copy()), n, quoted=True)
+            for e, n in zip(source.expressions, names, strict=False)
+        ]
+        query = self.visit(exp.select(*lists, copy=False))
+        return exp.Subquery(this=query, alias=exp.TableAlias(this=alias.this.copy()))
 
     def _subqueries(self, select: exp.Select) -> None:
         for node in list(walk_own(select)):
@@ -323,6 +335,23 @@ class _Names:
             if isinstance(column, exp.Column):
                 found[name] = column_type(self.builder, self.sources.get(column.table), column.name)
         return found
+
+
+def _reads_parameters(call: exp.Expr) -> bool:
+    """Whether a call depends on the elements of the list around it; else it has one value for the row."""
+    names: set[str] = set()
+    node: exp.Expr = call
+    while node.parent is not None and not isinstance(node, exp.Query):
+        parent = node.parent
+        if isinstance(parent, exp.Lambda):
+            names |= {p.name.casefold() for p in parent.expressions}
+        elif isinstance(parent, exp.Comprehension) and node.arg_key != "iterator":
+            names |= {i.name.casefold() for k in ("expression", "position") if (i := parent.args.get(k)) is not None}
+        node = parent
+    return any(
+        i.name.casefold() in names and not (isinstance(i.parent, exp.Column) and i.parent.table)
+        for i in call.find_all(exp.Identifier)
+    )
 
 
 def _rest(select: exp.Select, names: _Names) -> exp.Select:

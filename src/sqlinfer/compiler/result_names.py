@@ -15,8 +15,10 @@ from sqlglot import exp
 
 from sqlinfer.compiler.calls import PREDICT, Source
 
-_NAMED = (exp.Alias, exp.Aliases, exp.Column, exp.Star, exp.Columns, exp.Unnest, exp.Explode)
+_NAMED = (exp.Alias, exp.Aliases, exp.Column, exp.Star, exp.Columns)
 """Projections that have a name, or may become several columns."""
+_UNNESTED = (exp.Unnest, exp.Explode)
+"""Of a struct they become several columns, which an alias does not change."""
 _KEYWORDS = (exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentTime, exp.Localtime, exp.Localtimestamp)
 
 
@@ -26,6 +28,8 @@ def name_results(query: exp.Query, source: Source, dialect: str, functions: Coll
     for select in query.find_all(exp.Select):
         for projection, name in zip(list(select.expressions), _given(select, source), strict=True):
             if isinstance(projection, _NAMED):
+                continue
+            if isinstance(projection, _UNNESTED) and not _calls(projection, called):
                 continue
             if name is None and (isinstance(projection, _KEYWORDS) or _calls(projection, called)):
                 name = projection.sql(dialect=dialect, comments=False, normalize_functions="lower")

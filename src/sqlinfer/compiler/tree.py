@@ -329,11 +329,23 @@ def _normal(value: Any) -> Any:
         start = value["arguments"][0]["expression"]
         if (start.get("literal") or {}).get("text") == "0":
             return {**value, "arguments": value["arguments"][1:], "_was": value}
+    if kind == "SUBQUERY" and "column_name_alias" in value and (values := _bare_values(value)) is not None:
+        return {**values, "_was": value}
     if value.get("class") == "TYPE" and str(value.get("type_name", "")).casefold() in _TYPES:
         return {**value, "type_name": _TYPES[str(value["type_name"]).casefold()], "_was": value}
     if kind == "FUNCTION" and name in _SYNONYMS:
         return {**value, "function_name": _SYNONYMS[name], "_was": value}
     return value
+
+
+def _bare_values(relation: Node) -> Node | None:
+    """``(select * from (values …))`` is the VALUES itself, which the warehouse takes as a query, too."""
+    select = relation["subquery"]["node"]
+    rest = ("modifiers", "where_clause", "group_expressions", "having", "sample", "qualify")
+    if relation["column_name_alias"] or relation.get("sample") or any(select.get(key) for key in rest):
+        return None
+    inner = select.get("from_table") or {}
+    return inner if inner.get("type") == "EXPRESSION_LIST" and not select["cte_map"]["map"] else None
 
 
 def _is_true(node: Any) -> bool:

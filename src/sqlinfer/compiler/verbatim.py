@@ -6,6 +6,7 @@ resolved, renamed and staged in the holes, while the operators and functions aro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 
+from sqlinfer.compiler.tree import closing
 from sqlinfer.spec.catalog import Piece
 
 HOLE = "\0"
@@ -53,9 +55,17 @@ def _generated(generator: Any, node: Verbatim) -> str:
     parts = [pieces[0]]
     for value, after in zip(node.expressions, pieces[1:], strict=True):
         sql = generator.sql(value)
-        simple = isinstance(value, (exp.Column, exp.Literal, exp.Paren, exp.Anonymous, exp.Identifier))
-        parts += [sql if simple else f"({sql})", after]
+        parts += [sql if isinstance(value, _SIMPLE) or _is_call(sql) else f"({sql})", after]
     return "".join(parts)
+
+
+_SIMPLE = (exp.Column, exp.Literal, exp.Paren, exp.Anonymous, exp.Identifier, exp.Array)
+
+
+def _is_call(sql: str) -> bool:
+    """``name(…)`` as a whole: ``x in list_sort(l)`` means another thing than ``x in (list_sort(l))``."""
+    opened = re.match(r"[A-Za-z_]\w*\(", sql)
+    return opened is not None and closing(sql, opened.end()) == len(sql) - 1
 
 
 DuckDB.Generator.TRANSFORMS[Verbatim] = _generated

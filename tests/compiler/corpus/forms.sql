@@ -289,4 +289,27 @@ select list_reduce(l, lambda x, y: x + y, 0) c, f(x) p from t;
 select *, f(k) p, count(*) c from (select k, g from t) group by all;
 select * exclude (g), f(k) p, count(*) c from (select k, g from t) group by all;
 select q.*, f(q.k) p, count(*) c from (select k, g from t) q group by all;
-select f(x) p, sum(x) over (order by id rows between unbounded preceding and current row exclude ties) c from t
+select f(x) p, sum(x) over (order by id rows between unbounded preceding and current row exclude ties) c from t;
+select id, f(x) as p from t where k in [1, 2];
+select id from t where f(x) in [1.0, 4.25] or lab(s) not in ['x'];
+select id from t where f(x) in list_append([1.0, 2.0], f(y)::decimal(6, 2));
+select unnest([f(x), f(y)]) from t;
+select unnest(map_entries(map {'a': f(x)})), id from t;
+select unnest({'p': f(x), 'i': id}) from t;
+select id, list_transform(l, lambda v: v + f(x)) from t;
+select id, list_filter(l, lambda v, i: v + i > f(x)) from t where f(y) > 3;
+select id, [v + f(x) for v in l if v > g(x, y)] from t;
+select id, [v * 2 for v in [f(x), f(y)] if v > 1] from t;
+select id, list_transform(l, lambda v: case when v > 1 then f(x) else v end) from t;
+select g, list_transform(list(y order by id), lambda v: v - f(avg(x))) from t group by g;
+select t.id, r.i from t, range(f(t.x)::bigint) r(i);
+select t.id, generate_series from t, generate_series(1, f(t.x)::bigint) where f(generate_series) > 2;
+select t.id, i, f(i) from t cross join range(t.k) r(i);
+select id, (select max(i) from range(f(t.x)::bigint) r(i)) from t;
+select range, f(range) from range(f(1.5)::bigint);
+select u.v, t.id from unnest([f(1.0), f(2.0)]) u(v) join t on f(t.x) > u.v;
+values (f(1.0)), (f(2.0));
+values (1, f(1.0)), (2, f(2.0)) order by 1 limit 1;
+values (1, 2) union all select id, f(x) from t;
+with c as (values (1.0), (2.0)) select f(col0) from c;
+with c(x, k) as (values (1.0, 1), (2.0, 2)) select f(c.x), t.id from c join t using (k)

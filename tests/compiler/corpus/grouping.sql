@@ -60,4 +60,8 @@ select f(x) in (select f(z) from u) as known, k, sum(f(y)) from t group by all;
 select f(x) > (select max(u.z) from u where u.k = t.k) as high, count(*), f(max(t.y)) from t where f(y) > 2 group by high;
 select exists (select 1 from u where u.k = t.k and f(u.z) > 5) as has_some, t.g, count(*) from t group by grouping sets ((has_some), (t.g), (has_some, t.g));
 with s as (select case when f(x) > (select avg(z) from u) then 'a' else 'b' end as c, y from t) select c, count(*), sum(f(y)) from s group by c;
-select t.k in (select k from w where f(v) > 4) as c, u.g, sum(f(u.z)) from t join u using (k) group by 1, 2 order by 1, 2
+select t.k in (select k from w where f(v) > 4) as c, u.g, sum(f(u.z)) from t join u using (k) group by 1, 2 order by 1, 2;
+select lab(s), k, count(*) from t group by grouping sets ((1), (k), ());
+select lab(s), k, count(*) from t group by rollup(1, 2);
+select g, k as r, count(*), f(max(x)) from t group by cube(1, r);
+select g, k, count(*), f(max(x)) from t group by grouping sets ((1, 2), (2))
