@@ -1,4 +1,4 @@
-"""The process that prepares functions: ``python -m sqlinfer.functions.preparer SOCKET``.
+"""The process that prepares functions, started by ``contained``.
 
 It imports what preparing needs, and forks for each request, so that the imports are paid for once. Each fork lives
 within limits; whatever becomes of it, the answer is one line of JSON. It ends with the socket, or when it is idle.
@@ -11,7 +11,6 @@ import os
 import pickle
 import select
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -124,7 +123,3 @@ def _answer(say: Say, task: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
         return {"broken": f"{type(error).__name__}: {error}"[:500], "trace": traceback.format_exc()[-5_000:]}
     Limits.lift_memory()
     return {"memory": True}
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))
