@@ -16,6 +16,7 @@ _UNSIGNED = {"UTINYINT": "uint8", "USMALLINT": "uint16", "UINTEGER": "uint32", "
 _OTHER = {
     "BOOLEAN": "bool_", "TEXT": "string", "VARCHAR": "string", "BLOB": "binary", "DATE": "date32",
 }  # fmt: skip
+LONGEST_ARRAY = 2**31 - 1
 _ARROW = _FLOATS | _SIGNED | _UNSIGNED | _OTHER
 
 ONNX_TO_SQL = {
@@ -97,6 +98,8 @@ def arrow_type(data_type: str) -> pa.DataType:
 
     if is_array(data_type):
         inner, width = arrow_type(element_type(data_type)), array_width(data_type)
+        if width is not None and width > LONGEST_ARRAY:
+            raise ProjectError(f"type '{data_type}' has more elements than an array can hold ({LONGEST_ARRAY:,})")
         return pa.list_(inner, width) if width else pa.list_(inner)
     name = _ARROW.get(data_type)
     if name is None:
