@@ -15,7 +15,7 @@ from sqlinfer.adapters.base import Adapter, ShadowDatabase
 from sqlinfer.compiler.calls import Source, may_call
 from sqlinfer.compiler.compile import compile_query, reads, without_predictions
 from sqlinfer.compiler.lower import lowered
-from sqlinfer.compiler.parameters import Parameters, with_parameters
+from sqlinfer.compiler.parameters import Parameters, moved_places, with_parameters
 from sqlinfer.compiler.parse import check_depth
 from sqlinfer.compiler.render import RenderedNode, RenderFlags, external_sql, render, render_inline
 from sqlinfer.compiler.said import mentioned
@@ -88,7 +88,8 @@ class ProjectCompiler:
         """The plan of SQL that stands in no file (``--inline``, ``connect().sql``)."""
         rendered = render_inline(sql, self.project, flags=self._flags)
         with self._showing_ways():
-            return self._planned(with_parameters(rendered, params, self.adapter.dialect), name, limit)
+            filled = with_parameters(rendered, params, self.adapter.dialect)
+            return self._planned(filled, name, limit, asked=rendered)
 
     @contextmanager
     def _showing_ways(self) -> Iterator[None]:
@@ -108,11 +109,19 @@ class ProjectCompiler:
         found = self.existing.get(self._full(node.relation).folded())
         return not refresh and found is not None and found.kind == "table"
 
-    def _planned(self, rendered: RenderedNode, name: str, limit: int | None, unique_id: str = "") -> CompiledNode:
+    def _planned(
+        self,
+        rendered: RenderedNode,
+        name: str,
+        limit: int | None,
+        unique_id: str = "",
+        asked: RenderedNode | None = None,
+    ) -> CompiledNode:
         source = Source(rendered.sql, rendered.path, rendered.locate)
         if may_call(rendered.sql, self.contracts):
             check_depth(source, self.adapter.dialect)
-            source = replace(source, names=self.shadow.result_names(rendered.sql))
+            names = self.shadow.result_names((asked or rendered).sql)
+            source = replace(source, names=names if asked is None else moved_places(names, asked, rendered))
         self._look_up(source, rendered)
         source, catalog = lowered(source, self.catalog(), _Asked(self.shadow, self.adapter))
         catalog = self._with_table_functions(source, catalog)

@@ -121,3 +121,10 @@ def test_what_the_warehouse_does_not_tell_is_refused(shop: Path, sql: str, words
 @pytest.mark.parametrize("end", ["; -- f(x) is done", ";;", " ; /* done */ ;", ";\n-- one\n-- two\n"])
 def test_what_follows_the_last_semicolon_may_be_a_comment(shop: Path, end: str) -> None:
     assert _rows(shop, f"select f(x) as p from t where id = 1{end}") == [(3.0,)]
+
+
+def test_a_column_is_named_after_its_parameter_not_after_the_value(shop: Path) -> None:
+    shown = sqlinfer.connect(shop).sql("select f(?), ? + f(x), id from t", [1.5, 2])
+    assert shown.schema.names == ["f($1)", "($2 + f(x))", "id"]
+    shown = sqlinfer.connect(shop).sql("select f(x + $a) from t {% if true %}where f(x) > $a{% endif %}", {"a": 1.5})
+    assert shown.schema.names == ["f((x + $a))"]

@@ -69,6 +69,26 @@ def with_parameters(rendered: RenderedNode, parameters: Parameters | None, diale
     return _replaced(rendered, [(one, _text(value, one, rendered, dialect)) for one, value in values])
 
 
+def moved_places(found: Mapping[int, Any], asked: RenderedNode, filled: RenderedNode) -> Mapping[int, Any]:
+    """What is known by place in the text with placeholders, by its place in the text with values: ``f(?)`` is called
+    ``f($1)``, not after its value."""
+    if filled is asked:
+        return found
+    whole = (Segment(0, len(asked.sql), 0, len(asked.sql), True),)
+    origins = {at: _through(at, asked.segments or whole) for at in found}
+    places: dict[int, list[int]] = {}
+    for part in (p for p in filled.segments if p.literal):
+        for origin in origins.values():
+            if origin is not None and part.origin <= origin < part.origin + part.end - part.start:
+                places.setdefault(origin, []).append(part.start + origin - part.origin)
+    moved = ((one, places.get(origins[at] or 0, [])) for at, one in found.items() if origins[at] is not None)
+    return {at[0]: one for one, at in moved if len(set(at)) == 1}  # text of a loop has several places
+
+
+def _through(at: int, segments: Sequence[Segment]) -> int | None:
+    return next((s.origin + at - s.start for s in segments if s.literal and s.start <= at < s.end), None)
+
+
 def _placeholders(sql: str) -> Iterator[_Placeholder]:
     for match in _LEXEMES.finditer(sql):
         if match["parameter"]:
