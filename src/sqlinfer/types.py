@@ -16,7 +16,8 @@ _UNSIGNED = {"UTINYINT": "uint8", "USMALLINT": "uint16", "UINTEGER": "uint32", "
 _OTHER = {
     "BOOLEAN": "bool_", "TEXT": "string", "VARCHAR": "string", "BLOB": "binary", "DATE": "date32",
 }  # fmt: skip
-LONGEST_ARRAY = 2**31 - 1
+LONGEST_ARRAY = 100_000
+"""Elements; DuckDB knows no longer ones, and a column of them would take gigabytes for a few rows."""
 _ARROW = _FLOATS | _SIGNED | _UNSIGNED | _OTHER
 
 ONNX_TO_SQL = {

@@ -142,11 +142,7 @@ def test_mutated_graphs_are_prepared_or_are_one_error(shop: Workshop, hasty: Non
 def test_an_output_wider_than_any_array_is_one_error(shop: Workshop) -> None:
     model = onnx.load_model_from_string(ob.linear([1.0, 2.0]))
     model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 2**40
-    try:
-        prepared = shop.make(model.SerializeToString(), AB, ())
-    except FunctionError:
-        return
-    assert "more elements than an array can hold" in scored(prepared)
+    assert "more elements than an array can hold" in scored(shop.make(model.SerializeToString(), AB, ()))
 
 
 def test_the_seeds_themselves_are_prepared(shop: Workshop) -> None:
