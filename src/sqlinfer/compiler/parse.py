@@ -53,7 +53,7 @@ def _parse_predict(parser: Any) -> exp.Expr:
         rows, options = parser._parse_table(), parser._match(TokenType.COMMA) and parser._parse_bitwise()
         call: exp.Expr = exp.Predict(this=model, expression=rows, params_struct=options or None)
     else:
-        call = exp.Anonymous(this=name.text, expressions=parser._parse_function_args())
+        call = exp.Anonymous(this=name.text, expressions=parser._parse_function_args(True))
     if parser._curr is None or parser._curr.token_type != TokenType.R_PAREN:
         parser.raise_error("Expecting )")  # sqlglot asks this only of functions that it parses itself
     return call.update_positions(name)
