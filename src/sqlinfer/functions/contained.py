@@ -15,9 +15,10 @@ import sys
 import threading
 from contextlib import suppress
 from multiprocessing import Pipe
+from pathlib import Path
 from typing import Any, Final
 
-from sqlinfer.errors import ArtifactError, FunctionError, InferenceError, SqlinferError
+from sqlinfer.errors import ArtifactError, FunctionError, InferenceError, Location, SqlinferError
 from sqlinfer.functions.limits import MEMORY_VARIABLE, SECONDS_VARIABLE, Limits
 
 _REFUSALS: Final[dict[str, type[SqlinferError]]] = {
@@ -49,8 +50,12 @@ def ask(task: str, what: str, limits: Limits, *arguments: object) -> Any:
         return said["value"]
     if "refused" in said:
         kind = _REFUSALS.get(said["refused"], FunctionError)
-        raise kind(said["message"], hint=said["hint"])
+        raise kind(said["message"], hint=said["hint"], location=_place(said["place"]))
     raise _death(said, what, limits)
+
+
+def _place(said: dict[str, Any] | None) -> Location | None:
+    return None if said is None else Location(**said | {"path": Path(said["path"]) if said["path"] else None})
 
 
 def _death(said: dict[str, Any], what: str, limits: Limits) -> FunctionError:

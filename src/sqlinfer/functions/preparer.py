@@ -13,6 +13,7 @@ import select
 import signal
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -116,7 +117,8 @@ def _answer(say: Say, task: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
     try:
         return {"value": TASKS[task](say, *arguments)}
     except SqlinferError as error:
-        return {"refused": type(error).__name__, "message": error.message, "hint": error.hint}
+        place = None if error.location is None else asdict(error.location) | {"path": str(error.location.path or "")}
+        return {"refused": type(error).__name__, "message": error.message, "hint": error.hint, "place": place}
     except (MemoryError, EncodeError):  # protobuf says no more than that it failed to serialise
         pass  # the frames that hold the memory go with the exception
     except Exception as error:  # a graph that is not what the standard says, in a way that nothing foresaw
