@@ -44,6 +44,9 @@ def _aligned(table: pa.Table) -> str:
     is_numeric = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean, pa.types.is_null)
     numeric = [any(test(column.type) for test in is_numeric) for column in table.schema]
     columns = [column.to_pylist() for column in printed(table).columns]
+    for position, column in enumerate(table.schema):
+        if pa.types.is_floating(column.type):  # 5.0 is 5: a table for people, and no digit is lost
+            columns[position] = [value and value.removesuffix(".0") for value in columns[position]]
     return render(table.column_names, zip(*columns, strict=True), numeric)
 
 
