@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from sqlglot import exp
+from sqlglot.dialects.dialect import DialectType
 from sqlglot.errors import OptimizeError, SqlglotError
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.schema import MappingSchema
@@ -21,6 +22,8 @@ _LEVELS = 12
 """Derived tables with repeated columns inside each other."""
 _CRASHES = (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What sqlglot raises where it meets a tree that it did not expect."""
+ROW_ID = "rowid"
+"""A table of DuckDB has it where no column of its own has the name."""
 FUNCTION_SCHEMA = "_table_functions"
 """Table functions stand in the tree as tables of this schema while columns are resolved."""
 
@@ -49,7 +52,7 @@ def qualified(query: exp.Query, catalog: Catalog, source: Source) -> exp.Query:
 
 def _resolved(query: exp.Expr, catalog: Catalog, tables: Iterable[Table]) -> exp.Query:
     """sqlglot leaves a star over repeated columns alone: name those, then resolve again, one level at a time."""
-    schema = _schema(tables, catalog)
+    schema = _schema(tables, catalog, any(c.name.casefold() == ROW_ID for c in query.find_all(exp.Column)))
     known = {c.name for t in tables for c in t.columns}
     numbered = any(re.search(r"_\d+$", c.name) and c.name not in known for c in query.find_all(exp.Column))
     for level in range(_LEVELS):
@@ -105,13 +108,37 @@ def _tables(query: exp.Query, catalog: Catalog, functions: dict[str, exp.Table])
             yield found
 
 
-def _schema(tables: Iterable[Table], catalog: Catalog) -> MappingSchema:
-    schema = MappingSchema(dialect=catalog.dialect)
+class _Schema(MappingSchema):
+    """Tables whose row number can be named, though a star does not stand for it."""
+
+    def __init__(self, dialect: str) -> None:
+        super().__init__(dialect=dialect)
+        self.numbered: set[tuple[str, ...]] = set()
+
+    def column_names(
+        self,
+        table: exp.Table | str,
+        only_visible: bool = False,
+        dialect: DialectType = None,
+        normalize: bool | None = None,
+    ) -> list[str]:
+        names = super().column_names(table, only_visible, dialect, normalize)
+        if only_visible and isinstance(table, exp.Table) and tuple(p.name for p in table.parts) in self.numbered:
+            return [name for name in names if name != ROW_ID]
+        return names
+
+
+def _schema(tables: Iterable[Table], catalog: Catalog, with_row_ids: bool) -> MappingSchema:
+    schema = _Schema(catalog.dialect)
     for table in tables:
         parts = (table.relation.catalog or catalog.default.catalog, table.relation.schema or catalog.default.schema)
         name = ".".join(f'"{p.replace(chr(34), chr(34) * 2)}"' for p in (*parts, table.relation.name) if p)
         mapping = {_quoted(c): c.data_type for c in table.columns}
-        schema.add_table(exp.to_table(name, dialect="duckdb"), mapping, dialect=catalog.dialect, match_depth=False)
+        node = exp.to_table(name, dialect="duckdb")
+        if with_row_ids and table.kind == "table" and all(c.name.casefold() != ROW_ID for c in table.columns):
+            mapping[ROW_ID] = "BIGINT"
+            schema.numbered.add(tuple(part.name for part in node.parts))
+        schema.add_table(node, mapping, dialect=catalog.dialect, match_depth=False)
     return schema
 
 

@@ -312,4 +312,11 @@ values (f(1.0)), (f(2.0));
 values (1, f(1.0)), (2, f(2.0)) order by 1 limit 1;
 values (1, 2) union all select id, f(x) from t;
 with c as (values (1.0), (2.0)) select f(col0) from c;
-with c(x, k) as (values (1.0, 1), (2.0, 2)) select f(c.x), t.id from c join t using (k)
+with c(x, k) as (values (1.0, 1), (2.0, 2)) select f(c.x), t.id from c join t using (k);
+select rowid, f(x) from t;
+select *, rowid r, f(x) from t where rowid > 2;
+select f(rowid) from t where f(x) > 1;
+select r, f(x) from (select rowid as r, x from t) q;
+with c as (select rowid as r, * from t) select *, f(x) from c;
+select t.rowid, u.rowid, f(t.x) from t join u on t.k = u.k;
+select max(rowid), f(k) from t group by k;
