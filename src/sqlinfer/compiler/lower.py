@@ -16,7 +16,7 @@ from sqlinfer.compiler import expand, probe, tree
 from sqlinfer.compiler.analyse import is_aggregate_name, is_volatile_name
 from sqlinfer.compiler.calls import Source, may_call
 from sqlinfer.compiler.deep import deep
-from sqlinfer.compiler.parse import is_statement, parse, stars_of_calls, statements_in_parentheses
+from sqlinfer.compiler.parse import is_statement, parse, stars_of_calls, statement_after_with, statements_in_parentheses
 from sqlinfer.compiler.probe import Warehouse
 from sqlinfer.compiler.tree import Node
 from sqlinfer.compiler.verbatim import EXPRESSION, HOLE, RELATION, Text, with_pieces
@@ -98,6 +98,9 @@ class _Lowering:
         root = self._tree(self.text.sql)
         if re.search(r"\b(?:un)?pivot|\b(?:summarize|describe|show)\b", self.text.sql, re.IGNORECASE) is None:
             return root
+        if (after := statement_after_with(self.text.sql, self.catalog.dialect)) is not None:
+            self.text = self.text.edited([(after[0], after[0], "from ("), (after[1], after[1], ")")])
+            return self._without_statements()
         if is_statement(self.text.sql, self.catalog.dialect):
             if root is None:
                 raise self._late_columns(0, len(self.text.sql))

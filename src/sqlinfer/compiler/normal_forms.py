@@ -32,6 +32,7 @@ def after_names(query: exp.Query) -> None:
     columns_of_using(query)
     mark_keys(query)
     _unique_ctes(query, {}, set())
+    _pivoted_ctes(query)
     _unique_aliases(query)
     _joins_in_parentheses(query)
     keys_below(query)
@@ -103,6 +104,21 @@ def _comma_groups(select: exp.Select) -> None:
             group = []
         kept += [comma, *group]
     select.set("joins", kept)
+
+
+def _pivoted_ctes(query: exp.Query) -> None:
+    """``from c pivot (…)`` over a CTE → over a derived table of its columns: pushing projections down would take a CTE
+    that only PIVOTs read for one that nothing reads."""
+    columns = {cte.alias: cte.alias_column_names or cte.this.named_selects for cte in query.find_all(exp.CTE)}
+    for table in list(query.find_all(exp.Table)):
+        if table.db or not table.args.get("pivots") or table.name not in columns:
+            continue
+        bare = exp.alias_(exp.Table(this=table.this.copy()), table.name, table=True, quoted=True)
+        read = [exp.alias_(exp.column(n, table=table.name, quoted=True), n, quoted=True) for n in columns[table.name]]
+        derived = exp.select(*read, copy=False).from_(bare).subquery(table.alias_or_name, copy=False)
+        for key in ("pivots", "joins", "sample"):
+            derived.set(key, table.args.get(key))
+        table.replace(derived)
 
 
 def _joins_in_parentheses(query: exp.Query) -> None:

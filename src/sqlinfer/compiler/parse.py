@@ -133,6 +133,22 @@ def is_statement(sql: str, dialect: str) -> bool:
     return first is not None and first.text.upper() in _STATEMENTS[:4]
 
 
+def statement_after_with(sql: str, dialect: str) -> tuple[int, int] | None:
+    """Where ``pivot …`` stands in ``with c as (…) pivot …``."""
+    try:
+        stream = [t for t in dialect_of(dialect).tokenize(sql) if t.token_type != TokenType.SEMICOLON]
+    except TokenError:
+        return None
+    depth = 0
+    for token in stream if stream and stream[0].token_type == TokenType.WITH else ():
+        depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
+        if depth == 0 and token.token_type in (TokenType.SELECT, TokenType.FROM, TokenType.VALUES):
+            return None
+        if depth == 0 and token.text.upper() in _STATEMENTS[:4]:
+            return token.start, stream[-1].end + 1
+    return None
+
+
 def statements_in_parentheses(sql: str, dialect: str) -> list[tuple[int, int]]:
     """Where ``(pivot …)`` and the like stand, without the parentheses; the outermost ones."""
     try:
