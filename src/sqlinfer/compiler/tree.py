@@ -165,34 +165,26 @@ def around(sql: str, span: Span) -> Span | None:
 
 def opening(sql: str, position: int) -> int | None:
     """The parenthesis that is open at the position."""
-    depth, quote = 0, ""
-    for index in range(position - 1, -1, -1):
-        character = sql[index]
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"":
-            quote = character
-        elif character == ")":
-            depth += 1
-        elif character == "(":
-            if not depth:
-                return index
-            depth -= 1
-    return None
+    return _unmatched(sql, range(position - 1, -1, -1), "(", ")")
 
 
 def closing(sql: str, position: int) -> int | None:
     """The parenthesis that closes the one that is open at the position."""
+    return _unmatched(sql, range(position, len(sql)), ")", "(")
+
+
+def _unmatched(sql: str, places: range, wanted: str, other: str) -> int | None:
+    """The first of its kind that has no partner on the way; what stands in quotes does not count."""
     depth, quote = 0, ""
-    for index in range(position, len(sql)):
+    for index in places:
         character = sql[index]
         if quote:
             quote = "" if character == quote else quote
         elif character in "'\"":
             quote = character
-        elif character == "(":
+        elif character == other:
             depth += 1
-        elif character == ")":
+        elif character == wanted:
             if not depth:
                 return index
             depth -= 1
