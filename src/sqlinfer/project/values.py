@@ -256,10 +256,6 @@ class FunctionConfig:
     enabled: bool = True
     meta: Mapping[str, Any] = field(default_factory=dict)
 
-    def argument_location(self, name: str) -> Location:
-        """The place to name in errors about an argument (the declaration of the function)."""
-        return self.location
-
 
 @dataclass(frozen=True, slots=True)
 class Project:
