@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from sqlinfer import scrub
 from sqlinfer.testing import children
 from sqlinfer.testing.patience import patience
 
@@ -51,6 +52,15 @@ def _no_child_is_left() -> Iterator[None]:
     """Children end with the test that started them, and their pipes are not another test's ResourceWarning."""
     yield
     children.reap()
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_other_tests_are_unknown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process knows each secret that it met for good; one test's must not mask another test's output."""
+    monkeypatch.setattr(scrub, "_KNOWN", set())
+    scrub.forget_patterns()
+    yield
+    scrub.forget_patterns()
 
 
 def pytest_sessionfinish() -> None:

@@ -41,8 +41,13 @@ def learn(secrets: Iterable[str]) -> None:
     found = {secret for secret in secrets if secret.strip()}
     if not found <= _KNOWN:
         _KNOWN.update(found)
-        _pattern.cache_clear()
-        _grams.cache_clear()
+        forget_patterns()
+
+
+def forget_patterns() -> None:
+    """What was made from the known secrets is made anew."""
+    _pattern.cache_clear()
+    _grams.cache_clear()
 
 
 def secrets_of(text: str) -> set[str]:
@@ -152,8 +157,9 @@ def _span(text: str, at: int, form: str, place: int) -> tuple[int, int] | None:
     if len(run) < PART or len(set(run)) < _FEW:
         return None
     around = text[max(0, start - 1) : start] + text[stop : stop + 1]
-    if _WORD.fullmatch(run.strip()) and not any(one.isalnum() or one in "_…" for one in around):
-        return None  # ``customers``, which a password may hold
+    inside = any(one.isalnum() or one == "_" for one in around)
+    if _WORD.fullmatch(run.strip()) and "…" not in around and not (inside and 2 * len(run) > len(form)):
+        return None  # ``customers``, or the start of ``customer_id``, which a password may hold too
     return start, stop
 
 

@@ -175,3 +175,6 @@ def test_a_word_that_a_secret_holds_stays() -> None:
     scrub.learn(["my_customers_9xQ"])
     assert scrub.scrub("model.shop.my_customers") == "model.shop.my_customers"
     assert scrub.scrub("select * from customers") == "select * from customers"
+    assert scrub.scrub('select "customer_id"') == 'select "customer_id"'
+    assert "my_customer" not in scrub.scrub("cut: my_customer…")
+    assert "customers_9xQ" not in scrub.scrub("cut: customers_9xQ")

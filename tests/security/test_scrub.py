@@ -14,12 +14,6 @@ SECRET = 'tr0ub4dor&3 "quoted" it\'s\\n'
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0\n-----END PRIVATE KEY-----"
 
 
-@pytest.fixture(autouse=True)
-def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scrub, "_KNOWN", set())
-    scrub._pattern.cache_clear()
-
-
 @pytest.mark.parametrize(
     "spelled",
     [
