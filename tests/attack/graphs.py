@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -133,8 +134,9 @@ def _changed(data: bytes, dice: random.Random) -> bytes:
     except Exception:  # bytes were changed before
         return data
     places = list(_places(model, dice))
-    if places:
-        dice.choice(places)()
+    with suppress(UnicodeDecodeError):  # a name whose bytes were changed before
+        if places:
+            dice.choice(places)()
     return bytes(model.SerializeToString())
 
 

@@ -87,8 +87,10 @@ class Reads:
 
     files: tuple[Path, ...] = ()
     folders: tuple[Path, ...] = ()
+    urls: tuple[str, ...] = ()
+    """Those that a variable made; what is needed for them, the profile loads."""
     anything: bool = False
-    """URLs, and names that are only known once SQL is rendered."""
+    """URLs that the SQL spells out, and names that are only known while it runs."""
 
 
 ANYTHING = Reads(anything=True)

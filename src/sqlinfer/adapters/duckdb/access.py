@@ -34,6 +34,7 @@ def lock(connection: DuckDBPyConnection, settings: DuckDBSettings, config: Mappi
         return
     databases = [settings.path, settings.side, *(Path(one.path) for one in settings.attach)]
     files = [f"{path}{end}" for path in databases for end in _BESIDE] + [str(path) for path in settings.reads.files]
+    files += settings.reads.urls
     folders = [config["temp_directory"], *(str(path) for path in settings.reads.folders)]
     files += _listed(settings.settings.get("allowed_paths"))
     folders += _listed(settings.settings.get("allowed_directories"))
