@@ -75,7 +75,7 @@ def walk(table, rows, kind):
 
 
 def edge_rows(rng, table, kind, count=200):
-    """Random rows, of which many values are thresholds and their neighbours, NaN and infinities; categories are whole."""
+    """Random rows, of which many values are thresholds, their neighbours, NaN and infinities; categories are whole."""
     rows = (rng.normal(size=(count, FEATURES)) * 3).astype(kind)
     found = np.array([*np.concatenate([[0.0], *table.thresholds.values()])]).astype(kind)
     near = np.concatenate([found, np.nextafter(found, kind(-np.inf)), np.nextafter(found, kind(np.inf))])

@@ -1,7 +1,7 @@
 """A checked table of nodes → operators of ai.onnx.ml that give the same sums.
 
-Floats without categories become a TreeEnsembleRegressor (ai.onnx.ml 3), which the CPU's rewriting of graphs knows how to
-make faster. Doubles and categories become a TreeEnsemble (ai.onnx.ml 5): the older operator rounds sums to floats. Both
+Floats without categories become a TreeEnsembleRegressor (ai.onnx.ml 3), which the rewriting of graphs for a CPU makes
+faster. Doubles and categories become a TreeEnsemble (ai.onnx.ml 5): the older operator rounds sums to floats. Both
 start at zero and add the trees in their order, as the libraries do.
 """
 
