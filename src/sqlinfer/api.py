@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from sqlinfer.errors import UnknownFunction, UsageError, did_you_mean
 from sqlinfer.jobs.functions import Functions
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import Project
-from sqlinfer.project.selectors import resolve
+from sqlinfer.project.selectors import Selection, resolve
 from sqlinfer.shown import counted
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def compile(
 
     night = _night(options, on_event)
     if inline is not None:
+        _deferred(night, ())
         return [planning.inline(night, inline, estimate=estimate)]
     return planning.nodes(night, _chosen(night, node, ("model",)), estimate=estimate)
 
@@ -84,6 +85,8 @@ def preview(
     from sqlinfer.jobs import planning
 
     night = _night(options, on_event, cancel)
+    if inline is not None or node is not None:
+        _deferred(night, ())
     return planning.preview_rows(night, node or _single(night), inline, None if limit < 0 else limit, max_rows)
 
 
@@ -156,20 +159,41 @@ def _work(
     from sqlinfer.jobs import night as nights
 
     night = _night(options, on_event, cancel)
-    chosen = resolve(night.project, options.select, options.exclude, resource_types=kinds)
+    chosen = _selected(night.project, options, kinds)
     night.warn(chosen.warnings)
+    _deferred(night, chosen.ids)
     tests = [night.project.tests[uid] for uid in chosen.ids if uid in night.project.tests]
     return nights.work(night, chosen.ids, tests, options.as_args(command))
 
 
 def _chosen(night: Night, node: str | None, kinds: Sequence[str]) -> tuple[str, ...]:
-    options = night.options if node is None else replace(night.options, select=(node,))
-    found = resolve(night.project, options.select, options.exclude, resource_types=kinds)
+    options = night.options if node is None else replace(night.options, select=(node,), exclude=(), selector=None)
+    found = _selected(night.project, options, kinds)
     if node is not None and not found.ids:
         names = [one.name for one in night.project.nodes.values()]
         raise UsageError(f"no node is named '{node}'", hint=did_you_mean(node, names))
     night.warn(found.warnings)
+    _deferred(night, found.ids)
     return found.ids
+
+
+def _selected(project: Project, options: RunOptions, kinds: Iterable[str]) -> Selection:
+    from sqlinfer.jobs.comparing import comparison
+
+    return resolve(
+        project,
+        options.select,
+        options.exclude,
+        resource_types=kinds,
+        selector=options.selector,
+        comparison=comparison(project, options),
+    )
+
+
+def _deferred(night: Night, built: Sequence[str]) -> None:
+    from sqlinfer.jobs.deferring import defer
+
+    defer(night, built)
 
 
 def _single(night: Night) -> str | None:
@@ -191,7 +215,7 @@ def ls(
 
     project = load(options)
     types = set(resource_types) or {*listing.SELECTED}
-    chosen = resolve(project, options.select, options.exclude, resource_types=types - {"function"})
+    chosen = _selected(project, options, types - {"function"})
     for warning in (*project.warnings, *chosen.warnings):
         (on_event or (lambda _: None))(Warned(project.name, warning))
     return list(listing.members(project, chosen.ids, with_functions="function" in types))

@@ -38,6 +38,15 @@ GLOBAL_OPTIONS: tuple[Option[Any], ...] = (
 SELECTION: tuple[Option[Any], ...] = (
     click.option("-s", "--select", "-m", "--models", "select", help="Nodes to take, dbt's syntax.", **_MANY),
     click.option("--exclude", help="Nodes to leave out.", **_MANY),
+    click.option("--selector", metavar="NAME", help="A selection of selectors.yml, instead of the two."),
+    click.option("--state", type=_DIR, help="Folder of an earlier run's artifacts, for state:, result: and --defer."),
+)
+DEFERRING: tuple[Option[Any], ...] = (
+    click.option(
+        "--defer/--no-defer", default=None, help="Read what is neither built nor in the target where --state has it."
+    ),
+    click.option("--favor-state/--no-favor-state", default=None, help="With --defer: also what is in the target."),
+    click.option("--defer-state", type=_DIR, help="Folder for --defer, where it is not that of --state."),
 )
 EXECUTION: tuple[Option[Any], ...] = (
     click.option("-x", "--fail-fast", help="Stop at the first failure.", **_FLAG),
@@ -79,6 +88,11 @@ class Flags:
     use_colors: bool | None = None
     select: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    selector: str | None = None
+    state: Path | None = None
+    defer: bool | None = None
+    favor_state: bool | None = None
+    defer_state: Path | None = None
     fail_fast: bool | None = None
     device: str | None = None
     memory_limit: str | None = None
@@ -100,6 +114,11 @@ class Flags:
             threads=self.threads,
             select=self.select,
             exclude=self.exclude,
+            selector=self.selector,
+            state=self.state,
+            defer=bool(self.defer),
+            favor_state=bool(self.favor_state),
+            defer_state=self.defer_state,
             fail_fast=bool(self.fail_fast),
             device=self.device,
             memory_limit=self.memory_limit,

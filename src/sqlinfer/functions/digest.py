@@ -89,6 +89,18 @@ def source_key(config: FunctionConfig, fingerprint: Mapping[str, str], family: s
     )
 
 
+_PLACES = ("location", "folder", "path", "weights", "tokenizer", "description", "tags", "meta")
+"""Where things lie, and what is said about them: not what a function does. Their files count by their bytes."""
+
+
+def declaration_key(config: FunctionConfig, fingerprint: Mapping[str, str]) -> str:
+    """The same for equal functions of two checkouts."""
+    declared = {name: value for name, value in _plain(config).items() if name not in _PLACES}
+    if config.tokenizer is not None:
+        declared["tokenizer"] = {**asdict(config.tokenizer), "path": None}
+    return sha256_of({"declaration": declared, "fingerprint": dict(fingerprint)})
+
+
 def _plain(config: FunctionConfig) -> dict[str, Any]:
     found = {name: getattr(config, name) for name in config.__slots__}
     found["arguments"] = [asdict(a) for a in config.arguments]

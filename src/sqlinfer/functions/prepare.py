@@ -11,7 +11,7 @@ from sqlinfer.files import write_atomic
 from sqlinfer.functions import contained
 from sqlinfer.functions import device as devices
 from sqlinfer.functions.cache import CONTRACT, Pins, dump, hash_of, read_json
-from sqlinfer.functions.digest import source_key
+from sqlinfer.functions.digest import declaration_key, source_key
 from sqlinfer.functions.limits import Limits
 from sqlinfer.functions.precision import check_precision
 from sqlinfer.functions.record import Record
@@ -64,6 +64,22 @@ def prepare_all(
         for config in configs
         if config.enabled
     }
+
+
+def checksum(config: FunctionConfig, *, cache_dir: Path, root: Path) -> str:
+    """Of the declaration and of the bytes of its files, wherever the project lies; what cannot be read counts as such.
+
+    Unlike a digest it is found without preparing anything, and is the same on every device.
+    """
+    workspace = Workspace(cache_dir, root)
+    try:
+        source = source_named(config.source, config.location)
+        fingerprint = dict(source.fingerprint(config, workspace))
+        if config.tokenizer is not None:
+            fingerprint["tokenizer"] = hash_of(tokenizer_file(config.tokenizer.path))
+    except SqlinferError as error:
+        fingerprint = {"unreadable": type(error).__name__}
+    return declaration_key(config, fingerprint)
 
 
 def project_root(folder: Path) -> Path:

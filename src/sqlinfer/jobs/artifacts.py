@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlinfer.catalog import CompiledNode
 from sqlinfer.errors import ProjectError, SqlinferError, SystemRefused, UsageError
 from sqlinfer.files import open_own, write_below
-from sqlinfer.jobs import cleaning, manifest, script
+from sqlinfer.jobs import cleaning, comparing, manifest, script
 from sqlinfer.jobs.told import told
 from sqlinfer.project import Node, Project
 from sqlinfer.runner.environment import now_utc
@@ -73,7 +73,8 @@ def save_compiled(night: Night, compiled: Mapping[str, CompiledNode | SqlinferEr
             ) from error
     root = project.target_path / "compiled"
     names = [str(compiled_path(project, project.nodes[uid]).relative_to(root)) for uid in texts]
-    content = manifest.build(project, texts, contracts, version=__version__, invocation_id=night.run_id)
+    aspects = comparing.today(project)
+    content = manifest.build(project, texts, contracts, aspects, version=__version__, invocation_id=night.run_id)
     with told(project):
         cleaning.remember_compiled(project.target_path, names)
         write_json(project.target_path / "manifest.json", content)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.project import DataTest, FunctionConfig, Node, Project, Source
+from sqlinfer.project.aspects import Aspects
 from sqlinfer.relation import Relation
 from sqlinfer.spec.function import FunctionContract
 
@@ -21,12 +22,17 @@ def build(
     project: Project,
     compiled: Mapping[str, str],
     contracts: Mapping[str, FunctionContract],
+    aspects: Mapping[str, Aspects],
     *,
     version: str,
     invocation_id: str,
 ) -> dict[str, Any]:
-    """``compiled`` maps the unique_id of each compiled node to its SQL."""
+    """``compiled`` maps the unique_id of each compiled node to its SQL; ``aspects`` are for ``state:modified``."""
     parents = _parents(project)
+
+    def compared(entry: dict[str, Any]) -> dict[str, Any]:
+        return entry | {"sqlinfer": {"aspects": dict(aspects[entry["unique_id"]])}}
+
     return {
         "metadata": {
             "dbt_schema_version": SCHEMA,
@@ -38,10 +44,10 @@ def build(
             "adapter_type": project.profile.type,
         },
         "nodes": {
-            **{uid: _node(project, node, compiled.get(uid)) for uid, node in project.nodes.items()},
-            **{uid: _test(project, test) for uid, test in project.tests.items()},
+            **{uid: compared(_node(project, node, compiled.get(uid))) for uid, node in project.nodes.items()},
+            **{uid: compared(_test(project, test)) for uid, test in project.tests.items()},
         },
-        "sources": {uid: _source(project, source) for uid, source in project.sources.items()},
+        "sources": {uid: compared(_source(project, source)) for uid, source in project.sources.items()},
         "functions": {
             _function_id(project, name): _function(project, config, contracts.get(name))
             for name, config in project.functions.items()

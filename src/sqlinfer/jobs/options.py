@@ -20,6 +20,16 @@ class RunOptions:
     select: tuple[str, ...] = ()
     """dbt's selectors; empty: everything."""
     exclude: tuple[str, ...] = ()
+    selector: str | None = None
+    """A selection of selectors.yml, instead of ``select`` and ``exclude``."""
+    state: Path | None = None
+    """The folder of an earlier run's manifest.json and run_results.json."""
+    defer: bool = False
+    """Read what is not built and not in the target where ``state`` has it."""
+    favor_state: bool = False
+    """With ``defer``: also what is in the target."""
+    defer_state: Path | None = None
+    """Another folder than ``state`` for ``defer``."""
     full_refresh: bool = False
     fail_fast: bool = False
     threads: int | None = None
@@ -38,6 +48,11 @@ class RunOptions:
             "which": command,
             "select": list(self.select),
             "exclude": list(self.exclude),
+            "selector": self.selector,
+            "state": str(self.state.absolute()) if self.state else None,
+            "defer": self.defer,
+            "favor_state": self.favor_state,
+            "defer_state": str(self.defer_state.absolute()) if self.defer_state else None,
             "full_refresh": self.full_refresh,
             "vars": dict(self.vars) if isinstance(self.vars, Mapping) else self.vars,
             "profile": self.profile,

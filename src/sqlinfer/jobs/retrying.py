@@ -6,10 +6,11 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sqlinfer.errors import UsageError
-from sqlinfer.jobs import artifacts, night
+from sqlinfer.jobs import artifacts, deferring, night
 from sqlinfer.jobs.night import Night
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import target_path
@@ -35,6 +36,7 @@ def retry(options: RunOptions, open_night: Callable[[RunOptions], Night]) -> Run
 
 def _continue(tonight: Night, last: Mapping[str, Any]) -> RunResult:
     args = last["args"]
+    deferring.defer(tonight, args["nodes"])
     published = night.publish_pending(tonight, RunResult(tonight.run_id, now_utc(), args=args))
     finished = {item.unique_id for item in published.results if item.ok}
     left = [uid for uid in remaining(last, tonight.options.retry_errors) if uid not in finished]
@@ -77,4 +79,12 @@ def as_before(options: RunOptions, args: Mapping[str, Any]) -> RunOptions:
         target=options.target or args.get("target"),
         device=options.device or args.get("device"),
         full_refresh=bool(args.get("full_refresh")),
+        defer=bool(args.get("defer")),
+        favor_state=bool(args.get("favor_state")),
+        state=_folder(args.get("state")),
+        defer_state=_folder(args.get("defer_state")),
     )
+
+
+def _folder(text: str | None) -> Path | None:
+    return Path(text) if text else None

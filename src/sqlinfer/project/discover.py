@@ -15,8 +15,9 @@ from sqlinfer.project.basics import RelationValue
 from sqlinfer.project.context import Macros, Scope, Seen, build
 from sqlinfer.project.datatests import Subject, read_tests
 from sqlinfer.project.jinja import engine
-from sqlinfer.project.properties import Described, DescribedTable, Properties
+from sqlinfer.project.properties import Described, Properties
 from sqlinfer.project.schema import ColumnProps
+from sqlinfer.project.sources import source_of
 from sqlinfer.project.testconfig import checked, stored_at
 from sqlinfer.project.values import ColumnInfo, DataTest, Node, NodeConfig, Project, Source
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_text
@@ -51,7 +52,7 @@ def nodes(base: Project, described: Properties, trees: Mapping[str, configs.Tree
     drafts = [_draft(base, file, names, described, trees, macros) for file in files]
     enabled = {draft.file.name: draft for draft in drafts if draft.config.enabled}
     sources = {
-        f"source.{base.name}.{a}.{b}": _source(base, (a, b), table) for (a, b), table in described.tables.items()
+        f"source.{base.name}.{a}.{b}": source_of(base, (a, b), table) for (a, b), table in described.tables.items()
     }
     naming = Naming(base, macros)
     relations = {name: naming.relation(draft.file, draft.config) for name, draft in enabled.items()}
@@ -262,19 +263,6 @@ def mentioned(sql: str, functions: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in functions if name.casefold() in folded and re.search(
         rf"""(?<![\w.'"]){re.escape(name)}\s*\(|['"`]{re.escape(name)}['"`]|\bmodel\s+{re.escape(name)}\b""",
         text, re.I))  # fmt: skip
-
-
-def _source(project: Project, name: tuple[str, str], entry: DescribedTable) -> Source:
-    source, table = entry.source, entry.table
-    relation = Relation(table.identifier or table.name, source.schema_ or source.name,
-                        source.database or project.profile.database)  # fmt: skip
-    return Source(
-        f"source.{project.name}.{name[0]}.{name[1]}", name[0], name[1], relation,
-        table.description or source.description,
-        tags=tuple(dict.fromkeys((*(source.tags or ()), *(table.tags or ())))),
-        meta={**(source.meta or {}), **(table.meta or {})},
-        location=entry.file.locate((*entry.keys, "name"), value=True), fqn=(project.name, *name),
-    )  # fmt: skip
 
 
 # ---- tests --------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from sqlinfer.project.jinja import engine
 from sqlinfer.project.profile import load_profile
 from sqlinfer.project.schema import IGNORED_PROJECT_KEYS, ProjectFile, validate
 from sqlinfer.project.secret import public
+from sqlinfer.project.selectorfile import read_selectors
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.unbuilt import unbuilt
 from sqlinfer.project.values import MacroFile, Profile, Project
@@ -139,6 +140,7 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
         seed_paths=paths["seed"], macro_paths=paths["macro"], test_paths=paths["test"],
         target_path=_target_path(root, props, env),
         clean_targets=tuple(root / name for name in (props.clean_targets or [props.target_path])),
+        selectors=read_selectors(root, engine(), yaml_context),
         warnings=tuple(f"'{key}' in {file.path} is ignored" for key in IGNORED_PROJECT_KEYS if key in file.data),
     )  # fmt: skip
     described = properties.read((*paths["model"], *paths["seed"]), paths["function"], root, engine(), yaml_context)

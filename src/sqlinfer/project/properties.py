@@ -12,7 +12,15 @@ from sqlinfer.project import files
 from sqlinfer.project.datatests import is_reference
 from sqlinfer.project.functions import YAML
 from sqlinfer.project.jinja import Engine
-from sqlinfer.project.schema import IGNORED_PROPERTIES, ModelProps, PropertiesFile, SourceProps, TableProps, validate
+from sqlinfer.project.schema import (
+    IGNORED_PROPERTIES,
+    ModelProps,
+    PropertiesFile,
+    SourceConfigProps,
+    SourceProps,
+    TableProps,
+    validate,
+)
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_yaml
 
@@ -69,6 +77,8 @@ def _read_file(file: YamlFile, found: Properties, engine: Engine, context: Mappi
             _add(entry, file, (section, index), into, section)
     for index, source in enumerate(props.sources or ()):
         for number, table in enumerate(source.tables):
+            if not _enabled(source, table):
+                continue
             _add_table(source, table, file, ("sources", index, "tables", number), found)
 
 
@@ -93,6 +103,12 @@ def _add(entry: ModelProps, file: YamlFile, keys: Keys, into: dict[str, Describe
     if entry.tests is not None and entry.data_tests is not None:
         raise file.error("'tests' and 'data_tests' are the same: use one of them", (*keys, "tests"))
     into[entry.name] = Described(entry, file, keys)
+
+
+def _enabled(outer: SourceProps, table: TableProps) -> bool:
+    levels: tuple[SourceConfigProps | None, ...] = (table.config, outer.config)
+    said = next((one for one in levels if one is not None and "enabled" in one.model_fields_set), None)
+    return said is None or said.enabled
 
 
 def _add_table(source: SourceProps, table: TableProps, file: YamlFile, keys: Keys, found: Properties) -> None:

@@ -148,6 +148,27 @@ class ModelProps(Strict):
     constraints: Any = None
 
 
+class Threshold(Strict):
+    count: Annotated[int, Field(ge=0)]
+    period: Literal["minute", "hour", "day"]
+
+
+class FreshnessProps(Strict):
+    warn_after: Threshold | None = None
+    error_after: Threshold | None = None
+    filter: str | None = None
+
+
+class SourceConfigProps(Strict):
+    enabled: bool = True
+    freshness: FreshnessProps | None = None
+    loaded_at_field: str | None = None
+    loaded_at_query: str | None = None
+    event_time: Any = None
+    tags: TextList | None = None
+    meta: dict[str, Any] | None = None
+
+
 class TableProps(Strict):
     name: str
     identifier: str | None = None
@@ -157,9 +178,10 @@ class TableProps(Strict):
     data_tests: list[Any] | None = None
     tags: TextList | None = None
     meta: dict[str, Any] | None = None
-    config: dict[str, Any] | None = None
-    loaded_at_field: Any = None
-    freshness: Any = None
+    config: SourceConfigProps | None = None
+    loaded_at_field: str | None = None
+    loaded_at_query: str | None = None
+    freshness: FreshnessProps | None = None
     quoting: Any = None
     external: Any = None
 
@@ -172,10 +194,11 @@ class SourceProps(Strict):
     tables: list[TableProps] = []
     tags: TextList | None = None
     meta: dict[str, Any] | None = None
-    config: dict[str, Any] | None = None
+    config: SourceConfigProps | None = None
     loader: Any = None
-    loaded_at_field: Any = None
-    freshness: Any = None
+    loaded_at_field: str | None = None
+    loaded_at_query: str | None = None
+    freshness: FreshnessProps | None = None
     quoting: Any = None
 
 

@@ -10,11 +10,15 @@ from typing import Any
 
 from sqlinfer.errors import UsageError, did_you_mean
 from sqlinfer.project.graph import Graph, graph
+from sqlinfer.project.selectorfile import AllOf, AnyOf, Expression, Without, Words
+from sqlinfer.project.state import Comparison
 from sqlinfer.project.values import DataTest, Node, Project, Source
 
 _ATOM = re.compile(r"^(?P<at>@)?(?:(?P<up>\d*)\+)?(?:(?P<method>[a-z_]+(?:\.[\w.\-]+)?):)?(?P<value>.*?)"
                    r"(?:\+(?P<down>\d*))?$")  # fmt: skip
 Member = Node | Source | DataTest
+COMPARING = ("state", "result", "source_status")
+"""Methods that look at an earlier run (``project.state``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +58,33 @@ def resolve(
     exclude: Sequence[str] = (),
     *,
     resource_types: Iterable[str] | None = ("model", "seed"),
+    selector: str | None = None,
+    comparison: Comparison | None = None,
 ) -> Selection:
     """As ``select``, with a warning for each criterion that matches nothing.
 
     A test is chosen when it is named or when something that it depends on is (dbt's eager mode).
+
+    Args:
+        selector: the name of a selection in selectors.yml, instead of ``select`` and ``exclude``.
+        comparison: what ``state:``, ``result:`` and ``source_status:`` look at.
+
+    Raises:
+        UsageError: a word is no selection, no such selector, or nothing to compare with.
     """
+    if selector and (select or exclude):
+        raise UsageError("--selector stands alone: --select and --exclude are not taken with it")
     edges = graph(project)
     warnings: list[str] = []
     members: dict[str, Member] = {**project.sources, **project.nodes, **project.tests}
-    chosen = set(members) if not select else _union(select, project, members, edges, warnings)
+    search = _Search(project, members, edges, comparison or Comparison(None, dict), warnings)
+    name = selector or (None if select or exclude else project.selectors.default)
+    if name:
+        chosen = search.all_of(project.selectors.named(name))
+    else:
+        chosen = set(members) if not select else search.union(select)
     chosen |= _tests_of(chosen, project)
-    dropped = _union(exclude, project, members, edges, warnings)
+    dropped = search.union(exclude)
     chosen -= dropped | {key for key, test in project.tests.items() if test.node in dropped}
     types = None if resource_types is None else set(resource_types)
     ids = tuple(key for key in edges.order if key in chosen and (types is None or _type(members[key]) in types))
@@ -81,14 +101,54 @@ def _tests_of(chosen: set[str], project: Project) -> set[str]:
     return {key for key, test in project.tests.items() if chosen.intersection((*test.depends_on, test.node or ""))}
 
 
-def _union(words: Sequence[str], project: Project, members: Mapping[str, Member], edges: Graph,
-           warnings: list[str]) -> set[str]:  # fmt: skip
-    """Space is union, comma is intersection."""
-    chosen: set[str] = set()
-    for word in (part for text in words for part in text.split()):
-        sets = [_reached(_parse(atom), project, members, edges, warnings) for atom in word.split(",")]
-        chosen |= set.intersection(*sets)
-    return chosen
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """One selection while it is worked out."""
+
+    project: Project
+    members: Mapping[str, Member]
+    edges: Graph
+    comparison: Comparison
+    warnings: list[str]
+
+    def union(self, words: Sequence[str]) -> set[str]:
+        """Space is union, comma is intersection."""
+        chosen: set[str] = set()
+        for word in (part for text in words for part in text.split()):
+            chosen |= set.intersection(*(self._reached(_parse(atom)) for atom in word.split(",")))
+        return chosen
+
+    def all_of(self, wanted: Expression) -> set[str]:
+        """What a definition of selectors.yml chooses."""
+        match wanted:
+            case Words(text):
+                return self.union([text])
+            case AnyOf(parts):
+                return set().union(*(self.all_of(part) for part in parts))
+            case AllOf(parts):
+                return set.intersection(*(self.all_of(part) for part in parts))
+            case Without(chosen, dropped):
+                gone = self.all_of(dropped)
+                return self.all_of(chosen) - gone - {k for k, t in self.project.tests.items() if t.node in gone}
+
+    def _reached(self, one: Criterion) -> set[str]:
+        found = self._found(one)
+        if not found:
+            self.warnings.append(_nothing(one, self.project))
+        reached, edges = set(found), self.edges
+        if one.at:
+            below = found | edges.descendants(found)
+            reached |= below | edges.ancestors(below)
+        if one.ancestors != 0:
+            reached |= edges.ancestors(found, one.ancestors)
+        if one.descendants != 0:
+            reached |= edges.descendants(found, one.descendants)
+        return reached
+
+    def _found(self, one: Criterion) -> set[str]:
+        if one.method in COMPARING:
+            return self.comparison.matching(one.method, one.value, self.members)
+        return {key for key, member in self.members.items() if _matches(one, member, self.project)}
 
 
 def _parse(text: str) -> Criterion:
@@ -102,29 +162,14 @@ def _parse(text: str) -> Criterion:
     method, value = match["method"], match["value"]
     if method is None:
         method = "path" if "/" in value else "file" if value.endswith((".sql", ".csv")) else "fqn"
-    if method.partition(".")[0] not in METHODS:
-        raise UsageError(f"unknown selection method '{method}:'", hint=did_you_mean(method, METHODS))
+    if method.partition(".")[0] not in METHODS and method not in COMPARING:
+        known = (*METHODS, *COMPARING)
+        raise UsageError(f"unknown selection method '{method}:'", hint=did_you_mean(method, known))
     return Criterion(text, method, value, bool(match["at"]), _depth(match["up"]), _depth(match["down"]))
 
 
 def _depth(digits: str | None) -> int | None:
     return 0 if digits is None else int(digits) if digits else None
-
-
-def _reached(one: Criterion, project: Project, members: Mapping[str, Member], edges: Graph,
-             warnings: list[str]) -> set[str]:  # fmt: skip
-    found = {key for key, member in members.items() if _matches(one, member, project)}
-    if not found:
-        warnings.append(_nothing(one, project))
-    reached = set(found)
-    if one.at:
-        below = found | edges.descendants(found)
-        reached |= below | edges.ancestors(below)
-    if one.ancestors != 0:
-        reached |= edges.ancestors(found, one.ancestors)
-    if one.descendants != 0:
-        reached |= edges.descendants(found, one.descendants)
-    return reached
 
 
 def _nothing(one: Criterion, project: Project) -> str:
@@ -204,6 +249,10 @@ def _by_source(value: str, rest: str, member: Member, project: Project) -> bool:
     return len(parts) <= 2 and all(_glob(name, part) for name, part in zip(names, parts, strict=False))
 
 
+def _by_package(value: str, rest: str, member: Member, project: Project) -> bool:
+    return value == "this" or _glob(project.name, value)
+
+
 def _by_test_name(value: str, rest: str, member: Member, project: Project) -> bool:
     return isinstance(member, DataTest) and _glob(member.kind, value)
 
@@ -231,6 +280,7 @@ METHODS: Mapping[str, Callable[[str, str, Member, Project], bool]] = {
     "function": _by_function,
     "resource_type": _by_resource_type,
     "source": _by_source,
+    "package": _by_package,
     "test_name": _by_test_name,
     "test_type": _by_test_type,
     "config": _by_config,

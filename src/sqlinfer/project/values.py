@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sqlinfer.errors import Location
 from sqlinfer.project.secret import Concealed
+from sqlinfer.project.selectorfile import Selectors
 from sqlinfer.relation import Relation
 from sqlinfer.spec.function import Argument, OnInvalid, Reuse
 
@@ -144,6 +145,21 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old the newest row of a source may be."""
+
+    warn_after: tuple[int, str] | None = None
+    """A number of ``minute``, ``hour`` or ``day``."""
+    error_after: tuple[int, str] | None = None
+    filter: str | None = None
+    """SQL of the rows that are looked at."""
+    loaded_at: str | None = None
+    """SQL of the time at which a row was loaded."""
+    query: str | None = None
+    """A whole query for that time, in its place (``loaded_at_query``)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     unique_id: str
     source_name: str
@@ -156,6 +172,7 @@ class Source:
     meta: Mapping[str, Any] = field(default_factory=dict)
     location: Location | None = None
     fqn: tuple[str, ...] = ()
+    freshness: Freshness | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +297,8 @@ class Project:
     target_path: Path = Path("target")
     clean_targets: tuple[Path, ...] = ()
     disabled: tuple[str, ...] = ()
+    selectors: Selectors = field(default_factory=lambda: Selectors({}))
+    """Those of selectors.yml."""
     warnings: tuple[str, ...] = ()
 
     def node(self, name: str) -> Node | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sqlinfer.cli.options import EXECUTION, SELECTION, Flags, shared
+from sqlinfer.cli.options import DEFERRING, EXECUTION, SELECTION, Flags, shared
 
 
 @click.command("preview")
@@ -15,7 +15,7 @@ from sqlinfer.cli.options import EXECUTION, SELECTION, Flags, shared
 @click.option(
     "--output", type=click.Choice(["table", "json", "csv", "parquet"]), default="table", show_default=True,
 )  # fmt: skip
-@shared(SELECTION, EXECUTION)
+@shared(SELECTION, DEFERRING, EXECUTION)
 def command(flags: Flags, node: str | None, inline: str | None, limit: int, max_rows: int | None, output: str) -> int:
     """Show the first rows of NODE, or of --inline SQL. Only these rows are scored, and nothing is published."""
     from sqlinfer import api

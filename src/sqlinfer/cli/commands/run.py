@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sqlinfer.cli.options import EXECUTION, REFRESH, SELECTION, Flags, shared
+from sqlinfer.cli.options import DEFERRING, EXECUTION, REFRESH, SELECTION, Flags, shared
 
 
 @click.command("run")
@@ -14,7 +14,7 @@ from sqlinfer.cli.options import EXECUTION, REFRESH, SELECTION, Flags, shared
 @click.option(
     "--manifest", type=click.Path(dir_okay=False, path_type=Path), help="With --dbt: use this manifest.json of dbt.",
 )  # fmt: skip
-@shared(EXECUTION, REFRESH, SELECTION, claims=True)
+@shared(EXECUTION, REFRESH, SELECTION, DEFERRING, claims=True)
 def command(flags: Flags, in_dbt: bool, manifest: Path | None) -> int:
     """Score and publish the selected models."""
     from sqlinfer import api

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from sqlinfer.cli.options import EXECUTION, SELECTION, Flags, shared
+from sqlinfer.cli.options import DEFERRING, EXECUTION, SELECTION, Flags, shared
 
 
 @click.command("test")
-@shared(EXECUTION, SELECTION, claims=True)
+@shared(EXECUTION, SELECTION, DEFERRING, claims=True)
 def command(flags: Flags) -> int:
     """Run the data tests of the selected nodes on the published tables."""
     from sqlinfer import api

@@ -1,0 +1,65 @@
+"""Tables of ``sources:`` → Source. A table's own settings win over those of the source that holds it."""
+
+from __future__ import annotations
+
+from sqlinfer.project.properties import DescribedTable
+from sqlinfer.project.schema import FreshnessProps, SourceProps, TableProps, Threshold
+from sqlinfer.project.values import Freshness, Project, Source
+from sqlinfer.relation import Relation
+
+
+def source_of(project: Project, name: tuple[str, str], entry: DescribedTable) -> Source:
+    outer, table = entry.source, entry.table
+    relation = Relation(table.identifier or table.name, outer.schema_ or outer.name,
+                        outer.database or project.profile.database)  # fmt: skip
+    levels = (outer, outer.config, table, table.config)
+    tags = [tag for level in levels if level is not None for tag in level.tags or ()]
+    meta = {key: value for level in levels if level is not None for key, value in (level.meta or {}).items()}
+    return Source(
+        f"source.{project.name}.{name[0]}.{name[1]}", name[0], name[1], relation,
+        table.description or outer.description, tags=tuple(dict.fromkeys(tags)), meta=meta,
+        location=entry.file.locate((*entry.keys, "name"), value=True), fqn=(project.name, *name),
+        freshness=freshness(outer, table),
+    )  # fmt: skip
+
+
+def freshness(outer: SourceProps, table: TableProps) -> Freshness | None:
+    """dbt's rule: each limit of the table, else of the source; ``freshness: null`` turns it off for a table."""
+    below = _given(table)
+    if below is not None and below[0] is None:
+        return None
+    above = _given(outer)
+    levels = [one[0] for one in (below, above) if one is not None and one[0] is not None]
+    if not levels:
+        return None
+    field, query = _loaded_at(table, outer)
+    return Freshness(
+        _first(*(_limit(one.warn_after) for one in levels)),
+        _first(*(_limit(one.error_after) for one in levels)),
+        next((one.filter for one in levels if one.filter), None), field, query,
+    )  # fmt: skip
+
+
+def _given(props: SourceProps | TableProps) -> tuple[FreshnessProps | None] | None:
+    """What is said about freshness, under ``config:`` or beside it; None where nothing is said."""
+    for level in (props.config, props):
+        if level is not None and "freshness" in level.model_fields_set:
+            return (level.freshness,)
+    return None
+
+
+def _loaded_at(*levels: SourceProps | TableProps) -> tuple[str | None, str | None]:
+    """The field or the query of the innermost level that names one."""
+    for props in levels:
+        for level in (props.config, props):
+            if level is not None and (level.loaded_at_field or level.loaded_at_query):
+                return level.loaded_at_field, level.loaded_at_query
+    return None, None
+
+
+def _first(*limits: tuple[int, str] | None) -> tuple[int, str] | None:
+    return next((limit for limit in limits if limit is not None), None)
+
+
+def _limit(given: Threshold | None) -> tuple[int, str] | None:
+    return (given.count, given.period) if given is not None else None
