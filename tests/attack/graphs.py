@@ -134,7 +134,7 @@ def _changed(data: bytes, dice: random.Random) -> bytes:
     except Exception:  # bytes were changed before
         return data
     places = list(_places(model, dice))
-    with suppress(UnicodeDecodeError):  # a name whose bytes were changed before
+    with suppress(ValueError):  # a name or a tensor that was changed before
         if places:
             dice.choice(places)()
     return bytes(model.SerializeToString())

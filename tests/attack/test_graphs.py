@@ -13,7 +13,7 @@ import onnx
 import pyarrow as pa
 import pytest
 from child import bounded
-from graphs import HOSTILE, SEEDS, mutated
+from graphs import FEATURES, HOSTILE, SEEDS, made, mutated
 from house import House
 from onnx import numpy_helper
 
@@ -143,6 +143,17 @@ def test_an_output_wider_than_any_array_is_one_error(shop: Workshop) -> None:
     model = onnx.load_model_from_string(ob.linear([1.0, 2.0]))
     model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 2**40
     assert "more elements than an array can hold" in scored(shop.make(model.SerializeToString(), AB, ()))
+
+
+def test_a_list_of_texts_is_null_where_its_row_is(shop: Workshop) -> None:
+    """Rows without a result are left out of a batch, and nothing takes their place."""
+    names = {"keys_floats": [1.0, 2.0], "values_strings": ["one", "two"], "default_string": "many"}
+    node = onnx.helper.make_node("LabelEncoder", ["f"], ["out"], domain="ai.onnx.ml", **names)
+    model = made([node], [], (FEATURES,), ob.value("out", "string", ["N", 2]))
+    table = pa.table({"a": [1.0, None, 2.0], "b": [2.0, 1.0, 5.0]})
+    with open_session(shop.make(model, AB, "TEXT[2]"), device="cpu", threads=1) as session:
+        found = session.score_table(table, keep=[])
+    assert found["value"].to_pylist() == [["one", "two"], None, ["two", "many"]]
 
 
 def test_the_seeds_themselves_are_prepared(shop: Workshop) -> None:

@@ -17,7 +17,7 @@ from sqlinfer.relation import fold, literal, quote
 
 _PLAIN = re.compile(r"^[^\W\d]\w*$")
 _QUOTED = re.compile(r'^"(?:[^"]|"")+"$')
-_DATE = re.compile(r"^\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?$")
+_DATE = re.compile(r"^\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?$", re.A)
 _FLOATS = ("FLOAT", "REAL", "DOUBLE", "DOUBLE PRECISION")
 _NUMBERS = (*_FLOATS, "TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
             "UINTEGER", "UBIGINT", "UHUGEINT", "DECIMAL", "NUMERIC")  # fmt: skip

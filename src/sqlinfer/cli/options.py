@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sqlinfer import numerals
 from sqlinfer.cli.doorman import door
 
 if TYPE_CHECKING:
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Option = Callable[[Decorated], Decorated]
+
+
+class Whole(click.IntRange):
+    """Digits of ASCII alone; click takes what Python's ``int`` takes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and numerals.whole(value) is None:
+            self.fail(f"{value!r} is not a valid integer.", param, ctx)
+        return super().convert(value, param, ctx)
+
 
 _DIR = click.Path(file_okay=False, path_type=Path)
 _FLAG: dict[str, Any] = {"is_flag": True, "default": None}
@@ -29,7 +40,7 @@ GLOBAL_OPTIONS: tuple[Option[Any], ...] = (
     click.option("--profile", help="Profile to use instead of the project's."),
     click.option("-t", "--target", help="Target of the profile to use instead of its default."),
     click.option("--vars", "variables", metavar="YAML", help="Variables, as YAML: 'day: 2026-11-01'."),
-    click.option("--threads", type=click.IntRange(1), help="Worker threads."),
+    click.option("--threads", type=Whole(1), help="Worker threads."),
     click.option("--log-format", type=click.Choice(["text", "json"]), help="Form of the log lines."),
     click.option("-q", "--quiet", help="Print results and errors only.", **_FLAG),
     click.option("-d", "--debug", help="Show tracebacks of errors.", **_FLAG),

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from sqlinfer import numerals
 from sqlinfer.compiler.render import RenderedNode
 from sqlinfer.errors import ParameterError, did_you_mean
 from sqlinfer.project.sourcemap import Segment
@@ -25,7 +26,7 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 _LEXEMES = re.compile(
     r"""--[^\n]* | /\*.*?\*/ | [eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*"
     | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$
-    | (?P<parameter>\?(?P<number>\d*) | (?<![\w$])\$(?P<name>\w+))""",
+    | (?P<parameter>\?(?P<number>[0-9]{0,9}) | (?<![\w$])\$(?P<name>\w+))""",
     re.X | re.S,
 )
 """What must not be looked into, and parameters."""
@@ -41,7 +42,7 @@ class _Placeholder:
 
     @property
     def is_named(self) -> bool:
-        return bool(self.name) and not self.name.isdigit()
+        return bool(self.name) and numerals.whole(self.name) is None
 
 
 def with_parameters(rendered: RenderedNode, parameters: Parameters | None, dialect: str) -> RenderedNode:

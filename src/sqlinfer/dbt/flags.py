@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlinfer import numerals
 from sqlinfer.errors import UsageError
 from sqlinfer.jobs.options import RunOptions
 
@@ -55,7 +56,7 @@ class DbtFlags:
         return RunOptions(
             project_dir=root, profiles_dir=Path(folder) if folder else None, profile=self.value("--profile"),
             target=self.value("--target", "-t"), vars=self.value("--vars"), full_refresh=self.full_refresh,
-            fail_fast=self.fail_fast, threads=int(threads) if threads and threads.isdigit() else None,
+            fail_fast=self.fail_fast, threads=numerals.whole(threads) if threads else None,
             device=self.value("--device"), memory_limit=self.value("--memory-limit"),
         )  # fmt: skip
 
@@ -88,7 +89,7 @@ def _apart(words: Sequence[str]) -> Iterator[str]:
 
 
 def _number(word: str) -> bool:
-    return word.lstrip("-").replace(".", "", 1).isdigit()
+    return numerals.decimal(word) is not None
 
 
 def _part(flag: str) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from sqlinfer import numerals
+
 MEMORY_VARIABLE: Final = "SQLINFER_PREPARE_MEMORY"
 SECONDS_VARIABLE: Final = "SQLINFER_PREPARE_SECONDS"
 _LEAST_MEMORY: Final = 1 << 30
@@ -32,10 +34,10 @@ class Limits:
     @classmethod
     def of_size(cls, size: int) -> Self:
         """For files of so many bytes together; both can be raised by the environment."""
-        memory, seconds = os.environ.get(MEMORY_VARIABLE), os.environ.get(SECONDS_VARIABLE)
+        memory, seconds = numerals.of_environment(MEMORY_VARIABLE), numerals.of_environment(SECONDS_VARIABLE)
         return cls(
-            int(memory) if memory and memory.isdecimal() else _LEAST_MEMORY + _TIMES_MEMORY * size,
-            float(seconds) if seconds and seconds.isdecimal() else _LEAST_SECONDS + _SECONDS_A_BYTE * size,
+            _LEAST_MEMORY + _TIMES_MEMORY * size if memory is None else int(memory),
+            _LEAST_SECONDS + _SECONDS_A_BYTE * size if seconds is None else seconds,
         )
 
     def apply(self) -> None:

@@ -6,7 +6,6 @@ up with ``crashed``, ``timeout`` or ``out_of_memory``. Workers get Arrow over a 
 
 from __future__ import annotations
 
-import os
 import pickle
 import socket
 import subprocess
@@ -25,6 +24,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
+from sqlinfer import numerals
 from sqlinfer.errors import InferenceError
 from sqlinfer.inference import frames
 from sqlinfer.inference.layout import core_count
@@ -190,7 +190,7 @@ class IsolatedSession(Passes):
         self.contract = prepared.contract
         self._workers = workers
         self._timeout = timeout
-        memory = os.environ.get(MEMORY_VARIABLE)
+        memory = numerals.of_environment(MEMORY_VARIABLE)
         self._setup = pickle.dumps((prepared, device, cache_dir, workers, int(memory) if memory else None))
         self._remotes: list[Remote] = []
         self._lock = threading.Lock()
@@ -242,7 +242,7 @@ def open_isolated(
 ) -> IsolatedSession:
     """A session in worker processes. ``SQLINFER_WORKER_TIMEOUT`` (seconds) and ``SQLINFER_WORKER_MEMORY`` (bytes)
     bound what one task may take."""
-    timeout = float(os.environ.get(TIMEOUT_VARIABLE) or DEFAULT_TIMEOUT)
+    timeout = numerals.of_environment(TIMEOUT_VARIABLE) or DEFAULT_TIMEOUT
     wanted = prepared.contract.device if device == "auto" else device
     workers = 1 if wanted.startswith("cuda") else threads or core_count()
     return IsolatedSession(prepared, device, workers, cache_dir, timeout)

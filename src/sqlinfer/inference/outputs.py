@@ -146,7 +146,7 @@ def _arrow(
     if values is None:
         return pa.nulls(total, kind)
     if places is not None:
-        spread = np.zeros((total, *values.shape[1:]), dtype=values.dtype)
+        spread = np.full((total, *values.shape[1:]), "" if values.dtype.kind == "O" else 0, dtype=values.dtype)
         spread[places] = values
         values = spread
     if binding.labels is not None:

@@ -17,7 +17,7 @@ from sqlinfer.inference.kernel import safe_message
 
 Family = Literal["cpu", "cuda", "tensorrt"]
 
-_GRAMMAR = re.compile(r"^(auto|cpu|cuda|tensorrt)(?::(\d+))?$")
+_GRAMMAR = re.compile(r"(auto|cpu|cuda|tensorrt)(?::([0-9]{1,4}))?")
 _PROVIDER = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -44,7 +44,7 @@ def resolve_device(text: str, probe: Callable[[Family, int], str | None] | None 
         DeviceError: an explicitly named GPU does not work.
     """
     probe = probe or probe_provider
-    match = _GRAMMAR.match(text)
+    match = _GRAMMAR.fullmatch(text)
     if match is None or (match[2] and match[1] in ("auto", "cpu")):
         raise UsageError(f"unknown device '{text}'", hint="one of auto, cpu, cuda, cuda:N, tensorrt")
     if match[1] == "cpu" or (match[1] == "auto" and not _may_have_gpu()):

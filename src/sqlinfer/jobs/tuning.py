@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from sqlinfer import numerals
 from sqlinfer.errors import UsageError
 from sqlinfer.runner.environment import CHUNK_BYTES, READ_BYTES
 
@@ -41,11 +42,8 @@ def chunk_bounds(env: Mapping[str, str], memory_limit: str | None) -> dict[str, 
 
 
 def _positive(name: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if value <= 0 or value == float("inf"):
+    value = numerals.decimal(text)
+    if value is None or not 0 < value < 1e15:
         raise UsageError(f"{name}={text} is not a positive number")
     return value
 
@@ -60,7 +58,7 @@ def parse_size(text: str) -> int:
     >>> parse_size("1.5GiB")
     1610612736
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
+    match = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([a-zA-Z]*)\s*", text)
     unit = _UNITS.get(match[2].upper()) if match else None
     if match is None or unit is None or float(match[1]) <= 0:
         raise UsageError(f"--memory-limit {text} is not a size", hint="for example 4GB or 512MiB")

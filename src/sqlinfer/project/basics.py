@@ -10,11 +10,13 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
+from sqlinfer import numerals
 from sqlinfer.errors import SqlinferError, did_you_mean
 from sqlinfer.project.budget import PART, current, measured
 from sqlinfer.project.sandbox import MacroReturn
 from sqlinfer.project.secret import Secrets, is_secret, public
 from sqlinfer.relation import Relation
+from sqlinfer.shown import one_line
 
 LONGEST = 1_000
 """Characters of a message that templates give rise to."""
@@ -76,13 +78,11 @@ def _quoted(relation: Relation, dialect: str) -> str:
 
 def _as_number(value: Any) -> Any:
     text = str(value).strip()
-    try:
-        return int(text)
-    except ValueError:
-        try:
-            return float(text)
-        except ValueError:
-            raise TemplateMessage(f"'{text}' is not a number", needle="as_number") from None
+    whole = numerals.whole(text)
+    found = numerals.decimal(text) if whole is None else whole
+    if found is None:
+        raise TemplateMessage(f"'{one_line(text, 100)}' is not a number", needle="as_number")
+    return found
 
 
 def _as_bool(value: Any) -> bool:

@@ -18,7 +18,7 @@ from sqlinfer.spec.function import Argument, OnNull
 
 _NEEDS = {"onnx": ("path",), "torch": ("entrypoint",), "sklearn": (), "mlflow": ("uri",), "huggingface": ("path",)}
 YAML = (".yml", ".yaml")
-_TYPE = re.compile(r"[A-Za-z_][\w ]*(\([\d, ]*\))?[A-Za-z ]*(\[[1-9]?\d*\])*")
+_TYPE = re.compile(r"[A-Za-z_][\w ]*(\([0-9, ]*\))?[A-Za-z ]*(\[[1-9]?[0-9]{0,17}\])*")
 """Named types with numbers in parentheses, and arrays of them."""
 _LIMITS = {
     name: (0, 2**bits - 1) if name.startswith("U") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)

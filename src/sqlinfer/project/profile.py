@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlinfer import scrub
+from sqlinfer import numerals, scrub
 from sqlinfer.errors import Location, ProfileError, did_you_mean
 from sqlinfer.project.basics import Environment, plain_context
 from sqlinfer.project.jinja import Engine
@@ -125,11 +125,9 @@ def _profile(file: YamlFile, name: str, target: str, config: dict[str, Any], sec
     if kind not in TYPES:
         raise file.error(f"type '{kind}' is not a warehouse that sqlinfer knows", (*keys, "type"), value=True,
                          hint=did_you_mean(kind, TYPES), kind=ProfileError)  # fmt: skip
-    try:
-        threads = int(config.get("threads", 1))
-    except (TypeError, ValueError):
-        threads = 0
-    if threads < 1 or isinstance(config.get("threads"), bool):
+    given = config.get("threads", 1)
+    threads = None if isinstance(given, bool) else numerals.whole(str(given))
+    if threads is None or threads < 1:
         raise file.error("threads must be a whole number from 1", (*keys, "threads"), value=True, kind=ProfileError)
     found = secrets.values()
     _collect(secrets.reveal(config), found)

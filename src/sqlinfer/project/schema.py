@@ -286,7 +286,7 @@ class ModelSource(Strict):
 
 class FunctionConfigProps(Strict):
     batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|tensorrt(:\d+)?)$")] = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]{1,4})?|tensorrt(:[0-9]{1,4})?)$")] = "auto"
     reuse: Annotated[Literal["auto", "true", "false"], BeforeValidator(_switch)] = "auto"
     on_invalid: Literal["null", "error", "allow"] | None = "null"
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"

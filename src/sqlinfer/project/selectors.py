@@ -14,8 +14,8 @@ from sqlinfer.project.selectorfile import AllOf, AnyOf, Expression, Without, Wor
 from sqlinfer.project.state import Comparison
 from sqlinfer.project.values import DataTest, Node, Project, Source
 
-_ATOM = re.compile(r"^(?P<at>@)?(?:(?P<up>\d*)\+)?(?:(?P<method>[a-z_]+(?:\.[\w.\-]+)?):)?(?P<value>.*?)"
-                   r"(?:\+(?P<down>\d*))?$")  # fmt: skip
+_ATOM = re.compile(r"^(?P<at>@)?(?:(?P<up>[0-9]{0,9})\+)?(?:(?P<method>[a-z_]+(?:\.[\w.\-]+)?):)?(?P<value>.*?)"
+                   r"(?:\+(?P<down>[0-9]{0,9}))?$")  # fmt: skip
 Member = Node | Source | DataTest
 COMPARING = ("state", "result", "source_status")
 """Methods that look at an earlier run (``project.state``)."""

@@ -11,7 +11,10 @@ from sqlinfer.relation import Relation
 
 KEYS = ("severity", "where", "error_if", "warn_if", "fail_calc", "limit", "store_failures", "store_failures_as",
         "tags", "enabled", "meta", "schema", "database", "alias", "group")  # fmt: skip
-_CONDITION = re.compile(r"^\s*(=|==|!=|<>|<|<=|>|>=)\s*-?\d+(\.\d+)?\s*$|^\s*between\s+-?\d+\s+and\s+-?\d+\s*$", re.I)
+_CONDITION = re.compile(
+    r"^\s*(=|==|!=|<>|<|<=|>|>=)\s*-?\d{1,18}(\.\d{1,18})?\s*$|^\s*between\s+-?\d{1,18}\s+and\s+-?\d{1,18}\s*$",
+    re.I | re.A,
+)
 AUDIT_SCHEMA = "dbt_test__audit"
 _STORED_AS = ("table", "view", "ephemeral")
 
@@ -42,9 +45,9 @@ def _wrong(key: str, value: Any) -> str | None:
         case "severity":
             return None if str(value).lower() in ("warn", "error") else "one of warn, error"
         case "error_if" | "warn_if":
-            return None if _CONDITION.match(str(value)) else "a comparison, for example '> 10'"
+            return None if _CONDITION.fullmatch(str(value)) else "a comparison, for example '> 10'"
         case "limit":
-            whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
+            whole = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 63
             return None if whole else "a number of rows above 0"
         case "store_failures" | "enabled":
             return None if isinstance(value, bool) else "true or false"

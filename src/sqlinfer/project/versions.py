@@ -11,7 +11,7 @@ from sqlinfer.errors import ProjectError
 from sqlinfer.project.yamlfile import YamlFile
 
 KEY = "require-sqlinfer-version"
-_BOUND = re.compile(r"\s*(>=|<=|==|!=|=|>|<|)\s*v?(\d+(?:\.\d+)*)(?:[-.]?(?:a|b|rc|dev|post)\d*)?\s*")
+_BOUND = re.compile(r"\s*(>=|<=|==|!=|=|>|<|)\s*v?(\d{1,9}(?:\.\d{1,9})*)(?:[-.]?(?:a|b|rc|dev|post)\d*)?\s*", re.A)
 _HOLDS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge, "<=": operator.le, "==": operator.eq, "=": operator.eq, "": operator.eq, "!=": operator.ne,
     ">": operator.gt, "<": operator.lt,
@@ -35,6 +35,6 @@ def _error(file: YamlFile, message: str, hint: str) -> ProjectError:
 
 
 def _parts(version: str) -> tuple[int, ...]:
-    found = re.match(r"\d+(?:\.\d+)*", version)
+    found = re.match(r"\d+(?:\.\d+)*", version, re.A)
     numbers = [int(part) for part in found[0].split(".")] if found else [0]
     return (*numbers, 0, 0, 0)[: max(3, len(numbers))]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlinfer.cli.options import COMMON, EXECUTION, Flags, shared
+from sqlinfer.cli.options import COMMON, EXECUTION, Flags, Whole, shared
 
 if TYPE_CHECKING:
     from sqlinfer.api import RunOptions
@@ -96,7 +96,7 @@ def _summary(mixed: Mixed, console: Console) -> int:
 @command.command("preview")
 @click.argument("node")
 @click.option("--manifest", type=click.Path(dir_okay=False, path_type=Path), help="Use this manifest.json of dbt.")
-@click.option("--limit", type=int, default=5, show_default=True, help="Rows to show; -1 for all.")
+@click.option("--limit", type=Whole(), default=5, show_default=True, help="Rows to show; -1 for all.")
 @click.option(
     "--output", type=click.Choice(["table", "json", "csv", "parquet"]), default="table", show_default=True,
 )  # fmt: skip

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from sqlinfer.cli.options import DEFERRING, EXECUTION, SELECTION, Flags, shared
+from sqlinfer.cli.options import DEFERRING, EXECUTION, SELECTION, Flags, Whole, shared
 
 
 @click.command("preview")
 @click.argument("node", required=False)
 @click.option("--inline", metavar="SQL", help="SQL to preview instead of a node; Jinja and predict() work.")
-@click.option("--limit", type=int, default=5, show_default=True, help="Rows to show; -1 for all.")
-@click.option("--max-rows", type=click.IntRange(1), help="Stop with an error before scoring more inputs than this.")
+@click.option("--limit", type=Whole(), default=5, show_default=True, help="Rows to show; -1 for all.")
+@click.option("--max-rows", type=Whole(1), help="Stop with an error before scoring more inputs than this.")
 @click.option(
     "--output", type=click.Choice(["table", "json", "csv", "parquet"]), default="table", show_default=True,
 )  # fmt: skip
