@@ -7,6 +7,10 @@ DEMO_STAMP := $(VENV)/.installed-demo
 # dbt pins protobuf and others below our own constraints, so it lives in an environment of its own.
 DBT_VENV := .venv-dbt
 DBT_STAMP := $(DBT_VENV)/.installed
+SOURCES_VENV := .venv-sources
+SOURCES_STAMP := $(SOURCES_VENV)/.installed
+# What the tests train and register models with, beyond the extras.
+SOURCES_MORE := pandas sqlalchemy alembic
 # The plain python3 where it is new enough, else the newest that is there.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -16,7 +20,7 @@ WORKERS ?= logical
 PARALLEL = -n $(WORKERS) --maxprocesses 16 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-dbt lint format bench chaos fuzz attack clean
+.PHONY: help demo test test-dbt test-sources lint format bench chaos fuzz attack clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -48,6 +52,16 @@ $(DBT_STAMP): pyproject.toml constraints-dbt.txt | $(BIN)/python
 test-dbt: $(STAMP) $(DBT_STAMP)  ## the tests that run the real dbt, which it installs into .venv-dbt
 	SQLINFER_REQUIRE_DBT=1 $(BIN)/python -m pytest tests/dbt $(PARALLEL) $(PYTEST_ARGS)
 
+# Libraries that models come from; heavy, so that they live in an environment of their own.
+$(SOURCES_STAMP): pyproject.toml constraints-sources.txt | $(BIN)/python
+	$(BIN)/python -m venv $(SOURCES_VENV)
+	$(SOURCES_VENV)/bin/python -m pip install --quiet -c constraints-sources.txt \
+		-e '.[test,sklearn,xgboost,lightgbm,catboost,huggingface,mlflow]' $(SOURCES_MORE)
+	@touch $(SOURCES_STAMP)
+
+test-sources: $(SOURCES_STAMP)  ## every source against its real library, installed into .venv-sources
+	SQLINFER_REQUIRE_SOURCES=1 $(SOURCES_VENV)/bin/python -m pytest tests/sources $(PARALLEL) $(PYTEST_ARGS)
+
 lint: $(STAMP)  ## ruff, mypy, import-linter
 	$(BIN)/ruff check src tests example_project
 	$(BIN)/ruff format --check src tests example_project
@@ -71,6 +85,6 @@ attack: $(STAMP)  ## templates, graphs, yml, rows, names, files and links agains
 	SQLINFER_ATTACKS=$${SQLINFER_ATTACKS:-2000} $(BIN)/python -m pytest tests/attack tests/security --timeout 3600 $(PYTEST_ARGS)
 
 clean:  ## remove the virtual environment, caches and what the example wrote
-	rm -rf $(VENV) $(DBT_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(DBT_VENV) $(SOURCES_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 	rm -rf example_project/target example_project/logs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,7 +17,7 @@ from sqlglot import exp
 
 from sqlinfer import types
 from sqlinfer.compiler.fits import fit, is_certain
-from sqlinfer.spec.function import Argument
+from sqlinfer.spec.function import MISSING_TEXT, Argument
 from sqlinfer.spec.plan import CAST_ERROR, NULL_ERROR, NULL_INPUT, SKIPPED
 
 _RAW = "__sqlinfer_raw__"
@@ -69,6 +69,8 @@ def _default(argument: Argument) -> exp.Expr:
     if argument.on_null == "default":
         return _cast(exp.convert(argument.default), argument.data_type, safe=True)
     if argument.on_null == "nan":
+        if types.is_text(argument.data_type):
+            return exp.Literal.string(MISSING_TEXT)
         items = ["nan"] * (types.array_width(argument.data_type) or 1)
         text = f"[{', '.join(items)}]" if types.is_array(argument.data_type) else "nan"
         return _cast(exp.Literal.string(text), argument.data_type, safe=True)

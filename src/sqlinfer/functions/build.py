@@ -19,7 +19,7 @@ from sqlinfer.functions.cache import CONTRACT, dump, publish_folder
 from sqlinfer.functions.containment import read_regular
 from sqlinfer.functions.imaging import image_spec
 from sqlinfer.functions.normal_form import drop_texts
-from sqlinfer.functions.record import Record
+from sqlinfer.functions.record import Record, Tokenising
 from sqlinfer.functions.sources.base import Artifact
 from sqlinfer.functions.tokenizer import check_tokenizer, tokenizer_file
 from sqlinfer.project.values import FunctionConfig
@@ -174,7 +174,8 @@ def _record(
         digest="", inputs=inputs, outputs=fused.outputs, bindings=fused.bindings, strategy=strategy,
         strategy_reason=reason, cost_per_row=estimate, row_wise=row_wise, warnings=tuple(warnings),
         is_struct=config.is_struct if config.returns else len(fused.outputs) > 1,
-        text_arguments=_fed(inputs, "tokens"), origins=fused.origins,
+        text_arguments=_fed(inputs, "tokens"), origins=fused.origins, arguments=config.arguments,
+        returns=config.returns, tokenizer=Tokenising.of(config.tokenizer),
     )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def function_digest(
             "tokenizer": [2, config.tokenizer.max_length, config.tokenizer.padding] if config.tokenizer else None,
             "image": _image(image),
             "on_invalid": config.on_invalid,
-            "precision": config.precision,
+            "precision": config.precision if config.runtime == "onnx" else config.runtime,
             "provider": family,
             "row_wise": row_wise,
         }
@@ -68,6 +68,7 @@ _NOT_PREPARED = frozenset(
         "device",
         "isolation",
         "max_error_rate",
+        "tolerance",
         "tags",
         "enabled",
         "meta",
@@ -81,7 +82,7 @@ def source_key(config: FunctionConfig, fingerprint: Mapping[str, str], family: s
     return sha256_of(
         {
             "semantics": SEMANTICS_VERSION,
-            "format": 7,
+            "format": 8,
             "declaration": {k: v for k, v in _plain(config).items() if k not in _NOT_PREPARED},
             "fingerprint": dict(fingerprint),
             "family": family,

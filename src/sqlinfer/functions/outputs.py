@@ -121,7 +121,7 @@ class _Field:
             same = [p for p in self.ports if p.name.casefold() == self.declared.name.casefold()]
             if len(same) == 1:
                 return same[0]
-        fitting = [p for p in self.ports if self._could_be(p)]
+        fitting = [p for p in self.ports if (_is_label(p) if self.declared.own_labels else self._could_be(p))]
         if len(fitting) == 1:
             return fitting[0]
         raise self._error(
@@ -290,8 +290,23 @@ class _Field:
         if self.port.rank == 2 and self.port.width == 1 and not wants_array:
             self._append("Reshape", (self._constant([-1], "flat", (1,)),), shape=self._batch())
 
+    def _as_text(self) -> None:
+        """The library's own labels, asked for as texts: their spelling where they are numbers, else their names."""
+        classes = self.returns.labels
+        wanted = self.declared.data_type == "TEXT" and (self.declared.own_labels or classes is not None)
+        if not wanted or self.port.element_type not in ("int64", "int32", "bool") or self.port.rank not in (1, None):
+            return
+        if classes is not None and not all(one.lstrip("-").isdecimal() for one in classes):
+            if self.port.element_type == "bool":
+                self._append("Cast", element_type="int64", to=TensorProto.INT64)
+            self.labels = classes
+        else:
+            self._append("Cast", element_type="string", to=TensorProto.STRING)
+
     def _labels(self) -> None:
         labels = self.declared.labels
+        if labels is None and not self.declared.argmax:
+            self._as_text()
         if labels is None or self.declared.index is not None or self.declared.key is not None:
             return
         if self.port.element_type not in ("int64", "int32") or self.port.rank not in (1, None):
@@ -414,6 +429,11 @@ def _without_ones(shape: tuple[g.Dim, ...] | None) -> tuple[g.Dim, ...] | None:
         return shape
     rest = tuple(size for size in shape[1:] if size != 1)
     return (shape[0], *(rest or (1,)))
+
+
+def _is_label(port: Port) -> bool:
+    port = replace(port, shape=_without_ones(port.shape))
+    return port.is_tensor and port.element_type not in FLOATS and (port.rank == 1 or port.width == 1)
 
 
 def _with_labels(port: Port) -> str:

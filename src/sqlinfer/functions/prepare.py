@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from sqlinfer.errors import SqlinferError
@@ -17,6 +18,7 @@ from sqlinfer.functions.precision import check_precision
 from sqlinfer.functions.record import Record
 from sqlinfer.functions.sources import Artifact, Source, Workspace, source_named
 from sqlinfer.functions.tokenizer import tokenizer_file
+from sqlinfer.functions.tolerance import check_verified
 from sqlinfer.project.values import FunctionConfig
 from sqlinfer.spec.function import PreparedFunction
 
@@ -98,6 +100,7 @@ def _find_or_build(config: FunctionConfig, workspace: Workspace, family: str) ->
     entry = workspace.cache_dir / "keys" / f"{source_key(config, fingerprint, family)}.json"
     found = _recall(entry, workspace.cache_dir, config, family)
     if found is not None:
+        check_verified(config, found.verified)
         return found
     made = _build(config, source, workspace, family, fingerprint)
     write_atomic(entry, dump(made.to_json()))
@@ -121,12 +124,15 @@ def _build(
     workspace.cache_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=workspace.cache_dir, prefix=".tmp-") as scratch:
         made = source.artifact(config, workspace, Path(scratch), fingerprint)
+        config = made.completed or config
         limits = Limits.of_size(sum(path.stat().st_size for path in _files(config, made, fingerprint)))
         found = contained.ask(
             "prepare", f"function '{config.name}'", limits,
             config, made, family, workspace.cache_dir, dict(fingerprint), Path(scratch),
         )  # fmt: skip
-    return Record.from_json(found)
+    record = replace(Record.from_json(found), made_with=made.made_with)
+    check_verified(config, record.verified)
+    return record
 
 
 def _files(config: FunctionConfig, made: Artifact, fingerprint: Mapping[str, str]) -> list[Path]:

@@ -13,7 +13,7 @@ import select
 import signal
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -53,6 +53,11 @@ def _prepare(
     say({"doing": "its session was tried"})
     prepared = record.prepared(config, cache_dir, "cpu", config.folder)
     import_module(_TRIAL).try_out(prepared, family, cache_dir)
+    if made.compared is not None:
+        say({"doing": "it was compared with its original"})
+        from sqlinfer.functions.verifying import verified  # imports pyarrow, which others do without
+
+        record = replace(record, verified=verified(config, prepared, made.compared))
     return record.to_json()
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlinfer.functions.digest import function_digest
-from sqlinfer.project.values import FunctionConfig
+from sqlinfer.project.values import FunctionConfig, ReturnField, TokenizerConfig
 from sqlinfer.spec.function import (
+    Argument,
     FunctionContract,
     ImageSpec,
     InputBinding,
@@ -18,7 +19,25 @@ from sqlinfer.spec.function import (
     PreparedFunction,
     Strategy,
     TokenizerSpec,
+    Verified,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenising:
+    """How a source's tokenizer is used; its file lies in the prepared folder."""
+
+    argument: str | None = None
+    max_length: int | None = None
+    pair: str | None = None
+    padding: Literal["longest", "max_length"] | None = None
+
+    @classmethod
+    def of(cls, config: TokenizerConfig | None) -> Tokenising | None:
+        return None if config is None else cls(config.argument, config.max_length, config.pair, config.padding)
+
+    def config(self) -> TokenizerConfig:
+        return TokenizerConfig(Path("tokenizer.json"), self.argument, self.max_length, self.pair, self.padding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +59,45 @@ class Record:
     """What the digest counts of the files: hashes of the ``model`` and the ``tokenizer``."""
     files: Mapping[str, str] = field(default_factory=dict)
     """sha256 of the files in the prepared folder, by name."""
+    arguments: tuple[Argument, ...] = ()
+    """As declared, or as the model knows them."""
+    returns: tuple[ReturnField, ...] = ()
+    tokenizer: Tokenising | None = None
+    """What the source says of it, where the declaration says nothing."""
+    made_with: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the libraries that made the model."""
+    verified: Verified | None = None
+
+    def completed(self, config: FunctionConfig) -> FunctionConfig:
+        """The declaration with what it leaves out."""
+        tokenizer = config.tokenizer
+        if tokenizer is None and self.tokenizer is not None:
+            tokenizer = self.tokenizer.config()
+        return replace(config, arguments=self.arguments, returns=self.returns, tokenizer=tokenizer)
 
     def digest_for(self, config: FunctionConfig, family: str) -> str:
         """The digest that belongs to what stands here."""
         return function_digest(
-            config, self.content, self.inputs, self.outputs, self.bindings, family,
+            self.completed(config), self.content, self.inputs, self.outputs, self.bindings, family,
             image=self.image, row_wise=self.row_wise, is_struct=self.is_struct,
         )  # fmt: skip
 
     def is_whole(self, config: FunctionConfig, family: str) -> bool:
         """Whether it is what was written: nobody edited a part of it, its files' hashes included."""
-        names = {"model": "model.onnx", "tokenizer": "tokenizer.json"}
-        hashed = {names[part]: sha for part, sha in self.content.items() if part in names}
+        parts = {"model": "model.onnx", "tokenizer": "tokenizer.json"}
+        hashed = {parts[part]: sha for part, sha in self.content.items() if part in parts}
         if "model.onnx.data" in self.files:  # the content of the model is hashed tensor by tensor there
             hashed.pop("model.onnx", None)
         agree = all(self.files.get(name) == sha for name, sha in hashed.items())
+        names = [one.name for one in self.arguments]
+        agree = agree and (not config.arguments or [one.name for one in config.arguments] == names)
         return bool(self.files) and agree and self.digest_for(config, family) == self.digest
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(replace(self, image=replace(self.image, root=None) if self.image else None))
+        """Without places, which are those of one machine."""
+        returns = tuple(replace(one, location=None) for one in self.returns)
+        image = replace(self.image, root=None) if self.image else None
+        return asdict(replace(self, image=image, returns=returns))
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Record:
@@ -72,12 +111,16 @@ class Record:
             origins=tuple(plain.pop("origins")),
             text_arguments=tuple(plain.pop("text_arguments")),
             image=_image(plain.pop("image")),
+            arguments=tuple(Argument(**a) for a in plain.pop("arguments")),
+            returns=tuple(ReturnField(**_tuples(r, "labels")) for r in plain.pop("returns")),
+            tokenizer=Tokenising(**said) if (said := plain.pop("tokenizer")) else None,
+            verified=Verified(**found) if (found := plain.pop("verified")) else None,
             **plain,
         )
 
     def prepared(self, config: FunctionConfig, cache_dir: Path, device: str, root: Path) -> PreparedFunction:
         """Together with the parts of the declaration that change no result; files in rows are relative to ``root``."""
-        folder = cache_dir / self.digest
+        folder, config = cache_dir / self.digest, self.completed(config)
         return PreparedFunction(
             contract=self._contract(config, device),
             folder=folder,
@@ -91,6 +134,8 @@ class Record:
             warnings=self.warnings,
             origins=self.origins,
             files=tuple(sorted(self.files.items())),
+            runtime=config.runtime,
+            verified=self.verified,
         )
 
     def _contract(self, config: FunctionConfig, device: str) -> FunctionContract:

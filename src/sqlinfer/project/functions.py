@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlinfer import types
 from sqlinfer.errors import ProjectError, did_you_mean
@@ -16,7 +16,12 @@ from sqlinfer.project.values import FunctionConfig, ImageConfig, ReturnField, To
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_yaml
 from sqlinfer.spec.function import Argument, OnNull
 
-_NEEDS = {"onnx": ("path",), "torch": ("entrypoint",), "sklearn": (), "mlflow": ("uri",), "huggingface": ("path",)}
+_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "onnx": ("path",), "torch": ("entrypoint",), "sklearn": (), "xgboost": ("path",), "lightgbm": ("path",),
+    "catboost": ("path",), "mlflow": ("uri",), "huggingface": ("path",), "python": ("entrypoint",),
+}  # fmt: skip
+_OWN_GRAPH = frozenset({"onnx", "torch"})
+"""Sources whose graph is all there is: no library answers for them."""
 YAML = (".yml", ".yaml")
 _TYPE = re.compile(r"[A-Za-z_][\w ]*(\([0-9, ]*\))?[A-Za-z ]*(\[[1-9]?[0-9]{0,17}\])*")
 """Named types with numbers in parentheses, and arrays of them."""
@@ -45,7 +50,7 @@ def load_functions(paths: Sequence[Path], root: Path, engine: Engine, context: M
                                    location=function.location)  # fmt: skip
             found[function.name] = function
             tokenizer = function.tokenizer.path if function.tokenizer else None
-            for one in (function.path, function.weights, tokenizer, function.sample_inputs):
+            for one in (function.path, function.weights, tokenizer, function.sample_inputs, function.expected):
                 if isinstance(one, Path):
                     files.refuse_links_out(one, root, function.location)
     return {name: function for name, function in found.items() if function.enabled}
@@ -78,11 +83,14 @@ def _function(props: schema.FunctionProps, file: YamlFile, keys: Keys, dialect: 
         description=props.description, source=model.source, path=_resolved(folder, model.path), uri=model.uri,
         entrypoint=model.entrypoint, weights=_resolved(folder, model.weights), trust=model.trust,
         sample_inputs=_sample(folder, model.sample_inputs), inputs=_inputs(model, file, keys, names),
-        arguments=arguments, returns=returns, is_struct=bool(declared and declared.fields), tokenizer=tokenizer,
+        runtime=_runtime(props, file, keys), expected=_resolved(folder, model.expected),
+        arguments=arguments,
+        open_nulls=tuple(one.name for one in props.arguments if "on_null" not in one.model_fields_set),
+        returns=returns, is_struct=bool(declared and declared.fields), tokenizer=tokenizer,
         image=image, batch_size=None if settings.batch_size == "auto" else settings.batch_size,
         device=settings.device, reuse=settings.reuse, on_invalid=settings.on_invalid or "null",
-        precision=settings.precision, row_wise=settings.row_wise, isolation=settings.isolation,
-        max_error_rate=settings.max_error_rate, cost=settings.cost,
+        precision=settings.precision, tolerance=settings.tolerance, row_wise=settings.row_wise,
+        isolation=settings.isolation, max_error_rate=settings.max_error_rate, cost=settings.cost,
         tags=tuple(dict.fromkeys((*props.tags, *settings.tags))), enabled=settings.enabled,
         meta={**(props.meta or {}), **settings.meta},
     )  # fmt: skip
@@ -92,8 +100,25 @@ def _resolved(folder: Path, path: str | None) -> Path | None:
     return None if path is None else (folder / Path(path).expanduser()).absolute()
 
 
+def _runtime(props: schema.FunctionProps, file: YamlFile, keys: Keys) -> Literal["onnx", "native"]:
+    """``runtime:`` may stand under ``model:`` or ``config:``."""
+    inner, outer = props.model.runtime, props.config.runtime
+    if inner is not None and outer is not None and inner != outer:
+        raise file.error(f"runtime is '{outer}' under 'config' and '{inner}' under 'model'",
+                         (*keys, "config", "runtime"), value=True, hint="say it once")  # fmt: skip
+    chosen = inner or outer or ("native" if props.model.source == "python" else "onnx")
+    here = (*keys, "model" if inner is not None else "config", "runtime")
+    if chosen == "native" and props.model.source in _OWN_GRAPH:
+        raise file.error(f"runtime: source '{props.model.source}' has no library of its own that could predict", here,
+                         value=True, hint="leave 'runtime' out")  # fmt: skip
+    if chosen == "onnx" and props.model.source == "python":
+        raise file.error("runtime: source 'python' is code and runs as it is", here, value=True,
+                         hint="leave 'runtime' out")  # fmt: skip
+    return chosen
+
+
 def _paths(props: schema.FunctionProps, file: YamlFile, keys: Keys) -> None:
-    for key in ("path", "weights"):
+    for key in ("path", "weights", "expected"):
         text = getattr(props.model, key)
         if text is not None and ("\0" in text or not text.strip()):
             raise file.error(f"{key}: not the name of a file", (*keys, "model", key), value=True)
@@ -123,6 +148,12 @@ def _source_keys(props: schema.FunctionProps, file: YamlFile, keys: Keys) -> Non
                          (*keys, "model", "entrypoint"), value=True)  # fmt: skip
     if model.trust is not None and not _TRUST.match(model.trust):
         raise file.error("trust must be the sha256 of the file (64 hex digits)", (*keys, "model", "trust"), value=True)
+    if model.path is not None and model.entrypoint is not None and model.source != "torch":
+        raise file.error(f"function '{props.name}': 'path' and 'entrypoint' exclude each other",
+                         (*keys, "model", "entrypoint"))  # fmt: skip
+    if model.expected is not None and model.source != "onnx":
+        raise file.error(f"'expected' is for source 'onnx'; source '{model.source}' is compared with its own library",
+                         (*keys, "model", "expected"))  # fmt: skip
     if model.source != "torch" and model.weights is not None:
         raise file.error(f"'weights' is for source 'torch', not '{model.source}'", (*keys, "model", "weights"))
 
@@ -149,20 +180,21 @@ def _arguments(props: schema.FunctionProps, file: YamlFile, keys: Keys, dialect:
                              hint=f"first given at line {first}")  # fmt: skip
         seen[argument.name.casefold()] = index
         data_type = _type(argument.data_type, file, (*here, "data_type"), dialect)
-        on_null, default = _on_null(argument, data_type, file, here)
+        on_null, default = _on_null(argument, data_type, file, here, props.model.source)
         result.append(Argument(argument.name, data_type, on_null, default, argument.on_cast_error or "error"))
     return tuple(result)
 
 
-def _on_null(argument: schema.ArgumentProps, data_type: str, file: YamlFile,
-             keys: Keys) -> tuple[OnNull, float | int | str | bool | None]:  # fmt: skip
+def _on_null(argument: schema.ArgumentProps, data_type: str, file: YamlFile, keys: Keys,
+             source: str) -> tuple[OnNull, float | int | str | bool | None]:  # fmt: skip
     value, here = argument.on_null, (*keys, "on_null")
     if value is None or value == "null":
         return "null", None
     if value == "error":
         return "error", None
     if value == "nan":
-        if not (types.is_float(data_type) or types.is_array(data_type)):
+        text = types.is_text(data_type) and source not in _OWN_GRAPH
+        if not (text or types.is_float(data_type) or types.is_array(data_type)):
             raise file.error(f"on_null: nan needs a floating-point argument, '{argument.name}' is {data_type}", here,
                              value=True)  # fmt: skip
         return "nan", None
@@ -209,15 +241,19 @@ def _field(name: str, props: schema.ReturnProps, file: YamlFile, keys: Keys, dia
         raise file.error("index counts from 0", (*keys, "index"), value=True)
     if props.argmax and props.index is not None:
         raise file.error("'argmax' and 'index' exclude each other", (*keys, "argmax"))
-    labels = tuple(props.labels) if props.labels is not None else None
-    return ReturnField(name, data_type, props.output, props.index, props.key, labels, props.activation, props.pooling,
-                       props.normalize, props.argmax, file.locate(keys))  # fmt: skip
+    own = props.labels is True
+    if own and (props.index is not None or props.key is not None or props.argmax):
+        raise file.error("'labels: true' takes what 'predict' gives; 'index', 'key' and 'argmax' are for probabilities",
+                         (*keys, "labels"))  # fmt: skip
+    labels = tuple(props.labels) if props.labels is not None and props.labels is not True else None
+    return ReturnField(name, data_type, props.output, props.index, props.key, labels, own, props.activation,
+                       props.pooling, props.normalize, props.argmax, file.locate(keys))  # fmt: skip
 
 
 def _inputs(model: schema.ModelSource, file: YamlFile, keys: Keys, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     for name, arguments in (model.inputs or {}).items():
         for index, argument in enumerate(arguments):
-            if argument not in names:
+            if names and argument not in names:  # left out: the model knows them, when it is prepared
                 here = (*keys, "model", "inputs", name, index)
                 raise file.error(f"input '{name}' names the unknown argument '{argument}'", here, value=True,
                                  hint=did_you_mean(argument, names))  # fmt: skip
@@ -233,7 +269,7 @@ def _one_of(props: schema.FunctionProps, key: str, file: YamlFile, keys: Keys) -
 
 
 def _known_argument(name: str | None, names: Sequence[str], file: YamlFile, keys: Keys) -> None:
-    if name is not None and name not in names:
+    if names and name is not None and name not in names:
         here = keys if isinstance(keys[-1], int) else (*keys, "argument")
         raise file.error(f"unknown argument '{name}'", here, value=True, hint=did_you_mean(name, names))
 

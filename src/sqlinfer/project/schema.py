@@ -222,7 +222,8 @@ class ReturnProps(Strict):
     output: str | None = None
     index: int | None = None
     key: str | int | None = None
-    labels: list[Text] | None = None
+    labels: Literal[True] | list[Text] | None = None
+    """``true``: the labels that the library's own ``predict`` gives."""
     activation: Literal["softmax", "sigmoid"] | None = None
     pooling: Literal["mean", "cls"] | None = None
     normalize: bool = False
@@ -271,9 +272,14 @@ class ImageProps(Strict):
     resample: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
 
 
+SourceName = Literal["onnx", "torch", "sklearn", "xgboost", "lightgbm", "catboost", "mlflow", "huggingface", "python"]
+
+
 class ModelSource(Strict):
-    source: Literal["onnx", "torch", "sklearn", "mlflow", "huggingface"] = "onnx"
+    source: SourceName = "onnx"
+    runtime: Literal["onnx", "native"] | None = None
     path: str | None = None
+    expected: str | None = None
     uri: str | None = None
     entrypoint: str | None = None
     weights: str | None = None
@@ -290,6 +296,8 @@ class FunctionConfigProps(Strict):
     reuse: Annotated[Literal["auto", "true", "false"], BeforeValidator(_switch)] = "auto"
     on_invalid: Literal["null", "error", "allow"] | None = "null"
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
+    runtime: Literal["onnx", "native"] | None = None
+    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     row_wise: Annotated[Literal["auto", "force"], BeforeValidator(_switch)] = "auto"
     isolation: Literal["auto", "thread", "process"] = "auto"
     max_error_rate: Annotated[float, Field(ge=0, le=1)] | None = None

@@ -193,6 +193,8 @@ class ReturnField:
     index: int | None = None
     key: str | int | None = None
     labels: tuple[str, ...] | None = None
+    own_labels: bool = False
+    """``labels: true``: those that the library's own ``predict`` gives."""
     activation: Literal["softmax", "sigmoid"] | None = None
     pooling: Literal["mean", "cls"] | None = None
     normalize: bool = False
@@ -229,7 +231,9 @@ class ImageConfig:
     resample: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
 
 
-ArgumentSource = Literal["onnx", "torch", "sklearn", "mlflow", "huggingface"]
+ArgumentSource = Literal[
+    "onnx", "torch", "sklearn", "xgboost", "lightgbm", "catboost", "mlflow", "huggingface", "python"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,9 +255,16 @@ class FunctionConfig:
     trust: str | None = None
     """``sha256:<hex>`` or 64 hex digits."""
     sample_inputs: str | Path | None = None
+    runtime: Literal["onnx", "native"] = "onnx"
+    """``native``: the library itself predicts, in processes of its own."""
+    expected: Path | None = None
+    """Rows of arguments and the outputs that they must give, as Parquet; compared when it is prepared."""
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """ONNX input → arguments that feed it, in order. Empty: inferred."""
     arguments: tuple[Argument, ...] = ()
+    """Empty: taken from the model, where its source knows them."""
+    open_nulls: tuple[str, ...] = ()
+    """Arguments that are written without ``on_null:``; a source may know better than ``null``."""
     returns: tuple[ReturnField, ...] = ()
     """Empty: taken from the graph, one output as it is, several as a struct."""
     is_struct: bool = False
@@ -265,6 +276,8 @@ class FunctionConfig:
     reuse: Reuse = "auto"
     on_invalid: OnInvalid = "null"
     precision: str = "fp32"
+    tolerance: float | None = None
+    """Largest relative difference from the original. None: the source's own."""
     row_wise: Literal["auto", "force"] = "auto"
     isolation: Literal["auto", "thread", "process"] = "auto"
     max_error_rate: float | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 OnNull = Literal["null", "error", "nan", "default"]
 OnCastError = Literal["error", "null"]
@@ -23,6 +23,11 @@ FILE_STAMP = "sqlinfer_file_stamp"
 
 FILE_MISSING = "image_missing"
 """Error class of a row whose file is not there or cannot be read; not remembered."""
+
+
+MISSING_TEXT: Final = "\ufdd0"
+"""What a NULL text becomes under ``on_null: nan``: no text of a user's own holds this noncharacter of Unicode.
+Converters of models that take missing texts give it the place of a missing value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +164,24 @@ class ImageSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Verified:
+    """What comparing a prepared function with its original found, worst over all outputs."""
+
+    against: str
+    """For example ``scikit-learn 1.9.1`` or ``expected.parquet``."""
+    rows: int
+    absolute: float
+    relative: float
+    """Relative to the size of the original's value (``functions.parity``)."""
+    over: int = 0
+    """Rows above the tolerance, changed labels among them."""
+    labels: int = 0
+    """Rows whose label changed."""
+    refused: int = 0
+    """Rows for which the original raises; they are not compared."""
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedFunction:
     """A contract plus the artifact that a session loads. Everything lies under ``folder``, named by digest."""
 
@@ -177,6 +200,9 @@ class PreparedFunction:
     """Outputs of the graph as it was given, one for each of ``outputs``."""
     files: tuple[tuple[str, str], ...] = ()
     """Name and sha256 of each file in ``folder``, which are checked when they are loaded."""
+    runtime: Literal["onnx", "native"] = "onnx"
+    verified: Verified | None = None
+    """None: there was nothing to compare with."""
 
     @property
     def output_names(self) -> tuple[str, ...]:

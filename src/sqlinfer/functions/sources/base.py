@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +20,19 @@ class Workspace:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """The library's own answers, to compare with."""
+
+    rows: Path
+    """Arrow file: a column for each argument, as declared."""
+    answers: Path
+    """Arrow file: the library's raw outputs for them (``raw``)."""
+    against: str
+    """For example ``scikit-learn 1.9.1``."""
+    classes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """An ONNX file that a source found or made; it is checked and copied afterwards."""
 
@@ -27,6 +40,10 @@ class Artifact:
     tokenizer: Path | None = None
     labels: tuple[str, ...] | None = None
     warnings: tuple[str, ...] = ()
+    completed: FunctionConfig | None = None
+    """The declaration with what it leaves out, where the model knows that."""
+    compared: Compared | None = None
+    made_with: Mapping[str, str] = field(default_factory=dict)
 
 
 class Source(Protocol):
