@@ -5,6 +5,7 @@
   Values are SQL expressions, so a text literal carries its own quotes: contract="'monthly'".
 -#}
 {%- macro predict(function) -%}
+{%- if false -%}{{ sqlinfer_functions() }}{%- endif -%} {#- a dependency: see listed_files -#}
 {%- if flags.WHICH == 'show' and config.get('materialized') == 'prediction' -%}
   {{- exceptions.raise_compiler_error(
       "dbt show cannot score '" ~ model.name ~ "': run `sqlinfer dbt preview " ~ model.name ~ "` instead") -}}

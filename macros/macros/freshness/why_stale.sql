@@ -15,6 +15,8 @@
 {%- endfor -%}
 {%- set last = sqlinfer.last_run(runs, model.unique_id) -%}
 {%- if not last -%}{{ return('sqlinfer has no record of scoring it') }}{%- endif -%}
+{%- set changed = sqlinfer.changed_since(runs, model.unique_id) -%}
+{%- if changed -%}{{ return(changed) }}{%- endif -%}
 {%- set newer = sqlinfer.newer_input(inputs, runs, model.unique_id) -%}
 {{ return(newer ~ ' was built after it was scored (' ~ last ~ ')' if newer else '') }}
 {%- endmacro -%}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlinfer.errors import ProjectError
 from sqlinfer.functions import prepare
+from sqlinfer.functions.declared import declared_files
 from sqlinfer.inference import read_layout, read_rewrites
 from sqlinfer.jobs.told import told
 from sqlinfer.project import FunctionConfig, Project
@@ -79,6 +80,12 @@ def batch_plan(folder: Path, contract: FunctionContract) -> str:
         rate = f", {layout.rows_per_second:,.0f} rows/s" if layout.rows_per_second else ""
         plan = f"{layout.batch_size} rows × {layout.sessions} at a time{rate} (measured)"
     return "; ".join([plan, *read_rewrites(folder, contract.digest, family)])
+
+
+def files_of(project: Project, name: str) -> dict[str, str]:
+    """The files of a declared function and their sha256; read at every call."""
+    config = project.functions.get(name)
+    return declared_files(config, cache_dir(project), project.root) if config is not None else {}
 
 
 def cache_dir(project: Project) -> Path:

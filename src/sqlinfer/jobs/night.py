@@ -23,7 +23,7 @@ from sqlinfer.errors import SqlinferError
 from sqlinfer.inference.preload import preload
 from sqlinfer.jobs import artifacts, crashfile, reads, tuning
 from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
-from sqlinfer.jobs.functions import Contracts, Functions, cache_dir
+from sqlinfer.jobs.functions import Contracts, Functions, cache_dir, files_of
 from sqlinfer.jobs.loop import Loop
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import DataTest, Project, locations
@@ -126,6 +126,7 @@ class Night:
             root=self.project.root,
             may_write=partial(locations.refuse_foreign, self.project),
             full_refresh=self.options.full_refresh,
+            files_of=partial(files_of, self.project),
             relations=relations(self.project),
             retry_errors=self.options.retry_errors,
             **tuning.chunk_bounds(os.environ, self.options.memory_limit),

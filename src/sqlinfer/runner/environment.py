@@ -108,6 +108,8 @@ class RunEnvironment:
     """From here on two narrow passes over a table beat staging all its arguments."""
     retry_errors: bool = False
     """Remembered failures are forgotten first, so that those inputs are tried again."""
+    files_of: Callable[[str], Mapping[str, str]] = lambda _: {}
+    """Files that a function is made of, with their sha256, for the run record."""
     relations: Mapping[str, Relation] = field(default_factory=dict)
     """Node and source names that data tests refer to → their relations."""
 

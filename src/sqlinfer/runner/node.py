@@ -32,6 +32,7 @@ from sqlinfer.runner.external import location
 from sqlinfer.runner.held import held_result, holds, let_go
 from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.lineage import refuse_taken_names, with_lineage
+from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.results import NodeResult, Timing
 from sqlinfer.runner.scoring import refuse_bad_night, score_plan, total
@@ -163,7 +164,7 @@ def _run_plain(plan: Plan, node: Node, env: RunEnvironment, how: Materialization
 
     wanted = Publication(
         node.unique_id, node.name, env.run_id, how, plan.result.sql, progress.started_at, location=external,
-        reads_warehouse=True,
+        reads_warehouse=True, provenance=Provenance.of(plan, node, how, env),
     )  # fmt: skip
     began = perf_counter()
     try:
@@ -251,6 +252,7 @@ def _publish(
         node.unique_id, plan.node, env.run_id, how, f"SELECT * FROM {staged.sql()}",
         progress.started_at, progress.counts, _functions(plan), progress.counts.errors > 0,
         location(node, env.root) if node.config.materialized == "external" else None, side=plan.owner.side,
+        provenance=Provenance.of(plan, node, how, env),
     )  # fmt: skip
     if result.lasts:
         publication.remember(env.workspace, wanted)

@@ -20,6 +20,7 @@ from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.external import put_in_place, write_beside
 from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.runner.identity import json_of
+from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.records import ensure
 from sqlinfer.spec.plan import Counts
 
@@ -28,6 +29,7 @@ _RUN_COLUMNS = {
     "run_id": "VARCHAR", "node": "VARCHAR", "relation": "VARCHAR", "started_at": "TIMESTAMPTZ",
     "finished_at": "TIMESTAMPTZ", "functions": "VARCHAR[]", "rows": "BIGINT", "inputs": "BIGINT", "scored": "BIGINT",
     "reused": "BIGINT", "null_inputs": "BIGINT", "errors": "BIGINT", "status": "VARCHAR", "sqlinfer_version": "VARCHAR",
+    "sql_checksum": "VARCHAR", "provenance": "VARCHAR",
 }  # fmt: skip
 _PENDING = Relation("pending", META, SIDE)
 
@@ -49,6 +51,7 @@ class Publication:
     reads_warehouse: bool = False
     side: str = ""
     """What the node's relations are called in the side catalog."""
+    provenance: Provenance = Provenance()
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=lambda value: value.isoformat())
@@ -66,6 +69,7 @@ class Publication:
         raw["how"] = Materialization(**how)
         raw["counts"] = Counts(**raw["counts"])
         raw["functions"] = tuple(raw["functions"])
+        raw["provenance"] = Provenance(**raw.get("provenance") or {})
         raw["started_at"] = datetime.fromisoformat(raw["started_at"])
         return cls(**raw)
 
@@ -188,6 +192,6 @@ def _record_run(env: RunEnvironment, publication: Publication, runs: str, rows: 
         (
             publication.run_id, publication.unique_id, str(publication.how.target), publication.started_at, env.now(),
             list(publication.functions), rows, counts.inputs, counts.scored, counts.reused, counts.null_inputs,
-            counts.errors, "success", env.version,
+            counts.errors, "success", env.version, publication.provenance.sql, publication.provenance.to_json(),
         ),
     )  # fmt: skip

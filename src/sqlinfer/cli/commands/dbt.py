@@ -163,3 +163,21 @@ def docs(flags: Flags, out: Path | None, manifest: Path | None) -> int:
     out.write_text(text, encoding="utf-8")
     click.echo(f"Wrote {out}", err=True)
     return 0
+
+
+@command.command("checksums")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write this file instead of printing.")
+@shared()
+def checksums(flags: Flags, out: Path | None) -> int:
+    """Print a dbt macro with the checksums of all functions' files: `state:modified` sees a new model through it.
+
+    Keep it as macros/sqlinfer_functions.sql.
+    """
+    from sqlinfer.dbt.checksums import checksums_sql, write
+
+    root = dbt_options(flags).project_dir
+    if out is None:
+        click.echo(checksums_sql(root), nl=False)
+        return 0
+    click.echo(f"Wrote {out}" if write(out, root) else f"{out} is up to date", err=True)
+    return 0
