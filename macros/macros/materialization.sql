@@ -13,8 +13,13 @@
   {%- if load_relation(this) is none -%}
     {%- do exceptions.raise_compiler_error("prediction '" ~ model.name ~ "' has never been scored: run `sqlinfer dbt build`") -%}
   {%- endif -%}
-  {{- run_hooks(pre_hooks) -}}
+  {#- Hooks as in dbt's own materialisations. The statement opens the transaction that is committed below. -#}
+  {{- run_hooks(pre_hooks, inside_transaction=False) -}}
+  {%- call statement('sqlinfer_begin') -%}select 1{%- endcall -%}
+  {{- run_hooks(pre_hooks, inside_transaction=True) -}}
   {%- call noop_statement('main', 'STALE' if reason else 'UP TO DATE', 'STALE' if reason else 'UP TO DATE') -%}{%- endcall -%}
-  {{- run_hooks(post_hooks) -}}
+  {{- run_hooks(post_hooks, inside_transaction=True) -}}
+  {%- do adapter.commit() -%}
+  {{- run_hooks(post_hooks, inside_transaction=False) -}}
   {{ return({'relations': [this]}) }}
 {%- endmaterialization -%}

@@ -1,4 +1,4 @@
-"""``sqlinfer dbt checksums``: a macro that holds the checksums of all functions' files, so that dbt sees them change."""
+"""``sqlinfer dbt checksums``: a macro with the checksums of all functions' files, so that dbt sees them change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlinfer.jobs.functions import files_of
 from sqlinfer.project import Profile
 
 MACRO = "sqlinfer_functions"
-_HEAD = """{#- Written by `sqlinfer dbt checksums`: run it again, and commit this file, when a function or its model changes.
+_HEAD = """{#- Written by `sqlinfer dbt checksums`: run it again when a function or its model changes, and commit it.
     Prediction nodes depend on it, so `dbt ls --select state:modified` lists them then. -#}
 """
 

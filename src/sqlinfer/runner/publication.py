@@ -51,7 +51,7 @@ class Publication:
     reads_warehouse: bool = False
     side: str = ""
     """What the node's relations are called in the side catalog."""
-    provenance: Provenance = Provenance()
+    provenance: Provenance = field(default_factory=Provenance)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=lambda value: value.isoformat())
