@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sqlinfer.jobs.connection import Connection
     from sqlinfer.jobs.events import Event
     from sqlinfer.jobs.explain import Explained
+    from sqlinfer.jobs.freshness import Freshnesses
     from sqlinfer.jobs.night import Night
     from sqlinfer.jobs.udf import Registered
     from sqlinfer.runner.results import RunResult
@@ -37,7 +38,8 @@ Listener = Callable[["Event"], None]
 
 __all__ = [
     "RunOptions", "build", "clean", "compile", "connect", "debug", "describe_function", "functions", "load", "ls",
-    "outcome", "preview", "register", "retry", "run", "seed", "test",
+    "outcome", "preview", "register", "retry", "run", "seed", "source_freshness",
+    "test",
 ]  # fmt: skip
 
 
@@ -120,6 +122,22 @@ def retry(options: RunOptions, *, on_event: Listener | None = None, cancel: thre
     from sqlinfer.jobs import retrying
 
     return retrying.retry(options, lambda given: _night(given, on_event, cancel))
+
+
+def source_freshness(
+    options: RunOptions,
+    *,
+    output: Path | None = None,
+    on_event: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> Freshnesses:
+    """How old the newest row of each chosen source is, against its limits; writes ``output``, else sources.json."""
+    from sqlinfer.jobs import freshness
+
+    night = _night(options, on_event, cancel)
+    chosen = _selected(night.project, options, ("source",))
+    night.warn(chosen.warnings)
+    return freshness.look(night, chosen.ids, output)
 
 
 def connect(project_dir: Path | str = ".", **options: Any) -> Connection:

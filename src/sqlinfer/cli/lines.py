@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
+from sqlinfer.jobs.events import Event, JobStarted, SourceFinished, SourceStarted, TargetClaimed
 from sqlinfer.runner.events import Audited, NodeFinished, NodeStarted, Progress, Publishing, Warned
 from sqlinfer.runner.results import NodeResult, RunResult
 from sqlinfer.shown import counted, shown
@@ -51,6 +51,10 @@ class Lines:
                 yield self._audited(unique_id, result)
             case Warned():
                 yield Line(f"[WARNING] {name_of(event.unique_id)}: {event.message}", "warn")
+            case SourceStarted():
+                yield Line(dotted(f"{event.number} of {event.total} START freshness of {event.name}", "RUN"))
+            case SourceFinished():
+                yield from freshness(event)
             case Progress() | Publishing() | TargetClaimed():
                 return
 
@@ -71,6 +75,16 @@ class Lines:
         """A test of a node, under the node's number."""
         text = f"{self._place(unique_id)} {WORDS[result.status]} test {name_of(result.unique_id)}"
         return Line(dotted(text, status(result)), level_of(result), {"node": result.as_dbt()})
+
+
+def freshness(event: SourceFinished) -> Iterator[Line]:
+    """dbt's words: a source that is too old is an ERROR STALE, one that cannot be asked an ERROR."""
+    word = {"error": "ERROR STALE", "runtime error": "ERROR"}.get(event.status, event.status.upper())
+    level = {"pass": "info", "warn": "warn"}.get(event.status, "error")
+    text = f"{event.number} of {event.total} {word} freshness of {event.name}"
+    data = {"source": event.name, "status": event.status, "age": event.age}
+    yield Line(dotted(text, f"{word} in {event.seconds:.2f}s"), level, data)
+    yield from (Line(f"  {line}", "error") for line in event.message.splitlines())
 
 
 def level_of(result: NodeResult) -> str:

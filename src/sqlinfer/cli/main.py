@@ -30,6 +30,7 @@ COMMANDS = {
     "retry": "Continue the last run: what failed, was skipped, or was scored and not published.",
     "run": "Score and publish the selected models.",
     "seed": "Load the seeds into the warehouse.",
+    "source": "Compare the newest rows of the sources with their freshness.",
     "test": "Run the data tests of the selected nodes on the published tables.",
 }
 """Command → its line in ``--help``. The module of the same name under ``commands`` holds it."""
@@ -39,8 +40,8 @@ ALIASES = {"list": "ls", "show": "preview"}
 
 DBT_ONLY = {
     "clone": "", "deps": ": macros are read from macros/", "docs": ": `sqlinfer dbt docs` writes a yml for it",
-    "freshness": "", "parse": ": `sqlinfer compile` checks a project", "run-operation": "", "snapshot": "",
-    "source": "",
+    "freshness": ": `sqlinfer source freshness`", "parse": ": `sqlinfer compile` checks a project", "run-operation": "",
+    "snapshot": "",
 }  # fmt: skip
 """Commands of dbt's that sqlinfer does not have, and what comes nearest."""
 

@@ -27,4 +27,25 @@ class TargetClaimed:
     lock: Path
 
 
-Event = events.Event | JobStarted | TargetClaimed
+@dataclass(frozen=True, slots=True)
+class SourceStarted:
+    """The newest row of a source is asked for."""
+
+    name: str
+    number: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFinished:
+    name: str
+    number: int
+    total: int
+    status: str
+    seconds: float
+    age: float | None
+    """Seconds since the newest row was loaded."""
+    message: str = ""
+
+
+Event = events.Event | JobStarted | TargetClaimed | SourceStarted | SourceFinished

@@ -62,9 +62,9 @@ class Night:
             config["settings"] = {**(config.get("settings") or {}), **limit}
         self.adapter = open_adapter(profile.type, config, self.project.root).limited_to(reads.of_project(self.project))
 
-    def allow(self, sql: str) -> None:
+    def allow(self, *sql: str) -> None:
         """The files that SQL from outside of the project (``--inline``, Python) names may be read, too."""
-        self.adapter = self.adapter.limited_to(reads.of_project(self.project, sql))
+        self.adapter = self.adapter.limited_to(reads.of_project(self.project, *sql))
 
     def warn(self, messages: Iterable[str]) -> None:
         for message in messages:

@@ -19,12 +19,17 @@ def source_of(project: Project, name: tuple[str, str], entry: DescribedTable) ->
         f"source.{project.name}.{name[0]}.{name[1]}", name[0], name[1], relation,
         table.description or outer.description, tags=tuple(dict.fromkeys(tags)), meta=meta,
         location=entry.file.locate((*entry.keys, "name"), value=True), fqn=(project.name, *name),
-        freshness=freshness(outer, table),
+        freshness=freshness(entry),
     )  # fmt: skip
 
 
-def freshness(outer: SourceProps, table: TableProps) -> Freshness | None:
-    """dbt's rule: each limit of the table, else of the source; ``freshness: null`` turns it off for a table."""
+def freshness(entry: DescribedTable) -> Freshness | None:
+    """dbt's rule: each limit of the table, else of the source; ``freshness: null`` turns it off for a table.
+
+    Raises:
+        ProjectError: two ways to the time of loading.
+    """
+    outer, table = entry.source, entry.table
     below = _given(table)
     if below is not None and below[0] is None:
         return None
@@ -32,11 +37,15 @@ def freshness(outer: SourceProps, table: TableProps) -> Freshness | None:
     levels = [one[0] for one in (below, above) if one is not None and one[0] is not None]
     if not levels:
         return None
-    field, query = _loaded_at(table, outer)
+    field, query = _loaded_at(entry, table, outer)
+    chosen = next((one.filter for one in levels if one.filter), None)
+    if query and chosen:
+        raise entry.file.error(f"'filter' of '{outer.name}.{table.name}' does not go with loaded_at_query",
+                               (*entry.keys, "name"), value=True, hint="write it into the query")  # fmt: skip
     return Freshness(
         _first(*(_limit(one.warn_after) for one in levels)),
         _first(*(_limit(one.error_after) for one in levels)),
-        next((one.filter for one in levels if one.filter), None), field, query,
+        chosen, field, query,
     )  # fmt: skip
 
 
@@ -48,12 +57,17 @@ def _given(props: SourceProps | TableProps) -> tuple[FreshnessProps | None] | No
     return None
 
 
-def _loaded_at(*levels: SourceProps | TableProps) -> tuple[str | None, str | None]:
+def _loaded_at(entry: DescribedTable, *owners: SourceProps | TableProps) -> tuple[str | None, str | None]:
     """The field or the query of the innermost level that names one."""
-    for props in levels:
-        for level in (props.config, props):
-            if level is not None and (level.loaded_at_field or level.loaded_at_query):
-                return level.loaded_at_field, level.loaded_at_query
+    for props in owners:
+        levels = [level for level in (props.config, props) if level is not None]
+        field = next((level.loaded_at_field for level in levels if level.loaded_at_field), None)
+        query = next((level.loaded_at_query for level in levels if level.loaded_at_query), None)
+        if field and query:
+            raise entry.file.error(f"'{props.name}' has loaded_at_field and loaded_at_query",
+                                   (*entry.keys, "name"), value=True, hint="leave one of them out")  # fmt: skip
+        if field or query:
+            return field, query
     return None, None
 
 
