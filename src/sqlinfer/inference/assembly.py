@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,23 @@ from sqlinfer.inference.tensors import Array
 from sqlinfer.inference.text import TextEncoder, TextRows
 from sqlinfer.spec.function import InputBinding, PreparedFunction
 from sqlinfer.types import array_width
+
+
+class Assembling(Protocol):
+    """What a session feeds its kernels with."""
+
+    @property
+    def has_text(self) -> bool: ...
+
+    @property
+    def has_images(self) -> bool: ...
+
+    @property
+    def categories(self) -> dict[int, list[str]]: ...
+
+    def block(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> Block:
+        """``arguments`` are columns of the batch, in the contract's order."""
+        ...
 
 
 class Assembler:
@@ -48,7 +66,7 @@ class Assembler:
 
     def block(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> Block:
         """``arguments`` are columns of the batch, in the contract's order."""
-        columns = [_column(batch, name) for name in arguments]
+        columns = [column_of(batch, name) for name in arguments]
         chosen = select(columns, self._widths)
         rows = batch.num_rows if chosen.positions is None else len(chosen.positions)
         positions, lazy = chosen.positions, None
@@ -116,7 +134,7 @@ def _encoder(prepared: PreparedFunction) -> TextEncoder | None:
         raise ArtifactError(f"function '{prepared.contract.name}': {error.message}", hint=error.hint) from error
 
 
-def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:
     position = batch.schema.get_field_index(name)
     if position < 0:
         raise InferenceError(f"the batch to score has no column '{name}' (or has it twice)")

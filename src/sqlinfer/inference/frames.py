@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from sqlinfer.errors import InferenceError, SqlinferError
 from sqlinfer.inference.session import BatchResult
 
 SETUP: Final = b"S"
@@ -51,6 +52,15 @@ def _exactly(channel: socket.socket, length: int, deadline: float | None) -> byt
             raise EOFError
         found += piece
     return bytes(found)
+
+
+def send_error(channel: socket.socket, error: SqlinferError) -> None:
+    send(channel, ERROR, "\0".join([error.message, error.hint or ""]).encode())
+
+
+def told_error(payload: bytes) -> InferenceError:
+    message, _, hint = payload.decode(errors="replace").partition("\0")
+    return InferenceError(message, hint=hint or None)
 
 
 def pack(batch: pa.RecordBatch) -> pa.Buffer:

@@ -6,20 +6,22 @@ up with ``crashed``, ``timeout`` or ``out_of_memory``. Workers get Arrow over a 
 
 from __future__ import annotations
 
+import os
 import pickle
+import select
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
+from queue import LifoQueue
 from time import monotonic, perf_counter
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -29,13 +31,14 @@ from sqlinfer.errors import InferenceError
 from sqlinfer.inference import frames
 from sqlinfer.inference.layout import core_count
 from sqlinfer.inference.passes import Passes
+from sqlinfer.inference.providers import Device
 from sqlinfer.inference.scoring import Cancelled, Outcomes, Times
 from sqlinfer.inference.session import BatchResult
 from sqlinfer.spec.function import PreparedFunction
 
 TASK_ROWS, PIECES = 256, 16
 """Starting a worker costs a second, asking it a millisecond: two cuts into sixteen find the row, not eight halvings."""
-LOAD_SECONDS = 600.0
+LOAD_SECONDS, LOOK_SECONDS = 600.0, 0.2
 TIMEOUT_VARIABLE, MEMORY_VARIABLE = "SQLINFER_WORKER_TIMEOUT", "SQLINFER_WORKER_MEMORY"
 DEFAULT_TIMEOUT, SHORTEST_TIMEOUT, LAST_TIMEOUT, PATIENCE = 60.0, 2.0, 10.0, 50.0
 """Seconds for a task while nothing is known; later ``PATIENCE`` times the slowest one, but never less than the shortest
@@ -68,21 +71,36 @@ class Deadlines:
 
 
 class Worker:
-    """One child process and the socket to it. Started when first asked."""
+    """One child process and the socket to it. Started when first asked; it ends when this one does, however."""
 
-    def __init__(self, setup: bytes, longest: float) -> None:
+    def __init__(self, setup: bytes, environment: Mapping[str, str] | None = None) -> None:
         self._setup = setup
-        self._longest = longest
+        self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
 
-    def ask(self, batch: pa.RecordBatch, seconds: float) -> BatchResult:
-        """Raises WorkerDied, or InferenceError where the whole function failed."""
-        if self._process is None:
+    def start(self) -> None:
+        """Load the function, unless that is done.
+
+        Raises:
+            InferenceError: it does not load.
+        """
+        with self._lock:
             self._start()
+
+    def ask(self, batch: pa.RecordBatch, seconds: float, cancelled: Callable[[], bool] = bool) -> BatchResult:
+        """Raises WorkerDied, Cancelled, or InferenceError where the whole function failed."""
+        with self._lock:
+            return self._ask(batch, seconds, cancelled)
+
+    def _ask(self, batch: pa.RecordBatch, seconds: float, cancelled: Callable[[], bool]) -> BatchResult:
+        self._start()
         try:
             self._socket.settimeout(seconds)
             frames.send(self._socket, frames.BATCH, frames.pack(batch))
-            kind, payload = frames.receive(self._socket, monotonic() + seconds)
+            end = monotonic() + seconds
+            self._wait(end, cancelled)
+            kind, payload = frames.receive(self._socket, end)
         except TimeoutError:
             self.stop()
             raise WorkerDied("timeout", f"the row was not scored within {seconds:.0f} s") from None
@@ -92,18 +110,33 @@ class Worker:
             self.stop()
             raise WorkerDied("out_of_memory", "scoring the row needs more memory than a worker may take")
         if kind == frames.ERROR:
-            raise InferenceError(payload.decode(errors="replace"))
+            raise frames.told_error(payload)
         return frames.unpack_result(payload)
 
+    def _wait(self, end: float, cancelled: Callable[[], bool]) -> None:
+        """Until there is an answer, or the end of it."""
+        answer = select.poll()
+        answer.register(self._socket, select.POLLIN)
+        while not answer.poll(1000 * max(0.0, min(LOOK_SECONDS, end - monotonic()))):
+            if cancelled():
+                self.stop()
+                raise Cancelled
+            if monotonic() >= end:
+                raise TimeoutError
+
     def _start(self) -> None:
+        if self._process is not None:
+            return
         ours, theirs = socket.socketpair()
+        alive, self._life = os.pipe()
         self._socket, self._stderr = ours, tempfile.TemporaryFile()  # noqa: SIM115
-        command = [sys.executable, "-m", "sqlinfer.inference.worker", str(theirs.fileno())]
+        command = [sys.executable, "-P", "-m", "sqlinfer.inference.worker", str(theirs.fileno()), str(alive)]
         self._process = subprocess.Popen(
-            command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=self._stderr,
+            command, pass_fds=(theirs.fileno(), alive), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=self._stderr, env={**os.environ, **self._environment}, start_new_session=True,
         )  # fmt: skip
         theirs.close()
+        os.close(alive)
         try:
             ours.settimeout(LOAD_SECONDS)
             frames.send(ours, frames.SETUP, self._setup)
@@ -115,7 +148,7 @@ class Worker:
             raise InferenceError(f"the scoring process {how} while it loaded: {said[-1] if said else error}") from error
         if kind == frames.ERROR:
             self.stop()
-            raise InferenceError(payload.decode(errors="replace"))
+            raise frames.told_error(payload)
 
     def stop(self) -> str:
         """End the process, however it is; says how it had ended by itself."""
@@ -125,9 +158,11 @@ class Worker:
         self._socket.close()
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.5)
-        process.kill()
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)  # with the processes that a library started
         code = process.wait()
         self._stderr.close()
+        os.close(self._life)
         return f"was ended by signal {-code}" if code < 0 else f"left with code {code}"
 
 
@@ -144,13 +179,15 @@ class Remote:
     quarantined: int = 0
 
     def score(self, batch: pa.RecordBatch) -> BatchResult:
+        """Raises Cancelled, or InferenceError where the whole function failed."""
         if self.cancelled():
             raise Cancelled
+        self.worker.start()
         lives = LIVES if batch.num_rows == 1 else 1
         for life in range(lives):
             began = perf_counter()
             try:
-                result = self.worker.ask(batch, self.deadlines.seconds(life == LIVES - 1))
+                result = self.worker.ask(batch, self.deadlines.seconds(life == LIVES - 1), self.cancelled)
             except WorkerDied as death:
                 if life == lives - 1:
                     return self._after(death, batch)
@@ -192,16 +229,12 @@ class IsolatedSession(Passes):
         self._timeout = timeout
         memory = numerals.of_environment(MEMORY_VARIABLE)
         self._setup = pickle.dumps((prepared, device, cache_dir, workers, int(memory) if memory else None))
+        self.device = _named(prepared.contract.device if device == "auto" else device)
         self._remotes: list[Remote] = []
+        self._idle: LifoQueue[Remote] = LifoQueue()
+        self._single = False
+        """Whether there are workers for single batches."""
         self._lock = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         for remote in self._remotes:
@@ -213,13 +246,24 @@ class IsolatedSession(Passes):
 
     def scorers(self, outcomes: Outcomes, cancelled: Callable[[], bool]) -> list[Remote]:
         outputs, deadlines = pa.schema(self.output_fields(None)), Deadlines(self._timeout)
-        made = [
-            Remote(Worker(self._setup, self._timeout), deadlines, outcomes, cancelled, outputs)
-            for _ in range(self._workers)
-        ]
+        made = [Remote(Worker(self._setup), deadlines, outcomes, cancelled, outputs) for _ in range(self._workers)]
         with self._lock:
             self._remotes += made
         return made
+
+    def run_batch(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
+        """Threads wait for a process that is free, the one that worked last first."""
+        with self._lock:
+            missing = not self._single
+            self._single = True
+        if missing:
+            for made in self.scorers(Outcomes(), bool):
+                self._idle.put(made)
+        remote = self._idle.get()
+        try:
+            return self.run_with(remote, batch, arguments)
+        finally:
+            self._idle.put(remote)
 
     def run_with(self, scorer: Remote, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
         names = [f"a{position}" for position in range(len(arguments))]
@@ -233,6 +277,11 @@ class IsolatedSession(Passes):
         return TASK_ROWS
 
 
+def _named(device: str) -> Device:
+    family, _, index = device.partition(":")
+    return Device("cpu") if family == "auto" else Device(family, (int(index),) if index else ())  # type: ignore[arg-type]
+
+
 def open_isolated(
     prepared: PreparedFunction,
     *,
@@ -240,8 +289,14 @@ def open_isolated(
     threads: int | None = None,
     cache_dir: Path | None = None,
 ) -> IsolatedSession:
-    """A session in worker processes. ``SQLINFER_WORKER_TIMEOUT`` (seconds) and ``SQLINFER_WORKER_MEMORY`` (bytes)
-    bound what one task may take."""
+    """A session in worker processes; a function without a graph has no other.
+
+    ``SQLINFER_WORKER_TIMEOUT`` (seconds) and ``SQLINFER_WORKER_MEMORY`` (bytes) bound what one task may take.
+    """
+    if prepared.native is not None:
+        from sqlinfer.inference.native_session import open_native_session
+
+        return open_native_session(prepared, threads=threads)
     timeout = numerals.of_environment(TIMEOUT_VARIABLE) or DEFAULT_TIMEOUT
     wanted = prepared.contract.device if device == "auto" else device
     workers = 1 if wanted.startswith("cuda") else threads or core_count()

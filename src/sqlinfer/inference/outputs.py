@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -59,6 +59,20 @@ def _zipmap(raw: list[Any], binding: OutputBinding) -> Array:
     if binding.key is not None:
         return np.array([row.get(binding.key, np.nan) for row in raw])
     return np.array([list(row.values()) if isinstance(row, dict) else row for row in raw])
+
+
+class Collecting(Protocol):
+    """Takes the values of the rows of one block, run by run."""
+
+    def put(self, start: int, stop: int, raws: Sequence[Raw]) -> None: ...
+
+    def invalid(self) -> dict[int, str]:
+        """Row → error class, of values that are no results."""
+        ...
+
+    def arrays(self, total: int, places: Array | None, missing: Array | None) -> tuple[pa.Array, ...]:
+        """Arrow arrays of ``total`` rows; block row i lies at ``places[i]``, rows in ``missing`` are NULL."""
+        ...
 
 
 class Collector:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
@@ -13,6 +14,7 @@ from sqlinfer.spec.function import FunctionContract, PreparedFunction
 from sqlinfer.types import arrow_type
 
 if TYPE_CHECKING:
+    from sqlinfer.inference.providers import Device
     from sqlinfer.inference.reader import ScoredReader
     from sqlinfer.inference.scoring import Outcomes
     from sqlinfer.inference.session import BatchResult
@@ -24,6 +26,7 @@ class Passes(ABC):
 
     prepared: PreparedFunction
     contract: FunctionContract
+    device: Device
     quarantined = 0
     """Rows given up because they ended or stopped the process that scored them."""
 
@@ -32,6 +35,29 @@ class Passes(ABC):
         """Position of an argument whose texts feed as codes → the texts that have one. Such a column may come as a
         dictionary array; texts that are not among them feed as unknown, whatever they are."""
         return {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def load(self) -> None:
+        """Load now what is loaded on demand otherwise.
+
+        Raises:
+            InferenceError: it does not load.
+        """
+        return
+
+    @abstractmethod
+    def run_batch(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
+        """Score one batch, from any thread."""
 
     @abstractmethod
     def scorers(self, outcomes: Outcomes, cancelled: Callable[[], bool]) -> Sequence[Any]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 
 from sqlinfer.errors import InferenceError
 from sqlinfer.inference.block import Block, Scratch
 from sqlinfer.inference.kernel import Kernel, KernelError, KernelOutOfMemory
-from sqlinfer.inference.outputs import Collector
+from sqlinfer.inference.outputs import Collecting
 from sqlinfer.spec.error_policy import ErrorPolicy
-from sqlinfer.spec.function import Output, OutputBinding
 
 SHARE = 3
 """Looking for a bad row, a third is tried: a failing run is dearer than a good one, halves would fail more often."""
@@ -80,17 +79,17 @@ class Scorer:
     """What one worker needs to score a block."""
 
     kernel: Kernel
-    outputs: Sequence[Output]
-    bindings: Sequence[OutputBinding]
+    collect: Callable[[int], Collecting]
+    """Makes what takes the values of a block of so many rows."""
     limits: Limits
     outcomes: Outcomes
     cancelled: Callable[[], bool] = bool
     scratch: Scratch = field(default_factory=dict)
     times: Times = field(default_factory=Times)
 
-    def score(self, block: Block) -> Collector:
+    def score(self, block: Block) -> Collecting:
         """The values of every row of the block; rows that failed stand in ``block.failed``."""
-        collector = Collector(block.rows, self.outputs, self.bindings)
+        collector = self.collect(block.rows)
         done = 0
         while done < block.rows:
             size = self.limits.batch_size
@@ -105,7 +104,7 @@ class Scorer:
                     break
         return collector
 
-    def _range(self, block: Block, start: int, stop: int, collector: Collector) -> None:
+    def _range(self, block: Block, start: int, stop: int, collector: Collecting) -> None:
         """Score these rows. After a bad row runs get shorter, after a good run longer: bad rows may stand close."""
         size = stop - start
         while start < stop:
@@ -116,7 +115,7 @@ class Scorer:
             else:
                 start, size = self._isolate(block, start, end, collector, failure), -(-(end - start) // 2)
 
-    def _isolate(self, block: Block, start: int, stop: int, collector: Collector, failure: str) -> int:
+    def _isolate(self, block: Block, start: int, stop: int, collector: Collecting, failure: str) -> int:
         """Find the first bad row of a run that failed, scoring those before it. Where to go on: the row after it.
 
         A row is given up only when it fails alone, so that a failure that does not come again costs nobody a result.
@@ -135,7 +134,7 @@ class Scorer:
             self._give_up(block, start, found)
         return stop
 
-    def _try(self, block: Block, start: int, stop: int, collector: Collector) -> str | None:
+    def _try(self, block: Block, start: int, stop: int, collector: Collecting) -> str | None:
         """One run; why it failed, where it did. Out of memory, the rows are done here in smaller runs."""
         if self.cancelled():
             raise Cancelled
@@ -150,7 +149,7 @@ class Scorer:
             return f"runtime: {error}"
         return None
 
-    def _in_pieces(self, block: Block, start: int, stop: int, collector: Collector, message: str) -> None:
+    def _in_pieces(self, block: Block, start: int, stop: int, collector: Collecting, message: str) -> None:
         """Again, in runs of the size that is left; each of them may find it still too large."""
         if stop - start == 1:
             self._give_up(block, start, message)
@@ -164,7 +163,7 @@ class Scorer:
         block.failed.setdefault(row, message)
         self.outcomes.bad(message)
 
-    def _run(self, block: Block, start: int, stop: int, collector: Collector) -> None:
+    def _run(self, block: Block, start: int, stop: int, collector: Collecting) -> None:
         began = perf_counter()
         feeds = block.feeds(start, stop, self.scratch)
         fed = perf_counter()

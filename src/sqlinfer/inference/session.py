@@ -5,24 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
 from sqlinfer.errors import InferenceError
 from sqlinfer.inference import measure, text
-from sqlinfer.inference.assembly import Assembler
+from sqlinfer.inference.assembly import Assembler, Assembling
 from sqlinfer.inference.block import Block, Scratch
 from sqlinfer.inference.kernel import Kernel, KernelOutOfMemory
 from sqlinfer.inference.layout import Layout, core_count, read_layout, write_layout
-from sqlinfer.inference.outputs import Collector
+from sqlinfer.inference.outputs import Collecting, Collector
 from sqlinfer.inference.passes import Passes
 from sqlinfer.inference.providers import Device, resolve_device
-from sqlinfer.inference.runnable import Runnable
 from sqlinfer.inference.scoring import Limits, Outcomes, Scorer
 from sqlinfer.spec.function import PreparedFunction
 
@@ -78,11 +76,12 @@ class Session(Passes):
         *,
         device: Device | None = None,
         cache_dir: Path | None = None,
-        runnable: Runnable | None = None,
+        assembler: Assembling | None = None,
+        collect: Callable[[int], Collecting] | None = None,
     ) -> None:
         """``kernels`` has one entry per worker thread; the same one may stand there several times.
 
-        ``runnable``: the graph that the kernels run, where it is not the prepared one.
+        ``assembler`` and ``collect``: what feeds the kernels and takes their values, where they run no prepared graph.
         """
         self.prepared = prepared
         self.contract = prepared.contract
@@ -90,19 +89,12 @@ class Session(Passes):
         self.layout = layout
         self._kernels = tuple(kernels)
         self._cache_dir = cache_dir
-        self._assembler = Assembler(prepared, runnable)
+        self._assembler: Assembling = assembler or Assembler(prepared)
+        self._collect = collect or partial(Collector, outputs=self.contract.outputs, bindings=prepared.outputs)
         self._measuring = threading.Lock()
         self._tried = layout.source in ("declared", "cached") or self._assembler.has_text or self._assembler.has_images
         self._limits = Limits(layout.batch_size, layout.token_budget)
         self._seen = Rate()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         if self._limits.halved:
@@ -124,8 +116,7 @@ class Session(Passes):
 
     def scorers(self, outcomes: Outcomes, cancelled: Callable[[], bool]) -> list[Scorer]:
         """One scorer per worker thread."""
-        outputs, bindings = self.contract.outputs, self.prepared.outputs
-        return [Scorer(k, outputs, bindings, self._limits, outcomes, cancelled) for k in self._kernels]
+        return [Scorer(k, self._collect, self._limits, outcomes, cancelled) for k in self._kernels]
 
     def run_with(self, scorer: Scorer, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
         began = perf_counter()
@@ -135,7 +126,7 @@ class Session(Passes):
         self._seen.add(result.rows, perf_counter() - began)
         return result
 
-    def _finish(self, block: Block, values: Collector) -> BatchResult:
+    def _finish(self, block: Block, values: Collecting) -> BatchResult:
         failed = dict(block.failed)
         if self.contract.on_invalid != "allow":
             invalid = {row: error for row, error in values.invalid().items() if row not in failed}
@@ -245,19 +236,26 @@ def open_session(
     threads: int | None = None,
     cache_dir: Path | None = None,
     batch_size: int | None = None,
-) -> Session:
-    """Load a prepared function. ``device='auto'`` is what the contract says, ``batch_size`` wins over everything.
+) -> Passes:
+    """Load a prepared function; one without a graph is loaded by its processes.
+
+    ``device='auto'`` is what the contract says, ``batch_size`` wins over everything.
 
     Raises:
         DeviceError: the device that was asked for does not work.
         ArtifactError: the graph does not load.
     """
+    if prepared.native is not None:
+        from sqlinfer.inference.native_session import open_native_session
+
+        return open_native_session(prepared, threads=threads)
     from sqlinfer.inference import build
 
     chosen = resolve_device(prepared.contract.device if device == "auto" else device)
     layout = _first_layout(prepared, chosen, threads or core_count(), cache_dir, batch_size)
     kernels, runnable = build.kernels(prepared, chosen, layout.sessions, cache_dir)
-    return Session(prepared, kernels, layout, device=chosen, cache_dir=cache_dir, runnable=runnable)
+    assembler = Assembler(prepared, runnable)
+    return Session(prepared, kernels, layout, device=chosen, cache_dir=cache_dir, assembler=assembler)
 
 
 def _first_layout(

@@ -1,13 +1,15 @@
-"""The process that scores for an isolated session: ``python -m sqlinfer.inference.worker SOCKET``.
+"""The process that scores for an isolated session: ``python -m sqlinfer.inference.worker SOCKET ALIVE``.
 
-It may be killed at any moment and keeps nothing. If its parent dies it ends with the closed socket; if it hangs then,
-an alarm ends it, which needs no Python to run.
+It may be killed at any moment and keeps nothing. ALIVE is a pipe that nobody writes to: when its parent is gone,
+however that went, the kernel ends this process and those that it started, whatever they are doing.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
+import select
 import signal
 import socket
 import sys
@@ -16,13 +18,16 @@ from pathlib import Path
 
 from sqlinfer.errors import SqlinferError
 from sqlinfer.inference import frames
-from sqlinfer.inference.session import Session, open_session
+from sqlinfer.inference.passes import Passes
+from sqlinfer.inference.session import open_session
+from sqlinfer.spec.function import PreparedFunction
 
 HANG_SECONDS = 600
 """Far above any deadline of the parent, who usually ends a worker long before."""
 
 
-def main(handle: int) -> None:
+def main(handle: int, alive: int) -> None:
+    end_with(alive)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with suppress(OSError):
@@ -31,9 +36,9 @@ def main(handle: int) -> None:
     _, setup = frames.receive(channel)
     prepared, device, cache_dir, workers, memory = pickle.loads(setup)
     try:
-        session = open_session(prepared, device=device, threads=1, cache_dir=cache_dir)
+        session = open_here(prepared, device, cache_dir)
     except SqlinferError as error:
-        frames.send(channel, frames.ERROR, str(error).encode())
+        frames.send_error(channel, error)
         return
     if session.device.family == "cpu":
         bound_memory(memory or available_memory() // (2 * workers))
@@ -42,7 +47,24 @@ def main(handle: int) -> None:
         serve(channel, session)
 
 
-def serve(channel: socket.socket, session: Session) -> None:
+def end_with(alive: int) -> None:
+    """Be ended by a signal when the other end of the pipe closes. It needs no Python to run, so no loop can hold it."""
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(alive, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(alive, fcntl.F_SETFL, fcntl.fcntl(alive, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([alive], [], [], 0)[0]:  # gone already
+        os._exit(0)
+
+
+def open_here(prepared: PreparedFunction, device: str, cache_dir: Path | None) -> Passes:
+    if prepared.native is None:
+        return open_session(prepared, device=device, threads=1, cache_dir=cache_dir)
+    from sqlinfer.inference.native import open_native
+
+    return open_native(prepared)
+
+
+def serve(channel: socket.socket, session: Passes) -> None:
     while True:
         signal.alarm(0)
         _, payload = frames.receive(channel)
@@ -53,7 +75,7 @@ def serve(channel: socket.socket, session: Session) -> None:
         except MemoryError:
             frames.send(channel, frames.MEMORY)
         except SqlinferError as error:
-            frames.send(channel, frames.ERROR, str(error).encode())
+            frames.send_error(channel, error)
         else:
             frames.send(channel, frames.RESULT, answer)
 
@@ -76,4 +98,4 @@ def bound_memory(more: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

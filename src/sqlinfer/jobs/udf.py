@@ -25,7 +25,7 @@ from sqlinfer.spec.plan import NULL_INPUT, Counts
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sqlinfer.inference import Session
+    from sqlinfer.inference.passes import Passes
 
 _ROW = "_sqlinfer_row"
 _LOG = logging.getLogger("sqlinfer")
@@ -78,7 +78,7 @@ class Tally:
             _LOG.warning("in the first rows that failed: %s", Outcome.of(found, reasons))
 
 
-def register_function(connection: Any, prepared: PreparedFunction, session: Session) -> Tally:
+def register_function(connection: Any, prepared: PreparedFunction, session: Passes) -> Tally:
     """Make ``prepared`` callable by its name on a ``duckdb.DuckDBPyConnection``; registering again replaces it.
 
     DuckDB casts the arguments of a UDF by rules of its own, so a temporary macro of the function's name casts them.
@@ -145,7 +145,7 @@ def _sql(node: exp.Expr) -> str:
     return node.sql(dialect="duckdb")
 
 
-def _scorer(prepared: PreparedFunction, session: Session, tally: Tally) -> Callable[..., pa.Array]:
+def _scorer(prepared: PreparedFunction, session: Passes, tally: Tally) -> Callable[..., pa.Array]:
     """Columns and their status in, one column out."""
     import pyarrow as pa
 
@@ -164,7 +164,7 @@ def _scorer(prepared: PreparedFunction, session: Session, tally: Tally) -> Calla
     return score
 
 
-def result_column(contract: FunctionContract, result: Any, session: Session) -> pa.Array:
+def result_column(contract: FunctionContract, result: Any, session: Passes) -> pa.Array:
     """The outputs of a batch as the one column that a call returns."""
     import pyarrow as pa
 

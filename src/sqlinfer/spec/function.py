@@ -182,13 +182,26 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class NativeModel:
+    """What scores where no graph does: a library's own prediction, loaded in worker processes."""
+
+    module: str
+    """A module of ours: ``load_scorer(request)`` gives a callable, batch of the arguments → one array per output."""
+    request: str
+    """JSON, for that module alone: where the model lies, and the hashes that it must have."""
+    origin: str = "the library"
+    """Who returned the values, in messages."""
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedFunction:
     """A contract plus the artifact that a session loads. Everything lies under ``folder``, named by digest."""
 
     contract: FunctionContract
     folder: Path
     graph: Path
-    """The prepared ONNX file, post-processing fused in where the graph can express it."""
+    """The prepared ONNX file, post-processing fused in where the graph can express it. With ``native`` there is none:
+    the file that names the model."""
     inputs: tuple[InputBinding, ...]
     outputs: tuple[OutputBinding, ...]
     tokenizer: TokenizerSpec | None = None
@@ -203,6 +216,7 @@ class PreparedFunction:
     runtime: Literal["onnx", "native"] = "onnx"
     verified: Verified | None = None
     """None: there was nothing to compare with."""
+    native: NativeModel | None = None
 
     @property
     def output_names(self) -> tuple[str, ...]:
