@@ -9,9 +9,10 @@ from sqlinfer.inference.layout import Layout, read_layout
 from sqlinfer.inference.runnable import read_rewrites
 
 if TYPE_CHECKING:
+    from sqlinfer.inference.batch_result import BatchResult
     from sqlinfer.inference.isolation import IsolatedSession, open_isolated
     from sqlinfer.inference.reader import ScoredReader
-    from sqlinfer.inference.session import BatchResult, Session, open_session
+    from sqlinfer.inference.session import Session, open_session
 
 __all__ = [
     "BatchResult", "IsolatedSession", "Layout", "ScoredReader", "Session", "open_isolated", "open_session",
@@ -20,7 +21,7 @@ __all__ = [
 
 
 _HOMES = {
-    "BatchResult": "session", "Session": "session", "open_session": "session", "ScoredReader": "reader",
+    "BatchResult": "batch_result", "Session": "session", "open_session": "session", "ScoredReader": "reader",
     "IsolatedSession": "isolation", "open_isolated": "isolation",
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from sqlinfer.errors import InferenceError, SqlinferError
-from sqlinfer.inference.session import BatchResult
+from sqlinfer.inference.batch_result import BatchResult
 
 SETUP: Final = b"S"
 READY: Final = b"Y"
@@ -93,17 +93,3 @@ def unpack_result(payload: bytes) -> BatchResult:
         arrays, batch.column("errors"), missing if missing.any() else None, batch.num_rows,
         int(said[b"null_inputs"]), int(said[b"failed"]),
     )  # fmt: skip
-
-
-def joined(first: BatchResult, second: BatchResult) -> BatchResult:
-    """Two halves of a batch as one."""
-    masks = [np.zeros(one.rows, dtype=bool) if one.missing is None else one.missing for one in (first, second)]
-    missing = np.concatenate(masks)
-    return BatchResult(
-        tuple(pa.concat_arrays(pair) for pair in zip(first.arrays, second.arrays, strict=True)),
-        pa.concat_arrays([first.errors, second.errors]),
-        missing if missing.any() else None,
-        first.rows + second.rows,
-        first.null_inputs + second.null_inputs,
-        first.failed + second.failed,
-    )

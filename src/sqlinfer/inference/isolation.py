@@ -29,11 +29,11 @@ import pyarrow as pa
 from sqlinfer import numerals
 from sqlinfer.errors import InferenceError
 from sqlinfer.inference import frames
+from sqlinfer.inference.batch_result import BatchResult, joined
 from sqlinfer.inference.layout import core_count
 from sqlinfer.inference.passes import Passes
 from sqlinfer.inference.providers import Device
 from sqlinfer.inference.scoring import Cancelled, Outcomes, Times
-from sqlinfer.inference.session import BatchResult
 from sqlinfer.spec.function import PreparedFunction
 
 TASK_ROWS, PIECES = 256, 16
@@ -204,7 +204,7 @@ class Remote:
         if batch.num_rows > 1:
             size = max(1, batch.num_rows // PIECES)
             starts = range(0, batch.num_rows, size)
-            return reduce(frames.joined, (self.score(batch.slice(start, size)) for start in starts))
+            return reduce(joined, (self.score(batch.slice(start, size)) for start in starts))
         self.quarantined += 1
         self.outcomes.bad(death.error)
         arrays = tuple(pa.nulls(1, item.type) for item in self.outputs)

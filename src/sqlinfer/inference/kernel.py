@@ -73,6 +73,12 @@ def translate(error: Exception) -> KernelError:
     return kind(safe_message(str(error)))
 
 
+def unfed(error: Exception) -> KernelError:
+    """What went wrong before a run; its words may be those of a row."""
+    kind = KernelOutOfMemory if isinstance(error, MemoryError) else KernelError
+    return kind(f"{type(error).__name__} while its input was made")
+
+
 @lru_cache(256)
 def safe_message(message: str, limit: int = 200) -> str:
     """ONNX Runtime's message without literals (they may be values of the row) and without its first column of codes."""

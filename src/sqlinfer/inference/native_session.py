@@ -11,10 +11,10 @@ from typing import Final
 import pyarrow as pa
 
 from sqlinfer import numerals
+from sqlinfer.inference.batch_result import BatchResult
 from sqlinfer.inference.isolation import DEFAULT_TIMEOUT, TIMEOUT_VARIABLE, Deadlines, IsolatedSession, Remote, Worker
 from sqlinfer.inference.layout import core_count
 from sqlinfer.inference.scoring import Outcomes
-from sqlinfer.inference.session import BatchResult
 from sqlinfer.spec.function import PreparedFunction
 
 FIRST_ROWS, FEWEST_ROWS, MOST_ROWS = 256, 16, 65_536

@@ -14,10 +14,10 @@ from sqlinfer.spec.function import FunctionContract, PreparedFunction
 from sqlinfer.types import arrow_type
 
 if TYPE_CHECKING:
+    from sqlinfer.inference.batch_result import BatchResult
     from sqlinfer.inference.providers import Device
     from sqlinfer.inference.reader import ScoredReader
     from sqlinfer.inference.scoring import Outcomes
-    from sqlinfer.inference.session import BatchResult
     from sqlinfer.spec.error_policy import ErrorPolicy
 
 

@@ -19,8 +19,8 @@ from sqlinfer.scrub import scrub
 from sqlinfer.withheld import warehouse_message
 
 if TYPE_CHECKING:
+    from sqlinfer.inference.batch_result import BatchResult
     from sqlinfer.inference.passes import Passes
-    from sqlinfer.inference.session import BatchResult
     from sqlinfer.spec.error_policy import ErrorPolicy
 
 

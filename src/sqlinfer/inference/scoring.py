@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from sqlinfer.errors import InferenceError
+from sqlinfer.errors import InferenceError, SqlinferError
 from sqlinfer.inference.block import Block, Scratch
-from sqlinfer.inference.kernel import Kernel, KernelError, KernelOutOfMemory
+from sqlinfer.inference.kernel import Kernel, KernelError, KernelOutOfMemory, unfed
 from sqlinfer.inference.outputs import Collecting
 from sqlinfer.spec.error_policy import ErrorPolicy
 
@@ -165,7 +165,12 @@ class Scorer:
 
     def _run(self, block: Block, start: int, stop: int, collector: Collecting) -> None:
         began = perf_counter()
-        feeds = block.feeds(start, stop, self.scratch)
+        try:
+            feeds = block.feeds(start, stop, self.scratch)
+        except SqlinferError:
+            raise
+        except Exception as wrong:  # a row that cannot be fed is found as one that cannot be run
+            raise unfed(wrong) from wrong
         fed = perf_counter()
         self.times.assemble += fed - began
         self.times.runs += 1

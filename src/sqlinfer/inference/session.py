@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -12,11 +12,12 @@ from time import perf_counter
 import numpy as np
 import pyarrow as pa
 
-from sqlinfer.errors import InferenceError
+from sqlinfer.errors import InferenceError, SqlinferError
 from sqlinfer.inference import measure, text
 from sqlinfer.inference.assembly import Assembler, Assembling
+from sqlinfer.inference.batch_result import BatchResult, joined
 from sqlinfer.inference.block import Block, Scratch
-from sqlinfer.inference.kernel import Kernel, KernelOutOfMemory
+from sqlinfer.inference.kernel import Kernel, KernelOutOfMemory, unfed
 from sqlinfer.inference.layout import Layout, core_count, read_layout, write_layout
 from sqlinfer.inference.outputs import Collecting, Collector
 from sqlinfer.inference.passes import Passes
@@ -31,21 +32,6 @@ TEXT_ROWS = 256
 DEFAULT_BATCH = 1024
 FIRST_ROWS = 1024
 """Rows of a task while nothing is known of the speed: a slow function must not hold a chunk back for minutes."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchResult:
-    """What scoring made of one batch."""
-
-    arrays: tuple[pa.Array, ...]
-    """One per output of the contract."""
-    errors: pa.Array
-    """Text per row, NULL where nothing went wrong."""
-    missing: np.ndarray[tuple[int], np.dtype[np.bool_]] | None
-    """Rows without a result (NULL arguments or an error), None where there are none."""
-    rows: int
-    null_inputs: int
-    failed: int
 
 
 class Rate:
@@ -121,10 +107,31 @@ class Session(Passes):
     def run_with(self, scorer: Scorer, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
         began = perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):  # a double too large for a float is infinite, as in SQL
-            block = self._assembler.block(batch, arguments)
-            result = self._finish(block, scorer.score(block))
+            result = self._scored(scorer, batch, arguments)
         self._seen.add(result.rows, perf_counter() - began)
         return result
+
+    def _scored(self, scorer: Scorer, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
+        """A batch that cannot be assembled is cut in halves until the row stands alone."""
+        try:
+            block = self._assembler.block(batch, arguments)
+        except SqlinferError:
+            raise
+        except Exception as error:
+            found = error
+        else:
+            return self._finish(block, scorer.score(block))
+        if batch.num_rows == 1:
+            return self._unfed(scorer, f"runtime: {unfed(found)}")
+        middle = batch.num_rows // 2
+        halves = batch.slice(0, middle), batch.slice(middle)
+        return joined(*(self._scored(scorer, half, arguments) for half in halves))
+
+    def _unfed(self, scorer: Scorer, message: str) -> BatchResult:
+        """The result of one row that cannot be assembled."""
+        scorer.outcomes.bad(message)
+        arrays = tuple(pa.nulls(1, item.type) for item in self.output_fields(None))
+        return BatchResult(arrays, pa.array([message], pa.string()), np.ones(1, dtype=bool), 1, 0, 1)
 
     def _finish(self, block: Block, values: Collecting) -> BatchResult:
         failed = dict(block.failed)
@@ -171,7 +178,10 @@ class Session(Passes):
                 return
             self._tried = True
             sizes = measure.CPU_SIZES if self.device.family == "cpu" else measure.GPU_SIZES
-            block = self._assembler.block(batch.slice(0, sizes[-1]), arguments)
+            try:
+                block = self._assembler.block(batch.slice(0, sizes[-1]), arguments)
+            except Exception:  # the rows that cannot be assembled are found when they are scored
+                return
             found = self._measure(block, tuple(size for size in sizes if size <= block.rows))
             if found is None:
                 return
