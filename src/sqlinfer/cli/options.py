@@ -42,6 +42,7 @@ GLOBAL_OPTIONS: tuple[Option[Any], ...] = (
     click.option("--vars", "variables", metavar="YAML", help="Variables, as YAML: 'day: 2026-11-01'."),
     click.option("--threads", type=Whole(1), help="Worker threads."),
     click.option("--log-format", type=click.Choice(["text", "json"]), help="Form of the log lines."),
+    click.option("--log-level", type=click.Choice(["debug", "info", "warn", "error", "none"]), help="Least severity."),
     click.option("-q", "--quiet", help="Print results and errors only.", **_FLAG),
     click.option("-d", "--debug", help="Show tracebacks of errors.", **_FLAG),
     click.option("--use-colors/--no-use-colors", default=None, help="Colours (default: on a terminal)."),
@@ -94,6 +95,7 @@ class Flags:
     variables: str | None = None
     threads: int | None = None
     log_format: str | None = None
+    log_level: str | None = None
     quiet: bool | None = None
     debug: bool | None = None
     use_colors: bool | None = None
@@ -166,9 +168,9 @@ def shared(*groups: tuple[Option[Any], ...], claims: bool = False) -> Option[Any
     return decorate
 
 
-def from_env(name: str) -> Any:
+def from_env(name: str, context: click.Context | None = None) -> Any:
     """The value of a flag that was not given, from its variable. Raises click's usage error where it does not fit."""
-    context = click.get_current_context()
+    context = context or click.get_current_context()
     option = next(one for one in context.command.params if one.name == name)
     variable = {"variables": "VARS"}.get(name, name.upper())
     for prefix in ENV_PREFIXES:

@@ -70,6 +70,10 @@ class Night:
         for message in messages:
             self.emit(Warned(self.project.name, message))
 
+    def hold(self, claim: Any) -> None:
+        """The caller has claimed the target, and lets go of it by itself."""
+        self._claim = claim
+
     @contextmanager
     def claimed(self) -> Iterator[Any]:
         """The target is this run's alone, from before its first artifact until its last. Re-entrant.
