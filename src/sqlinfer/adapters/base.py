@@ -142,6 +142,12 @@ class Workspace(Protocol):
             StoreError: this run no longer owns the target.
         """
 
+    def writing(self, timeout: float) -> AbstractContextManager[None]:
+        """The warehouse open for writing without a transaction: each statement commits by itself.
+
+        Raises: as ``publishing()``.
+        """
+
     def materialize(self, how: Materialization, sql: str) -> Written:
         """Publish the rows of ``sql`` inside ``publishing()``.
 

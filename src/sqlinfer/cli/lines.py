@@ -65,7 +65,9 @@ class Lines:
     def _finished(self, result: NodeResult) -> Line:
         word = WORDS[result.status]
         kind = self._kinds.get(result.unique_id) or result.unique_id.partition(".")[0]
-        created = {"OK": "created ", "ERROR": "creating "}.get(word, "") if "test" not in kind else ""
+        created = (
+            {"OK": "created ", "ERROR": "creating "}.get(word, "") if "test" not in kind and kind != "hook" else ""
+        )
         created = created.replace("creat", "load") if kind.startswith("seed") else created
         relation = self._relations.get(result.unique_id) or name_of(result.unique_id)
         text = f"{self._place(result.unique_id)} {word} {created}{kind} {relation}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,12 +16,15 @@ from sqlinfer.errors import CompileError, Location, ProjectError, did_you_mean
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import ColumnInfo, DataTest, FunctionConfig, Node, NodeConfig, Profile, Project, Source
 from sqlinfer.project.discover import configured_at, mentioned
+from sqlinfer.project.hooks import read_hooks
 from sqlinfer.project.secret import public
-from sqlinfer.project.values import Materialized
+from sqlinfer.project.values import MacroFile, Materialized
 from sqlinfer.relation import Relation
 
 CHANGES = ("ignore", "fail", "append_new_columns", "sync_all_columns")
 STRATEGIES = ("append", "delete+insert", "merge")
+_MACRO = re.compile(r"\s*\{%-?\s*macro\b")
+"""Neither a test nor a materialization."""
 _PLAIN = ("view", "ephemeral", "table", "incremental")
 
 
@@ -63,12 +67,25 @@ def load_project(home: DbtHome, profile: Profile, path: Path, *, fresh: bool = F
     }
     sources = {key: _source(source) for key, source in manifest.sources.items()}
     tests = {test.unique_id: test for node in nodes.values() for test in node.tests}
+    base = replace(base, hook_macros=_hook_macros(manifest, home, nodes.values()))
     return _with(base, nodes, sources, tests, manifest.warnings), manifest
 
 
 def _with(base: Project, nodes: dict[str, Node], sources: dict[str, Source], tests: dict[str, DataTest],
           warnings: tuple[str, ...]) -> Project:  # fmt: skip
     return replace(base, nodes=nodes, sources=sources, tests=tests, warnings=warnings)
+
+
+def _hook_macros(manifest: Manifest, home: DbtHome, nodes: Iterable[Node]) -> tuple[MacroFile, ...]:
+    """The project's own macros, where a hook of a prediction node may call one."""
+    if not any(hook for node in nodes for hook in (*node.config.pre_hook, *node.config.post_hook)):
+        return ()
+    found = []
+    for macro in manifest.macros.values():
+        text = str(macro.get("macro_sql") or "")
+        if macro.get("package_name") == home.name and _MACRO.match(text):
+            found.append(MacroFile(home.root / str(macro["original_file_path"]), text, (str(macro["name"]),)))
+    return tuple(found)
 
 
 def _source(source: Mapping[str, Any]) -> Source:
@@ -150,6 +167,8 @@ def _config(node: Mapping[str, Any], path: Path) -> NodeConfig:
         lineage=bool(settings.get("lineage")),
         tags=tuple(config.get("tags") or ()), contract=bool((config.get("contract") or {}).get("enforced")),
         meta=config.get("meta") or {}, full_refresh=config.get("full_refresh"),
+        pre_hook=read_hooks(config.get("pre-hook"), "pre-hook", Location(path)),
+        post_hook=read_hooks(config.get("post-hook"), "post-hook", Location(path)),
         publish_timeout=settings.get("publish_timeout"), max_error_rate=settings.get("max_error_rate"),
         extra={"grants": config.get("grants") or {}, "materialized": "prediction"},
     )  # fmt: skip

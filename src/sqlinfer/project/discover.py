@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlinfer.errors import Location, ProjectError, did_you_mean
+from sqlinfer.errors import Location, ProjectError, RenderError, did_you_mean
 from sqlinfer.project import config as configs
 from sqlinfer.project import files
 from sqlinfer.project.basics import RelationValue
@@ -116,11 +117,28 @@ def _draft(project: Project, file: _File, names: Mapping[str, _File], described:
         settings = {key: setting.value for key, setting in outer.items()}
         seen = _parse_pass(project, file, names, described, macros, settings)
     layers.append({key: configs.Setting(value, _in_file(file, key)) for key, value in seen.config.items()})
+    _see_hooks(project, file, names, described, macros, layers, seen)
     for key in seen.config:
         configs.known_key(key, _in_file(file, key))
     merged = configs.merge(layers)
     unique_key = merged.get("unique_key")
     return _Draft(file, seen, configs.build(merged, seed=seed), unique_key.location if unique_key else None)
+
+
+def _see_hooks(project: Project, file: _File, names: Mapping[str, _File], described: Properties, macros: Macros,
+               layers: Sequence[configs.Layer], seen: Seen) -> None:  # fmt: skip
+    """What hooks refer to is built before the node, too, as in dbt. What does not render is the node's error later."""
+    merged = configs.merge(layers)
+    settings = {key: setting.value for key, setting in merged.items()}
+    this = RelationValue(Relation(file.name), project.profile.type)
+    for key in ("pre_hook", "post_hook"):
+        for hook in merged[key].value if key in merged else ():
+            called = Seen()
+            with suppress(RenderError):
+                run_parse(project, hook.sql, None, tuple(names), tuple(described.tables), macros, called, this=this,
+                          config=settings)  # fmt: skip
+            seen.refs |= {name: None for name in called.refs if name != file.name}
+            seen.sources |= called.sources
 
 
 def _off(settings: Mapping[str, configs.Setting]) -> bool:

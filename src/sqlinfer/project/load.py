@@ -14,6 +14,7 @@ from sqlinfer.project import discover, files, graph, locations, properties, vers
 from sqlinfer.project.basics import Environment, plain_context
 from sqlinfer.project.context import Macros, target_of
 from sqlinfer.project.functions import load_functions
+from sqlinfer.project.hooks import read_hooks
 from sqlinfer.project.jinja import engine
 from sqlinfer.project.profile import load_profile
 from sqlinfer.project.schema import IGNORED_PROJECT_KEYS, ProjectFile, validate
@@ -140,6 +141,8 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
         seed_paths=paths["seed"], macro_paths=paths["macro"], test_paths=paths["test"],
         target_path=_target_path(root, props, env),
         clean_targets=tuple(root / name for name in (props.clean_targets or [props.target_path])),
+        on_run_start=read_hooks(props.on_run_start, "on-run-start", file.locate(("on-run-start",))),
+        on_run_end=read_hooks(props.on_run_end, "on-run-end", file.locate(("on-run-end",))),
         selectors=read_selectors(root, engine(), yaml_context),
         warnings=tuple(f"'{key}' in {file.path} is ignored" for key in IGNORED_PROJECT_KEYS if key in file.data),
     )  # fmt: skip

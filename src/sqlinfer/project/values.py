@@ -50,6 +50,21 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class Hook:
+    """SQL that runs before or after a node, or a whole run; Jinja until ``compiler.hooks`` has rendered it."""
+
+    sql: str
+    transaction: bool = True
+    """Inside the transaction that publishes the node."""
+    name: str = "hook"
+    """``pre_hook``, ``post_hook``, ``on-run-start``, ``on-run-end``."""
+    location: Location | None = field(default=None, compare=False)
+
+    def as_dbt(self) -> dict[str, Any]:
+        return {"sql": self.sql, "transaction": self.transaction, "index": None}
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """The merged configuration of one node: project yml < properties yml < ``config()`` in the file."""
 
@@ -76,6 +91,8 @@ class NodeConfig:
     column_types: Mapping[str, str] = field(default_factory=dict)
     delimiter: str = ","
     quote_columns: bool = True
+    pre_hook: tuple[Hook, ...] = ()
+    post_hook: tuple[Hook, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Keys of dbt that sqlinfer accepts and does not act on."""
 
@@ -300,6 +317,10 @@ class Project:
     tests: Mapping[str, DataTest] = field(default_factory=dict)
     """All data tests, those of nodes and singular ones, by unique_id."""
     macros: tuple[MacroFile, ...] = ()
+    hook_macros: tuple[MacroFile, ...] = ()
+    """Of a dbt project: macros that hooks may call. dbt has rendered everything else."""
+    on_run_start: tuple[Hook, ...] = ()
+    on_run_end: tuple[Hook, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The environment that ``env_var`` reads; handed in, never written anywhere."""
     model_paths: tuple[Path, ...] = ()

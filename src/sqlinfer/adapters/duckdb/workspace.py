@@ -261,6 +261,28 @@ class DuckDBWorkspace:
 
     @contextmanager
     def publishing(self, timeout: float) -> Iterator[None]:
+        with self._opened(timeout):
+            with self.transaction():
+                if self.persistent:
+                    self._lock.check()
+                yield
+            self._checkpoint()
+
+    @contextmanager
+    def writing(self, timeout: float) -> Iterator[None]:
+        with self._opened(timeout):
+            if self.persistent:
+                self._lock.check()
+            try:
+                yield
+            finally:
+                with suppress(Exception):  # a hook may have left a transaction open
+                    self._writer.execute("ROLLBACK")
+            self._checkpoint()
+
+    @contextmanager
+    def _opened(self, timeout: float) -> Iterator[None]:
+        """The warehouse attached for writing."""
         if self._depth:
             raise RunError("publication asked for while the warehouse is being read")
         self._depth = 1
@@ -270,11 +292,7 @@ class DuckDBWorkspace:
             self.execute(f"CREATE SCHEMA IF NOT EXISTS {self._catalog()}.{quote(self._settings.schema)}")
             self._attach_others()
             self.execute(self._use())
-            with self.transaction():
-                if self.persistent:
-                    self._lock.check()
-                yield
-            self._checkpoint()
+            yield
         finally:
             self._depth = 0
             self._detach()
