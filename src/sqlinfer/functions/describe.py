@@ -80,7 +80,8 @@ def describe(prepared: PreparedFunction, declared: Sequence[ReturnField] = ()) -
 
 
 def _argument(argument: Argument, prepared: PreparedFunction) -> ArgumentRow:
-    feeds = ", ".join(_feeds(argument.name, b, prepared.image) for b in prepared.inputs if argument.name in b.arguments)
+    bound = [_feeds(argument.name, b, prepared.image) for b in prepared.inputs if argument.name in b.arguments]
+    feeds = f"a column of {prepared.native.origin}'s batch" if prepared.native else ", ".join(bound)
     policy = f"default {argument.default!r}" if argument.on_null == "default" else argument.on_null
     return ArgumentRow(argument.name, argument.data_type, policy, argument.on_cast_error, feeds)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlinfer.errors import SqlinferError
 from sqlinfer.files import write_atomic
-from sqlinfer.functions import contained
+from sqlinfer.functions import contained, native
 from sqlinfer.functions import device as devices
 from sqlinfer.functions.cache import CONTRACT, Pins, dump, hash_of, read_json
 from sqlinfer.functions.digest import declaration_key, source_key
@@ -43,13 +43,40 @@ def prepare(
         ArtifactError: the artifact is missing, damaged or not allowed.
     """
     check_precision(config)
-    chosen = devices.resolve(config.name, device, config.device, Pins(cache_dir), resolve_family)
     workspace = Workspace(cache_dir, root or project_root(config.folder))
+    if native.is_native(config):
+        return _native(config, workspace)
+    chosen = devices.resolve(config.name, device, config.device, Pins(cache_dir), resolve_family)
     try:
         record = _find_or_build(config, workspace, devices.family_of(chosen))
     except SqlinferError as error:
         raise error.at(config.location) from error.__cause__
     return record.prepared(config, cache_dir, chosen, workspace.root)
+
+
+def _native(config: FunctionConfig, workspace: Workspace) -> PreparedFunction:
+    """Whatever device there is: a library predicts on the one that it likes."""
+    try:
+        native.check(config)
+        source = native.native_source(config, source_named(config.source, config.location))
+        fingerprint = dict(source.fingerprint(config, workspace))
+        record = _found_or(config, workspace, native.FAMILY, fingerprint, lambda: _build_native(
+            config, source, workspace, fingerprint))  # fmt: skip
+        folder = workspace.cache_dir / record.digest
+        loaded = source.loaded(record.completed(config), workspace, folder, fingerprint)
+    except SqlinferError as error:
+        raise error.at(config.location) from error.__cause__
+    prepared = record.prepared(config, workspace.cache_dir, native.FAMILY, workspace.root)
+    return replace(prepared, graph=loaded.path, native=loaded.model)
+
+
+def _build_native(
+    config: FunctionConfig, source: native.NativeSource, workspace: Workspace, fingerprint: Mapping[str, str]
+) -> Record:
+    workspace.cache_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=workspace.cache_dir, prefix=".tmp-") as scratch:
+        made = source.native(config, workspace, Path(scratch), fingerprint)
+        return native.build(config, made, workspace.cache_dir)
 
 
 def prepare_all(
@@ -97,12 +124,18 @@ def _find_or_build(config: FunctionConfig, workspace: Workspace, family: str) ->
     fingerprint = dict(source.fingerprint(config, workspace))
     if config.tokenizer is not None:
         fingerprint["tokenizer"] = hash_of(tokenizer_file(config.tokenizer.path))
+    return _found_or(config, workspace, family, fingerprint, lambda: _build(
+        config, source, workspace, family, fingerprint))  # fmt: skip
+
+
+def _found_or(config: FunctionConfig, workspace: Workspace, family: str, fingerprint: Mapping[str, str],
+              build: Callable[[], Record]) -> Record:  # fmt: skip
     entry = workspace.cache_dir / "keys" / f"{source_key(config, fingerprint, family)}.json"
     found = _recall(entry, workspace.cache_dir, config, family)
     if found is not None:
         check_verified(config, found.verified)
         return found
-    made = _build(config, source, workspace, family, fingerprint)
+    made = build()
     write_atomic(entry, dump(made.to_json()))
     return made
 

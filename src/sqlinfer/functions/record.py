@@ -156,6 +156,7 @@ class Record:
             description=config.description,
             tags=config.tags,
             file_argument=self._file_argument(config),
+            is_native=config.runtime == "native",
         )
 
     def _tokenizer(self, config: FunctionConfig, folder: Path) -> TokenizerSpec | None:

@@ -55,6 +55,7 @@ def artifact(functions: Functions, name: str) -> Check:
     try:
         prepared = functions[name]
         with open_session(prepared, cache_dir=cache_dir(functions.project)) as session:
+            session.load()
             contract = prepared.contract
             detail = f"{contract.short_digest} on {session.device}, {contract.strategy}"
     except SqlinferError as error:

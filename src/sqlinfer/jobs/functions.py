@@ -68,8 +68,13 @@ class Contracts(Mapping[str, FunctionContract]):
         return name in self.functions
 
 
+NATIVE_PLAN = "as many rows a call as take half a second, in processes of its own"
+
+
 def batch_plan(folder: Path, contract: FunctionContract) -> str:
     """What the cache in ``folder`` knows of how a function runs: batch, speed, rewrites. No session is loaded."""
+    if contract.is_native:
+        return NATIVE_PLAN if contract.batch_size is None else f"{contract.batch_size} rows a call (fixed)"
     family = contract.device.partition(":")[0]
     layout = read_layout(folder, contract.digest, family)
     if contract.batch_size is not None:

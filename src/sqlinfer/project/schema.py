@@ -290,6 +290,8 @@ class ModelSource(Strict):
     weights: str | None = None
     trust: str | None = None
     sample_inputs: str | None = None
+    files: TextList = []
+    packages: TextList = []
     inputs: dict[str, TextList] | None = None
     tokenizer: TokenizerProps | None = None
     image: ImageProps | None = None

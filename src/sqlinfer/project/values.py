@@ -276,6 +276,10 @@ class FunctionConfig:
     """``native``: the library itself predicts, in processes of its own."""
     expected: Path | None = None
     """Rows of arguments and the outputs that they must give, as Parquet; compared when it is prepared."""
+    files: tuple[Path, ...] = ()
+    """What the code of ``source: python`` reads; a folder stands for all files in it."""
+    packages: tuple[str, ...] = ()
+    """Distributions whose versions count for ``source: python``."""
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """ONNX input → arguments that feed it, in order. Empty: inferred."""
     arguments: tuple[Argument, ...] = ()

@@ -75,6 +75,8 @@ class FunctionContract:
     tags: tuple[str, ...] = ()
     file_argument: str | None = None
     """The argument whose values name files; such a file counts as an input, too."""
+    is_native: bool = False
+    """Whether a library or code predicts, in processes of its own; there is no graph."""
 
     @property
     def return_type(self) -> str:

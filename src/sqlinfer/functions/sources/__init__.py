@@ -11,6 +11,7 @@ from sqlinfer.functions.sources.base import Artifact, Source, Workspace
 SOURCES: Final = {
     "onnx": "sqlinfer.functions.sources.onnx",
     "torch": "sqlinfer.functions.sources.torch",
+    "python": "sqlinfer.functions.sources.python",
     "sklearn": "sqlinfer.functions.sources.sklearn",
 }
 """Source name → module with a ``SOURCE``. Names rather than objects, so that an unused source is never imported."""
