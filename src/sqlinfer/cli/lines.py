@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlinfer.jobs.events import Event, JobStarted, SourceFinished, SourceStarted, TargetClaimed
+from sqlinfer.jobs.events import Event, JobStarted, Preparing, SourceFinished, SourceStarted, TargetClaimed
 from sqlinfer.runner.events import Audited, NodeFinished, NodeStarted, Progress, Publishing, Warned
 from sqlinfer.runner.results import NodeResult, RunResult
 from sqlinfer.shown import counted, shown
@@ -55,6 +55,8 @@ class Lines:
                 yield Line(dotted(f"{event.number} of {event.total} START freshness of {event.name}", "RUN"))
             case SourceFinished():
                 yield from freshness(event)
+            case Preparing():
+                yield Line(event.message, data={"function": event.function})
             case Progress() | Publishing() | TargetClaimed():
                 return
 

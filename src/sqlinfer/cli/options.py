@@ -16,6 +16,7 @@ from sqlinfer.cli.doorman import door
 
 if TYPE_CHECKING:
     from sqlinfer.api import RunOptions
+    from sqlinfer.jobs.events import Event
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Option = Callable[[Decorated], Decorated]
@@ -208,3 +209,11 @@ def join_selectors(args: Sequence[str], commands: Container[str]) -> list[str]:
             values.append(rest.pop(0))
         joined += [" ".join(values)] if values else []
     return joined
+
+
+def to_stderr(event: Event) -> None:
+    """For commands that only read: what takes time, as a line that is not part of the answer."""
+    from sqlinfer.jobs.events import Preparing
+
+    if isinstance(event, Preparing):
+        click.echo(event.message, err=True)

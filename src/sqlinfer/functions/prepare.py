@@ -16,9 +16,9 @@ from sqlinfer.functions.digest import declaration_key, source_key
 from sqlinfer.functions.limits import Limits
 from sqlinfer.functions.precision import check_precision
 from sqlinfer.functions.record import Record
-from sqlinfer.functions.sources import Artifact, Source, Workspace, source_named
+from sqlinfer.functions.sources import Artifact, Source, Workspace, ignore, source_named
 from sqlinfer.functions.tokenizer import tokenizer_file
-from sqlinfer.functions.tolerance import check_verified
+from sqlinfer.functions.tolerance import check_verified, is_close
 from sqlinfer.project.values import FunctionConfig
 from sqlinfer.spec.function import PreparedFunction
 
@@ -30,6 +30,7 @@ def prepare(
     device: str = "auto",
     resolve_family: Callable[[], str] = devices.cheap_probe,
     root: Path | None = None,
+    tell: Callable[[str], None] = ignore,
 ) -> PreparedFunction:
     """The prepared artifact of a declared function, from the cache or made now.
 
@@ -37,13 +38,14 @@ def prepare(
         device: ``auto``, or what overrides the declaration and the pin (``cpu``, ``cuda``, ``cuda:0``).
         resolve_family: asked once per function, where neither flag, declaration nor pin says the provider family.
         root: the project's folder, from which entrypoints are imported; default: found above ``config.folder``.
+        tell: told what takes time, in a sentence.
 
     Raises:
         FunctionError: the declaration and the artifact do not fit.
         ArtifactError: the artifact is missing, damaged or not allowed.
     """
     check_precision(config)
-    workspace = Workspace(cache_dir, root or project_root(config.folder))
+    workspace = Workspace(cache_dir, root or project_root(config.folder), tell)
     if native.is_native(config):
         return _native(config, workspace)
     chosen = devices.resolve(config.name, device, config.device, Pins(cache_dir), resolve_family)
@@ -132,8 +134,7 @@ def _found_or(config: FunctionConfig, workspace: Workspace, family: str, fingerp
               build: Callable[[], Record]) -> Record:  # fmt: skip
     entry = workspace.cache_dir / "keys" / f"{source_key(config, fingerprint, family)}.json"
     found = _recall(entry, workspace.cache_dir, config, family)
-    if found is not None:
-        check_verified(config, found.verified)
+    if found is not None and is_close(config, found.verified):
         return found
     made = build()
     write_atomic(entry, dump(made.to_json()))
@@ -174,4 +175,5 @@ def _files(config: FunctionConfig, made: Artifact, fingerprint: Mapping[str, str
     named = [made.path, *(made.path.parent / location for location in external)]
     if "model" not in fingerprint:  # made by us, with whatever lies beside it
         named = [path for path in made.path.parent.iterdir() if path.is_file()]
+    named += [] if made.compared is None else [made.compared.rows]
     return [*named, *([tokenizer_file(config.tokenizer.path)] if config.tokenizer else [])]

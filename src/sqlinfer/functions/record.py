@@ -136,6 +136,7 @@ class Record:
             files=tuple(sorted(self.files.items())),
             runtime=config.runtime,
             verified=self.verified,
+            returns=config.returns,
         )
 
     def _contract(self, config: FunctionConfig, device: str) -> FunctionContract:

@@ -147,7 +147,7 @@ def _function(project: Project, config: FunctionConfig, contract: FunctionContra
         "package_name": project.name,
         "original_file_path": _relative(config.location.path, project) if config.location.path else "",
         "description": config.description,
-        "arguments": [{"name": a.name, "data_type": a.data_type} for a in config.arguments],
+        "arguments": [{"name": a.name, "data_type": a.data_type} for a in (contract or config).arguments],
         "returns": {"data_type": contract.return_type if contract else None},
         "tags": list(config.tags),
         "config": {

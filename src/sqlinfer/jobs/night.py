@@ -57,7 +57,7 @@ class Night:
     _claim: Any = None
 
     def __post_init__(self) -> None:
-        self.functions = Functions(self.project, self.options.device or "auto")
+        self.functions = Functions(self.project, self.options.device or "auto", self.emit)
         profile = self.project.profile
         config = dict(profile.config)
         if self.options.memory_limit:

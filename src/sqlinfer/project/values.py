@@ -12,6 +12,7 @@ from sqlinfer.project.secret import Concealed
 from sqlinfer.project.selectorfile import Selectors
 from sqlinfer.relation import Relation
 from sqlinfer.spec.function import Argument, OnInvalid, Reuse
+from sqlinfer.spec.function import ReturnField as ReturnField
 
 ResourceType = Literal["model", "seed", "source", "test"]
 Materialized = Literal["view", "ephemeral", "table", "incremental", "external", "seed"]
@@ -197,26 +198,6 @@ class MacroFile:
     path: Path
     source: str
     names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ReturnField:
-    """One output as declared: which tensor, and what to do with it. ``name`` is ``value`` for scalar functions."""
-
-    name: str
-    data_type: str | None = None
-    """Canonical; None: taken from the graph."""
-    output: str | None = None
-    index: int | None = None
-    key: str | int | None = None
-    labels: tuple[str, ...] | None = None
-    own_labels: bool = False
-    """``labels: true``: those that the library's own ``predict`` gives."""
-    activation: Literal["softmax", "sigmoid"] | None = None
-    pooling: Literal["mean", "cls"] | None = None
-    normalize: bool = False
-    argmax: bool = False
-    location: Location | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Final
 
 from sqlinfer.errors import FunctionError, Location, did_you_mean
-from sqlinfer.functions.sources.base import Artifact, Source, Workspace
+from sqlinfer.functions.sources.base import Artifact, Source, Workspace, ignore
 
 SOURCES: Final = {
     "onnx": "sqlinfer.functions.sources.onnx",
@@ -16,7 +16,7 @@ SOURCES: Final = {
 }
 """Source name → module with a ``SOURCE``. Names rather than objects, so that an unused source is never imported."""
 
-__all__ = ["SOURCES", "Artifact", "Source", "Workspace", "source_named"]
+__all__ = ["SOURCES", "Artifact", "Source", "Workspace", "ignore", "source_named"]
 
 
 def source_named(name: str, location: Location | None = None) -> Source:

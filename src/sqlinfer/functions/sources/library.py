@@ -6,7 +6,7 @@ Once a function is prepared the library is needed no more, so that its version i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +37,8 @@ class Told:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     inexact: str | None = None
+    against: str = ""
+    """The library and its version."""
 
     @property
     def raw(self) -> returns.Raw:
@@ -86,11 +88,10 @@ class Library:
                                 hint="'runtime: native' lets the library itself predict")  # fmt: skip
         folder = scratch / "original"
         completed = complete(config, told)
-        against = next((f"{name} {version}" for name, version in told.used.items()), self.name)
         classes = told.results.classes
         return Artifact(
             folder / "model.onnx", labels=classes, warnings=older(told), completed=completed, made_with=told.made_with,
-            compared=Compared(folder / "rows.arrow", folder / "answers.arrow", against, classes),
+            compared=Compared(folder / "rows.arrow", folder / "answers.arrow", told.against, classes),
         )  # fmt: skip
 
     def ask(self, config: FunctionConfig, workspace: Workspace, scratch: Path, fingerprint: Mapping[str, str], *,
@@ -114,7 +115,9 @@ class Library:
             "path": None if path is None else str(path), "folder": str(folder), "convert": convert,
             "rows": None if rows is None else str(rows), "memory": limits.memory, "seconds": limits.seconds,
         }  # fmt: skip
-        answer = child.export(config, _CHILD, request, scratch, timeout=_CLOCK * limits.seconds)
+        doing = "Preparing" if convert else "Asking the original of"
+        answer = child.export(config, _CHILD, request, scratch, timeout=_CLOCK * limits.seconds,
+                              tell=workspace.tell, doing=doing)  # fmt: skip
         return _told(config, answer)
 
     def _request(self, config: FunctionConfig, workspace: Workspace) -> dict[str, Any]:
@@ -127,7 +130,8 @@ class Library:
             "name": str(config.path.name) if config.path is not None else None,
             "trusted": config.trust is not None,
             "uri": config.uri,
-            "arguments": [[one.name, one.data_type] for one in config.arguments],
+            "arguments": [asdict(one) for one in config.arguments],
+            "open_nulls": list(config.open_nulls),
             "packages": [name for names in self.packages for name in names],
         }
 
@@ -151,6 +155,7 @@ def _told(config: FunctionConfig, answer: Mapping[str, Any]) -> Told:
     return Told(
         tuple(Suggested(**one) for one in answer["arguments"]), Results(**results), answer["made_with"],
         answer["used"], tuple(answer.get("inputs", ())), tuple(answer.get("outputs", ())), answer.get("inexact"),
+        next((f"{name} {version}" for name, version in answer["used"].items()), config.source),
     )  # fmt: skip
 
 
