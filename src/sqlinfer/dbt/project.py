@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from sqlinfer import scrub
 from sqlinfer.compiler.calls import may_call
 from sqlinfer.dbt.home import DbtHome, read_functions, read_home, read_profile
 from sqlinfer.dbt.manifest import Manifest, is_prediction, read_manifest, refuse_stale, relation_of
@@ -17,6 +18,7 @@ from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import ColumnInfo, DataTest, FunctionConfig, Node, NodeConfig, Profile, Project, Source
 from sqlinfer.project.discover import configured_at, mentioned
 from sqlinfer.project.hooks import read_hooks
+from sqlinfer.project.load import names_of
 from sqlinfer.project.secret import public
 from sqlinfer.project.values import MacroFile, Materialized
 from sqlinfer.relation import Relation
@@ -73,7 +75,9 @@ def load_project(home: DbtHome, profile: Profile, path: Path, *, fresh: bool = F
 
 def _with(base: Project, nodes: dict[str, Node], sources: dict[str, Source], tests: dict[str, DataTest],
           warnings: tuple[str, ...]) -> Project:  # fmt: skip
-    return replace(base, nodes=nodes, sources=sources, tests=tests, warnings=warnings)
+    project = replace(base, nodes=nodes, sources=sources, tests=tests, warnings=warnings)
+    scrub.spare(names_of(project))
+    return project
 
 
 def _hook_macros(manifest: Manifest, home: DbtHome, nodes: Iterable[Node]) -> tuple[MacroFile, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,18 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
     project = discover.nodes(base, described, trees, Macros(macros, engine()))
     project = graph.with_gates(project)
     _refuse_locations(project)
+    scrub.spare(names_of(project))
     return project
+
+
+def names_of(project: Project) -> Iterator[str]:
+    """What every output names."""
+    yield from (project.name, project.profile.name, project.profile.target, project.profile.schema)
+    for node in project.nodes.values():
+        yield from (node.name, node.relation.name, node.relation.schema or "")
+    for source in project.sources.values():
+        yield from (source.source_name, source.name, source.relation.name)
+    yield from project.functions
 
 
 def _refuse_locations(project: Project) -> None:
