@@ -13,7 +13,8 @@ from typing import Any, Final
 from sqlinfer.errors import FunctionError
 from sqlinfer.functions.cache import FileHashes, hash_of
 from sqlinfer.functions.limits import Limits
-from sqlinfer.functions.sources import child, entrypoint, matching, returns
+from sqlinfer.functions.native import Loaded, NativeArtifact
+from sqlinfer.functions.sources import child, entrypoint, matching, natively, returns
 from sqlinfer.functions.sources.base import Artifact, Compared, Workspace
 from sqlinfer.functions.sources.original import PACKED, Results, Suggested
 from sqlinfer.functions.sources.trust import require_trust
@@ -69,6 +70,8 @@ class Library:
             self._check_file(config, config.path, found["original"])
         if config.entrypoint is not None:
             found["entrypoint"] = entrypoint.fingerprint(config, workspace)
+        if config.runtime == "native":
+            found |= {f"version:{name}": version for name in self.packages[0] if (version := entrypoint.version(name))}
         return found
 
     def _check_file(self, config: FunctionConfig, path: Path, sha256: str) -> None:
@@ -93,6 +96,17 @@ class Library:
             folder / "model.onnx", labels=classes, warnings=older(told), completed=completed, made_with=told.made_with,
             compared=Compared(folder / "rows.arrow", folder / "answers.arrow", told.against, classes),
         )  # fmt: skip
+
+    def native(
+        self, config: FunctionConfig, workspace: Workspace, scratch: Path, fingerprint: Mapping[str, str]
+    ) -> NativeArtifact:
+        told = self.ask(config, workspace, scratch, fingerprint, convert=False)
+        return natively.artifact(config, told, complete(config, told), scratch, fingerprint, older(told))
+
+    def loaded(
+        self, config: FunctionConfig, workspace: Workspace, folder: Path, fingerprint: Mapping[str, str]
+    ) -> Loaded:
+        return natively.loaded(self._request(config, workspace), config, folder, fingerprint)
 
     def ask(self, config: FunctionConfig, workspace: Workspace, scratch: Path, fingerprint: Mapping[str, str], *,
             convert: bool, rows: Path | None = None) -> Told:  # fmt: skip
@@ -171,6 +185,8 @@ def complete(config: FunctionConfig, told: Told) -> FunctionConfig:
 
 def _inputs(config: FunctionConfig, told: Told) -> dict[str, tuple[str, ...]]:
     written = config.arguments
+    if not told.inputs:
+        return {}
     order = matching.matched(config.name, written, told.known) if written else range(len(told.known))
     names = [written[place].name for place in order] if written else [one.name for one in told.known]
     if told.inputs == (PACKED,):

@@ -13,7 +13,7 @@ from sqlinfer.project.values import FunctionConfig, ReturnField
 from sqlinfer.spec.function import NativeModel, Output, OutputBinding
 
 if TYPE_CHECKING:
-    from sqlinfer.functions.sources.library import Library, Told
+    from sqlinfer.functions.sources.library import Told
 
 SCORER: Final = "sqlinfer.functions.sources.library_scorer"
 _KINDS: Final = {
@@ -28,7 +28,7 @@ _KINDS: Final = {
 
 
 def artifact(
-    library: Library, config: FunctionConfig, told: Told, complete: FunctionConfig, scratch: Path,
+    config: FunctionConfig, told: Told, complete: FunctionConfig, scratch: Path,
     fingerprint: Mapping[str, str], warnings: tuple[str, ...],
 ) -> NativeArtifact:  # fmt: skip
     """Types that the declaration leaves open are those of the library's answers."""
@@ -36,7 +36,7 @@ def artifact(
     kept = {} if config.path is None else {kept_name(config.path): _copied(config.path, scratch, fingerprint)}
     return NativeArtifact(
         config=replace(complete, returns=fields),
-        content={**fingerprint, **{f"version:{name}": version for name, version in told.used.items()}},
+        content=fingerprint,
         outputs=tuple(Output(field.name, str(field.data_type)) for field in fields),
         bindings=tuple(OutputBinding(field.name, field.output or field.name) for field in fields),
         files=kept,
