@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.catalog import CompiledNode
 from sqlinfer.dbt.command import Dbt, dbt_for, selection_flags
-from sqlinfer.dbt.contract import enforce
 from sqlinfer.dbt.home import DbtHome
 from sqlinfer.dbt.project import check_compiled, home_of, load_project, profile_of
 from sqlinfer.errors import SqlinferError
@@ -208,8 +207,6 @@ def _compiled(night: Night, uid: str, compile_all: Compile) -> Sequence[tuple[st
     try:
         check_compiled(node, night.project)
         item = compile_all([uid], night.project)[uid]
-        if isinstance(item, CompiledNode):
-            enforce(node, item, night.project.profile.type)
     except SqlinferError as error:
         return [(uid, error)]
     return [(uid, item)]

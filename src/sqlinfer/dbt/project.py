@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,12 +16,14 @@ from sqlinfer.dbt.tests import tests_of
 from sqlinfer.errors import CompileError, Location, ProjectError, did_you_mean
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import ColumnInfo, DataTest, FunctionConfig, Node, NodeConfig, Profile, Project, Source
+from sqlinfer.project.constraints import read_constraints
 from sqlinfer.project.discover import configured_at, mentioned
 from sqlinfer.project.hooks import read_hooks
 from sqlinfer.project.load import names_of
 from sqlinfer.project.secret import public
 from sqlinfer.project.values import MacroFile, Materialized
 from sqlinfer.relation import Relation
+from sqlinfer.spec.constraint import Constraint
 
 CHANGES = ("ignore", "fail", "append_new_columns", "sync_all_columns")
 STRATEGIES = ("append", "delete+insert", "merge")
@@ -119,8 +121,30 @@ def _node(node: Mapping[str, Any], manifest: Manifest, home: DbtHome, functions:
         functions=mentioned(sql or "", functions), compiled=sql,
         compiled_path=compiled if compiled and compiled.is_file() else None,
         asks_incremental=ours and _asks_incremental(node, manifest),
+        constraints=tuple(_constraints(node, manifest, path)) if ours else (),
         unique_key_at=configured_at(node.get("raw_code") or "", "unique_key", path) if ours else None,
     )  # fmt: skip
+
+
+def _constraints(node: Mapping[str, Any], manifest: Manifest, path: Path) -> Iterator[Constraint]:
+    def resolve(function: str, names: tuple[str, ...]) -> str | None:
+        known = manifest.sources if function == "source" else manifest.nodes
+        for key in manifest.parents(node["unique_id"]):
+            if key in known and known[key]["name"] == names[-1]:
+                return str(known[key].get("relation_name") or "") or None
+        return None
+
+    def place(number: int, key: str) -> Location:
+        return Location(path)
+
+    yield from read_constraints(_given(node.get("constraints")), None, place, resolve)
+    for column in (node.get("columns") or {}).values():
+        yield from read_constraints(_given(column.get("constraints")), column["name"], place, resolve)
+
+
+def _given(constraints: Any) -> list[dict[str, Any]]:
+    """Without the keys that dbt has filled in with nothing."""
+    return [{key: value for key, value in one.items() if value is not None} for one in constraints or ()]
 
 
 def _asks_incremental(node: Mapping[str, Any], manifest: Manifest) -> bool:

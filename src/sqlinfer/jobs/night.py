@@ -23,6 +23,7 @@ from sqlinfer.compiler.render import render_test
 from sqlinfer.errors import SqlinferError
 from sqlinfer.inference.preload import preload
 from sqlinfer.jobs import artifacts, crashfile, reads, tuning
+from sqlinfer.jobs.contract import enforce
 from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
 from sqlinfer.jobs.functions import Contracts, Functions, cache_dir, files_of
 from sqlinfer.jobs.loop import Loop
@@ -160,7 +161,9 @@ def compile_nodes(
         if node.resource_type != "model":
             continue
         try:
-            done[unique_id] = compiler.compile(node)
+            item = compiler.compile(node)
+            enforce(node, item, project.profile.type)
+            done[unique_id] = item
         except SqlinferError as error:
             done[unique_id] = error
     return done
@@ -271,7 +274,8 @@ def run_one(night: Night, env: RunEnvironment | None, compiled: Compiled, unique
         raise item
     node = night.project.nodes[unique_id]
     node = replace(node, config=replace(node.config, unique_key=item.unique_key))
-    result = run_node(item.plan, node, env, is_slice=item.is_slice, published=item.published, hooks=item.hooks)
+    result = run_node(item.plan, node, env, is_slice=item.is_slice, published=item.published, hooks=item.hooks,
+                      columns=item.columns)  # fmt: skip
     show_ways(night.project, (result, *result.tests))
     return (result,)
 

@@ -11,6 +11,7 @@ from sqlinfer.errors import Location
 from sqlinfer.project.secret import Concealed
 from sqlinfer.project.selectorfile import Selectors
 from sqlinfer.relation import Relation
+from sqlinfer.spec.constraint import Constraint
 from sqlinfer.spec.function import Argument, OnInvalid, Reuse
 from sqlinfer.spec.function import ReturnField as ReturnField
 
@@ -158,6 +159,8 @@ class Node:
     """The file that holds ``compiled``, for places in errors."""
     asks_incremental: bool = False
     """Of a node with ``compiled``: dbt says that it calls ``sqlinfer.is_incremental()``, in macros too."""
+    constraints: tuple[Constraint, ...] = ()
+    """Those of its columns included; they hold where the contract is enforced."""
     unique_key_at: Location | None = None
     """Where ``unique_key`` is configured."""
 

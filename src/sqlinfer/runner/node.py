@@ -6,6 +6,7 @@ import re
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from time import perf_counter
 
 from sqlinfer.adapters.base import LINEAGE, Materialization
@@ -37,11 +38,11 @@ from sqlinfer.runner.compaction import compact
 from sqlinfer.runner.datatests import refuse_failed
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import NodeFinished, NodeStarted, Publishing, Warned
-from sqlinfer.runner.external import location
+from sqlinfer.runner.external import check_file, location
 from sqlinfer.runner.held import held_result, holds, let_go
 from sqlinfer.runner.hooks import run_by_themselves
 from sqlinfer.runner.identity import Identity
-from sqlinfer.runner.lineage import refuse_taken_names, with_lineage
+from sqlinfer.runner.lineage import LINEAGE_COLUMNS, refuse_taken_names, with_lineage
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.results import NodeResult, Timing
@@ -76,6 +77,7 @@ def run_node(
     is_slice: bool = False,
     published: tuple[Column, ...] | None = None,
     hooks: Hooks = NONE,
+    columns: tuple[Column, ...] = (),
 ) -> NodeResult:
     """Run one compiled node. A failure is in the result (``status`` error, ``error``), never raised.
 
@@ -95,6 +97,7 @@ def run_node(
         if published is not None and how.merges:
             _refuse_missing(how, published, node)
             _warn_of_append(node, how, env)
+        _check_target(plan, node, env, how, columns)
         run_by_themselves(env.workspace, hooks.before, node.name, _timeout(node, env), "nothing was read or scored")
         (_run_scored if plan.stages else _run_plain)(plan, node, env, how, progress, hooks)
     except SqlinferError as failure:
@@ -128,6 +131,20 @@ def _refuse_missing(how: Materialization, published: tuple[Column, ...], node: N
         raise error.at(at) from None
 
 
+def _check_target(
+    plan: Plan, node: Node, env: RunEnvironment, how: Materialization, columns: tuple[Column, ...]
+) -> None:
+    """Before an hour of scoring: whatever is sure to make the publication fail."""
+    work = env.workspace
+    if node.config.materialized == "external":
+        check_file(Path(location(node, env.root)))
+    work.check_place(how)
+    if plan.stages and columns:
+        added = LINEAGE_COLUMNS if node.config.lineage else ()
+        with work.warehouse():
+            work.check_target(how, (*columns, *added), (publication.RUNS, errorlog.PUBLISHED))
+
+
 def _warn_of_append(node: Node, how: Materialization, env: RunEnvironment) -> None:
     if not how.unique_key and not how.is_slice and how.strategy != "append":
         env.emit(
@@ -158,6 +175,7 @@ def materialization(plan: Plan | None, node: Node, env: RunEnvironment, is_slice
         stable=plan is not None and bool(plan.stages),
         full_refresh=env.full_refresh if config.full_refresh is None else config.full_refresh,
         description=node.description,
+        constraints=node.constraints if config.contract else (),
         column_descriptions=tuple((column.name, column.description) for column in node.columns if column.description),
     )
 

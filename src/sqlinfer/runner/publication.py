@@ -25,6 +25,7 @@ from sqlinfer.runner.hooks import run_by_themselves, run_inside
 from sqlinfer.runner.identity import json_of
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.records import ensure
+from sqlinfer.spec.constraint import Constraint
 from sqlinfer.spec.plan import Counts
 
 RUNS = "sqlinfer_runs"
@@ -60,7 +61,8 @@ class Publication:
 
     def to_json(self) -> str:
         kept = {name: [asdict(replace(hook, location=None)) for hook in getattr(self.hooks, name)] for name in _HOOKS}
-        raw = {**asdict(replace(self, hooks=NONE)), "hooks": kept}
+        how = replace(self.how, constraints=tuple(replace(one, location=None) for one in self.how.constraints))
+        raw = {**asdict(replace(self, hooks=NONE, how=how)), "hooks": kept}
         return json.dumps(raw, default=lambda value: value.isoformat())
 
     @classmethod
@@ -72,6 +74,7 @@ class Publication:
         how["unique_key"] = tuple(how["unique_key"])
         for name in ("predictions", "uncompared"):
             how[name] = tuple(how.get(name, ()))
+        how["constraints"] = tuple(_constraint(one) for one in how.get("constraints", ()))
         how["column_descriptions"] = tuple((name, said) for name, said in how["column_descriptions"])
         raw["how"] = Materialization(**how)
         raw["counts"] = Counts(**raw["counts"])
@@ -81,6 +84,11 @@ class Publication:
         raw["hooks"] = Hooks(**{name: tuple(Hook(**hook) for hook in hooks.get(name) or ()) for name in _HOOKS})
         raw["started_at"] = datetime.fromisoformat(raw["started_at"])
         return cls(**raw)
+
+
+def _constraint(raw: dict[str, Any]) -> Constraint:
+    listed: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+    return Constraint(**listed)
 
 
 def remember(work: Workspace, publication: Publication) -> None:

@@ -32,10 +32,12 @@ def seed(node: Node, env: RunEnvironment, hooks: Hooks = NONE) -> NodeResult:
     try:
         table = read_csv(node)
         items = ", ".join(_item(name, node) for name in table.column_names)
+        how = materialization(None, node, env, False)
+        env.workspace.check_place(how)
         run_by_themselves(env.workspace, hooks.before, node.name, env.publish_timeout, "nothing was loaded")
         env.workspace.insert(f"CREATE OR REPLACE TABLE {staged.sql()} AS SELECT {items} FROM chunk", table)
         wanted = Publication(
-            node.unique_id, node.name, env.run_id, materialization(None, node, env, False),
+            node.unique_id, node.name, env.run_id, how,
             f"SELECT * FROM {staged.sql()}", started_at, hooks=hooks,
         )  # fmt: skip
         rows = publication.publish(env, wanted, env.publish_timeout).rows

@@ -17,6 +17,7 @@ from sqlinfer.adapters.duckdb.errors import is_streamed, streamed, translated
 from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.materialize import existing_kind, materialize
 from sqlinfer.adapters.duckdb.outcome import outcome
+from sqlinfer.adapters.duckdb.preflight import check_place, check_target
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings, default_memory, open_memory, thread_count
 from sqlinfer.errors import AdapterError, DatabaseLocked, RunError, StoreError
 from sqlinfer.relation import Relation, literal, quote
@@ -313,6 +314,12 @@ class DuckDBWorkspace:
 
     def materialize(self, how: Materialization, sql: str) -> Written:
         return materialize(self, how, sql)
+
+    def check_place(self, how: Materialization) -> None:
+        check_place(self._settings, how)
+
+    def check_target(self, how: Materialization, columns: Sequence[Column], records: Sequence[str]) -> None:
+        check_target(self, how, columns, records)
 
     def outcome(self, how: Materialization, sql: str) -> str | None:
         return outcome(self, how, sql)
