@@ -8,8 +8,10 @@ import pytest
 
 from sqlinfer.dbt.scaffold import add_to_project
 from sqlinfer.dbt.sources import sources_yml
+from sqlinfer.dbt.starter import Subject
 from sqlinfer.errors import ProjectError, UsageError
 from sqlinfer.project.yamlfile import parse_yaml, read_yaml
+from sqlinfer.spec.catalog import Column
 
 
 @pytest.fixture
@@ -18,25 +20,50 @@ def bare(tmp_path):
     return tmp_path
 
 
+def nothing():
+    raise UsageError("the columns of any model cannot be found")
+
+
+def customers(root):
+    return lambda: Subject("customers", root / "models", (Column("customer_id", "BIGINT"), Column("spent", "DOUBLE")))
+
+
 def packages(path):
     return read_yaml(path).data["packages"]
 
 
 def test_init_writes_packages_the_package_and_a_starter(bare):
-    add_to_project(bare)
+    (bare / "models").mkdir()
+    add_to_project(bare, find=customers(bare))
     assert packages(bare / "packages.yml") == [{"local": "packages/sqlinfer"}]
     assert (bare / "packages/sqlinfer/macros/predict.sql").is_file()
     assert not (bare / "packages/sqlinfer/integration_tests").exists()
-    assert (bare / "ml/churn.onnx").is_file()
+    assert (bare / "ml/customers_score.onnx").is_file()
+    assert "ref('customers')" in (bare / "models/customers_scores.sql").read_text()
 
 
 def test_init_twice_changes_nothing(bare):
-    add_to_project(bare)
-    (bare / "ml/churn.yml").write_text("functions: []\n")
+    (bare / "models").mkdir()
+    add_to_project(bare, find=customers(bare))
+    (bare / "ml/customers_score.yml").write_text("functions: []\n")
     before = (bare / "packages.yml").read_text()
-    add_to_project(bare)
+    add_to_project(bare, find=nothing, required=True)
     assert (bare / "packages.yml").read_text() == before
-    assert (bare / "ml/churn.yml").read_text() == "functions: []\n"
+    assert (bare / "ml/customers_score.yml").read_text() == "functions: []\n"
+
+
+def test_init_without_a_model_leaves_the_starter_out_and_says_so(bare):
+    done = add_to_project(bare, find=nothing)
+    assert (bare / "packages.yml").is_file()
+    assert not (bare / "ml").exists()
+    assert "no starter: the columns of any model cannot be found" in done
+    assert "sqlinfer dbt init --model NAME" in done[-1]
+
+
+def test_init_for_a_model_that_is_not_there_changes_nothing(bare):
+    with pytest.raises(UsageError, match="cannot be found"):
+        add_to_project(bare, find=nothing, required=True)
+    assert not (bare / "packages.yml").exists()
 
 
 @pytest.mark.parametrize(
@@ -49,7 +76,7 @@ def test_init_twice_changes_nothing(bare):
 )
 def test_init_keeps_other_packages_and_comments(bare, text):
     (bare / "packages.yml").write_text(text)
-    add_to_project(bare)
+    add_to_project(bare, find=nothing)
     found = (bare / "packages.yml").read_text()
     assert "# keep" in found
     assert packages(bare / "packages.yml") == [
@@ -59,7 +86,7 @@ def test_init_keeps_other_packages_and_comments(bare, text):
 
 def test_init_uses_dependencies_yml_and_git(bare):
     (bare / "dependencies.yml").write_text("projects: [{name: other}]\n")
-    add_to_project(bare, git="https://example.org/sqlinfer.git", revision="v9")
+    add_to_project(bare, find=nothing, git="https://example.org/sqlinfer.git", revision="v9")
     assert packages(bare / "dependencies.yml") == [
         {"git": "https://example.org/sqlinfer.git", "subdirectory": "macros", "revision": "v9"}
     ]
@@ -68,34 +95,47 @@ def test_init_uses_dependencies_yml_and_git(bare):
 
 def test_init_outside_of_a_dbt_project(tmp_path):
     with pytest.raises(UsageError, match=r"no dbt_project\.yml"):
-        add_to_project(tmp_path)
+        add_to_project(tmp_path, find=nothing)
 
 
 def test_init_over_a_damaged_packages_file(bare):
     (bare / "packages.yml").write_text("packages: none\n")
     with pytest.raises(ProjectError, match="no list of packages"):
-        add_to_project(bare)
+        add_to_project(bare, find=nothing)
 
 
-def test_an_empty_dbt_project_becomes_one_with_predictions(shop):
-    """The three commands of the docs: dbt deps, sqlinfer dbt init, sqlinfer dbt build."""
-    for path in ("packages.yml", "package-lock.yml", "dbt_packages", "ml"):
+def without_sqlinfer(shop):
+    """The shop as a dbt project that has never heard of predictions."""
+    for path in ("packages.yml", "package-lock.yml", "dbt_packages", "ml", "models/marts"):
         target = shop.root / path
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-    assert shop.sqlinfer("dbt", "init").code == 0
-    assert shop.dbt("deps").code == 0
-    values = {"varchar": "\"'monthly'\"", "boolean": "'true'"}
-    arguments = read_yaml(shop.root / "ml" / "churn.yml").data["functions"][0]["arguments"]
-    call = ", ".join(f"{one['name']}={values.get(one['data_type'], '7')}" for one in arguments)
+    (shop.root / "shop.duckdb").unlink(missing_ok=True)
     shop.write(
-        "models/marts/churn_scores.sql",
-        "{{ config(materialized='prediction') }}\nselect customer_id, {{ sqlinfer.predict('churn_score', "
-        + call
-        + ") }} as churn_probability from {{ ref('customers') }}",
+        "models/shop/orders_of.sql", "select customer_id, count(*) as orders from {{ ref('stg_orders') }} group by 1"
     )
-    done = shop.sqlinfer("dbt", "build", "--select", "churn_scores", "campaign_list")
+
+
+def test_a_dbt_project_that_was_never_built_becomes_one_with_predictions(shop):
+    """The three commands of the docs: sqlinfer dbt init, dbt deps, sqlinfer dbt build."""
+    without_sqlinfer(shop)
+    done = shop.sqlinfer("dbt", "init", "--model", "orders_of")
     assert done.code == 0, done.text
-    assert shop.rows("select count(churn_probability) from churn_scores") == [(100,)]
+    assert "a function of orders" in done.text
+    assert shop.dbt("deps").code == 0
+    done = shop.sqlinfer("dbt", "build", "--select", "+orders_of_scores")
+    assert done.code == 0, done.text
+    ((rows, scores),) = shop.rows("select count(*), count(distinct orders_of_score) from orders_of_scores")
+    assert rows > 1
+    assert scores > 1
+
+
+def test_init_names_the_models_that_there_are(shop):
+    without_sqlinfer(shop)
+    done = shop.sqlinfer("dbt", "init", "--model", "orders_off")
+    assert done.code == 2
+    assert "no model is named 'orders_off'" in done.text
+    assert "did you mean 'orders_of'" in done.text
+    assert not (shop.root / "packages.yml").exists()
 
 
 def test_sources_of_a_separate_project(tmp_path):

@@ -1,9 +1,9 @@
-"""``sqlinfer dbt init``: the package's lines in packages.yml, a copy of the package, a starter function in ml/."""
+"""``sqlinfer dbt init``: the package's lines in packages.yml, a copy of the package, a starter that runs."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -11,28 +11,56 @@ from typing import Any
 
 from sqlinfer import __version__
 from sqlinfer.dbt.home import PROJECT_FILE
-from sqlinfer.errors import Location, ProjectError, UsageError
+from sqlinfer.dbt.starter import Subject, write_starter
+from sqlinfer.errors import Location, ProjectError, SqlinferError, UsageError
 from sqlinfer.project.yamlfile import read_yaml
 
 VENDORED = Path("packages") / "sqlinfer"
 """Where the package is copied to. dbt scans none of its folders there; commit it with the project."""
+AGAIN = "once `dbt build` has run, `sqlinfer dbt init --model NAME` writes one"
 _LEFT_OUT = ("integration_tests", "target", "dbt_packages", "logs")
 
 
-def add_to_project(root: Path, *, git: str | None = None, revision: str | None = None) -> list[str]:
+def add_to_project(
+    root: Path,
+    *,
+    find: Callable[[], Subject],
+    required: bool = False,
+    git: str | None = None,
+    revision: str | None = None,
+) -> list[str]:
     """Change the project; what was done, in words. Doing it twice changes nothing.
+
+    Args:
+        find: the model that the starter is for; asked where ``ml/`` is empty, and before anything is written.
+        required: a project where none is found is an error, rather than one without a starter.
 
     Raises:
         UsageError: there is no dbt project here. ProjectError: packages.yml is not what it should be.
     """
     if not (root / PROJECT_FILE).is_file():
         raise UsageError(f"no {PROJECT_FILE} in {root}", hint="run this inside a dbt project: `dbt init`")
+    starter = _starter(root.absolute(), find, required)
     entry = _git_entry(git, revision) if git else f"  - local: {VENDORED.as_posix()}\n"
     done = [_add_package(root, entry)]
     if git is None:
         done.append(_copy_package(root / VENDORED))
-    done.append(_starter(root / "ml"))
-    return done
+    return [*done, *starter()]
+
+
+def _starter(root: Path, find: Callable[[], Subject], required: bool) -> Callable[[], list[str]]:
+    """What is left to do once the package is in: dbt is asked about models before, while it needs no new package."""
+    ml = root / "ml"
+    if ml.is_dir() and any(ml.iterdir()):
+        return lambda: ["ml: is there already, left as it is"]
+    try:
+        subject = find()
+    except SqlinferError as error:
+        if required:
+            raise
+        why = error.message.splitlines()[0]
+        return lambda: [f"no starter: {why}", f"  hint: {AGAIN}"]
+    return lambda: write_starter(subject, root)
 
 
 def _git_entry(url: str, revision: str | None) -> str:
@@ -94,17 +122,3 @@ def _copy_package(target: Path) -> str:
     with as_file(package()) as source:
         shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
     return f"{VENDORED.as_posix()}: the dbt package, version {__version__}; commit it"
-
-
-def _starter(folder: Path) -> str:
-    """A function that works, to be replaced by the user's own."""
-    if folder.is_dir() and any(folder.iterdir()):
-        return "ml: is there already, left as it is"
-    folder.mkdir(exist_ok=True)
-    for item in _starter_files():
-        (folder / item.name).write_bytes(item.read_bytes())
-    return "ml: a starter function (churn.yml, churn.onnx); put yours beside it"
-
-
-def _starter_files() -> Iterator[Traversable]:
-    return (files("sqlinfer.templates") / "project" / "functions").iterdir()

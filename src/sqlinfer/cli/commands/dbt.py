@@ -183,12 +183,21 @@ def preview(flags: Flags, node: str, manifest: Path | None, limit: int, output: 
 @command.command("init")
 @click.option("--git", metavar="URL", help="Take the package from this repository instead of copying it.")
 @click.option("--revision", help="Tag or commit of --git (default: the tag of this version).")
+@click.option("--model", metavar="NAME", help="The model that the starter scores (default: one that looks like it).")
 @shared()
-def init(flags: Flags, git: str | None, revision: str | None) -> int:
-    """Add sqlinfer to the dbt project here: its package in packages.yml, and a folder ml/ for functions."""
-    from sqlinfer.dbt.scaffold import add_to_project
+def init(flags: Flags, git: str | None, revision: str | None, model: str | None) -> int:
+    """Add sqlinfer to the dbt project here: its package, a function in ml/, and a node that calls it.
 
-    done = add_to_project(dbt_options(flags).project_dir, git=git, revision=revision)
+    The columns of a model decide the arguments of the function. Nothing is built, trained or fitted.
+    """
+    from functools import partial
+
+    from sqlinfer.dbt.scaffold import add_to_project
+    from sqlinfer.dbt.starter import find_subject
+
+    options = dbt_options(flags)
+    find = partial(find_subject, options, model)
+    done = add_to_project(options.project_dir, find=find, required=model is not None, git=git, revision=revision)
     for line in done:
         click.echo(line)
     click.echo("\nNext:\n\n  dbt deps\n  sqlinfer dbt build\n")
