@@ -177,15 +177,15 @@ def _monte_carlo(root: Path) -> None:
         played.append((number, at, home, away, *(points if number % 2 else points[::-1])))
     header = ("game_id", "date", "home_team_abbreviation", "away_team_abbreviation", "home_points", "away_points")
     _written(root / "dlt/data/nba/nba_data/games/games.csv", header, played)
-    sides = _column(root / "data/nfl/nfl_team_ratings.csv", "Team")
+    clubs = _column(root / "data/nfl/nfl_team_ratings.csv", "Team")
     weeks = []
     for number in range(96):
-        winner, loser = dice.sample(sides, 2)
+        winner, loser = dice.sample(clubs, 2)
         weeks.append((1 + number // 16, winner, dice.randint(24, 40), loser, dice.randint(3, 23), True))
     header = ("week", "winner", "winner_pts", "loser", "loser_pts", "completed")
     _written(root / "dlt/data/nfl/nfl_data/games/games.csv", header, weeks)
-    header = ("date", "season", "neutral", "playoff", "team1", "team2", "elo1_pre", "elo2_pre", "elo_prob1", "elo_prob2",
-              "elo1_post", "elo2_post", "score1", "score2")  # fmt: skip
+    sides = ("team1", "team2", "elo1_pre", "elo2_pre", "elo_prob1", "elo_prob2", "elo1_post", "elo2_post")
+    header = ("date", "season", "neutral", "playoff", *sides, "score1", "score2")
     old = ("2015-02-01", 2015, 0, "r", "BOS", "ATL", 1500.0, 1510.0, 0.5, 0.5, 1505.0, 1505.0, 101, 99)
     _written(root / "data/nba/nba_elo.csv", header, [old])
 
