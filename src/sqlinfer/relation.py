@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlglot import exp
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Relation:
 
     def expression(self) -> exp.Table:
         """The relation as a sqlglot table, every part quoted."""
+        from sqlglot import exp  # on use: the process that prepares functions needs no SQL
+
         return exp.table_(self.name, db=self.schema, catalog=self.catalog, quoted=True)
 
     def sql(self, dialect: str = "duckdb") -> str:
@@ -73,4 +77,6 @@ def literal(text: str) -> str:
 
 def quote(identifier: str, dialect: str = "duckdb") -> str:
     """One identifier, always quoted."""
+    from sqlglot import exp
+
     return exp.to_identifier(identifier, quoted=True).sql(dialect=dialect)

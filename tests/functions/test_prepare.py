@@ -20,6 +20,7 @@ from sqlinfer.errors import ArtifactError, FunctionError, UsageError
 from sqlinfer.functions import device as devices
 from sqlinfer.functions import prepare_all
 from sqlinfer.functions.cache import FileHashes
+from sqlinfer.functions.contained import _START
 from sqlinfer.functions.describe import describe
 from sqlinfer.project.functions import read_functions
 from sqlinfer.project.jinja import Engine
@@ -286,3 +287,13 @@ def test_describe_keeps_the_post_processing_of_a_declaration(shop: Workshop) -> 
     shown = describe(shop.make(ob.classifier_zipmap(((1.0, -1.0), (0.5, 0.25))), AB, fields))
     assert [(row.name, row.comes_from) for row in shown.outputs] == [("value", "probabilities")]
     assert shown.yml.splitlines()[-1] == 'returns: {data_type: double, output: probabilities, key: "Yes"}'
+
+
+def test_the_process_that_prepares_imports_no_reader_of_projects() -> None:
+    """Each of them would be paid for by the first function that is prepared."""
+    code = _START.replace("main(int(sys.argv[1]))", "") + (
+        "heavy = {'yaml', 'jinja2', 'pydantic', 'sqlglot', 'duckdb', 'pyarrow', 'onnxruntime'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"

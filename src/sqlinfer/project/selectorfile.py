@@ -3,61 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlinfer.errors import UsageError, did_you_mean
+from sqlinfer.errors import did_you_mean
 from sqlinfer.project.jinja import Engine
 from sqlinfer.project.schema import describe
+from sqlinfer.project.selections import FILE, AllOf, AnyOf, Expression, Selectors, Without, Words
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_yaml
 
-FILE = "selectors.yml"
 _METHOD_KEYS = (
     "method", "value", "children", "parents", "children_depth", "parents_depth", "childrens_parents", "exclude",
     "indirect_selection",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """A selection as it stands on the command line."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class AnyOf:
-    parts: tuple[Expression, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AllOf:
-    parts: tuple[Expression, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Without:
-    chosen: Expression
-    dropped: Expression
-
-
-Expression = Words | AnyOf | AllOf | Without
-
-
-@dataclass(frozen=True, slots=True)
-class Selectors:
-    by_name: Mapping[str, Expression]
-    default: str | None = None
-    """The one that counts where a command line names nothing."""
-
-    def named(self, name: str) -> Expression:
-        """Raises UsageError where no selector has that name."""
-        if name not in self.by_name:
-            hint = did_you_mean(name, self.by_name) if self.by_name else f"there is no {FILE} in the project"
-            raise UsageError(f"no selector is named '{name}'", hint=hint)
-        return self.by_name[name]
 
 
 def read_selectors(root: Path, engine: Engine, context: Mapping[str, Any]) -> Selectors:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlinfer.errors import UsageError, did_you_mean
 from sqlinfer.project.graph import Graph, graph
-from sqlinfer.project.selectorfile import AllOf, AnyOf, Expression, Without, Words
+from sqlinfer.project.selections import AllOf, AnyOf, Expression, Without, Words
 from sqlinfer.project.state import Comparison
 from sqlinfer.project.values import DataTest, Node, Project, Source
 

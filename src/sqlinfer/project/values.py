@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sqlinfer.errors import Location
 from sqlinfer.project.secret import Concealed
-from sqlinfer.project.selectorfile import Selectors
+from sqlinfer.project.selections import Selectors
 from sqlinfer.relation import Relation
 from sqlinfer.spec.constraint import Constraint
 from sqlinfer.spec.function import Argument, OnInvalid, Reuse
