@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlinfer.functions.snippet import snippet
-from sqlinfer.spec.function import Argument, ImageSpec, InputBinding, OutputBinding, PreparedFunction, Verified
+from sqlinfer.project.values import ReturnField
+from sqlinfer.spec.function import Argument, ImageSpec, InputBinding, OutputBinding, PreparedFunction
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,6 @@ class Description:
     batch_size: str
     on_invalid: str
     precision: str
-    runtime: str
-    verified: str
-    """Against what, with which difference, or ``not verified``."""
     row_wise: bool
     artifact: str
     warnings: tuple[str, ...]
@@ -51,20 +50,8 @@ class Description:
     """The arguments and results as they can stand in the declaration."""
 
 
-def proof(found: Verified | None, runtime: str = "onnx") -> str:
-    """In words what comparing it with its original found."""
-    if found is None:
-        return "predicted by the library itself" if runtime == "native" else "not verified"
-    rows = f"{found.rows:,} row{'' if found.rows == 1 else 's'}"
-    labels = f", {found.labels:,} with another label" if found.labels else ""
-    return (
-        f"verified against {found.against} on {rows}: largest difference {found.absolute:.2g}, "
-        f"{found.relative:.2g} relative{labels}"
-    )
-
-
-def describe(prepared: PreparedFunction) -> Description:
-    """A prepared function as rows of text."""
+def describe(prepared: PreparedFunction, declared: Sequence[ReturnField] = ()) -> Description:
+    """A prepared function as rows of text. ``declared``: its returns, where the declaration has them."""
     contract = prepared.contract
     data_types = {o.name: o.data_type for o in contract.outputs}
     return Description(
@@ -84,19 +71,16 @@ def describe(prepared: PreparedFunction) -> Description:
         device=contract.device,
         batch_size="measured at the first run" if contract.batch_size is None else str(contract.batch_size),
         on_invalid=contract.on_invalid,
-        precision=prepared.precision if prepared.runtime == "onnx" else prepared.runtime,
-        runtime=prepared.runtime,
-        verified=proof(prepared.verified, prepared.runtime),
+        precision=prepared.precision,
         row_wise=contract.row_wise,
         artifact=str(prepared.graph),
         warnings=prepared.warnings,
-        yml=snippet(prepared),
+        yml=snippet(prepared, declared),
     )
 
 
 def _argument(argument: Argument, prepared: PreparedFunction) -> ArgumentRow:
-    bound = [_feeds(argument.name, b, prepared.image) for b in prepared.inputs if argument.name in b.arguments]
-    feeds = f"a column of {prepared.native.origin}'s batch" if prepared.native else ", ".join(bound)
+    feeds = ", ".join(_feeds(argument.name, b, prepared.image) for b in prepared.inputs if argument.name in b.arguments)
     policy = f"default {argument.default!r}" if argument.on_null == "default" else argument.on_null
     return ArgumentRow(argument.name, argument.data_type, policy, argument.on_cast_error, feeds)
 

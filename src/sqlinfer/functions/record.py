@@ -136,7 +136,6 @@ class Record:
             files=tuple(sorted(self.files.items())),
             runtime=config.runtime,
             verified=self.verified,
-            returns=config.returns,
         )
 
     def _contract(self, config: FunctionConfig, device: str) -> FunctionContract:
@@ -157,7 +156,6 @@ class Record:
             description=config.description,
             tags=config.tags,
             file_argument=self._file_argument(config),
-            is_native=config.runtime == "native",
         )
 
     def _tokenizer(self, config: FunctionConfig, folder: Path) -> TokenizerSpec | None:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from sqlinfer.spec.function import Argument, PreparedFunction, ReturnField
+from sqlinfer.project.values import ReturnField
+from sqlinfer.spec.function import Argument, PreparedFunction
 
 _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 
 
-def snippet(prepared: PreparedFunction) -> str:
+def snippet(prepared: PreparedFunction, declared: Sequence[ReturnField] = ()) -> str:
     """``arguments:`` and ``returns:``, whatever was left out filled in."""
-    return "\n".join(_lines(prepared))
+    return "\n".join(_lines(prepared, declared))
 
 
-def _lines(prepared: PreparedFunction) -> Iterator[str]:
+def _lines(prepared: PreparedFunction, declared: Sequence[ReturnField]) -> Iterator[str]:
     contract = prepared.contract
     yield "arguments:" if contract.arguments else "arguments: []"
     yield from (f"  - {_flow(_argument(argument))}" for argument in contract.arguments)
-    given = {field.name: field for field in prepared.returns}
+    given = {field.name: field for field in declared}
     fields = []
     for output, origin in zip(contract.outputs, prepared.origins, strict=True):
         more = _post_processing(given[output.name]) if output.name in given else {}
@@ -44,9 +45,8 @@ def _argument(argument: Argument) -> dict[str, object]:
 
 
 def _post_processing(field: ReturnField) -> dict[str, object]:
-    labels = True if field.own_labels else None if field.labels is None else list(field.labels)
     found: dict[str, object] = {
-        "index": field.index, "key": field.key, "labels": labels,
+        "index": field.index, "key": field.key, "labels": None if field.labels is None else list(field.labels),
         "activation": field.activation, "pooling": field.pooling, "normalize": field.normalize or None,
         "argmax": field.argmax or None,
     }  # fmt: skip

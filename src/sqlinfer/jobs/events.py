@@ -48,12 +48,4 @@ class SourceFinished:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Preparing:
-    """A function is made from its model, which is done once and may take minutes."""
-
-    function: str
-    message: str
-
-
-Event = events.Event | JobStarted | TargetClaimed | SourceStarted | SourceFinished | Preparing
+Event = events.Event | JobStarted | TargetClaimed | SourceStarted | SourceFinished

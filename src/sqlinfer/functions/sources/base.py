@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from sqlinfer.project.values import FunctionConfig
-
-
-def ignore(_: str) -> None:
-    """The default listener."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +17,6 @@ class Workspace:
     cache_dir: Path
     root: Path
     """The project's folder; entrypoints are importable from it."""
-    tell: Callable[[str], None] = ignore
-    """Told what takes time, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +25,8 @@ class Compared:
 
     rows: Path
     """Arrow file: a column for each argument, as declared."""
-    answers: Path | None
-    """Arrow file: the library's raw outputs for them (``raw``). None: ``rows`` is Parquet and holds the outputs."""
+    answers: Path
+    """Arrow file: the library's raw outputs for them (``raw``)."""
     against: str
     """For example ``scikit-learn 1.9.1``."""
     classes: tuple[str, ...] | None = None

@@ -9,7 +9,7 @@ from sqlinfer.functions.sources.library import Library
 SOURCE: Final = Library(
     name="sklearn",
     module="sqlinfer.functions.sources.sklearn_model",
-    packages=(("scikit-learn",), ("skl2onnx",), ("skops",)),
+    packages=(("scikit-learn",), ("skops",)),
     suffixes=(".skops",),
     trusted=(".joblib", ".pkl", ".pickle"),
 )  # fmt: skip
