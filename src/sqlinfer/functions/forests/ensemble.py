@@ -13,7 +13,7 @@ import numpy as np
 from onnx import TensorProto, numpy_helper
 
 from sqlinfer.functions.forests.graph import GraphWriter
-from sqlinfer.functions.forests.table import Ints, Mode, NodeTable
+from sqlinfer.functions.forests.table import Mode, NodeTable
 
 _NAMES = {
     Mode.LEQ: "BRANCH_LEQ", Mode.LT: "BRANCH_LT", Mode.GTE: "BRANCH_GTE", Mode.GT: "BRANCH_GT", Mode.EQ: "BRANCH_EQ",
@@ -53,7 +53,7 @@ def _nothing(writer: GraphWriter, table: NodeTable, rows: str, kind: Any) -> str
 
 def _as_lists(table: NodeTable) -> dict[str, Any]:
     """Attributes of a TreeEnsembleRegressor: nodes are numbered within their trees."""
-    trees = _trees(table)
+    of_tree = trees = table.trees
     behind_root = np.ones(len(table), np.int64)
     behind_root[table.roots] = 0
     order = np.lexsort((np.arange(len(table)), behind_root, trees))
@@ -62,7 +62,7 @@ def _as_lists(table: NodeTable) -> dict[str, Any]:
     starts = np.searchsorted(trees, np.arange(len(table.roots)))
     place[order] = np.arange(len(table)) - starts[trees]
     branch = table.is_branch[order]
-    weights = np.lexsort((table.target, place[table.leaf], _trees(table)[table.leaf]))
+    weights = np.lexsort((table.target, place[table.leaf], of_tree[table.leaf]))
     return {
         "n_targets": table.targets,
         "nodes_treeids": trees,
@@ -73,22 +73,11 @@ def _as_lists(table: NodeTable) -> dict[str, Any]:
         "nodes_truenodeids": np.where(branch, place[np.where(branch, table.yes[order], 0)], 0),
         "nodes_falsenodeids": np.where(branch, place[np.where(branch, table.no[order], 0)], 0),
         "nodes_missing_value_tracks_true": np.where(branch, table.missing_yes[order], 0).astype(np.int64),
-        "target_treeids": _trees(table)[table.leaf][weights],
+        "target_treeids": of_tree[table.leaf][weights],
         "target_nodeids": place[table.leaf][weights],
         "target_ids": table.target[weights],
         "target_weights": table.weight[weights].astype(np.float32),
     }
-
-
-def _trees(table: NodeTable) -> Ints:
-    """The tree of each node."""
-    found = np.zeros(len(table), np.int64)
-    level, trees = table.roots, np.arange(len(table.roots))
-    while len(level):
-        found[level] = trees
-        inner = table.mode[level] != Mode.LEAF
-        level, trees = np.concatenate([table.yes[level[inner]], table.no[level[inner]]]), np.tile(trees[inner], 2)
-    return found
 
 
 def _only(table: NodeTable, target: int) -> NodeTable:

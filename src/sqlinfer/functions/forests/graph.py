@@ -57,7 +57,7 @@ class GraphWriter:
             str(values.tolist()).encode() if values.dtype == object else values.tobytes(),
         )
         if key not in self._constants:
-            name = self._constants[key] = f"c{len(self._tensors)}"
+            name = self._constants[key] = f"sqlinfer:c{len(self._tensors)}"
             self._tensors.append(numpy_helper.from_array(values, name))
         return self._constants[key]
 
@@ -73,6 +73,6 @@ class GraphWriter:
         return helper.make_model(graph, opset_imports=opsets, ir_version=_IR, producer_name="sqlinfer")
 
     def _node(self, op_type: str, inputs: tuple[str, ...], domain: str, attributes: dict[str, Any]) -> str:
-        name = f"v{len(self._nodes)}"
+        name = f"sqlinfer:v{len(self._nodes)}"
         self._nodes.append(helper.make_node(op_type, list(inputs), [name], domain=domain, **attributes))
         return name

@@ -72,6 +72,18 @@ class NodeTable:
             int(one): np.unique(self.threshold[plain & (self.feature == one)]) for one in np.unique(self.feature[plain])
         }
 
+    @property
+    def trees(self) -> Ints:
+        """The tree of each node."""
+        found = np.zeros(len(self), np.int64)
+        level, trees = self.roots, np.arange(len(self.roots))
+        while len(level):
+            found[level] = trees
+            inner = self.mode[level] != Mode.LEAF
+            level = np.concatenate([self.yes[level[inner]], self.no[level[inner]]])
+            trees = np.tile(trees[inner], 2)
+        return found
+
     def first_trees(self, count: int) -> NodeTable:
         """The same nodes, of which the first trees alone are used."""
         return replace(self, roots=self.roots[:count])
