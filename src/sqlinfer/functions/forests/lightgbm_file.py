@@ -68,9 +68,13 @@ class _Block:
         return np.array(words, dtype=kind) if words else np.empty(0, kind)
 
 
-def read(path: Path) -> LightGBMModel:
-    """Raises ArtifactError: it is no model of LightGBM, it is damaged, or made to do harm."""
-    what = f"the LightGBM model {path.name}"
+def read(path: Path, name: str | None = None) -> LightGBMModel:
+    """``name`` is the file's in errors.
+
+    Raises:
+        ArtifactError: it is no model of LightGBM, it is damaged, or made to do harm.
+    """
+    what = f"the LightGBM model {name or path.name}"
     data = path.read_bytes()
     try:
         if not data.startswith(b"tree\n") and not data.startswith(b"tree\r\n"):
@@ -110,7 +114,7 @@ def _model(text: str, what: str) -> LightGBMModel:
     return LightGBMModel(
         table.checked(trees, max(len(columns), 1), what), columns, _named(names), _categories(tail, features, codes),
         codes, objective[0] if objective else "custom",
-        dict(word.split(":", 1) if ":" in word else (word, "") for word in objective[1:]),
+        {word.partition(":")[0]: word.partition(":")[2] for word in objective[1:]},
         max(len(blocks) // targets, 1) if "average_output" in header.words else 1,
         any(block.lines.get("is_linear", "0").strip() == "1" for block in blocks),
     )  # fmt: skip

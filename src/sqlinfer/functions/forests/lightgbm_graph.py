@@ -74,7 +74,9 @@ def _columns(writer: GraphWriter, model: LightGBMModel, rows: str) -> str:
     ]
     if not made:
         return rows
-    order = [place for kind in ("none", "zero", "nan", "code") for place, one in enumerate(model.columns) if one[1] == kind]
+    order = [
+        place for kind in ("none", "zero", "nan", "code") for place, one in enumerate(model.columns) if one[1] == kind
+    ]
     joined = writer.op("Concat", *made, axis=1) if len(made) > 1 else made[0]
     if order == sorted(order):
         return joined

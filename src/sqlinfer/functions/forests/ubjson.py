@@ -122,4 +122,3 @@ class _Reader:
             found[name] = self.value(kind or self.marker(), depth + 1)
             read += 1
         return found
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,13 @@ class XGBoostModel:
     """Of all trees, where some were dropped out (dart)."""
 
 
-def read(path: Path) -> XGBoostModel:
-    """Raises ArtifactError: it is no model of XGBoost, it is damaged, or made to do harm."""
-    what = f"the XGBoost model {path.name}"
+def read(path: Path, name: str | None = None) -> XGBoostModel:
+    """``name`` is the file's in errors.
+
+    Raises:
+        ArtifactError: it is no model of XGBoost, it is damaged, or made to do harm.
+    """
+    what = f"the XGBoost model {name or path.name}"
     data = path.read_bytes()
     if not data:
         raise ArtifactError(f"{what} is empty")
@@ -204,7 +209,7 @@ def _decoded(one: Mapping[str, Any]) -> Categories | None:
     ends = _ints(one["offsets"]).tolist()
     if ends != sorted(ends) or ends[0] < 0 or ends[-1] > len(raw):
         raise ValueError("the texts of its categories overlap")
-    return tuple(raw[a:b].decode("utf-8") for a, b in zip(ends, ends[1:], strict=False))
+    return tuple(raw[a:b].decode("utf-8") for a, b in pairwise(ends))
 
 
 def _rounds(attributes: Any) -> int | None:
@@ -233,4 +238,3 @@ def _floats(values: Any) -> Floats:
     if found.ndim != 1:
         raise ValueError("a column of its trees is no list of numbers")
     return found.astype(np.float32).astype(np.float64)
-

@@ -36,11 +36,9 @@ class _Sums:
 def results_of(model: XGBoostModel) -> Results:
     """What the model gives, by its objective."""
     targets = model.trees.targets
-    if model.objective not in LINKS:
-        raise NotExact(f"the objective '{model.objective}' is not known here")
     if model.objective == "binary:logistic" and targets == 1:
         return Results("classes", ("0", "1"))
-    if LINKS[model.objective] == "softmax":
+    if LINKS.get(model.objective) == "softmax":
         return Results("classes", tuple(str(one) for one in range(targets)))
     if targets == 1:
         return Results("value")
@@ -84,6 +82,8 @@ def _weighted(model: XGBoostModel) -> table.NodeTable:
 
 def graph_of(model: XGBoostModel) -> onnx.ModelProto:
     """Raises NotExact."""
+    if model.objective not in LINKS:
+        raise NotExact(f"the objective '{model.objective}' is not known here")
     targets = model.trees.targets
     trees = table.joined([table.constant(margins_of_base(model)), _weighted(model)], targets)
     results = results_of(model)

@@ -12,6 +12,8 @@ SOURCES: Final = {
     "onnx": "sqlinfer.functions.sources.onnx",
     "torch": "sqlinfer.functions.sources.torch",
     "sklearn": "sqlinfer.functions.sources.sklearn",
+    "xgboost": "sqlinfer.functions.sources.xgboost",
+    "lightgbm": "sqlinfer.functions.sources.lightgbm",
 }
 """Source name → module with a ``SOURCE``. Names rather than objects, so that an unused source is never imported."""
 

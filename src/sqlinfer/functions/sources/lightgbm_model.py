@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 
 def load(request: Mapping[str, Any]) -> LightGBM:
     path = Path(request["path"])
-    return LightGBM(lightgbm_file.read(path), path)
+    return LightGBM(lightgbm_file.read(path, request["name"]), path)
 
 
 class LightGBM:
@@ -65,7 +65,7 @@ class LightGBM:
         if self._booster is None:
             import lightgbm
 
-            self._booster = lightgbm.Booster(model_file=str(self.path), params={"num_threads": 1, "verbosity": -1})
+            self._booster = lightgbm.Booster(model_file=str(self.path))
         found: Array = self._booster.predict(self._given(rows), validate_features=False, num_threads=1)
         return np.asarray(found, np.float64)
 

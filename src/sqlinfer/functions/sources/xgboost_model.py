@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 
 def load(request: Mapping[str, Any]) -> XGBoost:
     path = Path(request["path"])
-    return XGBoost(xgboost_file.read(path), path)
+    return XGBoost(xgboost_file.read(path, request["name"]), path)
 
 
 class XGBoost:
@@ -60,18 +60,23 @@ class XGBoost:
             return np.empty((0, self.model.trees.targets), np.float32)
         if self._booster is None:
             self._booster = _load(self.path)
-        end = self.model.rounds or 0
-        given = self._given(rows)
-        if self.model.tree_weights and not self.model.is_wrapped:  # which adds them up otherwise
-            import xgboost
+        given, rounds = self._given(rows), (0, self.model.rounds or 0)
+        if self.model.tree_weights and not self.model.is_wrapped:  # which the two ways of predicting add up otherwise
+            found = self._booster.predict(
+                self._as_dmatrix(given), output_margin=kind == "margin", iteration_range=rounds
+            )
+        else:
+            found = self._booster.inplace_predict(given, iteration_range=rounds, predict_type=kind)
+        return np.asarray(found)
 
-            types = None if hasattr(given, "columns") else ["c" if one.is_code else "float" for one in self.features]
-            names = None if hasattr(given, "columns") else [one.name for one in self.features]
-            given = xgboost.DMatrix(given, feature_names=names, feature_types=types, enable_categorical=True)
-            found: Array = self._booster.predict(given, output_margin=kind == "margin", iteration_range=(0, end))
-            return found
-        found = self._booster.inplace_predict(given, iteration_range=(0, end), predict_type=kind)
-        return found
+    def _as_dmatrix(self, given: Array | pd.DataFrame) -> Any:
+        import xgboost
+
+        if not isinstance(given, np.ndarray):
+            return xgboost.DMatrix(given, enable_categorical=True)
+        types = ["c" if one.is_code else "float" for one in self.features]
+        return xgboost.DMatrix(given, feature_names=[one.name for one in self.features], feature_types=types,
+                               enable_categorical=True)  # fmt: skip
 
     def _given(self, rows: pa.RecordBatch) -> Array | pd.DataFrame:
         """A matrix; a data frame where the model knows categories."""
