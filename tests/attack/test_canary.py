@@ -13,6 +13,8 @@ import house as houses
 import pytest
 from house import House
 
+from sqlinfer.functions import contained
+
 ENV, LITERAL, URI, SETTING, VAR, ROW = (f"Zq{n}x-CANARY.{n}{n}7f-pW{n}k_Lm{n}" for n in range(6))
 CANARIES = (ENV, LITERAL, URI, SETTING, VAR, ROW)
 PART = 8
@@ -79,3 +81,13 @@ def test_our_tables_hold_no_part_of_a_canary(shop: House) -> None:
     for name in ("sqlinfer_runs", "sqlinfer_errors"):
         if shop.sql(f"select count(*) from duckdb_tables() where table_name = '{name}'")[0][0]:
             assert parts(repr(shop.sql(f"select cast(r as varchar) from {name} as r")).encode()) == []
+
+
+def test_the_process_that_opens_foreign_files_gets_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBT_ENV_SECRET_S", ENV)
+    preparer = contained._Preparer()
+    try:
+        for name in ("environ", "cmdline"):
+            assert parts(Path(f"/proc/{preparer._process.pid}/{name}").read_bytes()) == []
+    finally:
+        preparer.stop()

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from sqlinfer.errors import ArtifactError, FunctionError, InferenceError, Location, SqlinferError
 from sqlinfer.functions.limits import MEMORY_VARIABLE, SECONDS_VARIABLE, Limits
+from sqlinfer.project.secret import public
 
 _REFUSALS: Final[dict[str, type[SqlinferError]]] = {
     kind.__name__: kind for kind in (ArtifactError, FunctionError, InferenceError)
@@ -87,7 +88,7 @@ class _Preparer:
         self._channel, theirs = Pipe()
         command = [sys.executable, "-P", "-c", _START, str(theirs.fileno())]
         self._process = subprocess.Popen(
-            command, pass_fds=(theirs.fileno(),), env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            command, pass_fds=(theirs.fileno(),), env={**public(os.environ), "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         theirs.close()
