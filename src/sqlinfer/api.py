@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sqlinfer.jobs.freshness import Freshnesses
     from sqlinfer.jobs.night import Night
     from sqlinfer.jobs.udf import Registered
+    from sqlinfer.jobs.verify import Verification
     from sqlinfer.runner.results import RunResult
     from sqlinfer.spec.outcome import Outcome
 
@@ -39,7 +40,7 @@ Listener = Callable[["Event"], None]
 __all__ = [
     "RunOptions", "build", "clean", "compile", "connect", "debug", "describe_function", "functions", "load", "ls",
     "outcome", "preview", "register", "retry", "run", "seed", "source_freshness",
-    "test",
+    "test", "verify",
 ]  # fmt: skip
 
 
@@ -246,25 +247,41 @@ def functions(options: RunOptions) -> list[dict[str, Any]]:
     return list(listing.functions(load(options)))
 
 
-def describe_function(options: RunOptions, name: str) -> dict[str, Any]:
+def describe_function(options: RunOptions, name: str, *, on_event: Listener | None = None) -> dict[str, Any]:
     """How a function's arguments reach its graph and what comes back."""
     from dataclasses import asdict
 
     from sqlinfer.functions.describe import describe
     from sqlinfer.jobs.functions import batch_plan, cache_dir
 
-    available = Functions(load(options), options.device or "auto")
+    available = Functions(load(options), options.device or "auto", on_event or (lambda _: None))
     if name not in available:
         raise UnknownFunction.for_call(name, available)
     plan = batch_plan(cache_dir(available.project), available[name].contract)
-    return asdict(describe(available[name], available.configs[name].returns)) | {"batch_size": plan}
+    return asdict(describe(available[name])) | {"batch_size": plan}
 
 
-def debug(options: RunOptions) -> Iterator[Check]:
+def verify(
+    options: RunOptions,
+    functions: Sequence[str] = (),
+    *,
+    relation: str | None = None,
+    rows: int = 10_000,
+    tolerance: float | None = None,
+    on_event: Listener | None = None,
+) -> Iterator[Verification]:
+    """Prepared functions (default: all) beside their original libraries, on rows of the nodes that call them, or of
+    ``relation``, and on rows made from the models."""
+    from sqlinfer.jobs import verify as verifying
+
+    return verifying.verify(_night(options, on_event), functions, relation, rows, tolerance)
+
+
+def debug(options: RunOptions, *, on_event: Listener | None = None) -> Iterator[Check]:
     """Profile, connection, device and artifacts, each tried."""
     from sqlinfer.jobs import checks
 
-    return checks.run(load(options), options.device)
+    return checks.run(load(options), options.device, on_event or (lambda _: None))
 
 
 def clean(options: RunOptions, *, dry_run: bool = False) -> list[Path]:

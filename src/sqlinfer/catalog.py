@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from sqlinfer.adapters.base import Adapter, ShadowDatabase
 from sqlinfer.compiler.calls import Source, may_call
 from sqlinfer.compiler.compile import compile_query, reads, without_predictions
+from sqlinfer.compiler.hooks import NONE, Hooks, refuse_late, render_hooks
 from sqlinfer.compiler.lower import lowered
 from sqlinfer.compiler.parameters import Parameters, moved_places, with_parameters
 from sqlinfer.compiler.parse import check_depth
@@ -41,6 +42,7 @@ class CompiledNode:
     """As the result spells its columns."""
     published: tuple[Column, ...] | None = None
     """Columns of the table that is there already; None where there is none."""
+    hooks: Hooks = NONE
 
     @property
     def is_slice(self) -> bool:
@@ -78,7 +80,10 @@ class ProjectCompiler:
         key = resolved_key(node, compiled.columns)
         there = self.existing.get(self._full(node.relation).folded())
         published = there.columns if there is not None and there.kind == "table" else None
-        compiled = replace(compiled, unique_key=key, published=published)
+        hooks = render_hooks(node, self.project, is_incremental=incremental, flags=self._flags)
+        if compiled.plan.stages:
+            refuse_late(hooks, node, compiled.plan.sql, self.adapter.dialect)
+        compiled = replace(compiled, unique_key=key, published=published, hooks=hooks)
         self._learn(node, compiled)
         return compiled
 

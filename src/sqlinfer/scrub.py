@@ -18,7 +18,7 @@ from sqlinfer.shown import shown
 
 MASK = "*****"
 SHORT = 4
-"""A secret below this length is masked only where it stands as a word of its own."""
+"""A secret below this length, or a word of letters below three times of it, is masked only where it stands alone."""
 
 SECRET_KEYS = re.compile(
     r"pass(word|wd|phrase)?$|pwd$|token$|secret|private_?key|credential|api_?key|access_?key|account_?key|sas$|connection_string$",
@@ -41,6 +41,14 @@ def learn(secrets: Iterable[str]) -> None:
     found = {secret for secret in secrets if secret.strip()}
     if not found <= _KNOWN:
         _KNOWN.update(found)
+        forget_patterns()
+
+
+def spare(names: Iterable[str]) -> None:
+    """Names of the project: a secret that is one of them would garble every line, and break what reads it again."""
+    spared = {secret for secret in _KNOWN if secret.casefold() in {name.casefold() for name in names}}
+    if spared:
+        _KNOWN.difference_update(spared)
         forget_patterns()
 
 
@@ -67,6 +75,17 @@ def scrub(text: str) -> str:
     return _USERINFO.sub(lambda match: match["head"] + MASK, cleaned) if "://" in cleaned else cleaned
 
 
+def scrub_sql(text: str) -> str:
+    """SQL that still runs: names and keywords stay where they hold a word of a secret, texts and comments are masked.
+
+    What is no word and stands whole is masked everywhere.
+    """
+    forms = [form for form in _forms() if len(form) >= 2 * SHORT and not _WORD.fullmatch(form)]
+    if forms:
+        text = re.sub("|".join(map(re.escape, sorted(forms, key=len, reverse=True))), MASK, text)
+    return _SQL_TEXT.sub(lambda match: scrub(match[0]), text)
+
+
 def scrub_pairs(text: str) -> str:
     """Also what ``password: …`` or ``token=…`` names: for lines of profiles.yml, whose values nobody has learnt yet."""
     return _PARAMETER.sub(lambda match: match["head"] + MASK, scrub(text))
@@ -83,13 +102,22 @@ def scrub_values(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float) else scrub(str(value))
 
 
+def _forms() -> set[str]:
+    return {form for secret in _KNOWN for form in spellings(secret)}
+
+
 @lru_cache(maxsize=1)
 def _pattern() -> re.Pattern[str] | None:
-    forms = {form for secret in _KNOWN for form in spellings(secret)}
+    forms = _forms()
     if not forms:
         return None
     ordered = sorted(forms, key=lambda form: (-len(form), form))
-    return re.compile("|".join(re.escape(f) if len(f) >= SHORT else rf"(?<!\w){re.escape(f)}(?!\w)" for f in ordered))
+    return re.compile("|".join(rf"(?<!\w){re.escape(f)}(?!\w)" if _is_word(f) else re.escape(f) for f in ordered))
+
+
+def _is_word(form: str) -> bool:
+    """What other words may hold by chance: ``core``, of which ``scores`` tells nothing."""
+    return len(form) < SHORT or (len(form) < 3 * SHORT and _WORD.fullmatch(form) is not None)
 
 
 def spellings(secret: str) -> set[str]:
@@ -109,6 +137,7 @@ _STRIDE = PART - _GRAM + 1
 """Every part holds a gram that begins at a multiple of this, so no other places need a look."""
 _FEW = 4
 _WORD = re.compile(r"[A-Za-z_]+")
+_SQL_TEXT = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/|\$\$.*?\$\$", re.S)
 
 
 @lru_cache(maxsize=1)

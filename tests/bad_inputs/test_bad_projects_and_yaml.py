@@ -86,7 +86,7 @@ PLAIN = [
     Wrong("profile is a list", PROJECT, "name: shop\nprofile: [shop]\n", "profile", 2),
     Wrong("vars is a list", PROJECT, "name: shop\nprofile: shop\nvars: [1]\n", "vars", 3),
     Wrong("models is a list", PROJECT, project("models: [a]"), "models", 4),
-    Wrong("a hook", PROJECT, project("models:\n  shop:\n    +post-hook: grant x"), "'post-hook' is not supported", 6),
+    Wrong("a hook", PROJECT, project("models:\n  shop:\n    +post-hook: {sql: 1}"), "post-hook is SQL", 6),
     Wrong("an unknown config", PROJECT, project("models:\n  shop:\n    +materialized_: x"),
           "unknown config 'materialized_'", 6, "materialized"),
     Wrong("an unknown materialisation", PROJECT, project("models:\n  shop:\n    +materialized: tabel"),

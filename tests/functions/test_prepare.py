@@ -284,7 +284,7 @@ def test_describe_writes_the_yml_that_declares_the_same_function(shop: Workshop,
 
 def test_describe_keeps_the_post_processing_of_a_declaration(shop: Workshop) -> None:
     fields = (ReturnField("value", "DOUBLE", output="probabilities", key="Yes"),)
-    shown = describe(shop.make(ob.classifier_zipmap(((1.0, -1.0), (0.5, 0.25))), AB, fields), fields)
+    shown = describe(shop.make(ob.classifier_zipmap(((1.0, -1.0), (0.5, 0.25))), AB, fields))
     assert [(row.name, row.comes_from) for row in shown.outputs] == [("value", "probabilities")]
     assert shown.yml.splitlines()[-1] == 'returns: {data_type: double, output: probabilities, key: "Yes"}'
 

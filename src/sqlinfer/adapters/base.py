@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column, Macro, Table
+from sqlinfer.spec.constraint import Constraint
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,6 +58,8 @@ class Materialization:
     full_refresh: bool = False
     description: str = ""
     column_descriptions: tuple[tuple[str, str], ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    """What the table enforces."""
 
     @property
     def adds(self) -> bool:
@@ -142,12 +145,32 @@ class Workspace(Protocol):
             StoreError: this run no longer owns the target.
         """
 
+    def writing(self, timeout: float) -> AbstractContextManager[None]:
+        """The warehouse open for writing without a transaction: each statement commits by itself.
+
+        Raises: as ``publishing()``.
+        """
+
     def materialize(self, how: Materialization, sql: str) -> Written:
         """Publish the rows of ``sql`` inside ``publishing()``.
 
         Raises:
             PublicationError: duplicate keys, a change of columns that the node does not allow, a value that the
                 published column cannot hold.
+        """
+
+    def check_place(self, how: Materialization) -> None:
+        """Before anything is read, and without opening the warehouse.
+
+        Raises:
+            PublicationError: the target cannot be written (another database, a read-only file).
+        """
+
+    def check_target(self, how: Materialization, columns: Sequence[Column], records: Sequence[str]) -> None:
+        """Before scoring, inside ``warehouse()``. ``columns``: those of the query. ``records``: our own tables there.
+
+        Raises:
+            PublicationError: columns, constraints or what stands there now are sure to make ``materialize`` fail.
         """
 
     def outcome(self, how: Materialization, sql: str) -> str | None:

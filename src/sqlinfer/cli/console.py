@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 9.0
 """After a signal the run has this long to leave; what was committed stays, so leaving hard is safe."""
+LEVELS = {"debug": 0, "info": 1, "warn": 2, "error": 3, "fail": 3, "none": 4}
 COLORS = {"OK": "green", "PASS": "green", "ERROR": "red", "FAIL": "red", "SKIP": "yellow", "WARN": "yellow"}
 
 
@@ -40,7 +41,10 @@ def job(flags: Flags, command: str, *, results_on_stdout: bool = False) -> Itera
     with signals(console), console:
         try:
             yield console
-        except SqlinferError:
+        except SqlinferError as error:
+            if type(error).__name__ == "Cancelled":  # its module is dear to import
+                console.note("Interrupted. Nothing was changed.")
+                raise click.exceptions.Exit(1) from error
             if console.cancel.is_set():
                 console.interrupted()
             raise
@@ -88,6 +92,8 @@ class Console:
         self.started = time.monotonic()
         self.bar: Bar | None = None
         self.lines: Lines | None = None
+        self.way_on = "sqlinfer retry"
+        """What continues after an interruption."""
         context = click.get_current_context(silent=True)
         self.door: Door = (context.obj if context else None) or Door()
         self._lock = threading.Lock()
@@ -123,7 +129,8 @@ class Console:
             self.line(line.text, level=line.level, event=type(event).__name__, data=line.data)
 
     def line(self, text: str, *, level: str = "info", event: str = "note", data: dict[str, Any] | None = None) -> None:
-        if self.flags.quiet and level == "info":
+        least = max(LEVELS[self.flags.log_level or "info"], LEVELS["warn"] if self.flags.quiet else 0)
+        if LEVELS[level] < least:
             return
         text = one_line(text)
         with self._lock:
@@ -152,7 +159,7 @@ class Console:
 
     def interrupted(self) -> None:
         folder = f" --project-dir {self.flags.project_dir}" if self.flags.project_dir else ""
-        self.note(f"Interrupted. What was scored is kept; continue with: sqlinfer retry{folder}")
+        self.note(f"Interrupted. What was scored is kept; continue with: {self.way_on}{folder}")
 
     def _progress(self, event: Progress) -> None:
         if self.flags.quiet or self.flags.log_format == "json" or not sys.stderr.isatty():

@@ -8,7 +8,18 @@ from typing import Any
 from sqlinfer.cli.tables import render
 from sqlinfer.shown import one_line
 
-SHOWN = ("description", "source", "digest", "returns", "strategy", "device", "batch_size", "precision", "artifact")
+SHOWN = (
+    "description",
+    "source",
+    "digest",
+    "returns",
+    "strategy",
+    "device",
+    "batch_size",
+    "precision",
+    "verified",
+    "artifact",
+)
 
 
 def function_text(described: Mapping[str, Any]) -> str:

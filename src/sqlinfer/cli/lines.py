@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlinfer.jobs.events import Event, JobStarted, SourceFinished, SourceStarted, TargetClaimed
+from sqlinfer.jobs.events import Event, JobStarted, Preparing, SourceFinished, SourceStarted, TargetClaimed
 from sqlinfer.runner.events import Audited, NodeFinished, NodeStarted, Progress, Publishing, Warned
 from sqlinfer.runner.results import NodeResult, RunResult
 from sqlinfer.shown import counted, shown
@@ -55,6 +55,8 @@ class Lines:
                 yield Line(dotted(f"{event.number} of {event.total} START freshness of {event.name}", "RUN"))
             case SourceFinished():
                 yield from freshness(event)
+            case Preparing():
+                yield Line(event.message, data={"function": event.function})
             case Progress() | Publishing() | TargetClaimed():
                 return
 
@@ -65,7 +67,9 @@ class Lines:
     def _finished(self, result: NodeResult) -> Line:
         word = WORDS[result.status]
         kind = self._kinds.get(result.unique_id) or result.unique_id.partition(".")[0]
-        created = {"OK": "created ", "ERROR": "creating "}.get(word, "") if "test" not in kind else ""
+        created = (
+            {"OK": "created ", "ERROR": "creating "}.get(word, "") if "test" not in kind and kind != "hook" else ""
+        )
         created = created.replace("creat", "load") if kind.startswith("seed") else created
         relation = self._relations.get(result.unique_id) or name_of(result.unique_id)
         text = f"{self._place(result.unique_id)} {word} {created}{kind} {relation}"

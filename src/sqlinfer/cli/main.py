@@ -32,6 +32,7 @@ COMMANDS = {
     "seed": "Load the seeds into the warehouse.",
     "source": "Compare the newest rows of the sources with their freshness.",
     "test": "Run the data tests of the selected nodes on the published tables.",
+    "verify": "Compare prepared functions with their original libraries, on your own rows.",
 }
 """Command → its line in ``--help``. The module of the same name under ``commands`` holds it."""
 ALIASES = {"list": "ls", "show": "preview"}

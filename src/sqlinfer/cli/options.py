@@ -16,6 +16,7 @@ from sqlinfer.cli.doorman import door
 
 if TYPE_CHECKING:
     from sqlinfer.api import RunOptions
+    from sqlinfer.jobs.events import Event
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Option = Callable[[Decorated], Decorated]
@@ -42,6 +43,7 @@ GLOBAL_OPTIONS: tuple[Option[Any], ...] = (
     click.option("--vars", "variables", metavar="YAML", help="Variables, as YAML: 'day: 2026-11-01'."),
     click.option("--threads", type=Whole(1), help="Worker threads."),
     click.option("--log-format", type=click.Choice(["text", "json"]), help="Form of the log lines."),
+    click.option("--log-level", type=click.Choice(["debug", "info", "warn", "error", "none"]), help="Least severity."),
     click.option("-q", "--quiet", help="Print results and errors only.", **_FLAG),
     click.option("-d", "--debug", help="Show tracebacks of errors.", **_FLAG),
     click.option("--use-colors/--no-use-colors", default=None, help="Colours (default: on a terminal)."),
@@ -94,6 +96,7 @@ class Flags:
     variables: str | None = None
     threads: int | None = None
     log_format: str | None = None
+    log_level: str | None = None
     quiet: bool | None = None
     debug: bool | None = None
     use_colors: bool | None = None
@@ -166,9 +169,9 @@ def shared(*groups: tuple[Option[Any], ...], claims: bool = False) -> Option[Any
     return decorate
 
 
-def from_env(name: str) -> Any:
+def from_env(name: str, context: click.Context | None = None) -> Any:
     """The value of a flag that was not given, from its variable. Raises click's usage error where it does not fit."""
-    context = click.get_current_context()
+    context = context or click.get_current_context()
     option = next(one for one in context.command.params if one.name == name)
     variable = {"variables": "VARS"}.get(name, name.upper())
     for prefix in ENV_PREFIXES:
@@ -206,3 +209,11 @@ def join_selectors(args: Sequence[str], commands: Container[str]) -> list[str]:
             values.append(rest.pop(0))
         joined += [" ".join(values)] if values else []
     return joined
+
+
+def to_stderr(event: Event) -> None:
+    """For commands that only read: what takes time, as a line that is not part of the answer."""
+    from sqlinfer.jobs.events import Preparing
+
+    if isinstance(event, Preparing):
+        click.echo(event.message, err=True)

@@ -155,8 +155,7 @@ def _scope(project: Project, node: Node | None, *, incremental: bool, flags: Ren
     dialect = project.profile.type
 
     def ref(name: str) -> RelationValue:
-        found = project.node(name)
-        assert found is not None
+        found = project.node(name) or next(one for one in project.nodes.values() if one.name == name)
         if found.config.materialized == "ephemeral":
             return RelationValue(found.relation, dialect, CTE_PREFIX + found.name)
         if found.config.materialized == "external":
@@ -164,7 +163,9 @@ def _scope(project: Project, node: Node | None, *, incremental: bool, flags: Ren
         return RelationValue(found.relation, dialect)
 
     def source(first: str, second: str) -> RelationValue:
-        return RelationValue(project.sources[f"source.{project.name}.{first}.{second}"].relation, dialect)
+        own = project.sources.get(f"source.{project.name}.{first}.{second}")
+        every = (one for one in project.sources.values() if (one.source_name, one.name) == (first, second))
+        return RelationValue((own or next(every)).relation, dialect)
 
     return Scope(
         project.name, project.profile, project.vars, project.env, tuple(n.name for n in project.nodes.values()),

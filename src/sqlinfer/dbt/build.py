@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlinfer import __version__
 from sqlinfer.dbt import executor, layers
@@ -20,18 +20,28 @@ from sqlinfer.dbt.flags import DbtFlags, split
 from sqlinfer.dbt.home import DbtHome, read_home
 from sqlinfer.dbt.layers import Layer, LayerPlan
 from sqlinfer.dbt.manifest import Manifest, read_manifest
+from sqlinfer.dbt.said import Said
 from sqlinfer.errors import SqlinferError, UsageError
+from sqlinfer.inference.preload import preload
 from sqlinfer.jobs.events import Event
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import Project
-from sqlinfer.runner.environment import now_utc
+from sqlinfer.runner.environment import Cancelled, now_utc
 from sqlinfer.runner.results import SCHEMA, NodeResult, iso, write_json
 from sqlinfer.shown import counted
 
 Listener = Callable[[Event], None]
+
+
+class Say(Protocol):
+    """Shows a line."""
+
+    def __call__(self, text: str, *, level: str = "info") -> None: ...
+
+
 GENERATOR = "sqlinfer dbt build"
 GOOD = ("success", "pass", "warn", "no-op")
-BUILT_TYPES = ("model", "seed", "snapshot", "test", "unit_test")
+BUILT_TYPES = ("model", "seed", "snapshot", "test", "unit_test", "function")
 
 
 @dataclass(slots=True)
@@ -44,9 +54,12 @@ class Mixed:
     dbt: Dbt
     manifest: Manifest
     plan: LayerPlan
-    on_event: Listener
-    cancel: threading.Event
-    say: Callable[[str], None]
+    say: Say
+    on_event: Listener = field(default=lambda _: None)
+    claim: Any = None
+    """The target, which is ours until the build ends."""
+    whole: bool = False
+    """No prediction is selected: dbt builds the user's own selection in one call."""
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     began: float = field(default_factory=time.monotonic)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -63,13 +76,13 @@ class Mixed:
 
     @property
     def stopped(self) -> bool:
-        return bool(self.failed_dbt) or self.cancel.is_set() or (self.flags.fail_fast and bool(self.broken))
+        return bool(self.failed_dbt) or self.dbt.cancel.is_set() or (self.flags.fail_fast and bool(self.broken))
 
     @property
     def exit_code(self) -> int:
         if self.failed_dbt:
             return self.failed_dbt
-        return 1 if self.broken or self.cancel.is_set() or self.missing() else 0
+        return 1 if self.broken or self.dbt.cancel.is_set() or self.missing() else 0
 
     def missing(self) -> list[str]:
         return [key for key in self.plan.ids if key not in self.results]
@@ -89,7 +102,7 @@ def build(
     *,
     on_event: Listener,
     cancel: threading.Event,
-    say: Callable[[str], None],
+    say: Say,
     only: Iterable[str] | None = None,
 ) -> Mixed:
     """Build the selected part of a dbt project.
@@ -100,33 +113,59 @@ def build(
 
     Raises:
         UsageError: no dbt, or a flag that cannot be honoured. RunError: dbt could not list the project.
+        StoreError: another run holds the target. Cancelled: interrupted before anything was built.
     """
     flags = split(words)
     options = flags.options(root)
     home = read_home(root, options.vars, os.environ)
-    dbt = Dbt(find_dbt(os.environ), home.root, _connection(flags, home.root))
+    program = Dbt(find_dbt(os.environ), home.root, (*_connection(flags, home.root), *flags.parsing), cancel)
+    with executor.claimed(home, options) as claim, program.opened(home.private / "dbt") as dbt:
+        mixed = _planned(flags, options, home, dbt, only, say)
+        return _work(replace(mixed, on_event=on_event, claim=claim))
+
+
+def _planned(flags: DbtFlags, options: RunOptions, home: DbtHome, dbt: Dbt, only: Iterable[str] | None,
+             say: Say) -> Mixed:  # fmt: skip
     folder = home.private / "dbt"
     listed = dbt.ask("ls", *flags.selection, *flags.state, "--output", "json", "--output-keys", "unique_id",
                      "resource_type", target_path=folder)  # fmt: skip
     manifest = read_manifest(folder / "manifest.json")
-    selected = tuple(only) if only is not None else selection(listed)
-    mixed = Mixed(home, flags, options, dbt, manifest, layers.plan(manifest, selected), on_event, cancel, say)
-    return _work(mixed)
+    for text in listed.texts() if dbt.parsed_apart else listed.unmatched():
+        say(f"[WARNING] {text}", level="warn")
+    selected = _known(only, manifest, say) if only is not None else selection(listed)
+    plan = layers.plan(manifest, selected)
+    if plan.predictions:
+        preload()
+        _refuse_sample(flags, dbt)
+    whole = only is None and not plan.predictions
+    return Mixed(home, flags, options, dbt, manifest, plan, say, whole=whole)
+
+
+def _known(ids: Iterable[str], manifest: Manifest, say: Say) -> tuple[str, ...]:
+    """Those that are still there."""
+    found = []
+    for key in ids:
+        if manifest.member(key):
+            found.append(key)
+        else:
+            say(f"[WARNING] {key} is not in the project any more: nothing to do for it", level="warn")
+    return tuple(found)
+
+
+def _refuse_sample(flags: DbtFlags, dbt: Dbt) -> None:
+    """Raises UsageError where the queries of prediction nodes would not be the sampled ones."""
+    if flags.value("--sample") and not dbt.parsed_apart:
+        hint = "it can on Linux, with a dbt Core that pip installed: name it in SQLINFER_DBT"
+        raise UsageError("this dbt cannot compile prediction nodes with --sample", hint=hint)
 
 
 def _connection(flags: DbtFlags, root: Path) -> tuple[str, ...]:
-    return flags.connection if "--project-dir" in flags.connection else ("--project-dir", str(root), *flags.connection)
+    return flags.connection if flags.value("--project-dir") else ("--project-dir", str(root), *flags.connection)
 
 
-def selection(listed: str) -> tuple[str, ...]:
-    """unique_ids out of what ``dbt ls --output json`` printed; other lines are warnings."""
-    found = []
-    for line in listed.splitlines():
-        if line.startswith("{"):
-            item = json.loads(line)
-            if item.get("resource_type") in BUILT_TYPES:
-                found.append(str(item["unique_id"]))
-    return tuple(found)
+def selection(listed: Said) -> tuple[str, ...]:
+    """unique_ids of what ``dbt ls`` listed and ``dbt build`` builds."""
+    return tuple(str(one["unique_id"]) for one in listed.listed if one.get("resource_type") in BUILT_TYPES)
 
 
 def _work(mixed: Mixed) -> Mixed:
@@ -164,16 +203,23 @@ def _skip(mixed: Mixed, reasons: Mapping[str, str]) -> None:
 
 def _sql_layer(mixed: Mixed, layer: Layer, ids: Sequence[str]) -> None:
     """One ``dbt build`` of exactly these members."""
-    words = [layers.selector(mixed.manifest, key) for key in ids]
     written = mixed.folder / "run_results.json"
     written.unlink(missing_ok=True)
-    flags = (*mixed.flags.state, *mixed.flags.compiling, *mixed.flags.rest)
-    code = mixed.dbt.call("build", "--select", *words, "--indirect-selection", "empty", *flags,
-                          target_path=mixed.folder, cancel=mixed.cancel)  # fmt: skip
+    flags = mixed.flags
+    chosen = flags.selection
+    if not mixed.whole:
+        chosen = ("--select", *layers.selectors(mixed.manifest, ids), "--indirect-selection", "empty")
+    code = mixed.dbt.call("build", *chosen, *flags.state, *flags.compiling, *flags.shown, *flags.rest,
+                          target_path=mixed.folder)  # fmt: skip
     found = _read_results(written)
     mixed.results.update(found)
     if code not in (0, 1) or (code == 1 and not found):
         mixed.failed_dbt = code if code > 0 else 2
+    if not mixed.stopped:
+        silent = "dbt said nothing of it: `dbt build` by itself may tell why"
+        mixed.results.update(
+            {key: NodeResult(key, "error", message=silent).as_dbt() for key in ids if key not in found}
+        )
 
 
 def _read_results(path: Path) -> dict[str, dict[str, Any]]:
@@ -186,14 +232,18 @@ def _read_results(path: Path) -> dict[str, dict[str, Any]]:
 
 def _prediction_layer(mixed: Mixed, layer: Layer, ids: Sequence[str]) -> None:
     try:
-        arguments = ["--select", *(layers.selector(mixed.manifest, key) for key in ids)]
+        sample = mixed.flags.value("--sample")
+        arguments = ["--select", *layers.selectors(mixed.manifest, ids), *(("--sample", sample) if sample else ())]
         job = executor.compiled_by_dbt(
             mixed.options, mixed.dbt, (*arguments, *mixed.flags.state, *mixed.flags.compiling)
         )
-        job = replace(job, ids=tuple(key for key in job.ids if key in ids), project=_chosen_tests(mixed, job.project))
-        result = executor.execute(job, mixed.options, mixed.on_event, mixed.cancel)
+        job = replace(job, ids=tuple(key for key in job.ids if key in ids), project=_chosen_tests(mixed, job.project),
+                      claim=mixed.claim)  # fmt: skip
+        result = executor.execute(job, mixed.options, mixed.on_event, mixed.dbt.cancel)
+    except Cancelled:
+        return
     except SqlinferError as error:
-        mixed.say(str(error))
+        mixed.say(str(error), level="error")
         for key in ids:
             mixed.results[key] = NodeResult(key, "error", message=str(error)).as_dbt()
         return

@@ -1,4 +1,4 @@
-"""Calling the user's own dbt as a child process. Its settings and flags stay its own."""
+"""Calling the user's own dbt. Its settings and flags stay its own."""
 
 from __future__ import annotations
 
@@ -8,64 +8,52 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
+from sqlinfer.dbt import said
+from sqlinfer.dbt.forks import Forks, Unusable, python_of
+from sqlinfer.dbt.said import Said
 from sqlinfer.errors import RunError, UsageError
 from sqlinfer.jobs.options import RunOptions
+from sqlinfer.runner.environment import Cancelled
 
 EXECUTABLE = "SQLINFER_DBT"
 """Names the dbt to use where it is neither beside our Python nor in PATH."""
 _TAIL = 30
-_POLL_SECONDS, _GRACE_SECONDS = 0.2, 6.0
+_POLL_SECONDS, _GRACE_SECONDS = 0.1, 6.0
+_TOLD = ("--log-format", "json", "--log-level", "info", "--no-quiet", "--no-send-anonymous-usage-stats")
+"""Flags of the calls whose output we read."""
+
+
+class Runner(Protocol):
+    """A way to run dbt with these words; ``output`` gets what it says, else the terminal does."""
+
+    def run(self, words: Sequence[str], output: Path | None, cancel: threading.Event | None) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Dbt:
-    """A dbt that was found, and the folder that it works in."""
+class Processes:
+    """dbt as a program that is started for each call."""
 
     program: str
     root: Path
-    flags: tuple[str, ...] = ()
-    """Connection flags of every call."""
 
-    def call(self, command: str, *arguments: str, target_path: Path, cancel: threading.Event | None = None) -> int:
-        """Run with dbt's own output on our terminal; its exit code. ``cancel`` interrupts it as Ctrl-C does."""
-        with subprocess.Popen(self._line(command, arguments, target_path), cwd=self.root) as child:
-            while True:
-                try:
-                    return child.wait(timeout=_POLL_SECONDS)
-                except subprocess.TimeoutExpired:
-                    if cancel is not None and cancel.is_set():
-                        return _stop(child)
-
-    def ask(self, command: str, *arguments: str, target_path: Path) -> str:
-        """Run silently; what it wrote to stdout.
-
-        Raises:
-            RunError: it failed; the hint has its last lines.
-        """
-        line = self._line(command, (*arguments, "--quiet", "--no-use-colors"), target_path)
-        done = subprocess.run(line, cwd=self.root, check=False, capture_output=True, text=True)
-        if done.returncode != 0:
-            said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_TAIL:])
-            raise RunError(f"`dbt {command}` failed (exit code {done.returncode}); nothing was changed\n{said}",
-                           hint=f"see `dbt {command}` by itself")  # fmt: skip
-        return done.stdout
-
-    def _line(self, command: str, arguments: Sequence[str], target_path: Path) -> list[str]:
-        _warm(target_path)
-        return [self.program, command, *self.flags, *arguments, "--target-path", str(target_path)]
-
-
-def _warm(target_path: Path) -> None:
-    """Begin from what dbt's own last call has parsed; dbt checks by itself whether it still fits."""
-    own, theirs = (folder / "partial_parse.msgpack" for folder in (target_path, target_path.parents[1]))
-    if theirs.is_file() and not own.exists():
-        target_path.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(theirs, own)
+    def run(self, words: Sequence[str], output: Path | None, cancel: threading.Event | None) -> int:
+        with open(output or os.devnull, "wb") as file:
+            to = file if output else None
+            with subprocess.Popen([self.program, *words], cwd=self.root, stdout=to, stderr=to) as child:
+                while True:
+                    try:
+                        return child.wait(timeout=_POLL_SECONDS)
+                    except subprocess.TimeoutExpired:
+                        if cancel is not None and cancel.is_set():
+                            return _stop(child)
 
 
 def _stop(child: subprocess.Popen[bytes]) -> int:
@@ -76,6 +64,83 @@ def _stop(child: subprocess.Popen[bytes]) -> int:
     except subprocess.TimeoutExpired:
         child.kill()
         return child.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Dbt:
+    """A dbt that was found, and the folder that it works in."""
+
+    program: str
+    root: Path
+    flags: tuple[str, ...] = ()
+    """Flags of every call: the connection, and how to parse."""
+    cancel: threading.Event = field(default_factory=threading.Event)
+    """Interrupts a call, as Ctrl-C does."""
+    runner: Runner | None = None
+    """None: a start of the program for each call."""
+
+    @contextmanager
+    def opened(self, target_path: Path) -> Iterator[Dbt]:
+        """The same dbt for several calls: where possible it starts and parses once, from now on."""
+        python = python_of(self.program)
+        if python is None:
+            yield self
+            return
+        _warm(target_path)
+        forks = Forks(python, self.root, ["parse", *self.flags, *_TOLD, "--target-path", str(target_path)])
+        try:
+            yield replace(self, runner=forks)
+        finally:
+            forks.close()
+
+    @property
+    def parsed_apart(self) -> bool:
+        """Whether what dbt says of the project's files is not repeated by its calls."""
+        return isinstance(self.runner, Forks)
+
+    def call(self, command: str, *arguments: str, target_path: Path) -> int:
+        """Run with dbt's own output on our terminal; its exit code."""
+        return self._run((command, *self.flags, *arguments, "--target-path", str(target_path)), None)
+
+    def ask(self, command: str, *arguments: str, target_path: Path) -> Said:
+        """Run silently; what it said.
+
+        Raises:
+            RunError: it failed; the hint has its last lines. Cancelled: it was interrupted.
+        """
+        _warm(target_path)
+        words = (command, *self.flags, *arguments, *_TOLD, "--target-path", str(target_path))
+        with tempfile.TemporaryDirectory(prefix="sqlinfer-dbt-") as folder:
+            output = Path(folder) / command
+            code = self._run(words, output)
+            text = output.read_text(encoding="utf-8", errors="replace") if output.exists() else ""
+        if self.cancel.is_set():
+            raise Cancelled(f"interrupted in `dbt {command}`")
+        if code != 0:
+            lines = "\n".join(said.loud(text).strip().splitlines()[-_TAIL:])
+            raise RunError(f"`dbt {command}` failed (exit code {code}); nothing was changed\n{lines}",
+                           hint=f"see `dbt {command}` by itself")  # fmt: skip
+        return said.read(self._parse_log() + text)
+
+    def _parse_log(self) -> str:
+        if not isinstance(self.runner, Forks):
+            return ""
+        return self.runner.parse_log.read_text(encoding="utf-8", errors="replace")
+
+    def _run(self, words: Sequence[str], output: Path | None) -> int:
+        plain = Processes(self.program, self.root)
+        try:
+            return (self.runner or plain).run(words, output, self.cancel)
+        except Unusable:
+            return plain.run(words, output, self.cancel)
+
+
+def _warm(target_path: Path) -> None:
+    """Begin from what dbt's own last call has parsed; dbt checks by itself whether it still fits."""
+    own, theirs = (folder / "partial_parse.msgpack" for folder in (target_path, target_path.parents[1]))
+    if theirs.is_file() and not own.exists():
+        target_path.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(theirs, own)
 
 
 def find_dbt(env: Mapping[str, str]) -> str:
@@ -94,9 +159,10 @@ def find_dbt(env: Mapping[str, str]) -> str:
     return found
 
 
-def dbt_for(options: RunOptions, env: Mapping[str, str]) -> Dbt:
+def dbt_for(options: RunOptions, env: Mapping[str, str], cancel: threading.Event | None = None) -> Dbt:
     """The dbt of these options."""
-    return Dbt(find_dbt(env), options.project_dir.absolute(), tuple(_flags(options)))
+    root = options.project_dir.absolute()
+    return Dbt(find_dbt(env), root, tuple(_flags(options)), cancel or threading.Event())
 
 
 def _flags(options: RunOptions) -> list[str]:

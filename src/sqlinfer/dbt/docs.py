@@ -45,7 +45,7 @@ def docs_yml(options: RunOptions, manifest: Path | None = None) -> str:
 def _exposure(night: Night, name: str, calls: dict[str, dict[str, str]]) -> dict[str, Any]:
     config: FunctionConfig = night.project.functions[name]
     users = [uid for uid, found in calls.items() if name in found]
-    arguments = ", ".join(f"{one.name} {one.data_type}" for one in config.arguments)
+    arguments = ", ".join(f"{one.name} {one.data_type}" for one in night.functions[name].contract.arguments)
     described = f"{config.description}\n\n" if config.description else ""
     return {
         "name": f"function_{name}",

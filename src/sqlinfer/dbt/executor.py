@@ -6,15 +6,17 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.catalog import CompiledNode
 from sqlinfer.dbt.command import Dbt, dbt_for, selection_flags
-from sqlinfer.dbt.contract import enforce
 from sqlinfer.dbt.home import DbtHome
 from sqlinfer.dbt.project import check_compiled, home_of, load_project, profile_of
 from sqlinfer.errors import SqlinferError
@@ -45,9 +47,28 @@ class Job:
     project: Project
     ids: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    claim: Any = None
+    """The target, where the caller holds it already."""
 
 
-def load(options: RunOptions, manifest: Path | None = None) -> Job:
+@contextmanager
+def claimed(home: DbtHome, options: RunOptions) -> Iterator[Any]:
+    """The target is this run's alone, from before dbt is started; None where only dbt knows such a target.
+
+    Raises:
+        StoreError: another run holds it.
+    """
+    profile = profile_of(home, options)
+    try:
+        adapter = open_adapter(profile.type, dict(profile.config), home.root)
+    except SqlinferError:  # said when a prediction is to be published there
+        yield None
+        return
+    with adapter.claim(str(uuid.uuid4())) as claim:
+        yield claim
+
+
+def load(options: RunOptions, manifest: Path | None = None, cancel: threading.Event | None = None) -> Job:
     """With a manifest: its nodes, chosen by our selectors. Without: dbt compiles the selection into a private folder.
 
     Raises:
@@ -60,18 +81,18 @@ def load(options: RunOptions, manifest: Path | None = None) -> Job:
         ids = tuple(key for key in chosen.ids if is_ours(project, key))
         return Job(project, ids, (*project.warnings, *chosen.warnings))
     refresh = ["--full-refresh"] if options.full_refresh else []
-    return compiled_by_dbt(options, dbt_for(options, os.environ), (*selection_flags(options), *refresh))
+    return compiled_by_dbt(options, dbt_for(options, os.environ, cancel), (*selection_flags(options), *refresh))
 
 
 def compiled_by_dbt(options: RunOptions, dbt: Dbt, arguments: Sequence[str]) -> Job:
     """The prediction nodes that ``dbt compile`` with these arguments compiles; it writes into a folder of ours."""
     home = home_of(options, os.environ)
     folder = home.private / "dbt"
-    dbt.ask("compile", *arguments, target_path=folder)
+    said = dbt.ask("compile", *arguments, target_path=folder)
     project, _ = load_project(home, profile_of(home, options), folder / "manifest.json", fresh=True)
     order = resolve(project, resource_types=("model",)).ids
     ids = tuple(key for key in order if is_ours(project, key) and project.nodes[key].compiled is not None)
-    return Job(project, ids, project.warnings)
+    return Job(project, ids, (*project.warnings, *said.unmatched()))
 
 
 def is_ours(project: Project, unique_id: str) -> bool:
@@ -86,12 +107,14 @@ def run(
     cancel: threading.Event | None = None,
 ) -> RunResult:
     """Score and publish the chosen prediction nodes; run_results.json goes to ``target/sqlinfer/``."""
-    job = load(options, manifest)
-    return execute(job, options, on_event, cancel)
+    with claimed(home_of(options, os.environ), options) as claim:
+        job = load(options, manifest, cancel)
+        return execute(replace(job, claim=claim), options, on_event, cancel)
 
 
 def execute(job: Job, options: RunOptions, on_event: Listener | None, cancel: threading.Event | None) -> RunResult:
     night = _night(job.project, options, on_event, cancel)
+    night.hold(job.claim)
     night.warn(job.warnings)
     for node in (job.project.nodes[key] for key in job.ids):
         if not node.asks_incremental and _DBTS_OWN.search(_COMMENT.sub("", node.raw_sql)):
@@ -145,8 +168,14 @@ def retry(
     """Publish what the last run scored and could not publish, then score what it did not finish."""
     left = retrying.remaining(last)
     before = retrying.as_before(options, last["args"])
-    job = load(replace(before, select=tuple(uid.split(".")[2] for uid in left)))
-    night = _night(job.project, before, on_event, cancel)
+    with claimed(home_of(before, os.environ), before) as claim:
+        job = load(replace(before, select=tuple(uid.split(".")[2] for uid in left)), cancel=cancel)
+        night = _night(job.project, before, on_event, cancel)
+        night.hold(claim)
+        return _retry(night, job, left, last)
+
+
+def _retry(night: Night, job: Job, left: Sequence[str], last: Mapping[str, Any]) -> RunResult:
     with night.claimed():
         published = nights.publish_pending(night, RunResult(night.run_id, now_utc(), args=last["args"]))
         done = {item.unique_id for item in published.results if item.ok}
@@ -178,8 +207,6 @@ def _compiled(night: Night, uid: str, compile_all: Compile) -> Sequence[tuple[st
     try:
         check_compiled(node, night.project)
         item = compile_all([uid], night.project)[uid]
-        if isinstance(item, CompiledNode):
-            enforce(node, item, night.project.profile.type)
     except SqlinferError as error:
         return [(uid, error)]
     return [(uid, item)]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
 
 from sqlinfer.dbt.manifest import Manifest, is_prediction
 from sqlinfer.dbt.tests import as_data_test
@@ -26,13 +30,20 @@ class LayerPlan:
     """Selected members that nobody can run: unit tests of prediction nodes."""
 
     @property
+    def predictions(self) -> tuple[str, ...]:
+        return tuple(key for layer in self.layers for key in layer.predictions)
+
+    @property
     def ids(self) -> tuple[str, ...]:
         return tuple(key for layer in self.layers for key in (*layer.sql, *layer.predictions))
 
 
 def plan(manifest: Manifest, selected: Iterable[str]) -> LayerPlan:
-    """A node's layer is the number of selected prediction nodes on the longest way above it."""
-    chosen = tuple(dict.fromkeys(selected))
+    """A node's layer is the number of selected prediction nodes on the longest way above it.
+
+    What nobody builds has no layer: an ephemeral model is part of those that read it.
+    """
+    chosen = tuple(key for key in dict.fromkeys(selected) if manifest.is_built(key))
     ours = {key for key in chosen if is_prediction(manifest.nodes.get(key, {}))}
     left_out = tuple(key for key in chosen if key in manifest.unit_tests and set(manifest.parents(key)) & ours)
     depths = _depths(manifest, ours)
@@ -113,7 +124,23 @@ class _Ancestors:
         return frozenset(seen)
 
 
-def selector(manifest: Manifest, unique_id: str) -> str:
-    """The word that makes dbt take exactly this member."""
-    node = manifest.nodes.get(unique_id) or manifest.unit_tests.get(unique_id) or {}
-    return "fqn:" + ".".join(node.get("fqn") or (unique_id,))
+_SPECIAL = re.compile(r"[^\w.\-]")
+"""What has a meaning in a selection, or ends its word."""
+
+
+def selectors(manifest: Manifest, ids: Iterable[str]) -> tuple[str, ...]:
+    """The words that make dbt take exactly these members.
+
+    dbt takes what begins with an ``fqn``, too: the models of a folder that has a model's name. Hence the file beside.
+    """
+    known = [tuple(one.get("fqn") or ()) for one in manifest.members()]
+    folders = Counter(fqn[start:end] for fqn in known for start in (0, 1) for end in range(start + 1, len(fqn) + 1))
+    return tuple(_word(key, manifest.member(key), folders) for key in ids)
+
+
+def _word(key: str, member: Mapping[str, Any], folders: Mapping[tuple[str, ...], int]) -> str:
+    fqn = tuple(member.get("fqn") or (key,))
+    word = "fqn:" + _SPECIAL.sub("?", ".".join(fqn))
+    name = PurePosixPath(str(member.get("original_file_path") or "").replace("\\", "/")).name
+    shared = folders.get(fqn, 0) > 1 or "?" in word
+    return f"{word},file:{_SPECIAL.sub('?', name)}" if name and shared else word

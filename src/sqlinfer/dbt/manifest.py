@@ -28,12 +28,28 @@ class Manifest:
     unit_tests: Mapping[str, Mapping[str, Any]]
     warnings: tuple[str, ...] = ()
     macros: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    functions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """dbt's own: functions that live in the warehouse, from 1.11 on."""
 
     def predictions(self) -> dict[str, Mapping[str, Any]]:
         return {key: node for key, node in self.nodes.items() if is_prediction(node)}
 
+    def member(self, unique_id: str) -> Mapping[str, Any]:
+        """What ``dbt build`` may build, by unique_id; empty where there is no such thing."""
+        return self.nodes.get(unique_id) or self.unit_tests.get(unique_id) or self.functions.get(unique_id) or {}
+
+    def members(self) -> Iterator[Mapping[str, Any]]:
+        yield from (*self.nodes.values(), *self.unit_tests.values(), *self.functions.values())
+
+    def is_built(self, unique_id: str) -> bool:
+        """Whether a member is there, and something is done for it: an ephemeral model only stands in others."""
+        node = self.nodes.get(unique_id)
+        if node is None:
+            return unique_id in self.unit_tests or unique_id in self.functions
+        return (node.get("config") or {}).get("materialized") != "ephemeral"
+
     def parents(self, unique_id: str) -> tuple[str, ...]:
-        node = self.nodes.get(unique_id) or self.unit_tests.get(unique_id) or {}
+        node = self.member(unique_id)
         return tuple(dict.fromkeys((node.get("depends_on") or {}).get("nodes") or ()))
 
     def macros_of(self, node: Mapping[str, Any]) -> frozenset[str]:
@@ -82,6 +98,7 @@ def read_manifest(path: Path) -> Manifest:
     return Manifest(
         path, str(metadata.get("dbt_version")), content["nodes"], content.get("sources") or {},
         content.get("unit_tests") or {}, warnings, content.get("macros") or {},
+        content.get("functions") or {},
     )  # fmt: skip
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from sqlinfer import scrub
 from sqlinfer.compiler.calls import may_call
 from sqlinfer.dbt.home import DbtHome, read_functions, read_home, read_profile
 from sqlinfer.dbt.manifest import Manifest, is_prediction, read_manifest, refuse_stale, relation_of
@@ -14,13 +16,19 @@ from sqlinfer.dbt.tests import tests_of
 from sqlinfer.errors import CompileError, Location, ProjectError, did_you_mean
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import ColumnInfo, DataTest, FunctionConfig, Node, NodeConfig, Profile, Project, Source
+from sqlinfer.project.constraints import read_constraints
 from sqlinfer.project.discover import configured_at, mentioned
+from sqlinfer.project.hooks import read_hooks
+from sqlinfer.project.load import names_of
 from sqlinfer.project.secret import public
-from sqlinfer.project.values import Materialized
+from sqlinfer.project.values import MacroFile, Materialized
 from sqlinfer.relation import Relation
+from sqlinfer.spec.constraint import Constraint
 
 CHANGES = ("ignore", "fail", "append_new_columns", "sync_all_columns")
 STRATEGIES = ("append", "delete+insert", "merge")
+_MACRO = re.compile(r"\s*\{%-?\s*macro\b")
+"""Neither a test nor a materialization."""
 _PLAIN = ("view", "ephemeral", "table", "incremental")
 
 
@@ -63,12 +71,27 @@ def load_project(home: DbtHome, profile: Profile, path: Path, *, fresh: bool = F
     }
     sources = {key: _source(source) for key, source in manifest.sources.items()}
     tests = {test.unique_id: test for node in nodes.values() for test in node.tests}
+    base = replace(base, hook_macros=_hook_macros(manifest, home, nodes.values()))
     return _with(base, nodes, sources, tests, manifest.warnings), manifest
 
 
 def _with(base: Project, nodes: dict[str, Node], sources: dict[str, Source], tests: dict[str, DataTest],
           warnings: tuple[str, ...]) -> Project:  # fmt: skip
-    return replace(base, nodes=nodes, sources=sources, tests=tests, warnings=warnings)
+    project = replace(base, nodes=nodes, sources=sources, tests=tests, warnings=warnings)
+    scrub.spare(names_of(project))
+    return project
+
+
+def _hook_macros(manifest: Manifest, home: DbtHome, nodes: Iterable[Node]) -> tuple[MacroFile, ...]:
+    """The project's own macros, where a hook of a prediction node may call one."""
+    if not any(hook for node in nodes for hook in (*node.config.pre_hook, *node.config.post_hook)):
+        return ()
+    found = []
+    for macro in manifest.macros.values():
+        text = str(macro.get("macro_sql") or "")
+        if macro.get("package_name") == home.name and _MACRO.match(text):
+            found.append(MacroFile(home.root / str(macro["original_file_path"]), text, (str(macro["name"]),)))
+    return tuple(found)
 
 
 def _source(source: Mapping[str, Any]) -> Source:
@@ -98,8 +121,30 @@ def _node(node: Mapping[str, Any], manifest: Manifest, home: DbtHome, functions:
         functions=mentioned(sql or "", functions), compiled=sql,
         compiled_path=compiled if compiled and compiled.is_file() else None,
         asks_incremental=ours and _asks_incremental(node, manifest),
+        constraints=tuple(_constraints(node, manifest, path)) if ours else (),
         unique_key_at=configured_at(node.get("raw_code") or "", "unique_key", path) if ours else None,
     )  # fmt: skip
+
+
+def _constraints(node: Mapping[str, Any], manifest: Manifest, path: Path) -> Iterator[Constraint]:
+    def resolve(function: str, names: tuple[str, ...]) -> str | None:
+        known = manifest.sources if function == "source" else manifest.nodes
+        for key in manifest.parents(node["unique_id"]):
+            if key in known and known[key]["name"] == names[-1]:
+                return str(known[key].get("relation_name") or "") or None
+        return None
+
+    def place(number: int, key: str) -> Location:
+        return Location(path)
+
+    yield from read_constraints(_given(node.get("constraints")), None, place, resolve)
+    for column in (node.get("columns") or {}).values():
+        yield from read_constraints(_given(column.get("constraints")), column["name"], place, resolve)
+
+
+def _given(constraints: Any) -> list[dict[str, Any]]:
+    """Without the keys that dbt has filled in with nothing."""
+    return [{key: value for key, value in one.items() if value is not None} for one in constraints or ()]
 
 
 def _asks_incremental(node: Mapping[str, Any], manifest: Manifest) -> bool:
@@ -150,6 +195,8 @@ def _config(node: Mapping[str, Any], path: Path) -> NodeConfig:
         lineage=bool(settings.get("lineage")),
         tags=tuple(config.get("tags") or ()), contract=bool((config.get("contract") or {}).get("enforced")),
         meta=config.get("meta") or {}, full_refresh=config.get("full_refresh"),
+        pre_hook=read_hooks(config.get("pre-hook"), "pre-hook", Location(path)),
+        post_hook=read_hooks(config.get("post-hook"), "post-hook", Location(path)),
         publish_timeout=settings.get("publish_timeout"), max_error_rate=settings.get("max_error_rate"),
         extra={"grants": config.get("grants") or {}, "materialized": "prediction"},
     )  # fmt: skip

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlinfer.functions.snippet import snippet
-from sqlinfer.project.values import ReturnField
-from sqlinfer.spec.function import Argument, ImageSpec, InputBinding, OutputBinding, PreparedFunction
+from sqlinfer.spec.function import Argument, ImageSpec, InputBinding, OutputBinding, PreparedFunction, Verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,9 @@ class Description:
     batch_size: str
     on_invalid: str
     precision: str
+    runtime: str
+    verified: str
+    """Against what, with which difference, or ``not verified``."""
     row_wise: bool
     artifact: str
     warnings: tuple[str, ...]
@@ -50,8 +51,20 @@ class Description:
     """The arguments and results as they can stand in the declaration."""
 
 
-def describe(prepared: PreparedFunction, declared: Sequence[ReturnField] = ()) -> Description:
-    """A prepared function as rows of text. ``declared``: its returns, where the declaration has them."""
+def proof(found: Verified | None, runtime: str = "onnx") -> str:
+    """In words what comparing it with its original found."""
+    if found is None:
+        return "predicted by the library itself" if runtime == "native" else "not verified"
+    rows = f"{found.rows:,} row{'' if found.rows == 1 else 's'}"
+    labels = f", {found.labels:,} with another label" if found.labels else ""
+    return (
+        f"verified against {found.against} on {rows}: largest difference {found.absolute:.2g}, "
+        f"{found.relative:.2g} relative{labels}"
+    )
+
+
+def describe(prepared: PreparedFunction) -> Description:
+    """A prepared function as rows of text."""
     contract = prepared.contract
     data_types = {o.name: o.data_type for o in contract.outputs}
     return Description(
@@ -71,16 +84,19 @@ def describe(prepared: PreparedFunction, declared: Sequence[ReturnField] = ()) -
         device=contract.device,
         batch_size="measured at the first run" if contract.batch_size is None else str(contract.batch_size),
         on_invalid=contract.on_invalid,
-        precision=prepared.precision,
+        precision=prepared.precision if prepared.runtime == "onnx" else prepared.runtime,
+        runtime=prepared.runtime,
+        verified=proof(prepared.verified, prepared.runtime),
         row_wise=contract.row_wise,
         artifact=str(prepared.graph),
         warnings=prepared.warnings,
-        yml=snippet(prepared, declared),
+        yml=snippet(prepared),
     )
 
 
 def _argument(argument: Argument, prepared: PreparedFunction) -> ArgumentRow:
-    feeds = ", ".join(_feeds(argument.name, b, prepared.image) for b in prepared.inputs if argument.name in b.arguments)
+    bound = [_feeds(argument.name, b, prepared.image) for b in prepared.inputs if argument.name in b.arguments]
+    feeds = f"a column of {prepared.native.origin}'s batch" if prepared.native else ", ".join(bound)
     policy = f"default {argument.default!r}" if argument.on_null == "default" else argument.on_null
     return ArgumentRow(argument.name, argument.data_type, policy, argument.on_cast_error, feeds)
 

@@ -90,7 +90,7 @@ def source_key(config: FunctionConfig, fingerprint: Mapping[str, str], family: s
     )
 
 
-_PLACES = ("location", "folder", "path", "weights", "tokenizer", "description", "tags", "meta")
+_PLACES = ("location", "folder", "path", "weights", "files", "tokenizer", "description", "tags", "meta")
 """Where things lie, and what is said about them: not what a function does. Their files count by their bytes."""
 
 
@@ -106,6 +106,8 @@ def _plain(config: FunctionConfig) -> dict[str, Any]:
     found = {name: getattr(config, name) for name in config.__slots__}
     found["arguments"] = [asdict(a) for a in config.arguments]
     found["returns"] = [{k: v for k, v in asdict(r).items() if k != "location"} for r in config.returns]
+    found["files"] = [str(path) for path in config.files]
+    found["packages"] = list(config.packages)
     found["inputs"] = {k: list(v) for k, v in config.inputs.items()}
     for name in ("tokenizer", "image"):
         found[name] = asdict(found[name]) if found[name] is not None else None

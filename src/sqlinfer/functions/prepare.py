@@ -9,16 +9,16 @@ from pathlib import Path
 
 from sqlinfer.errors import SqlinferError
 from sqlinfer.files import write_atomic
-from sqlinfer.functions import contained
+from sqlinfer.functions import contained, native
 from sqlinfer.functions import device as devices
 from sqlinfer.functions.cache import CONTRACT, Pins, dump, hash_of, read_json
 from sqlinfer.functions.digest import declaration_key, source_key
 from sqlinfer.functions.limits import Limits
 from sqlinfer.functions.precision import check_precision
 from sqlinfer.functions.record import Record
-from sqlinfer.functions.sources import Artifact, Source, Workspace, source_named
+from sqlinfer.functions.sources import Artifact, Source, Workspace, ignore, source_named
 from sqlinfer.functions.tokenizer import tokenizer_file
-from sqlinfer.functions.tolerance import check_verified
+from sqlinfer.functions.tolerance import check_verified, is_close
 from sqlinfer.project.values import FunctionConfig
 from sqlinfer.spec.function import PreparedFunction
 
@@ -30,6 +30,7 @@ def prepare(
     device: str = "auto",
     resolve_family: Callable[[], str] = devices.cheap_probe,
     root: Path | None = None,
+    tell: Callable[[str], None] = ignore,
 ) -> PreparedFunction:
     """The prepared artifact of a declared function, from the cache or made now.
 
@@ -37,19 +38,47 @@ def prepare(
         device: ``auto``, or what overrides the declaration and the pin (``cpu``, ``cuda``, ``cuda:0``).
         resolve_family: asked once per function, where neither flag, declaration nor pin says the provider family.
         root: the project's folder, from which entrypoints are imported; default: found above ``config.folder``.
+        tell: told what takes time, in a sentence.
 
     Raises:
         FunctionError: the declaration and the artifact do not fit.
         ArtifactError: the artifact is missing, damaged or not allowed.
     """
     check_precision(config)
+    workspace = Workspace(cache_dir, root or project_root(config.folder), tell)
+    if native.is_native(config):
+        return _native(config, workspace)
     chosen = devices.resolve(config.name, device, config.device, Pins(cache_dir), resolve_family)
-    workspace = Workspace(cache_dir, root or project_root(config.folder))
     try:
         record = _find_or_build(config, workspace, devices.family_of(chosen))
     except SqlinferError as error:
         raise error.at(config.location) from error.__cause__
     return record.prepared(config, cache_dir, chosen, workspace.root)
+
+
+def _native(config: FunctionConfig, workspace: Workspace) -> PreparedFunction:
+    """Whatever device there is: a library predicts on the one that it likes."""
+    try:
+        native.check(config)
+        source = native.native_source(config, source_named(config.source, config.location))
+        fingerprint = dict(source.fingerprint(config, workspace))
+        record = _found_or(config, workspace, native.FAMILY, fingerprint, lambda: _build_native(
+            config, source, workspace, fingerprint))  # fmt: skip
+        folder = workspace.cache_dir / record.digest
+        loaded = source.loaded(record.completed(config), workspace, folder, fingerprint)
+    except SqlinferError as error:
+        raise error.at(config.location) from error.__cause__
+    prepared = record.prepared(config, workspace.cache_dir, native.FAMILY, workspace.root)
+    return replace(prepared, graph=loaded.path, native=loaded.model)
+
+
+def _build_native(
+    config: FunctionConfig, source: native.NativeSource, workspace: Workspace, fingerprint: Mapping[str, str]
+) -> Record:
+    workspace.cache_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=workspace.cache_dir, prefix=".tmp-") as scratch:
+        made = source.native(config, workspace, Path(scratch), fingerprint)
+        return native.build(config, made, workspace.cache_dir)
 
 
 def prepare_all(
@@ -97,12 +126,17 @@ def _find_or_build(config: FunctionConfig, workspace: Workspace, family: str) ->
     fingerprint = dict(source.fingerprint(config, workspace))
     if config.tokenizer is not None:
         fingerprint["tokenizer"] = hash_of(tokenizer_file(config.tokenizer.path))
+    return _found_or(config, workspace, family, fingerprint, lambda: _build(
+        config, source, workspace, family, fingerprint))  # fmt: skip
+
+
+def _found_or(config: FunctionConfig, workspace: Workspace, family: str, fingerprint: Mapping[str, str],
+              build: Callable[[], Record]) -> Record:  # fmt: skip
     entry = workspace.cache_dir / "keys" / f"{source_key(config, fingerprint, family)}.json"
     found = _recall(entry, workspace.cache_dir, config, family)
-    if found is not None:
-        check_verified(config, found.verified)
+    if found is not None and is_close(config, found.verified):
         return found
-    made = _build(config, source, workspace, family, fingerprint)
+    made = build()
     write_atomic(entry, dump(made.to_json()))
     return made
 
@@ -141,4 +175,5 @@ def _files(config: FunctionConfig, made: Artifact, fingerprint: Mapping[str, str
     named = [made.path, *(made.path.parent / location for location in external)]
     if "model" not in fingerprint:  # made by us, with whatever lies beside it
         named = [path for path in made.path.parent.iterdir() if path.is_file()]
+    named += [] if made.compared is None else [made.compared.rows]
     return [*named, *([tokenizer_file(config.tokenizer.path)] if config.tokenizer else [])]

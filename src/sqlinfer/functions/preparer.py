@@ -26,6 +26,7 @@ from sqlinfer.functions import artifact
 from sqlinfer.functions.build import build
 from sqlinfer.functions.limits import Limits
 from sqlinfer.functions.sources.base import Artifact
+from sqlinfer.functions.tolerance import tolerance_of
 from sqlinfer.project.values import FunctionConfig
 
 IDLE_SECONDS: Final = 20.0
@@ -57,7 +58,7 @@ def _prepare(
         say({"doing": "it was compared with its original"})
         from sqlinfer.functions.verifying import verified  # imports pyarrow, which others do without
 
-        record = replace(record, verified=verified(config, prepared, made.compared))
+        record = replace(record, verified=verified(prepared, made.compared, tolerance_of(config)))
     return record.to_json()
 
 

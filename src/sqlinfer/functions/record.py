@@ -136,6 +136,7 @@ class Record:
             files=tuple(sorted(self.files.items())),
             runtime=config.runtime,
             verified=self.verified,
+            returns=config.returns,
         )
 
     def _contract(self, config: FunctionConfig, device: str) -> FunctionContract:
@@ -156,6 +157,7 @@ class Record:
             description=config.description,
             tags=config.tags,
             file_argument=self._file_argument(config),
+            is_native=config.runtime == "native",
         )
 
     def _tokenizer(self, config: FunctionConfig, folder: Path) -> TokenizerSpec | None:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-from sqlinfer.project.values import ReturnField
-from sqlinfer.spec.function import Argument, PreparedFunction
+from sqlinfer.spec.function import Argument, PreparedFunction, ReturnField
 
 _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 
 
-def snippet(prepared: PreparedFunction, declared: Sequence[ReturnField] = ()) -> str:
+def snippet(prepared: PreparedFunction) -> str:
     """``arguments:`` and ``returns:``, whatever was left out filled in."""
-    return "\n".join(_lines(prepared, declared))
+    return "\n".join(_lines(prepared))
 
 
-def _lines(prepared: PreparedFunction, declared: Sequence[ReturnField]) -> Iterator[str]:
+def _lines(prepared: PreparedFunction) -> Iterator[str]:
     contract = prepared.contract
     yield "arguments:" if contract.arguments else "arguments: []"
     yield from (f"  - {_flow(_argument(argument))}" for argument in contract.arguments)
-    given = {field.name: field for field in declared}
+    given = {field.name: field for field in prepared.returns}
     fields = []
     for output, origin in zip(contract.outputs, prepared.origins, strict=True):
         more = _post_processing(given[output.name]) if output.name in given else {}
@@ -45,8 +44,9 @@ def _argument(argument: Argument) -> dict[str, object]:
 
 
 def _post_processing(field: ReturnField) -> dict[str, object]:
+    labels = True if field.own_labels else None if field.labels is None else list(field.labels)
     found: dict[str, object] = {
-        "index": field.index, "key": field.key, "labels": None if field.labels is None else list(field.labels),
+        "index": field.index, "key": field.key, "labels": labels,
         "activation": field.activation, "pooling": field.pooling, "normalize": field.normalize or None,
         "argmax": field.argmax or None,
     }  # fmt: skip

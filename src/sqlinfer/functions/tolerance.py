@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from sqlinfer.errors import FunctionError
@@ -21,17 +22,30 @@ def tolerance_of(config: FunctionConfig) -> float:
     return _HALF if config.precision == "fp16" else _OF_SOURCE.get(config.source, _DEFAULT)
 
 
+def is_close(config: FunctionConfig, found: Verified | None) -> bool:
+    """Whether nothing was seen that is not allowed."""
+    tolerance = tolerance_of(config)
+    if found is None or tolerance == math.inf:
+        return True
+    return not found.labels and found.relative <= tolerance and found.allowed <= tolerance
+
+
+def forgiven(tolerance: float) -> float:
+    """How near to another class a label may have changed: not at all, where no tolerance was asked for."""
+    return tolerance if _DEFAULT < tolerance < math.inf else 0.0
+
+
 def check_verified(config: FunctionConfig, found: Verified | None) -> None:
     """Raises FunctionError where a function was seen to be another one than its original."""
     tolerance = tolerance_of(config)
-    if found is None or not (found.labels or found.relative > tolerance):
+    if found is None or is_close(config, found):
         return
     parts = [f"largest difference {found.absolute:.3g}, {found.relative:.3g} relative, {tolerance:g} is allowed"]
     if found.labels:
         parts.append(f"{_rows(found.labels)} with another label")
     raise FunctionError(
-        f"function '{config.name}': prepared, it is not the model that {found.against} has: of {_rows(found.rows)} "
-        f"made from the model {found.over} differ ({'; '.join(parts)})",
+        f"function '{config.name}': its results are not those of {found.against}: "
+        f"{_rows(found.over)} of {found.rows:,} differ ({'; '.join(parts)})",
         hint=_way_out(config, found, tolerance),
     )
 

@@ -16,7 +16,7 @@ from sqlinfer.jobs.told import told
 from sqlinfer.project import Node, Project
 from sqlinfer.runner.environment import now_utc
 from sqlinfer.runner.results import RunResult, write_json, write_results
-from sqlinfer.scrub import scrub
+from sqlinfer.scrub import scrub_sql
 from sqlinfer.version import __version__
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def save_compiled(night: Night, compiled: Mapping[str, CompiledNode | SqlinferEr
     for unique_id, text in texts.items():
         path = compiled_path(project, project.nodes[unique_id])
         try:
-            write_below(project.target_path, path, (scrub(text) + "\n").encode(errors="replace"))
+            write_below(project.target_path, path, (scrub_sql(text) + "\n").encode(errors="replace"))
         except OSError as error:
             raise ProjectError(
                 f"compiled SQL cannot be written to {path}: {error.strerror or error}",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.errors import SqlinferError
+from sqlinfer.functions import describe
+from sqlinfer.jobs.events import Event
 from sqlinfer.jobs.functions import Functions
 from sqlinfer.project import Project
 
@@ -18,13 +20,13 @@ class Check:
     detail: str = ""
 
 
-def run(project: Project, device: str | None) -> Iterator[Check]:
+def run(project: Project, device: str | None, emit: Callable[[Event], None]) -> Iterator[Check]:
     profile = project.profile
     yield Check("project", True, f"{project.name} in {project.root}")
     yield Check("profile", True, f"{profile.name}, target {profile.target} ({profile.type}) from {profile.path}")
     yield connection(project)
     yield chosen_device(device or "auto")
-    functions = Functions(project, device or "auto")
+    functions = Functions(project, device or "auto", emit)
     yield from (artifact(functions, name) for name in functions)
 
 
@@ -55,8 +57,10 @@ def artifact(functions: Functions, name: str) -> Check:
     try:
         prepared = functions[name]
         with open_session(prepared, cache_dir=cache_dir(functions.project)) as session:
+            session.load()
             contract = prepared.contract
-            detail = f"{contract.short_digest} on {session.device}, {contract.strategy}"
+            proof = describe.proof(prepared.verified, prepared.runtime)
+            detail = f"{contract.short_digest} on {session.device}, {contract.strategy}, {proof}"
     except SqlinferError as error:
         return Check(f"function {name}", False, str(error))
     return Check(f"function {name}", True, detail)

@@ -48,4 +48,12 @@ class SourceFinished:
     message: str = ""
 
 
-Event = events.Event | JobStarted | TargetClaimed | SourceStarted | SourceFinished
+@dataclass(frozen=True, slots=True)
+class Preparing:
+    """A function is made from its model, which is done once and may take minutes."""
+
+    function: str
+    message: str
+
+
+Event = events.Event | JobStarted | TargetClaimed | SourceStarted | SourceFinished | Preparing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from sqlinfer.errors import ProjectError
 from sqlinfer.functions import prepare
 from sqlinfer.functions.declared import declared_files
 from sqlinfer.inference import read_layout, read_rewrites
+from sqlinfer.jobs.events import Event, Preparing
 from sqlinfer.jobs.told import told
 from sqlinfer.project import FunctionConfig, Project
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
@@ -21,15 +22,24 @@ class Functions(Mapping[str, PreparedFunction]):
 
     project: Project
     device: str = "auto"
+    emit: Callable[[Event], None] = lambda _: None
+    """Told of what takes time."""
     _ready: dict[str, PreparedFunction] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> PreparedFunction:
-        if name not in self._ready:
-            config = self.configs[name]
-            root = self.project.root
-            with told(self.project):
-                self._ready[name] = prepare(config, cache_dir=cache_dir(self.project), device=self.device, root=root)
-        return self._ready[name]
+        return self._ready[name] if name in self._ready else self.open(self.configs[name])
+
+    def open(self, config: FunctionConfig) -> PreparedFunction:
+        """The function of that declaration, from now on the one of its name."""
+        with told(self.project):
+            self._ready[config.name] = prepare(
+                config,
+                cache_dir=cache_dir(self.project),
+                device=self.device,
+                root=self.project.root,
+                tell=lambda message: self.emit(Preparing(config.name, message)),
+            )
+        return self._ready[config.name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.configs)
@@ -68,8 +78,13 @@ class Contracts(Mapping[str, FunctionContract]):
         return name in self.functions
 
 
+NATIVE_PLAN = "as many rows a call as take half a second, in processes of its own"
+
+
 def batch_plan(folder: Path, contract: FunctionContract) -> str:
     """What the cache in ``folder`` knows of how a function runs: batch, speed, rewrites. No session is loaded."""
+    if contract.is_native:
+        return NATIVE_PLAN if contract.batch_size is None else f"{contract.batch_size} rows a call (fixed)"
     family = contract.device.partition(":")[0]
     layout = read_layout(folder, contract.digest, family)
     if contract.batch_size is not None:

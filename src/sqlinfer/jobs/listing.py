@@ -61,15 +61,22 @@ def function_row(project: Project, config: FunctionConfig) -> Row:
 def functions(project: Project) -> Iterator[Row]:
     """Declarations only: no artifact is opened."""
     for config in Functions(project).configs.values():
-        arguments = ", ".join(f"{argument.name} {argument.data_type}" for argument in config.arguments)
+        arguments = ", ".join(f"{argument.name} {argument.data_type}" for argument in config.arguments) or _unsaid(
+            config
+        )
         yield {
             "name": config.name,
-            "signature": f"{config.name}({arguments})",
+            "signature": f"{config.name}({arguments or _unsaid(config)})",
             "source": config.source,
             "artifact": relative(config.path or config.weights, project) or config.uri or config.entrypoint or "",
             "description": config.description,
             "tags": list(config.tags),
         }
+
+
+def _unsaid(config: FunctionConfig) -> str:
+    """The model knows its arguments; it is asked when the function is prepared."""
+    return "" if config.source == "onnx" else "…"
 
 
 def relative(path: Path | None, project: Project) -> str:

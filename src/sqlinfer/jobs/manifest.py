@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlinfer.project import DataTest, FunctionConfig, Node, Project, Source
 from sqlinfer.project.aspects import Aspects
+from sqlinfer.project.values import Hook
 from sqlinfer.relation import Relation
 from sqlinfer.spec.function import FunctionContract
 
@@ -94,8 +95,13 @@ def _node(project: Project, node: Node, compiled: str | None) -> dict[str, Any]:
 def _config(node: Node) -> dict[str, Any]:
     config = asdict(node.config)
     config.update(config.pop("extra"))
+    config |= {name: [hook.as_dbt() for hook in hooks] for name, hooks in _hooks(node)}
     config["contract"] = {"enforced": node.config.contract}
     return config
+
+
+def _hooks(node: Node) -> Iterable[tuple[str, Iterable[Hook]]]:
+    return (("pre_hook", node.config.pre_hook), ("post_hook", node.config.post_hook))
 
 
 def _test(project: Project, test: DataTest) -> dict[str, Any]:
@@ -141,7 +147,7 @@ def _function(project: Project, config: FunctionConfig, contract: FunctionContra
         "package_name": project.name,
         "original_file_path": _relative(config.location.path, project) if config.location.path else "",
         "description": config.description,
-        "arguments": [{"name": a.name, "data_type": a.data_type} for a in config.arguments],
+        "arguments": [{"name": a.name, "data_type": a.data_type} for a in (contract or config).arguments],
         "returns": {"data_type": contract.return_type if contract else None},
         "tags": list(config.tags),
         "config": {

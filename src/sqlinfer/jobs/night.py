@@ -18,15 +18,19 @@ from sqlinfer import catalog, inference
 from sqlinfer.adapters.base import Adapter
 from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.catalog import CompiledNode, ProjectCompiler
+from sqlinfer.compiler.hooks import render_hooks
 from sqlinfer.compiler.render import render_test
 from sqlinfer.errors import SqlinferError
 from sqlinfer.inference.preload import preload
 from sqlinfer.jobs import artifacts, crashfile, reads, tuning
+from sqlinfer.jobs.contract import enforce
 from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
 from sqlinfer.jobs.functions import Contracts, Functions, cache_dir, files_of
 from sqlinfer.jobs.loop import Loop
 from sqlinfer.jobs.options import RunOptions
+from sqlinfer.jobs.run_hooks import run_hooks
 from sqlinfer.project import DataTest, Project, locations
+from sqlinfer.project.values import Hook
 from sqlinfer.project.ways import with_way
 from sqlinfer.relation import Relation
 from sqlinfer.runner import deaths
@@ -54,7 +58,7 @@ class Night:
     _claim: Any = None
 
     def __post_init__(self) -> None:
-        self.functions = Functions(self.project, self.options.device or "auto")
+        self.functions = Functions(self.project, self.options.device or "auto", self.emit)
         profile = self.project.profile
         config = dict(profile.config)
         if self.options.memory_limit:
@@ -69,6 +73,10 @@ class Night:
     def warn(self, messages: Iterable[str]) -> None:
         for message in messages:
             self.emit(Warned(self.project.name, message))
+
+    def hold(self, claim: Any) -> None:
+        """The caller has claimed the target, and lets go of it by itself."""
+        self._claim = claim
 
     @contextmanager
     def claimed(self) -> Iterator[Any]:
@@ -153,7 +161,9 @@ def compile_nodes(
         if node.resource_type != "model":
             continue
         try:
-            done[unique_id] = compiler.compile(node)
+            item = compiler.compile(node)
+            enforce(node, item, project.profile.type)
+            done[unique_id] = item
         except SqlinferError as error:
             done[unique_id] = error
     return done
@@ -171,7 +181,8 @@ def _work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Map
     models = [uid for uid in ids if uid in project.nodes and is_built(project, uid)]
     gates = {test.unique_id for uid in models for test in project.nodes[uid].tests}
     left = [test for test in tests if test.unique_id not in gates]
-    announce(night, len(seeds) + len(models) + len(left))
+    hooks = len(project.on_run_start) + len(project.on_run_end)
+    announce(night, len(seeds) + len(models) + len(left) + hooks)
     result = RunResult(night.run_id, now_utc(), args={**args, "nodes": [*seeds, *models, *(t.unique_id for t in left)]})
     loop = Loop(
         parents={uid: node.depends_on for uid, node in project.nodes.items()},
@@ -181,16 +192,50 @@ def _work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Map
         fail_fast=night.options.fail_fast,
     )
     loop.save(result)
+    chosen = (*seeds, *models, *(test.unique_id for test in left))
+    result = _hooked(night, project.on_run_start, result, chosen)
+    if not result.ok:
+        return _all_skipped(night, loop, result, chosen)
+    result = _members(night, loop, result, seeds, models, left)
+    result = _hooked(night, project.on_run_end, result, chosen)
+    loop.save(result)
+    return result
+
+
+def _hooked(night: Night, hooks: Sequence[Hook], result: RunResult, ids: Sequence[str]) -> RunResult:
+    if hooks and not night.cancel.is_set():
+        with opened(night) as env:
+            for item in run_hooks(night, env, hooks, result, ids):
+                result = result.with_result(item, result.elapsed + item.execution_time)
+    return result
+
+
+def _all_skipped(night: Night, loop: Loop, result: RunResult, ids: Sequence[str]) -> RunResult:
+    for uid in ids:
+        skipped = NodeResult(uid, "skipped", message="on-run-start failed")
+        night.emit(NodeFinished(skipped))
+        result = result.with_result(skipped, result.elapsed)
+    loop.save(result)
+    return result
+
+
+def _members(
+    night: Night, loop: Loop, result: RunResult, seeds: Sequence[str], models: Sequence[str], left: Sequence[DataTest]
+) -> RunResult:
     if seeds:
         with opened(night) as env:
-            result = loop.run(seeds, lambda uid: (seed(project.nodes[uid], env),), result)
+            result = loop.run(seeds, lambda uid: (_seed(night, env, uid),), result)
     if models:
         result = run_models(night, models, loop, result)
     if left and not (night.options.fail_fast and not result.ok):
         with opened(night) as env:
             result = test_all(night, env, left, loop, result)
-    loop.save(result)
     return result
+
+
+def _seed(night: Night, env: RunEnvironment, unique_id: str) -> NodeResult:
+    node = night.project.nodes[unique_id]
+    return seed(node, env, render_hooks(node, night.project))
 
 
 def is_built(project: Project, unique_id: str) -> bool:
@@ -229,7 +274,8 @@ def run_one(night: Night, env: RunEnvironment | None, compiled: Compiled, unique
         raise item
     node = night.project.nodes[unique_id]
     node = replace(node, config=replace(node.config, unique_key=item.unique_key))
-    result = run_node(item.plan, node, env, is_slice=item.is_slice, published=item.published)
+    result = run_node(item.plan, node, env, is_slice=item.is_slice, published=item.published, hooks=item.hooks,
+                      columns=item.columns)  # fmt: skip
     show_ways(night.project, (result, *result.tests))
     return (result,)
 

@@ -23,9 +23,11 @@ from sqlinfer.compiler.render import RenderedNode, render, render_inline
 from sqlinfer.errors import SqlinferError
 from sqlinfer.jobs.marks import READERS, Marks
 from sqlinfer.project import Node, Project
+from sqlinfer.project.values import Hook
 
 _FUNCTION = re.compile(rf"\b(?P<function>{READERS})\s*\((?P<first>[^)]*)", re.I)
 _FROM = re.compile(r"\b(?:from|join|pivot|unpivot)\s+\(?\s*(?P<first>'(?:[^']|'')*'|\"[^\"]*[./][^\"]*\")", re.I)
+_COPY = re.compile(r"\bcopy\b[^;]*?\b(?:to|from)\s+'(?P<name>(?:[^']|'')*)'", re.I)
 _MAYBE = re.compile(rf"\b{READERS}\b|['\"$][^'\"]*[./{{]", re.I)
 """A reader by its name, or a text that may name a file."""
 _LEXER = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\{#.*?#\}""", re.S)
@@ -45,7 +47,21 @@ def of_project(project: Project, *inline: str) -> Reads:
         for sql, tree in zip(sqls, _trees(sqls), strict=True):
             found.append(_reads(_in_tree(tree, marks) if tree else _in_text(sql, marks), marks, project.root))
     found += [of_compiled(node, project.root) for node in project.nodes.values() if node.compiled is not None]
+    found += [of_hook(hook.sql, project.root) for hook in _hooks(project)]
     return together(found)
+
+
+def _hooks(project: Project) -> Iterator[Hook]:
+    yield from (*project.on_run_start, *project.on_run_end)
+    for node in project.nodes.values():
+        yield from (*node.config.pre_hook, *node.config.post_hook)
+
+
+def of_hook(sql: str, root: Path) -> Reads:
+    """The files that a hook names in full; it may write them, too (``copy … to 'file'``)."""
+    names = [found["name"].replace("''", "'") for found in _COPY.finditer(sql)]
+    names += [name for name in _in_text(sql, Marks("")) if name is not None]
+    return _reads([name for name in names if "{{" not in name], Marks(""), root)
 
 
 def together(found: Iterable[Reads]) -> Reads:

@@ -32,6 +32,8 @@ def aspects_of(project: Project, functions: Mapping[str, str]) -> dict[str, Aspe
 def _of_node(node: Node, project: Project, macros: _MacroTexts, functions: Mapping[str, str]) -> Aspects:
     config, extra = node.config, node.config.extra
     settings = {key: value for key, value in asdict(config).items() if key not in _ELSEWHERE}
+    hooks = (config.pre_hook, config.post_hook)
+    settings |= {"pre_hook": [], "post_hook": [], "hooks": [[one.as_dbt() for one in these] for these in hooks]}
     if config.location:
         settings["location"] = config.location.removeprefix(f"{project.root}/")
     settings |= {key: value for key, value in extra.items() if key not in _UNSEEN}

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sqlinfer.errors import Location, ProjectError, did_you_mean
+from sqlinfer.project.hooks import read_hooks
 from sqlinfer.project.schema import EXTRA_KEYS, HOOKS, ConfigKeys, describe, known_keys
 from sqlinfer.project.values import NodeConfig
 from sqlinfer.project.yamlfile import Keys, YamlFile
@@ -29,10 +30,10 @@ Layer = Mapping[str, Setting]
 
 def known_key(key: str, location: Location | None) -> None:
     """Raises ProjectError where ``key`` is no configuration of a node."""
-    if key in HOOKS:
-        raise ProjectError(f"'{key}' is not supported", hint="write it as a model, or run it before sqlinfer",
+    if key == "sql_header":
+        raise ProjectError("'sql_header' is not supported", hint="write a pre_hook with transaction: false",
                            location=location)  # fmt: skip
-    if key not in KNOWN:
+    if key not in KNOWN and key not in HOOKS:
         raise ProjectError(f"unknown config '{key}'", hint=did_you_mean(key, KNOWN) or "own keys go under 'meta'",
                            location=location)  # fmt: skip
 
@@ -84,12 +85,15 @@ def in_yaml(file: YamlFile, data: Mapping[str, Any] | None, keys: Keys) -> Layer
 
 
 def merge(layers: Sequence[Layer]) -> dict[str, Setting]:
-    """Later layers win; tags and meta of all are kept."""
+    """Later layers win; tags, meta and hooks of all are kept."""
     merged: dict[str, Setting] = {}
     for layer in layers:
-        for key, setting in layer.items():
+        for given, setting in layer.items():
+            key = HOOKS.get(given, given)
             old = merged.get(key)
             value = setting.value
+            if key in HOOKS:
+                value = [*(old.value if old else ()), *read_hooks(value, given, setting.location)]
             if old is not None and key == "tags":
                 value = [*_listed(old.value), *(tag for tag in _listed(value) if tag not in _listed(old.value))]
             elif old is not None and key in ("meta", "column_types") and isinstance(value, dict):
@@ -144,6 +148,8 @@ def _assemble(keys: ConfigKeys, values: Mapping[str, Any], seed: bool) -> NodeCo
         tags=tuple(dict.fromkeys(keys.tags or ())),
         schema=keys.schema_,
         contract=bool(keys.contract and keys.contract.enforced),
+        pre_hook=tuple(keys.pre_hook or ()),
+        post_hook=tuple(keys.post_hook or ()),
         extra={key: values[key] for key in EXTRA_KEYS if key in values},
         **given,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlinfer.errors import ProjectError, did_you_mean
 from sqlinfer.project.basics import Environment, RelationValue, TemplateMessage, plain_context
+from sqlinfer.project.hooks import packed
 from sqlinfer.project.jinja import Compiled, Engine, line_location
 from sqlinfer.project.sandbox import MacroReturn
 from sqlinfer.project.values import MacroFile, Profile
@@ -44,6 +45,8 @@ class Scope:
     flags: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, Any] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """More names, of hooks."""
 
 
 class Macros:
@@ -142,6 +145,10 @@ def build(scope: Scope, macros: Macros) -> dict[str, Any]:
         "project_name": scope.project_name,
         "flags": SimpleNamespace(FULL_REFRESH=bool(scope.flags.get("full_refresh")), WHICH=scope.flags.get("which")),
         "model": dict(scope.model),
+        "before_begin": lambda sql: packed(sql, False),
+        "after_commit": lambda sql: packed(sql, False),
+        "in_transaction": lambda sql: packed(sql, True),
+        **scope.extra,
     }
     if scope.this is not None:
         context["this"] = scope.this

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlinfer.errors import Location, ProjectError, did_you_mean
+from sqlinfer.errors import Location, ProjectError, RenderError, did_you_mean
 from sqlinfer.project import config as configs
 from sqlinfer.project import files
 from sqlinfer.project.basics import RelationValue
+from sqlinfer.project.constraints import read_constraints
 from sqlinfer.project.context import Macros, Scope, Seen, build
 from sqlinfer.project.datatests import Subject, read_tests
 from sqlinfer.project.jinja import engine
@@ -23,6 +25,7 @@ from sqlinfer.project.values import ColumnInfo, DataTest, Node, NodeConfig, Proj
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_text
 from sqlinfer.relation import Relation
 from sqlinfer.shown import is_whole
+from sqlinfer.spec.constraint import Constraint
 
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.S)
 
@@ -59,6 +62,8 @@ def nodes(base: Project, described: Properties, trees: Mapping[str, configs.Tree
     _distinct_relations(relations, enabled)
     built = [_node(base, draft, relations, enabled, sources, described) for draft in enabled.values()]
     warnings = [*base.warnings, *described.warnings]
+    warnings += [f"constraints of '{n.name}' have no effect without contract: {{enforced: true}}, as in dbt"
+                 for n in built if n.constraints and not n.config.contract]  # fmt: skip
     warnings += [f"configuration path '{path}' applies to nothing" for tree in trees.values() for path in tree.unused()]
     project = replace(
         base, nodes={node.unique_id: node for node in built}, sources=sources, warnings=tuple(warnings),
@@ -116,11 +121,28 @@ def _draft(project: Project, file: _File, names: Mapping[str, _File], described:
         settings = {key: setting.value for key, setting in outer.items()}
         seen = _parse_pass(project, file, names, described, macros, settings)
     layers.append({key: configs.Setting(value, _in_file(file, key)) for key, value in seen.config.items()})
+    _see_hooks(project, file, names, described, macros, layers, seen)
     for key in seen.config:
         configs.known_key(key, _in_file(file, key))
     merged = configs.merge(layers)
     unique_key = merged.get("unique_key")
     return _Draft(file, seen, configs.build(merged, seed=seed), unique_key.location if unique_key else None)
+
+
+def _see_hooks(project: Project, file: _File, names: Mapping[str, _File], described: Properties, macros: Macros,
+               layers: Sequence[configs.Layer], seen: Seen) -> None:  # fmt: skip
+    """What hooks refer to is built before the node, too, as in dbt. What does not render is the node's error later."""
+    merged = configs.merge(layers)
+    settings = {key: setting.value for key, setting in merged.items()}
+    this = RelationValue(Relation(file.name), project.profile.type)
+    for key in ("pre_hook", "post_hook"):
+        for hook in merged[key].value if key in merged else ():
+            called = Seen()
+            with suppress(RenderError):
+                run_parse(project, hook.sql, None, tuple(names), tuple(described.tables), macros, called, this=this,
+                          config=settings)  # fmt: skip
+            seen.refs |= {name: None for name in called.refs if name != file.name}
+            seen.sources |= called.sources
 
 
 def _off(settings: Mapping[str, configs.Setting]) -> bool:
@@ -239,7 +261,26 @@ def _node(project: Project, draft: _Draft, relations: Mapping[str, Relation], en
         functions=mentioned(file.sql, project.functions),
         patch=entry.file.locate((*entry.keys, "name"), value=True) if entry else None,
         unique_key_at=draft.unique_key_at,
+        constraints=tuple(_constraints(entry, project, relations, sources)) if entry else (),
     )  # fmt: skip
+
+
+def _constraints(entry: Described, project: Project, relations: Mapping[str, Relation],
+                 sources: Mapping[str, Source]) -> Iterator[Constraint]:  # fmt: skip
+    def resolve(function: str, names: tuple[str, ...]) -> str | None:
+        if function == "source":
+            source = sources.get(f"source.{project.name}.{'.'.join(names)}")
+            return source.relation.sql(project.profile.type) if source else None
+        found = relations.get(names[-1])
+        return found.sql(project.profile.type) if found else None
+
+    def place(keys: Keys) -> Callable[[int, str], Location]:
+        return lambda number, key: entry.file.locate((*keys, "constraints", number, *([key] if key else [])))
+
+    yield from read_constraints(entry.props.constraints, None, place(entry.keys), resolve)
+    for index, column in enumerate(entry.props.columns or ()):
+        here = place((*entry.keys, "columns", index))
+        yield from read_constraints(column.constraints, column.name, here, resolve)
 
 
 def _with_meta(config: NodeConfig, entry: Described | None) -> NodeConfig:

@@ -50,7 +50,8 @@ def load_functions(paths: Sequence[Path], root: Path, engine: Engine, context: M
                                    location=function.location)  # fmt: skip
             found[function.name] = function
             tokenizer = function.tokenizer.path if function.tokenizer else None
-            for one in (function.path, function.weights, tokenizer, function.sample_inputs, function.expected):
+            for one in (function.path, function.weights, tokenizer, function.sample_inputs, function.expected,
+                        *function.files):  # fmt: skip
                 if isinstance(one, Path):
                     files.refuse_links_out(one, root, function.location)
     return {name: function for name, function in found.items() if function.enabled}
@@ -83,6 +84,7 @@ def _function(props: schema.FunctionProps, file: YamlFile, keys: Keys, dialect: 
         description=props.description, source=model.source, path=_resolved(folder, model.path), uri=model.uri,
         entrypoint=model.entrypoint, weights=_resolved(folder, model.weights), trust=model.trust,
         sample_inputs=_sample(folder, model.sample_inputs), inputs=_inputs(model, file, keys, names),
+        files=tuple(path for one in model.files if (path := _resolved(folder, one))), packages=tuple(model.packages),
         runtime=_runtime(props, file, keys), expected=_resolved(folder, model.expected),
         arguments=arguments,
         open_nulls=tuple(one.name for one in props.arguments if "on_null" not in one.model_fields_set),
@@ -118,8 +120,8 @@ def _runtime(props: schema.FunctionProps, file: YamlFile, keys: Keys) -> Literal
 
 
 def _paths(props: schema.FunctionProps, file: YamlFile, keys: Keys) -> None:
-    for key in ("path", "weights", "expected"):
-        text = getattr(props.model, key)
+    named = [(key, getattr(props.model, key)) for key in ("path", "weights", "expected")]
+    for key, text in [*named, *(("files", one) for one in props.model.files)]:
         if text is not None and ("\0" in text or not text.strip()):
             raise file.error(f"{key}: not the name of a file", (*keys, "model", key), value=True)
         if text is not None and "://" in text:
@@ -154,6 +156,9 @@ def _source_keys(props: schema.FunctionProps, file: YamlFile, keys: Keys) -> Non
     if model.expected is not None and model.source != "onnx":
         raise file.error(f"'expected' is for source 'onnx'; source '{model.source}' is compared with its own library",
                          (*keys, "model", "expected"))  # fmt: skip
+    for key in ("files", "packages"):
+        if model.source != "python" and getattr(model, key):
+            raise file.error(f"'{key}' is for source 'python', not '{model.source}'", (*keys, "model", key))
     if model.source != "torch" and model.weights is not None:
         raise file.error(f"'weights' is for source 'torch', not '{model.source}'", (*keys, "model", "weights"))
 

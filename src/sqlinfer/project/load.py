@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from sqlinfer.project import discover, files, graph, locations, properties, vers
 from sqlinfer.project.basics import Environment, plain_context
 from sqlinfer.project.context import Macros, target_of
 from sqlinfer.project.functions import load_functions
+from sqlinfer.project.hooks import read_hooks
 from sqlinfer.project.jinja import engine
 from sqlinfer.project.profile import load_profile
 from sqlinfer.project.schema import IGNORED_PROJECT_KEYS, ProjectFile, validate
@@ -140,6 +141,8 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
         seed_paths=paths["seed"], macro_paths=paths["macro"], test_paths=paths["test"],
         target_path=_target_path(root, props, env),
         clean_targets=tuple(root / name for name in (props.clean_targets or [props.target_path])),
+        on_run_start=read_hooks(props.on_run_start, "on-run-start", file.locate(("on-run-start",))),
+        on_run_end=read_hooks(props.on_run_end, "on-run-end", file.locate(("on-run-end",))),
         selectors=read_selectors(root, engine(), yaml_context),
         warnings=tuple(f"'{key}' in {file.path} is ignored" for key in IGNORED_PROJECT_KEYS if key in file.data),
     )  # fmt: skip
@@ -148,7 +151,18 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
     project = discover.nodes(base, described, trees, Macros(macros, engine()))
     project = graph.with_gates(project)
     _refuse_locations(project)
+    scrub.spare(names_of(project))
     return project
+
+
+def names_of(project: Project) -> Iterator[str]:
+    """What every output names."""
+    yield from (project.name, project.profile.name, project.profile.target, project.profile.schema)
+    for node in project.nodes.values():
+        yield from (node.name, node.relation.name, node.relation.schema or "")
+    for source in project.sources.values():
+        yield from (source.source_name, source.name, source.relation.name)
+    yield from project.functions
 
 
 def _refuse_locations(project: Project) -> None:

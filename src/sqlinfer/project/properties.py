@@ -21,7 +21,7 @@ from sqlinfer.project.schema import (
     TableProps,
     validate,
 )
-from sqlinfer.project.strings import render_values
+from sqlinfer.project.strings import LATE, render_values
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_yaml
 
 _UNRENDERED = ("description",)
@@ -85,7 +85,8 @@ def _read_file(file: YamlFile, found: Properties, engine: Engine, context: Mappi
 def _rendered(value: Any, keys: Keys, file: YamlFile, engine: Engine, context: Mapping[str, Any]) -> Any:
     """Descriptions stay as they are (``doc()``), and in tests ``ref()`` and ``source()``."""
     if isinstance(value, dict):
-        return {key: inner if key in _UNRENDERED else _rendered(inner, (*keys, key), file, engine, context)
+        late = LATE.union(_UNRENDERED)
+        return {key: inner if key in late else _rendered(inner, (*keys, key), file, engine, context)
                 for key, inner in value.items()}  # fmt: skip
     if isinstance(value, str) and is_reference(value) and any(key in _TESTS for key in keys):
         return value

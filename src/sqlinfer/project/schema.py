@@ -67,6 +67,8 @@ class ProjectFile(Strict):
     seeds: dict[str, Any] | None = None
     tests: dict[str, Any] | None = None
     data_tests: dict[str, Any] | None = None
+    on_run_start: Any = Field(None, alias="on-run-start")
+    on_run_end: Any = Field(None, alias="on-run-end")
 
 
 IGNORED_PROJECT_KEYS = (
@@ -105,6 +107,8 @@ class ConfigKeys(Strict):
     column_types: dict[str, str] | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     quote_columns: bool | None = None
+    pre_hook: Any = None
+    post_hook: Any = None
     # dbt's keys that change nothing here
     docs: Any = None
     persist_docs: Any = None
@@ -118,7 +122,8 @@ class ConfigKeys(Strict):
 
 
 EXTRA_KEYS = ("docs", "persist_docs", "group", "access", "description", "quoting", "event_time", "options", "grants")
-HOOKS = ("pre_hook", "post_hook", "pre-hook", "post-hook", "sql_header")
+HOOKS = {"pre_hook": "pre_hook", "post_hook": "post_hook", "pre-hook": "pre_hook", "post-hook": "post_hook"}
+"""Both spellings of dbt → ours."""
 
 
 class ColumnProps(Strict):
@@ -285,6 +290,8 @@ class ModelSource(Strict):
     weights: str | None = None
     trust: str | None = None
     sample_inputs: str | None = None
+    files: TextList = []
+    packages: TextList = []
     inputs: dict[str, TextList] | None = None
     tokenizer: TokenizerProps | None = None
     image: ImageProps | None = None

@@ -13,6 +13,8 @@ from sqlinfer.project.basics import TemplateMessage
 from sqlinfer.project.jinja import Engine
 from sqlinfer.project.yamlfile import Keys, YamlFile
 
+LATE = frozenset(f"{plus}{when}{join}hook" for plus in ("", "+") for when in ("pre", "post") for join in "_-")
+"""Keys whose texts stay Jinja until the node runs."""
 _SINGLE = re.compile(r"^\s*\{\{((?:(?!\}\}|\{\{).)*)\}\}\s*$", re.S)
 
 
@@ -20,7 +22,10 @@ def render_values(value: Any, keys: Keys, file: YamlFile, engine: Engine, contex
                   kind: type[ProjectError] = ProjectError) -> Any:  # fmt: skip
     """The value with every ``{{ … }}`` in it rendered; a string that is one expression keeps the value's type."""
     if isinstance(value, dict):
-        return {key: render_values(inner, (*keys, key), file, engine, context, kind) for key, inner in value.items()}
+        return {
+            key: inner if key in LATE else render_values(inner, (*keys, key), file, engine, context, kind)
+            for key, inner in value.items()
+        }
     if isinstance(value, list):
         return [render_values(inner, (*keys, i), file, engine, context, kind) for i, inner in enumerate(value)]
     if not isinstance(value, str) or ("{{" not in value and "{%" not in value):

@@ -11,7 +11,9 @@ from sqlinfer.errors import Location
 from sqlinfer.project.secret import Concealed
 from sqlinfer.project.selections import Selectors
 from sqlinfer.relation import Relation
+from sqlinfer.spec.constraint import Constraint
 from sqlinfer.spec.function import Argument, OnInvalid, Reuse
+from sqlinfer.spec.function import ReturnField as ReturnField
 
 ResourceType = Literal["model", "seed", "source", "test"]
 Materialized = Literal["view", "ephemeral", "table", "incremental", "external", "seed"]
@@ -50,6 +52,21 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class Hook:
+    """SQL that runs before or after a node, or a whole run; Jinja until ``compiler.hooks`` has rendered it."""
+
+    sql: str
+    transaction: bool = True
+    """Inside the transaction that publishes the node."""
+    name: str = "hook"
+    """``pre_hook``, ``post_hook``, ``on-run-start``, ``on-run-end``."""
+    location: Location | None = field(default=None, compare=False)
+
+    def as_dbt(self) -> dict[str, Any]:
+        return {"sql": self.sql, "transaction": self.transaction, "index": None}
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """The merged configuration of one node: project yml < properties yml < ``config()`` in the file."""
 
@@ -76,6 +93,8 @@ class NodeConfig:
     column_types: Mapping[str, str] = field(default_factory=dict)
     delimiter: str = ","
     quote_columns: bool = True
+    pre_hook: tuple[Hook, ...] = ()
+    post_hook: tuple[Hook, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Keys of dbt that sqlinfer accepts and does not act on."""
 
@@ -140,6 +159,8 @@ class Node:
     """The file that holds ``compiled``, for places in errors."""
     asks_incremental: bool = False
     """Of a node with ``compiled``: dbt says that it calls ``sqlinfer.is_incremental()``, in macros too."""
+    constraints: tuple[Constraint, ...] = ()
+    """Those of its columns included; they hold where the contract is enforced."""
     unique_key_at: Location | None = None
     """Where ``unique_key`` is configured."""
 
@@ -180,26 +201,6 @@ class MacroFile:
     path: Path
     source: str
     names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ReturnField:
-    """One output as declared: which tensor, and what to do with it. ``name`` is ``value`` for scalar functions."""
-
-    name: str
-    data_type: str | None = None
-    """Canonical; None: taken from the graph."""
-    output: str | None = None
-    index: int | None = None
-    key: str | int | None = None
-    labels: tuple[str, ...] | None = None
-    own_labels: bool = False
-    """``labels: true``: those that the library's own ``predict`` gives."""
-    activation: Literal["softmax", "sigmoid"] | None = None
-    pooling: Literal["mean", "cls"] | None = None
-    normalize: bool = False
-    argmax: bool = False
-    location: Location | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +260,10 @@ class FunctionConfig:
     """``native``: the library itself predicts, in processes of its own."""
     expected: Path | None = None
     """Rows of arguments and the outputs that they must give, as Parquet; compared when it is prepared."""
+    files: tuple[Path, ...] = ()
+    """What the code of ``source: python`` reads; a folder stands for all files in it."""
+    packages: tuple[str, ...] = ()
+    """Distributions whose versions count for ``source: python``."""
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """ONNX input → arguments that feed it, in order. Empty: inferred."""
     arguments: tuple[Argument, ...] = ()
@@ -300,6 +305,10 @@ class Project:
     tests: Mapping[str, DataTest] = field(default_factory=dict)
     """All data tests, those of nodes and singular ones, by unique_id."""
     macros: tuple[MacroFile, ...] = ()
+    hook_macros: tuple[MacroFile, ...] = ()
+    """Of a dbt project: macros that hooks may call. dbt has rendered everything else."""
+    on_run_start: tuple[Hook, ...] = ()
+    on_run_end: tuple[Hook, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The environment that ``env_var`` reads; handed in, never written anywhere."""
     model_paths: tuple[Path, ...] = ()

@@ -37,9 +37,23 @@ def audit_staged(
         return _run(env, node, tested)
 
 
-def audit_written(env: RunEnvironment, node: Node, target: Relation) -> tuple[NodeResult, ...]:
-    """Tests on a table without predictions, which the open transaction has written."""
-    return _run(env, node, Tested(target.sql(), target, scoring=(0, 0), relations=env.relations))
+def audit_written(
+    env: RunEnvironment, node: Node, target: Relation, counts: Counts | None = None
+) -> tuple[NodeResult, ...]:
+    """Tests on a table which the open transaction has written."""
+    scoring = (counts.errors, counts.inputs) if counts else (0, 0)
+    return _run(env, node, Tested(target.sql(), target, scoring=scoring, relations=env.relations))
+
+
+def split_tests(tests: tuple[DataTest, ...], hooked: bool) -> tuple[tuple[DataTest, ...], tuple[DataTest, ...]]:
+    """Tests of the staged rows; tests of the table inside the transaction, where hooks there change it.
+
+    Those that compare with what readers see now stay with the first.
+    """
+    if not hooked:
+        return tests, ()
+    early = tuple(test for test in tests if test.kind == "distribution_shift")
+    return early, tuple(test for test in tests if test not in early)
 
 
 def audit_again(env: RunEnvironment, node: Node, how: Materialization, sql: str) -> None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from sqlinfer.adapters.base import Workspace
-from sqlinfer.errors import RunError
+from sqlinfer.errors import PublicationError, RunError
 from sqlinfer.project import Node
 from sqlinfer.project.locations import MARK
 
@@ -23,6 +23,16 @@ def location(node: Node, root: Path) -> str:
     if node.config.format != "parquet":
         raise RunError(f"external format {node.config.format} is not supported", hint="format: parquet")
     return str(root / node.config.location)
+
+
+def check_file(target: Path) -> None:
+    """Raises PublicationError where the file is sure not to be written."""
+    if target.is_dir():
+        raise PublicationError(f"{target} cannot be written: it is a folder", hint="location names a file")
+    folder = next(one for one in target.parents if one.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        what = "is read-only" if folder.is_dir() else "is no folder"
+        raise PublicationError(f"{target} cannot be written: {folder} {what}", hint="set another location")
 
 
 def write_beside(work: Workspace, sql: str, target: Path) -> tuple[Path, int]:

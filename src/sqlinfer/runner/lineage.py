@@ -10,7 +10,12 @@ from sqlinfer.adapters.base import LINEAGE
 from sqlinfer.errors import RunError
 from sqlinfer.relation import fold
 from sqlinfer.runner.lookup import HIDDEN
+from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.plan import Plan
+
+LINEAGE_COLUMNS = tuple(
+    Column(name, kind) for name, kind in zip(LINEAGE, ("VARCHAR", "TIMESTAMP WITH TIME ZONE", "VARCHAR"), strict=True)
+)
 
 
 def with_lineage(plan: Plan, run_id: str, functions: tuple[str, ...]) -> str:

@@ -6,10 +6,12 @@ import re
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from time import perf_counter
 
 from sqlinfer.adapters.base import LINEAGE, Materialization
 from sqlinfer.adapters.schema_change import refuse_missing_predictions
+from sqlinfer.compiler.hooks import NONE, Hooks, touches
 from sqlinfer.compiler.predictions import predicted_columns
 from sqlinfer.errors import (
     AdapterError,
@@ -20,18 +22,27 @@ from sqlinfer.errors import (
     SqlinferError,
     SystemRefused,
 )
-from sqlinfer.project import Node
+from sqlinfer.project import DataTest, Node
 from sqlinfer.relation import Relation
 from sqlinfer.runner import errorlog, keyed, publication, staging
-from sqlinfer.runner.auditing import audit_again, audit_staged, audit_written, gate, store_failures, unique_columns
+from sqlinfer.runner.auditing import (
+    audit_again,
+    audit_staged,
+    audit_written,
+    gate,
+    split_tests,
+    store_failures,
+    unique_columns,
+)
 from sqlinfer.runner.compaction import compact
 from sqlinfer.runner.datatests import refuse_failed
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import NodeFinished, NodeStarted, Publishing, Warned
-from sqlinfer.runner.external import location
+from sqlinfer.runner.external import check_file, location
 from sqlinfer.runner.held import held_result, holds, let_go
+from sqlinfer.runner.hooks import run_by_themselves
 from sqlinfer.runner.identity import Identity
-from sqlinfer.runner.lineage import refuse_taken_names, with_lineage
+from sqlinfer.runner.lineage import LINEAGE_COLUMNS, refuse_taken_names, with_lineage
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.results import NodeResult, Timing
@@ -65,6 +76,8 @@ def run_node(
     *,
     is_slice: bool = False,
     published: tuple[Column, ...] | None = None,
+    hooks: Hooks = NONE,
+    columns: tuple[Column, ...] = (),
 ) -> NodeResult:
     """Run one compiled node. A failure is in the result (``status`` error, ``error``), never raised.
 
@@ -84,7 +97,9 @@ def run_node(
         if published is not None and how.merges:
             _refuse_missing(how, published, node)
             _warn_of_append(node, how, env)
-        (_run_scored if plan.stages else _run_plain)(plan, node, env, how, progress)
+        _check_target(plan, node, env, how, columns)
+        run_by_themselves(env.workspace, hooks.before, node.name, _timeout(node, env), "nothing was read or scored")
+        (_run_scored if plan.stages else _run_plain)(plan, node, env, how, progress, hooks)
     except SqlinferError as failure:
         error = in_users_words(failure, plan, node.path, node.raw_sql)
     except OSError as failure:
@@ -114,6 +129,20 @@ def _refuse_missing(how: Materialization, published: tuple[Column, ...], node: N
         found = list(re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", node.raw_sql, re.IGNORECASE))
         at = Location.in_source(node.raw_sql, *found[-1].span(), path=node.path) if found else Location(node.path)
         raise error.at(at) from None
+
+
+def _check_target(
+    plan: Plan, node: Node, env: RunEnvironment, how: Materialization, columns: tuple[Column, ...]
+) -> None:
+    """Before an hour of scoring: whatever is sure to make the publication fail."""
+    work = env.workspace
+    if node.config.materialized == "external":
+        check_file(Path(location(node, env.root)))
+    work.check_place(how)
+    if plan.stages and columns:
+        added = LINEAGE_COLUMNS if node.config.lineage else ()
+        with work.warehouse():
+            work.check_target(how, (*columns, *added), (publication.RUNS, errorlog.PUBLISHED))
 
 
 def _warn_of_append(node: Node, how: Materialization, env: RunEnvironment) -> None:
@@ -146,6 +175,7 @@ def materialization(plan: Plan | None, node: Node, env: RunEnvironment, is_slice
         stable=plan is not None and bool(plan.stages),
         full_refresh=env.full_refresh if config.full_refresh is None else config.full_refresh,
         description=node.description,
+        constraints=node.constraints if config.contract else (),
         column_descriptions=tuple((column.name, column.description) for column in node.columns if column.description),
     )
 
@@ -154,7 +184,9 @@ def _timeout(node: Node, env: RunEnvironment) -> float:
     return env.publish_timeout if node.config.publish_timeout is None else node.config.publish_timeout
 
 
-def _run_plain(plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress) -> None:
+def _run_plain(
+    plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress, hooks: Hooks
+) -> None:
     """A node without predict: its SQL runs in the warehouse, tests included, in the one transaction."""
     external = location(node, env.root) if node.config.materialized == "external" else None
 
@@ -164,7 +196,7 @@ def _run_plain(plan: Plan, node: Node, env: RunEnvironment, how: Materialization
 
     wanted = Publication(
         node.unique_id, node.name, env.run_id, how, plan.result.sql, progress.started_at, location=external,
-        reads_warehouse=True, provenance=Provenance.of(plan, node, how, env),
+        reads_warehouse=True, provenance=Provenance.of(plan, node, how, env), hooks=hooks,
     )  # fmt: skip
     began = perf_counter()
     try:
@@ -173,6 +205,7 @@ def _run_plain(plan: Plan, node: Node, env: RunEnvironment, how: Materialization
         audit_again(env, node, how, plan.result.sql)
         raise
     store_failures(env, node.tests, progress.tests)
+    publication.finish(env, wanted, _timeout(node, env))
     progress.rows, progress.left = None if how.kind == "view" else written.rows, written.left
     progress.seconds.add("publish", perf_counter() - began)
 
@@ -187,7 +220,9 @@ def _forget_failures(plan: Plan, env: RunEnvironment) -> None:
             forget_errors(env.workspace, contract, FILE_MISSING)
 
 
-def _run_scored(plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress) -> None:
+def _run_scored(
+    plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress, hooks: Hooks
+) -> None:
     if node.config.materialized == "view":
         raise RunError(f"{node.name} calls predict() and cannot be a view", hint="materialized: table")
     if node.config.max_error_rate is not None:
@@ -206,10 +241,12 @@ def _run_scored(plan: Plan, node: Node, env: RunEnvironment, how: Materializatio
         progress.counts = total(scored)
         refuse_bad_night(env, plan, scored)
         result = _stage_result(plan, node, env)
-        progress.tests = audit_staged(env, node, how, result.relation, progress.counts)
-        gate(env, node, progress.tests, result.relation)
+        early, late = split_tests(node.tests, touches(hooks, node.relation, plan.dialect))
+        staged = replace(node, tests=early)
+        progress.tests = audit_staged(env, staged, how, result.relation, progress.counts)
+        gate(env, staged, progress.tests, result.relation)
         env.stop_if_cancelled()
-        _publish(plan, node, env, how, progress, result)
+        _publish(plan, node, env, how, progress, result, hooks, late)
         began = perf_counter()
         compact(env, plan, is_slice=how.is_slice)
         staging.clear(work, plan)
@@ -245,14 +282,15 @@ def _stage_result(plan: Plan, node: Node, env: RunEnvironment) -> _Staged:
 
 
 def _publish(
-    plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress, result: _Staged
-) -> None:
+    plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress, result: _Staged,
+    hooks: Hooks, late: tuple[DataTest, ...],
+) -> None:  # fmt: skip
     staged = result.relation
     wanted = Publication(
         node.unique_id, plan.node, env.run_id, how, f"SELECT * FROM {staged.sql()}",
         progress.started_at, progress.counts, _functions(plan), progress.counts.errors > 0,
         location(node, env.root) if node.config.materialized == "external" else None, side=plan.owner.side,
-        provenance=Provenance.of(plan, node, how, env),
+        provenance=Provenance.of(plan, node, how, env), hooks=hooks,
     )  # fmt: skip
     if result.lasts:
         publication.remember(env.workspace, wanted)
@@ -262,10 +300,19 @@ def _publish(
     streams = all(call.strategy == "stream" for call in plan.calls)
     passes = not result.lasts and streams and wanted.how.kind == "table"
     scanned = keyed.scanned_columns(plan.result.sql, plan.dialect) if passes else None
+
+    def audit(target: Relation) -> None:
+        progress.tests += audit_written(env, replace(node, tests=late), target, progress.counts)
+        refuse_failed(progress.tests)
+
     try:
         with nullcontext() if scanned is None else env.workspace.passing(scanned):
-            written = publication.publish(env, wanted, _timeout(node, env))
+            written = publication.publish(env, wanted, _timeout(node, env), audit if late else None)
         progress.rows, progress.left = written.rows, written.left
+    except DataTestError:
+        publication.forget(env.workspace, node.unique_id)
+        store_failures(env, late, progress.tests)
+        raise
     except PublicationError as error:
         progress.pending = error.message.startswith("scored, not published")
         if progress.pending:
@@ -276,6 +323,8 @@ def _publish(
             publication.forget(env.workspace, node.unique_id)
         raise
     publication.forget(env.workspace, node.unique_id)
+    store_failures(env, late, progress.tests)
+    publication.finish(env, wanted, _timeout(node, env))
     progress.seconds.add("publish", perf_counter() - began)
 
 
@@ -331,6 +380,7 @@ def _retry(env: RunEnvironment, wanted: Publication) -> NodeResult:
         written = publication.publish(env, wanted, env.publish_timeout)
         publication.forget(env.workspace, wanted.unique_id)
         staging.drop(env.workspace, staging.result_relation(wanted.side))
+        publication.finish(env, wanted, env.publish_timeout)
     except SqlinferError as failure:
         error = failure
     result = NodeResult(

@@ -13,15 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.adapters.base import META, SIDE, Materialization, Workspace, Written
+from sqlinfer.compiler.hooks import NONE, Hooks
 from sqlinfer.errors import DatabaseLocked, PublicationError
+from sqlinfer.project.values import Hook
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import errorlog
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.external import put_in_place, write_beside
 from sqlinfer.runner.failpoints import fail_point
+from sqlinfer.runner.hooks import run_by_themselves, run_inside
 from sqlinfer.runner.identity import json_of
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.records import ensure
+from sqlinfer.spec.constraint import Constraint
 from sqlinfer.spec.plan import Counts
 
 RUNS = "sqlinfer_runs"
@@ -31,6 +35,7 @@ _RUN_COLUMNS = {
     "reused": "BIGINT", "null_inputs": "BIGINT", "errors": "BIGINT", "status": "VARCHAR", "sqlinfer_version": "VARCHAR",
     "sql_checksum": "VARCHAR", "provenance": "VARCHAR",
 }  # fmt: skip
+_HOOKS = ("before", "begin", "end", "after")
 _PENDING = Relation("pending", META, SIDE)
 
 
@@ -52,9 +57,13 @@ class Publication:
     side: str = ""
     """What the node's relations are called in the side catalog."""
     provenance: Provenance = field(default_factory=Provenance)
+    hooks: Hooks = NONE
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), default=lambda value: value.isoformat())
+        kept = {name: [asdict(replace(hook, location=None)) for hook in getattr(self.hooks, name)] for name in _HOOKS}
+        how = replace(self.how, constraints=tuple(replace(one, location=None) for one in self.how.constraints))
+        raw = {**asdict(replace(self, hooks=NONE, how=how)), "hooks": kept}
+        return json.dumps(raw, default=lambda value: value.isoformat())
 
     @classmethod
     def from_json(cls, text: str) -> Publication:
@@ -65,13 +74,21 @@ class Publication:
         how["unique_key"] = tuple(how["unique_key"])
         for name in ("predictions", "uncompared"):
             how[name] = tuple(how.get(name, ()))
+        how["constraints"] = tuple(_constraint(one) for one in how.get("constraints", ()))
         how["column_descriptions"] = tuple((name, said) for name, said in how["column_descriptions"])
         raw["how"] = Materialization(**how)
         raw["counts"] = Counts(**raw["counts"])
         raw["functions"] = tuple(raw["functions"])
         raw["provenance"] = Provenance(**raw.get("provenance") or {})
+        hooks = raw.get("hooks") or {}
+        raw["hooks"] = Hooks(**{name: tuple(Hook(**hook) for hook in hooks.get(name) or ()) for name in _HOOKS})
         raw["started_at"] = datetime.fromisoformat(raw["started_at"])
         return cls(**raw)
+
+
+def _constraint(raw: dict[str, Any]) -> Constraint:
+    listed: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+    return Constraint(**listed)
 
 
 def remember(work: Workspace, publication: Publication) -> None:
@@ -129,6 +146,12 @@ def publish(env: RunEnvironment, publication: Publication, timeout: float, audit
     return written
 
 
+def finish(env: RunEnvironment, publication: Publication, timeout: float) -> None:
+    """Hooks after the commit. Raises RunError: the table is published all the same."""
+    after = publication.hooks.after
+    run_by_themselves(env.workspace, after, publication.node, timeout, "the table is published already")
+
+
 def _write_file(work: Workspace, publication: Publication) -> tuple[Path, int] | None:
     if publication.location is None:
         return None
@@ -152,7 +175,9 @@ def _write(env: RunEnvironment, publication: Publication, audit: Any, file: tupl
         return Written(int(known[0][1] or 0))  # committed before a kill: nothing is left to do
     if known:
         raise PublicationError(f"a newer run ({known[0][0]}) has published {target} already; nothing was changed")
+    run_inside(work, publication.hooks.begin, publication.node)
     written = work.materialize(publication.how, publication.sql) if file is None else Written(file[1])
+    run_inside(work, publication.hooks.end, publication.node)
     if audit is not None:
         audit(target)
     _publish_errors(work, publication)

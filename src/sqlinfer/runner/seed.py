@@ -7,12 +7,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import SIDE, STAGE
+from sqlinfer.compiler.hooks import NONE, Hooks
 from sqlinfer.errors import Location, ProjectError, SqlinferError, did_you_mean
 from sqlinfer.project import Node
 from sqlinfer.relation import Relation, quote, side_name
 from sqlinfer.runner import publication, staging
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import NodeFinished, NodeStarted
+from sqlinfer.runner.hooks import run_by_themselves
 from sqlinfer.runner.node import materialization
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.results import NodeResult, Timing
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def seed(node: Node, env: RunEnvironment) -> NodeResult:
+def seed(node: Node, env: RunEnvironment, hooks: Hooks = NONE) -> NodeResult:
     """Load one seed. A failure is in the result."""
     env.emit(NodeStarted(node.unique_id, str(node.relation), "seed file"))
     started_at, began, rows = env.now(), perf_counter(), None
@@ -30,13 +32,17 @@ def seed(node: Node, env: RunEnvironment) -> NodeResult:
     try:
         table = read_csv(node)
         items = ", ".join(_item(name, node) for name in table.column_names)
+        how = materialization(None, node, env, False)
+        env.workspace.check_place(how)
+        run_by_themselves(env.workspace, hooks.before, node.name, env.publish_timeout, "nothing was loaded")
         env.workspace.insert(f"CREATE OR REPLACE TABLE {staged.sql()} AS SELECT {items} FROM chunk", table)
         wanted = Publication(
-            node.unique_id, node.name, env.run_id, materialization(None, node, env, False),
-            f"SELECT * FROM {staged.sql()}", started_at,
+            node.unique_id, node.name, env.run_id, how,
+            f"SELECT * FROM {staged.sql()}", started_at, hooks=hooks,
         )  # fmt: skip
         rows = publication.publish(env, wanted, env.publish_timeout).rows
         staging.drop(env.workspace, staged)
+        publication.finish(env, wanted, env.publish_timeout)
     except SqlinferError as failure:
         error = failure
     result = NodeResult(

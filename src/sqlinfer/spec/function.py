@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from sqlinfer.errors import Location
+
 OnNull = Literal["null", "error", "nan", "default"]
 OnCastError = Literal["error", "null"]
 OnInvalid = Literal["null", "error", "allow"]
@@ -50,6 +52,26 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class ReturnField:
+    """One output as declared: which tensor, and what to do with it. ``name`` is ``value`` for scalar functions."""
+
+    name: str
+    data_type: str | None = None
+    """Canonical; None: taken from the graph."""
+    output: str | None = None
+    index: int | None = None
+    key: str | int | None = None
+    labels: tuple[str, ...] | None = None
+    own_labels: bool = False
+    """``labels: true``: those that the library's own ``predict`` gives."""
+    activation: Literal["softmax", "sigmoid"] | None = None
+    pooling: Literal["mean", "cls"] | None = None
+    normalize: bool = False
+    argmax: bool = False
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionContract:
     """All that compiling needs to know of a function; read from a cache without loading a session."""
 
@@ -75,6 +97,8 @@ class FunctionContract:
     tags: tuple[str, ...] = ()
     file_argument: str | None = None
     """The argument whose values name files; such a file counts as an input, too."""
+    is_native: bool = False
+    """Whether a library or code predicts, in processes of its own; there is no graph."""
 
     @property
     def return_type(self) -> str:
@@ -179,6 +203,8 @@ class Verified:
     """Rows whose label changed."""
     refused: int = 0
     """Rows for which the original raises; they are not compared."""
+    allowed: float = 0.0
+    """Labels may have changed where the original's two best classes are no farther apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +243,8 @@ class PreparedFunction:
     verified: Verified | None = None
     """None: there was nothing to compare with."""
     native: NativeModel | None = None
+    returns: tuple[ReturnField, ...] = ()
+    """One for each of ``outputs``, with what was left out; empty where the graph's own are taken."""
 
     @property
     def output_names(self) -> tuple[str, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from sqlinfer.adapters.base import Materialization, Written
+from sqlinfer.adapters.duckdb.constraints import broken, create, dependents_aside
 from sqlinfer.adapters.duckdb.merge import merge, refuse_duplicates
 from sqlinfer.adapters.duckdb.statements import Statements
+from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation, fold, literal, quote
 
 
@@ -16,12 +18,19 @@ def materialize(work: Statements, how: Materialization, sql: str) -> Written:
         _comment(work, how, "VIEW")
         return Written(0)
     if kind == "table" and how.merges:
-        written = merge(work, how, sql)
+        try:
+            written = merge(work, how, sql)
+        except AdapterError as error:
+            raise broken(how, error) from error.__cause__
     else:
         if how.unique_key:
             refuse_duplicates(work, how, sql)
         _drop(work, how.target, "view" if kind == "view" else None)
-        work.execute(f"CREATE OR REPLACE TABLE {how.target.sql()} AS {sql}")
+        with dependents_aside(work, how.target):
+            if how.constraints:
+                create(work, how, sql)
+            else:
+                work.execute(f"CREATE OR REPLACE TABLE {how.target.sql()} AS {sql}")
         written = Written(int(work.rows(f"SELECT count(*) FROM {how.target.sql()}")[0][0]))
     _comment(work, how, "TABLE")
     return written

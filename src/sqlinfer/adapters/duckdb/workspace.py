@@ -17,6 +17,7 @@ from sqlinfer.adapters.duckdb.errors import is_streamed, streamed, translated
 from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.materialize import existing_kind, materialize
 from sqlinfer.adapters.duckdb.outcome import outcome
+from sqlinfer.adapters.duckdb.preflight import check_place, check_target
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings, default_memory, open_memory, thread_count
 from sqlinfer.errors import AdapterError, DatabaseLocked, RunError, StoreError
 from sqlinfer.relation import Relation, literal, quote
@@ -261,6 +262,28 @@ class DuckDBWorkspace:
 
     @contextmanager
     def publishing(self, timeout: float) -> Iterator[None]:
+        with self._opened(timeout):
+            with self.transaction():
+                if self.persistent:
+                    self._lock.check()
+                yield
+            self._checkpoint()
+
+    @contextmanager
+    def writing(self, timeout: float) -> Iterator[None]:
+        with self._opened(timeout):
+            if self.persistent:
+                self._lock.check()
+            try:
+                yield
+            finally:
+                with suppress(Exception):  # a hook may have left a transaction open
+                    self._writer.execute("ROLLBACK")
+            self._checkpoint()
+
+    @contextmanager
+    def _opened(self, timeout: float) -> Iterator[None]:
+        """The warehouse attached for writing."""
         if self._depth:
             raise RunError("publication asked for while the warehouse is being read")
         self._depth = 1
@@ -270,11 +293,7 @@ class DuckDBWorkspace:
             self.execute(f"CREATE SCHEMA IF NOT EXISTS {self._catalog()}.{quote(self._settings.schema)}")
             self._attach_others()
             self.execute(self._use())
-            with self.transaction():
-                if self.persistent:
-                    self._lock.check()
-                yield
-            self._checkpoint()
+            yield
         finally:
             self._depth = 0
             self._detach()
@@ -295,6 +314,12 @@ class DuckDBWorkspace:
 
     def materialize(self, how: Materialization, sql: str) -> Written:
         return materialize(self, how, sql)
+
+    def check_place(self, how: Materialization) -> None:
+        check_place(self._settings, how)
+
+    def check_target(self, how: Materialization, columns: Sequence[Column], records: Sequence[str]) -> None:
+        check_target(self, how, columns, records)
 
     def outcome(self, how: Materialization, sql: str) -> str | None:
         return outcome(self, how, sql)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlinfer.cli.options import COMMON, EXECUTION, Flags, Whole, shared
+from sqlinfer.cli.options import EXECUTION, Flags, Whole, from_env, shared
 
 if TYPE_CHECKING:
     from sqlinfer.api import RunOptions
     from sqlinfer.cli.console import Console
     from sqlinfer.dbt.build import Mixed
+    from sqlinfer.dbt.flags import DbtFlags
 
 
 @click.group("dbt")
@@ -52,44 +55,106 @@ def retry(words: tuple[str, ...]) -> int:
 
 
 def _mixed(words: tuple[str, ...], *, retry: bool) -> int:
-    import os
-
     from sqlinfer.cli.console import job
+    from sqlinfer.dbt.flags import split
+
+    before = _words_before()
+    given = split((*before, *words))
+    folder = given.value("--project-dir")
+    root = Path(folder) if folder else _home_above()
+    with job(_shown(given, root), "dbt build") as console:
+        from sqlinfer import __version__
+
+        console.way_on = "sqlinfer dbt retry"
+        console.line(f"Running with sqlinfer={__version__}: dbt reads the project")
+        return (_retry if retry else _build)(before, words, root, console)
+
+
+def _build(before: Sequence[str], words: Sequence[str], root: Path, console: Console,
+           only: Sequence[str] | None = None) -> int:  # fmt: skip
+    from sqlinfer.dbt import build as builds
+
+    return _summary(
+        builds.build((*before, *words), root, on_event=console.on_event, cancel=console.cancel, say=console.line,
+                     only=only), console
+    )  # fmt: skip
+
+
+def _retry(before: Sequence[str], words: Sequence[str], root: Path, console: Console) -> int:
     from sqlinfer.dbt import build as builds
     from sqlinfer.dbt import executor
     from sqlinfer.dbt.flags import split
-    from sqlinfer.dbt.home import find_home, read_home
+    from sqlinfer.dbt.home import read_home
 
-    given = split(words)
+    home = read_home(root, None, os.environ)
+    last = builds.newer_run(home)
+    if last is not None:
+        options = split((*before, *words)).options(root)
+        return console.finish(executor.retry(options, last, on_event=console.on_event, cancel=console.cancel))
+    earlier, only = builds.remaining(home)
+    return _build((*earlier, *before), words, root, console, only)
+
+
+_PASSED: Mapping[str, str] = {
+    "project_dir": "--project-dir", "profiles_dir": "--profiles-dir", "profile": "--profile", "target": "--target",
+    "variables": "--vars", "threads": "--threads", "log_format": "--log-format", "log_level": "--log-level",
+    "quiet": "--quiet", "debug": "--debug", "use_colors": "--use-colors",
+}  # fmt: skip
+"""Our flag that may stand before `dbt build`, or in a variable → dbt's."""
+
+
+def _words_before() -> list[str]:
+    """What was said before `dbt build` or by a variable, as dbt's flags."""
+    root = click.get_current_context().find_root()
+    words: list[str] = []
+    for name, flag in _PASSED.items():
+        value = root.params.get(name)
+        value = from_env(name, root) if value is None else value
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif value is not None:
+            words += [flag, str(value)]
+    return words
+
+
+def _home_above() -> Path:
+    """The nearest folder with a dbt_project.yml; here `home` itself is too dear to import."""
+    here = Path.cwd()
+    return next((one for one in (here, *here.parents) if (one / "dbt_project.yml").is_file()), here)
+
+
+def _shown(given: DbtFlags, root: Path) -> Flags:
+    """How our own lines look, by the flags that rule dbt's."""
+    from sqlinfer.dbt.flags import project_flags
+
+    own = project_flags(root)
+    quiet = given.on("--quiet") if given.said("--quiet") else bool(own.get("quiet"))
+    colors = given.on("--use-colors") if given.said("--use-colors") else own.get("use_colors")
+    level = given.value("--log-level") or own.get("log_level")
+    form = given.value("--log-format") or own.get("log_format")
     folder = given.value("--project-dir")
-    root = Path(folder) if folder else find_home(Path.cwd())
-    before = click.get_current_context().find_root().params
-    flags = Flags(**{name: value for name, value in before.items() if name in COMMON})
-    only = None
-    with job(flags, "dbt build") as console:
-        if retry:
-            home = read_home(root, None, os.environ)
-            last = builds.newer_run(home)
-            if last is not None:
-                options = given.options(root)
-                return console.finish(executor.retry(options, last, on_event=console.on_event, cancel=console.cancel))
-            earlier, only = builds.remaining(home)
-            words = (*earlier, *words)
-        mixed = builds.build(
-            words, root, on_event=console.on_event, cancel=console.cancel, say=console.line, only=only
-        )  # fmt: skip
-    return _summary(mixed, console)
+    return Flags(
+        project_dir=Path(folder) if folder else None, debug=given.on("--debug") or None,
+        log_format="json" if str(form).lower() == "json" else "text",
+        log_level="error" if quiet and level != "none" else str(level).lower() if level else None, use_colors=colors,
+    )  # fmt: skip
 
 
 def _summary(mixed: Mixed, console: Console) -> int:
     failures = [result for result in mixed.results.values() if result["status"] not in ("success", "pass", "no-op")]
     for result in failures:
         if result["status"] != "skipped":
-            console.line(f"{str(result['status']).upper()} {result['unique_id']}: {result['message']}", level="error")
-    counts = " ".join(f"{name}={count}" for name, count in mixed.counts().items())
-    console.line(f"Done. {counts}")
-    if mixed.exit_code:
-        console.note("Continue with: sqlinfer dbt retry")
+            level = "warn" if result["status"] == "warn" else "error"
+            console.line(f"{str(result['status']).upper()} {result['unique_id']}: {result['message']}", level=level)
+    if not mixed.plan.ids and not mixed.results:
+        console.line("[WARNING] Nothing to do. Try checking your model configs and model specification args",
+                     level="warn")  # fmt: skip
+    counts = mixed.counts()
+    console.line("Done. " + " ".join(f"{name}={count}" for name, count in counts.items()), data=dict(counts))
+    if console.cancel.is_set():
+        console.interrupted()
+    elif mixed.exit_code:
+        console.line("Continue with: sqlinfer dbt retry")
     return mixed.exit_code
 
 

@@ -41,7 +41,8 @@ def describe(flags: Flags, name: str, output: str) -> int:
 
     from sqlinfer import api
     from sqlinfer.cli import explain
+    from sqlinfer.cli.options import to_stderr
 
-    described = api.describe_function(flags.options(), name)
+    described = api.describe_function(flags.options(), name, on_event=to_stderr)
     click.echo(json.dumps(described, indent=2) if output == "json" else explain.function_text(described))
     return 0

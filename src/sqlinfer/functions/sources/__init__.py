@@ -6,18 +6,19 @@ from importlib import import_module
 from typing import Final
 
 from sqlinfer.errors import FunctionError, Location, did_you_mean
-from sqlinfer.functions.sources.base import Artifact, Source, Workspace
+from sqlinfer.functions.sources.base import Artifact, Source, Workspace, ignore
 
 SOURCES: Final = {
     "onnx": "sqlinfer.functions.sources.onnx",
     "torch": "sqlinfer.functions.sources.torch",
+    "python": "sqlinfer.functions.sources.python",
     "sklearn": "sqlinfer.functions.sources.sklearn",
     "xgboost": "sqlinfer.functions.sources.xgboost",
     "lightgbm": "sqlinfer.functions.sources.lightgbm",
 }
 """Source name → module with a ``SOURCE``. Names rather than objects, so that an unused source is never imported."""
 
-__all__ = ["SOURCES", "Artifact", "Source", "Workspace", "source_named"]
+__all__ = ["SOURCES", "Artifact", "Source", "Workspace", "ignore", "source_named"]
 
 
 def source_named(name: str, location: Location | None = None) -> Source:

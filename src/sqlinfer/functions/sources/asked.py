@@ -10,7 +10,7 @@ import importlib
 import json
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -59,12 +59,13 @@ def _answer(original: Original, request: Mapping[str, Any]) -> dict[str, Any]:
         "made_with": dict(original.made_with),
         "used": {name: version for name in request["packages"] if (version := _version(name))},
     }
-    written = [Argument(name, kind) for name, kind in request["arguments"]]
+    written = [Argument(**one) for one in request["arguments"]]
     order = matching.matched(request["function"], written, known) if written else list(range(len(known)))
+    arguments = matching.completed(request["function"], written, request["open_nulls"], known)
     if request["convert"]:
         answer |= _converted(original, folder)
     if "inexact" not in answer:
-        rows = _rows(original, request, written, order)
+        rows = _rows(original, request["rows"], arguments, order)
         raw.write(folder / "rows.arrow", rows)
         outputs, refused = answers(original, _as_known(rows, original.arguments, order))
         raw.write(folder / "answers.arrow", raw.to_batch(outputs, refused))
@@ -86,16 +87,30 @@ def _converted(original: Original, folder: Path) -> dict[str, Any]:
     return {"inputs": [one.name for one in graph.input if one.name not in constants]}
 
 
-def _rows(original: Original, request: Mapping[str, Any], written: list[Argument], order: list[int]) -> pa.RecordBatch:
-    """Named and typed as declared: from a file, or made from the model."""
-    if request["rows"] is not None:
-        return raw.read(Path(request["rows"]))
+def _rows(original: Original, file: str | None, arguments: Sequence[Argument], order: list[int]) -> pa.RecordBatch:
+    """Named and typed as declared: those of a file, then those made from the model."""
+    made = _made(original, arguments, order)
+    if file is None:
+        return made
+    given = raw.read(Path(file))
+    whole = pa.Table.from_batches([given.select(made.schema.names), made.cast(given.select(made.schema.names).schema)])
+    found: pa.RecordBatch = whole.combine_chunks().to_batches(max_chunksize=whole.num_rows or None)[0]
+    return found
+
+
+def _made(original: Original, arguments: Sequence[Argument], order: list[int]) -> pa.RecordBatch:
+    """Without rows that ``on_null`` keeps from being scored."""
     made = original.boundary(BOUNDARY_ROWS, SEED)
-    if not written:
-        return made.rename_columns([one.name for one in matching.distinct(original.arguments)])
-    columns = [made.column(order.index(place)) for place in range(len(written))]
-    fit = [_declared(column, argument.data_type) for column, argument in zip(columns, written, strict=True)]
-    return pa.RecordBatch.from_arrays(fit, names=[argument.name for argument in written])
+    columns, kept = [], np.ones(made.num_rows, dtype=bool)
+    for place, argument in enumerate(arguments):
+        column = _declared(made.column(order.index(place)), argument.data_type)
+        if argument.on_null == "default":
+            column = column.fill_null(pa.scalar(argument.default).cast(column.type))
+        elif argument.on_null != "nan":
+            kept &= np.asarray(column.is_valid())
+        columns.append(column)
+    rows = pa.RecordBatch.from_arrays(columns, names=[argument.name for argument in arguments])
+    return rows.filter(pa.array(kept))
 
 
 def _declared(column: pa.Array, data_type: str) -> pa.Array:

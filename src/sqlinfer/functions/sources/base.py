@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from sqlinfer.project.values import FunctionConfig
+
+
+def ignore(_: str) -> None:
+    """The default listener."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,8 @@ class Workspace:
     cache_dir: Path
     root: Path
     """The project's folder; entrypoints are importable from it."""
+    tell: Callable[[str], None] = ignore
+    """Told what takes time, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +31,8 @@ class Compared:
 
     rows: Path
     """Arrow file: a column for each argument, as declared."""
-    answers: Path
-    """Arrow file: the library's raw outputs for them (``raw``)."""
+    answers: Path | None
+    """Arrow file: the library's raw outputs for them (``raw``). None: ``rows`` is Parquet and holds the outputs."""
     against: str
     """For example ``scikit-learn 1.9.1``."""
     classes: tuple[str, ...] | None = None

@@ -6,20 +6,30 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 from sqlinfer.errors import FunctionError
+from sqlinfer.functions.sources.base import ignore
 from sqlinfer.project.values import FunctionConfig
 
 TIMEOUT: Final = 1800.0
 """Seconds after which an export is given up."""
+_TELL_SECONDS: Final = 15.0
 _LAST_LINES: Final = 12
 
 
 def export(
-    config: FunctionConfig, module: str, request: Mapping[str, Any], scratch: Path, *, timeout: float = TIMEOUT
+    config: FunctionConfig,
+    module: str,
+    request: Mapping[str, Any],
+    scratch: Path,
+    *,
+    timeout: float = TIMEOUT,
+    tell: Callable[[str], None] = ignore,
+    doing: str = "Preparing",
 ) -> dict[str, Any]:
     """Run ``python -m module request.json answer.json`` and read the answer.
 
@@ -28,33 +38,53 @@ def export(
     """
     asked, answered = scratch / "request.json", scratch / "answer.json"
     asked.write_text(json.dumps(dict(request)))
-    command = [sys.executable, "-m", module, str(asked), str(answered)]
+    command = [sys.executable, "-P", "-m", module, str(asked), str(answered)]
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8"}
     try:
-        done = subprocess.run(
-            command,
-            cwd=scratch,
-            env=env,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            check=False,
-        )
+        code, said = _patiently(config, command, env, scratch, timeout, tell, doing)
     except subprocess.TimeoutExpired as error:
         raise FunctionError(
             f"function '{config.name}': exporting it took longer than {timeout:.0f} s",
             hint="export it to ONNX yourself",
         ) from error
-    if done.returncode != 0:
-        raise _failed(config, done)
+    if code != 0:
+        raise _failed(config, code, said)
     answer: dict[str, Any] = json.loads(answered.read_text())
     return answer
 
 
-def _failed(config: FunctionConfig, done: subprocess.CompletedProcess[str]) -> FunctionError:
-    lines = [line for line in done.stderr.splitlines() if line.strip()][-_LAST_LINES:]
-    ended = f"was killed by signal {-done.returncode}" if done.returncode < 0 else "failed"
+def _patiently(
+    config: FunctionConfig,
+    command: list[str],
+    env: Mapping[str, str],
+    folder: Path,
+    timeout: float,
+    tell: Callable[[str], None],
+    doing: str,
+) -> tuple[int, str]:
+    """How the child ended, and what it wrote to stderr. Whoever waits is told so now and then."""
+    began = monotonic()
+    tell(f"{doing} function {config.name} from its {config.source} model")
+    with subprocess.Popen(
+        command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as child:
+        try:
+            while True:
+                left = timeout - (monotonic() - began)
+                try:
+                    _, said = child.communicate(timeout=max(0.0, min(_TELL_SECONDS, left)))
+                    return child.returncode, said
+                except subprocess.TimeoutExpired:
+                    if left <= _TELL_SECONDS:
+                        raise
+                tell(f"{doing} function {config.name} … {monotonic() - began:.0f} s")
+        finally:
+            child.kill()
+
+
+def _failed(config: FunctionConfig, code: int, said: str) -> FunctionError:
+    lines = [line for line in said.splitlines() if line.strip()][-_LAST_LINES:]
+    ended = f"was killed by signal {-code}" if code < 0 else "failed"
     text = "\n".join(f"    {line}" for line in lines)
     return FunctionError(
         f"function '{config.name}': the export of its {config.source} model {ended}\n{text}",

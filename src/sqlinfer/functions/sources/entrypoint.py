@@ -44,10 +44,10 @@ def fingerprint(config: FunctionConfig, workspace: Workspace, text: str | None =
             return _tree(sorted((folder / top).rglob("*.py")), folder / top)
         if (folder / f"{top}.py").is_file():
             return _tree(sorted(folder.glob("*.py")), folder)
-    return _installed(config, top)
+    return installed(config, top)
 
 
-def _installed(config: FunctionConfig, top: str) -> str:
+def installed(config: FunctionConfig, top: str) -> str:
     try:
         return f"{top} {metadata.version(top)}"
     except metadata.PackageNotFoundError:

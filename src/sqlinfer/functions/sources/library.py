@@ -6,14 +6,15 @@ Once a function is prepared the library is needed no more, so that its version i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from sqlinfer.errors import FunctionError
 from sqlinfer.functions.cache import FileHashes, hash_of
 from sqlinfer.functions.limits import Limits
-from sqlinfer.functions.sources import child, entrypoint, matching, returns
+from sqlinfer.functions.native import Loaded, NativeArtifact
+from sqlinfer.functions.sources import child, entrypoint, matching, natively, returns
 from sqlinfer.functions.sources.base import Artifact, Compared, Workspace
 from sqlinfer.functions.sources.original import PACKED, Results, Suggested
 from sqlinfer.functions.sources.trust import require_trust
@@ -37,6 +38,8 @@ class Told:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     inexact: str | None = None
+    against: str = ""
+    """The library and its version."""
 
     @property
     def raw(self) -> returns.Raw:
@@ -67,6 +70,8 @@ class Library:
             self._check_file(config, config.path, found["original"])
         if config.entrypoint is not None:
             found["entrypoint"] = entrypoint.fingerprint(config, workspace)
+        if config.runtime == "native":
+            found |= {f"version:{name}": version for name in self.packages[0] if (version := entrypoint.version(name))}
         return found
 
     def _check_file(self, config: FunctionConfig, path: Path, sha256: str) -> None:
@@ -86,12 +91,22 @@ class Library:
                                 hint="'runtime: native' lets the library itself predict")  # fmt: skip
         folder = scratch / "original"
         completed = complete(config, told)
-        against = next((f"{name} {version}" for name, version in told.used.items()), self.name)
         classes = told.results.classes
         return Artifact(
             folder / "model.onnx", labels=classes, warnings=older(told), completed=completed, made_with=told.made_with,
-            compared=Compared(folder / "rows.arrow", folder / "answers.arrow", against, classes),
+            compared=Compared(folder / "rows.arrow", folder / "answers.arrow", told.against, classes),
         )  # fmt: skip
+
+    def native(
+        self, config: FunctionConfig, workspace: Workspace, scratch: Path, fingerprint: Mapping[str, str]
+    ) -> NativeArtifact:
+        told = self.ask(config, workspace, scratch, fingerprint, convert=False)
+        return natively.artifact(config, told, complete(config, told), scratch, fingerprint, older(told))
+
+    def loaded(
+        self, config: FunctionConfig, workspace: Workspace, folder: Path, fingerprint: Mapping[str, str]
+    ) -> Loaded:
+        return natively.loaded(self._request(config, workspace), config, folder, fingerprint)
 
     def ask(self, config: FunctionConfig, workspace: Workspace, scratch: Path, fingerprint: Mapping[str, str], *,
             convert: bool, rows: Path | None = None) -> Told:  # fmt: skip
@@ -114,7 +129,9 @@ class Library:
             "path": None if path is None else str(path), "folder": str(folder), "convert": convert,
             "rows": None if rows is None else str(rows), "memory": limits.memory, "seconds": limits.seconds,
         }  # fmt: skip
-        answer = child.export(config, _CHILD, request, scratch, timeout=_CLOCK * limits.seconds)
+        doing = "Preparing" if convert else "Asking the original of"
+        answer = child.export(config, _CHILD, request, scratch, timeout=_CLOCK * limits.seconds,
+                              tell=workspace.tell, doing=doing)  # fmt: skip
         return _told(config, answer)
 
     def _request(self, config: FunctionConfig, workspace: Workspace) -> dict[str, Any]:
@@ -127,7 +144,8 @@ class Library:
             "name": str(config.path.name) if config.path is not None else None,
             "trusted": config.trust is not None,
             "uri": config.uri,
-            "arguments": [[one.name, one.data_type] for one in config.arguments],
+            "arguments": [asdict(one) for one in config.arguments],
+            "open_nulls": list(config.open_nulls),
             "packages": [name for names in self.packages for name in names],
         }
 
@@ -151,6 +169,7 @@ def _told(config: FunctionConfig, answer: Mapping[str, Any]) -> Told:
     return Told(
         tuple(Suggested(**one) for one in answer["arguments"]), Results(**results), answer["made_with"],
         answer["used"], tuple(answer.get("inputs", ())), tuple(answer.get("outputs", ())), answer.get("inexact"),
+        next((f"{name} {version}" for name, version in answer["used"].items()), config.source),
     )  # fmt: skip
 
 
@@ -166,6 +185,8 @@ def complete(config: FunctionConfig, told: Told) -> FunctionConfig:
 
 def _inputs(config: FunctionConfig, told: Told) -> dict[str, tuple[str, ...]]:
     written = config.arguments
+    if not told.inputs:
+        return {}
     order = matching.matched(config.name, written, told.known) if written else range(len(told.known))
     names = [written[place].name for place in order] if written else [one.name for one in told.known]
     if told.inputs == (PACKED,):

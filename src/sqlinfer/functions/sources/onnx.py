@@ -8,20 +8,24 @@ from pathlib import Path
 from sqlinfer.errors import FunctionError
 from sqlinfer.files import write_atomic
 from sqlinfer.functions import contained, containment
-from sqlinfer.functions.cache import dump, hash_of, read_json
+from sqlinfer.functions.cache import FileHashes, dump, hash_of, read_json
 from sqlinfer.functions.limits import Limits
-from sqlinfer.functions.sources.base import Artifact, Workspace
+from sqlinfer.functions.sources.base import Artifact, Compared, Workspace
 from sqlinfer.project.values import FunctionConfig
 
 
 class OnnxFile:
     def fingerprint(self, config: FunctionConfig, workspace: Workspace) -> dict[str, str]:
-        return fingerprint(_path(config), workspace)
+        expected = {} if config.expected is None else {"expected": hash_of(config.expected)}
+        return fingerprint(_path(config), workspace) | expected
 
     def artifact(
         self, config: FunctionConfig, workspace: Workspace, scratch: Path, fingerprint: Mapping[str, str]
     ) -> Artifact:
-        return Artifact(_path(config))
+        if config.expected is None:
+            return Artifact(_path(config))
+        rows = FileHashes(scratch).copy(config.expected, fingerprint["expected"])
+        return Artifact(_path(config), compared=Compared(rows, None, config.expected.name))
 
 
 def fingerprint(path: Path, workspace: Workspace) -> dict[str, str]:

@@ -44,7 +44,7 @@ class Torch:
         target = scratch / "exported" / "model.onnx"
         target.parent.mkdir()
         request = _request(config, workspace, target) | _copies(config, scratch, fingerprint)
-        answer = child.export(config, "sqlinfer.functions.sources.torch_export", request, scratch)
+        answer = child.export(config, "sqlinfer.functions.sources.torch_export", request, scratch, tell=workspace.tell)
         return Artifact(target, warnings=tuple(answer.get("warnings", ())))
 
 
