@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-test
 DEMO_STAMP := $(VENV)/.installed-demo
 # dbt pins protobuf and others below our own constraints, so it lives in an environment of its own.
-DBT_VENV := .venv-dbt
+# DBT=1.8 tests that minor version, in an environment of its own; without it the versions of constraints-dbt.txt.
+DBT ?=
+DBT_VENV := .venv-dbt$(addprefix -,$(DBT))
+DBT_WANTED = $(if $(DBT),'dbt-core~=$(DBT).0',-c constraints-dbt.txt)
 DBT_STAMP := $(DBT_VENV)/.installed
 SOURCES_VENV := .venv-sources
 SOURCES_STAMP := $(SOURCES_VENV)/.installed
@@ -46,11 +49,11 @@ test: $(STAMP)  ## the whole test suite on all cores (WORKERS=2 PYTEST_ARGS="-k 
 
 $(DBT_STAMP): pyproject.toml constraints-dbt.txt | $(BIN)/python
 	$(BIN)/python -m venv $(DBT_VENV)
-	$(DBT_VENV)/bin/python -m pip install --quiet -c constraints-dbt.txt -e '.[dbt]' dbt-postgres
+	$(DBT_VENV)/bin/python -m pip install --quiet $(DBT_WANTED) -e '.[dbt]' dbt-postgres
 	@touch $(DBT_STAMP)
 
-test-dbt: $(STAMP) $(DBT_STAMP)  ## the tests that run the real dbt, which it installs into .venv-dbt
-	SQLINFER_REQUIRE_DBT=1 $(BIN)/python -m pytest tests/dbt $(PARALLEL) $(PYTEST_ARGS)
+test-dbt: $(STAMP) $(DBT_STAMP)  ## the tests that run the real dbt, which it installs into .venv-dbt (DBT=1.8)
+	SQLINFER_REQUIRE_DBT=1 SQLINFER_DBT=$(abspath $(DBT_VENV))/bin/dbt $(BIN)/python -m pytest tests/dbt $(PARALLEL) $(PYTEST_ARGS)
 
 # Libraries that models come from; heavy, so that they live in an environment of their own.
 $(SOURCES_STAMP): pyproject.toml constraints-sources.txt | $(BIN)/python

@@ -20,6 +20,7 @@ from sqlinfer.project.constraints import read_constraints
 from sqlinfer.project.discover import configured_at, mentioned
 from sqlinfer.project.hooks import read_hooks
 from sqlinfer.project.load import names_of
+from sqlinfer.project.schema import REFUSED
 from sqlinfer.project.secret import public
 from sqlinfer.project.values import MacroFile, Materialized
 from sqlinfer.relation import Relation
@@ -179,6 +180,11 @@ def _config(node: Mapping[str, Any], path: Path) -> NodeConfig:
     config = node.get("config") or {}
     own = (config.get("meta") or {}).get("sqlinfer") or {}
     settings = {**config, **own} if isinstance(own, dict) else config
+    for key, way in REFUSED.items():
+        if config.get(key):
+            where = configured_at(node.get("raw_code") or "", key, path) or Location(path)
+            said = f"'{node['name']}': '{key}' is not supported on a prediction node"
+            raise ProjectError(said, hint=way, location=where)
     keys = _names(config.get("unique_key"))
     strategy = config.get("incremental_strategy")
     if strategy is not None and strategy not in STRATEGIES:
@@ -198,7 +204,7 @@ def _config(node: Mapping[str, Any], path: Path) -> NodeConfig:
         pre_hook=read_hooks(config.get("pre-hook"), "pre-hook", Location(path)),
         post_hook=read_hooks(config.get("post-hook"), "post-hook", Location(path)),
         publish_timeout=settings.get("publish_timeout"), max_error_rate=settings.get("max_error_rate"),
-        extra={"grants": config.get("grants") or {}, "materialized": "prediction"},
+        extra={"materialized": "prediction"},
     )  # fmt: skip
 
 

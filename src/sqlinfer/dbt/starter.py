@@ -104,7 +104,7 @@ def _manifest(home: DbtHome, options: RunOptions) -> tuple[Manifest, SqlinferErr
     failure: SqlinferError | None = None
     for command in ("compile", "parse"):
         try:
-            dbt_for(options, os.environ).ask(command, target_path=folder)
+            dbt_for(options, os.environ).ask(command, "--no-partial-parse", target_path=folder)
             return read_manifest(folder / "manifest.json"), failure
         except SqlinferError as error:
             failure = failure or error

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from sqlinfer.errors import Location, ProjectError, did_you_mean
 from sqlinfer.project.hooks import read_hooks
-from sqlinfer.project.schema import EXTRA_KEYS, HOOKS, ConfigKeys, describe, known_keys
+from sqlinfer.project.schema import EXTRA_KEYS, HOOKS, REFUSED, ConfigKeys, describe, known_keys
 from sqlinfer.project.values import NodeConfig
 from sqlinfer.project.yamlfile import Keys, YamlFile
 
@@ -30,9 +30,8 @@ Layer = Mapping[str, Setting]
 
 def known_key(key: str, location: Location | None) -> None:
     """Raises ProjectError where ``key`` is no configuration of a node."""
-    if key == "sql_header":
-        raise ProjectError("'sql_header' is not supported", hint="write a pre_hook with transaction: false",
-                           location=location)  # fmt: skip
+    if key in REFUSED:
+        raise ProjectError(f"'{key}' is not supported", hint=REFUSED[key], location=location)
     if key not in KNOWN and key not in HOOKS:
         raise ProjectError(f"unknown config '{key}'", hint=did_you_mean(key, KNOWN) or "own keys go under 'meta'",
                            location=location)  # fmt: skip

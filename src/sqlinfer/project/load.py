@@ -78,6 +78,10 @@ def _project_file(root: Path) -> tuple[YamlFile, ProjectFile]:
         raise ProjectError(f"{PROJECT_FILE} is empty", hint="it needs at least 'name' and 'profile'",
                            location=Location(path, 1))  # fmt: skip
     props = validate(ProjectFile, file, file.data)
+    for key in ("tests", "data_tests"):
+        if getattr(props, key):
+            raise file.error(f"'{key}' in {PROJECT_FILE} is not supported", (key,),
+                             hint="configure each test in its own config:")  # fmt: skip
     versions.require(props.require_version, __version__, file)
     return file, props
 

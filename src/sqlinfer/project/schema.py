@@ -83,6 +83,14 @@ class Contract(Strict):
     alias_types: bool = True
 
 
+class Quoting(Strict):
+    """Names are always quoted, so that no other answer is one."""
+
+    database: Literal[True] | None = None
+    schema_: Literal[True] | None = Field(None, alias="schema")
+    identifier: Literal[True] | None = None
+
+
 class ConfigKeys(Strict):
     """What ``config()``, ``config:`` and the ``+keys`` of the project file may hold."""
 
@@ -115,13 +123,21 @@ class ConfigKeys(Strict):
     group: Any = None
     access: Any = None
     description: Any = None
-    quoting: Any = None
+    quoting: Quoting | None = None
     event_time: Any = None
-    options: Any = None
-    grants: Any = None
 
 
-EXTRA_KEYS = ("docs", "persist_docs", "group", "access", "description", "quoting", "event_time", "options", "grants")
+EXTRA_KEYS = ("docs", "persist_docs", "group", "access", "description", "quoting", "event_time")
+REFUSED = {
+    "sql_header": "write a pre_hook with transaction: false",
+    "grants": 'grant in a post_hook: "grant select on {{ this }} to reporter"',
+    "options": "partitions and other options of files are dbt's: read this model there with source()",
+    "incremental_predicates": "write the condition into the query",
+    "merge_update_columns": "merging updates the columns of the query and leaves others alone: select fewer",
+    "merge_exclude_columns": "merging updates the columns of the query and leaves others alone: select fewer",
+    "indexes": "create them in a post_hook",
+}
+"""Configurations of dbt's that would change the table and cannot be done → the way out."""
 HOOKS = {"pre_hook": "pre_hook", "post_hook": "post_hook", "pre-hook": "pre_hook", "post-hook": "post_hook"}
 """Both spellings of dbt → ours."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import os
 import random
 import shutil
@@ -40,9 +39,7 @@ class Known:
     model: str | None = None
     """The model to score; None: whichever ``sqlinfer dbt init`` chooses."""
     python: tuple[str, ...] = ()
-    """Modules that its Python models import."""
-    without: tuple[str, ...] = ()
-    """What is left out where these modules are missing."""
+    """Modules that its Python models import; where they are missing, only what the node reads is built."""
 
 
 @dataclass
@@ -102,15 +99,14 @@ def score(clone: Clone) -> str:
     known = clone.known
     if (clone.home / "packages.yml").is_file():
         clone.run("deps")
-    for words in known.before:
+    whole = _can_import(clone, known.python)
+    for words in known.before if whole else ():
         clone.run(*words)
-    left_out = known.without if not _can_import(clone, known.python) else ()
-    clone.sqlinfer("dbt", "init", *(("--model", known.model) if known.model else ()))
+    clone.sqlinfer("dbt", "init", *(("--model", known.model) if known.model and whole else ()))
     (made,) = (path.stem for path in (clone.home / "ml").glob("*_score.yml"))
     clone.run("deps")
-    selection = ("--select", f"+{made}s") if left_out else ()
-    flags = (*selection, *itertools.chain.from_iterable(("--exclude", one) for one in left_out), *known.flags)
-    clone.sqlinfer("dbt", "build", *flags)
+    selection = () if whole else ("--select", f"+{made}s")
+    clone.sqlinfer("dbt", "build", *selection, *known.flags)
     again = clone.sqlinfer("run", "--dbt", *(("--vars", known.flags[-1]) if "--vars" in known.flags else ()))
     assert " 0 scored" in again, again
     shown = clone.sqlinfer("dbt", "preview", f"{made}s", "--limit", "3", "--output", "csv")
@@ -198,6 +194,7 @@ KNOWN = (
     ),
     Known(
         "nba-monte-carlo", "transform/dbt_project.yml", home="transform", lacks=_monte_carlo, model="nba_ratings",
-        flags=("--vars", "{scenarios: 20}"), python=("pandas", "polars"), without=("nba_tiebreakers_optimized+",),
+        before=(("build", "--vars", "{scenarios: 20}"),), flags=("--vars", "{scenarios: 20}"),
+        python=("pandas", "polars"),
     ),
 )  # fmt: skip
