@@ -149,3 +149,17 @@ def test_a_file_of_another_kind_is_not_read(shop: Workshop, tmp_path: Path) -> N
     other.write_bytes(b"x")
     with pytest.raises(FunctionError, match=r"reads \.skops"):
         shop.make(other, (), (), source="sklearn")
+
+
+def test_a_damaged_file_is_one_clear_error(shop: Workshop, regression: Path) -> None:
+    regression.write_bytes(regression.read_bytes()[:200])
+    error = shop.refused(regression, (), (), source="sklearn")
+    assert "its model cannot be read (BadZipFile" in error.message
+    assert "Traceback" not in str(error)
+
+
+def test_a_child_that_takes_too_long_is_ended(
+    shop: Workshop, regression: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SQLINFER_PREPARE_SECONDS", "0")
+    assert "takes too long" in shop.refused(regression, (), (), source="sklearn").message

@@ -38,7 +38,7 @@ def main(asked: str, answered: str) -> None:
     module = importlib.import_module(request["module"])
     Limits(request["memory"], request["seconds"]).apply()
     try:
-        answer = _answer(module.load(request), request)
+        answer = _answer(_loaded(module, request), request)
     except Refused as error:
         answer = {"refused": str(error), "hint": error.hint}
     except SqlinferError as error:
@@ -48,6 +48,24 @@ def main(asked: str, answered: str) -> None:
         answer = {"refused": f"loading it takes more than {request['memory'] / (1 << 30):.1f} GB of memory",
                   "hint": "the file is damaged, or made to do harm"}  # fmt: skip
     Path(answered).write_text(json.dumps(answer))
+
+
+def _loaded(module: Any, request: Mapping[str, Any]) -> Original:
+    """What a library raises for a file that it cannot read is said of the file; code of the project shows its own."""
+    try:
+        original: Original = module.load(request)
+    except (Refused, SqlinferError, MemoryError):
+        raise
+    except Exception as error:
+        if request["entrypoint"]:
+            raise
+        raise Refused(f"its model cannot be read ({_said(error)})", "is the file whole, and of this source?") from error
+    return original
+
+
+def _said(error: Exception) -> str:
+    lines = f"{type(error).__name__}: {error}".strip().splitlines()
+    return lines[0][:_SHOWN]
 
 
 def _answer(original: Original, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,6 +100,10 @@ def _converted(original: Original, folder: Path) -> dict[str, Any]:
         original.convert(target)
     except NotExact as error:
         return {"inexact": str(error)}
+    except MemoryError:
+        raise
+    except Exception as error:  # a converter's own, of whatever kind
+        return {"inexact": f"its converter fails ({_said(error)})"}
     graph = onnx.load(str(target), load_external_data=False).graph
     constants = {one.name for one in graph.initializer}
     return {"inputs": [one.name for one in graph.input if one.name not in constants]}
@@ -158,7 +180,7 @@ def _halved(original: Original, rows: pa.RecordBatch) -> list[_Part]:
         raise
     except Exception as error:  # whatever a library raises for a row that it does not take
         if rows.num_rows == 1:
-            return [(None, [f"{type(error).__name__}: {error}".splitlines()[0][:_SHOWN]])]
+            return [(None, [_said(error)])]
     middle = rows.num_rows // 2
     return [*_halved(original, rows.slice(0, middle)), *_halved(original, rows.slice(middle))]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from time import monotonic
 from typing import Any, Final
 
 from sqlinfer.errors import FunctionError
+from sqlinfer.functions.limits import MEMORY_VARIABLE, SECONDS_VARIABLE
 from sqlinfer.functions.sources.base import ignore
 from sqlinfer.project.values import FunctionConfig
 
@@ -82,7 +84,21 @@ def _patiently(
             child.kill()
 
 
+_LATE: Final = (-signal.SIGXCPU, -signal.SIGALRM)
+"""How ``Limits`` end a process that takes too long."""
+
+
 def _failed(config: FunctionConfig, code: int, said: str) -> FunctionError:
+    if code in _LATE:
+        return FunctionError(
+            f"function '{config.name}': preparing its {config.source} model takes too long",
+            hint=f"the file is damaged, or very large; {SECONDS_VARIABLE}=<seconds> allows more",
+        )
+    if code == -signal.SIGABRT and ("bad_alloc" in said or not said.strip()):  # native code that gets no memory
+        return FunctionError(
+            f"function '{config.name}': its {config.source} model takes more memory than is allowed",
+            hint=f"the file is damaged, or very large; {MEMORY_VARIABLE}=<bytes> allows more",
+        )
     lines = [line for line in said.splitlines() if line.strip()][-_LAST_LINES:]
     ended = f"was killed by signal {-code}" if code < 0 else "failed"
     text = "\n".join(f"    {line}" for line in lines)

@@ -5,6 +5,7 @@ Once a function is prepared the library is needed no more, so that its version i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from sqlinfer.errors import FunctionError
 from sqlinfer.functions.cache import FileHashes, hash_of
-from sqlinfer.functions.limits import Limits
+from sqlinfer.functions.limits import MEMORY_VARIABLE, SECONDS_VARIABLE, Limits
 from sqlinfer.functions.native import Loaded, NativeArtifact
 from sqlinfer.functions.sources import child, entrypoint, matching, natively, returns
 from sqlinfer.functions.sources.base import Artifact, Compared, Workspace
@@ -123,8 +124,7 @@ class Library:
         path = None
         if config.path is not None:
             path = FileHashes(folder).copy(config.path, fingerprint["original"])
-        limits = Limits.of_size(0 if path is None else path.stat().st_size)
-        limits = replace(limits, memory=limits.memory + _MEMORY, seconds=limits.seconds + _SECONDS)
+        limits = _limits(0 if path is None else path.stat().st_size)
         request = self._request(config, workspace) | {
             "path": None if path is None else str(path), "folder": str(folder), "convert": convert,
             "rows": None if rows is None else str(rows), "memory": limits.memory, "seconds": limits.seconds,
@@ -156,6 +156,14 @@ class Library:
                     f"function '{config.name}': source '{self.name}' needs {names[0]}, which is not installed",
                     hint=f"pip install 'sqlinfer[{self.name}]'",
                 )
+
+
+def _limits(size: int) -> Limits:
+    """What the environment says, else more than preparing a graph takes."""
+    found = Limits.of_size(size)
+    memory = 0 if MEMORY_VARIABLE in os.environ else _MEMORY
+    seconds = 0 if SECONDS_VARIABLE in os.environ else _SECONDS
+    return Limits(found.memory + memory, found.seconds + seconds)
 
 
 def _told(config: FunctionConfig, answer: Mapping[str, Any]) -> Told:
