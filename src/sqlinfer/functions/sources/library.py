@@ -26,6 +26,9 @@ _MEMORY: Final = 6 << 30
 _SECONDS: Final = 300.0
 """Of processor time, beyond what the size of the file allows: libraries are slow to import, converters to convert."""
 _CLOCK: Final = 6.0
+"""Seconds on the clock for each of a processor, as in ``limits``: the machine may be busy."""
+_START_SECONDS: Final = 120.0
+"""For imports, which come before the limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ class Library:
             "rows": None if rows is None else str(rows), "memory": limits.memory, "seconds": limits.seconds,
         }  # fmt: skip
         doing = "Preparing" if convert else "Asking the original of"
-        answer = child.export(config, _CHILD, request, scratch, timeout=_CLOCK * limits.seconds,
+        answer = child.export(config, _CHILD, request, scratch, timeout=_START_SECONDS + _CLOCK * limits.seconds,
                               tell=workspace.tell, doing=doing)  # fmt: skip
         return _told(config, answer)
 
