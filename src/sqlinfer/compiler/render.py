@@ -20,6 +20,7 @@ from sqlinfer.project.context import Macros, Scope, Seen, build
 from sqlinfer.project.jinja import engine
 from sqlinfer.project.sandbox import MAX_OUTPUT, MAX_SECONDS
 from sqlinfer.project.sourcemap import Segment
+from sqlinfer.relation import Relation
 
 MAX_WORD = 1_000
 """Characters of a number or name outside of quotes; the parser's time grows with their square."""
@@ -149,6 +150,19 @@ def render_test(test: DataTest, project: Project) -> RenderedNode:
     """The SQL of a singular test."""
     path = test.location.path if test.location else None
     return render_inline(test.sql or "", project, path=path)
+
+
+def render_generic(test: DataTest, project: Project, tested: Relation, name: str) -> str:
+    """The SQL of a generic test of the project's own, which reads the tested rows under ``name`` (quoted)."""
+    dialect = project.profile.type
+    flags = RenderFlags(which="test")
+    scope = _scope(project, None, incremental=False, flags=flags)
+    scope.extra = {"model": RelationValue(tested, dialect, name)}
+    try:
+        sql = str(_run(test.sql or "", None, scope, project, flags).text).strip().rstrip(";")
+    except RenderError as error:
+        raise RenderError(f"test '{test.name}': {error.message}", hint=error.hint, location=test.location) from error
+    return sql.replace(tested.sql(dialect), name)
 
 
 def _scope(project: Project, node: Node | None, *, incremental: bool, flags: RenderFlags) -> Scope:

@@ -21,11 +21,12 @@ from sqlinfer.dbt.home import DbtHome, read_home
 from sqlinfer.dbt.layers import Layer, LayerPlan
 from sqlinfer.dbt.manifest import Manifest, read_manifest
 from sqlinfer.dbt.said import Said
+from sqlinfer.dbt.tests import as_flags_say
 from sqlinfer.errors import SqlinferError, UsageError
 from sqlinfer.inference.preload import preload
 from sqlinfer.jobs.events import Event
 from sqlinfer.jobs.options import RunOptions
-from sqlinfer.project import Project
+from sqlinfer.project import DataTest, Project
 from sqlinfer.runner.environment import Cancelled, now_utc
 from sqlinfer.runner.results import SCHEMA, NodeResult, iso, write_json
 from sqlinfer.shown import counted
@@ -250,12 +251,23 @@ def _prediction_layer(mixed: Mixed, layer: Layer, ids: Sequence[str]) -> None:
     mixed.results.update({one.unique_id: one.as_dbt() for one in result.results})
 
 
+def _is_on(flags: DbtFlags, name: str) -> bool:
+    """A flag, or dbt's variable of its name."""
+    variable = os.environ.get("DBT_" + name.strip("-").replace("-", "_").upper(), "")
+    return flags.on(name) or variable.lower() in ("1", "t", "true", "y", "yes", "on")
+
+
 def _chosen_tests(mixed: Mixed, project: Project) -> Project:
-    """Only tests that were selected run on the staged rows."""
-    nodes = {
-        key: replace(node, tests=tuple(test for test in node.tests if test.unique_id in mixed.plan.audited))
-        for key, node in project.nodes.items()
-    }
+    """Only tests that were selected run on the staged rows, as the flags say."""
+    stores, favors = (_is_on(mixed.flags, name) for name in ("--store-failures", "--favor-state"))
+    built = frozenset(mixed.plan.ids) if favors else None
+
+    def chosen(tests: Iterable[DataTest]) -> tuple[DataTest, ...]:
+        found = [test for test in tests if test.unique_id in mixed.plan.audited]
+        members = mixed.manifest.nodes
+        return tuple(as_flags_say(one, members.get(one.unique_id, {}), stores=stores, favors=built) for one in found)
+
+    nodes = {key: replace(node, tests=chosen(node.tests)) for key, node in project.nodes.items()}
     return replace(project, nodes=nodes)
 
 

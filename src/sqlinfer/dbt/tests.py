@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlinfer.audits.registry import Problem, find, read
@@ -62,6 +63,24 @@ def as_data_test(node: Mapping[str, Any], manifest: Manifest) -> DataTest | None
         tags=tuple(config.get("tags") or ()), depends_on=manifest.parents(node["unique_id"]),
         stored=relation_of(node) if stores_failures(config) else None,
     )  # fmt: skip
+
+
+def as_flags_say(
+    test: DataTest, node: Mapping[str, Any], *, stores: bool = False, favors: Container[str] | None = None
+) -> DataTest:
+    """A test under the flags of the command.
+
+    Args:
+        stores: ``--store-failures``, which counts where the test's own configuration says nothing.
+        favors: under ``--favor-state`` the members that are built here; others are looked at where the state has them.
+    """
+    config = node.get("config") or {}
+    if stores and config.get("store_failures") is None and config.get("store_failures_as") is None:
+        test = replace(test, stored=relation_of(node))
+    to, others = test.arguments.get("to"), [key for key in test.depends_on if key != test.node]
+    if favors is not None and isinstance(to, tuple) and others and others[0] not in favors:
+        test = replace(test, arguments={**test.arguments, "to": to[1]})
+    return test
 
 
 def _counts(fail_calc: str | None, kind: str, column: str | None) -> bool:

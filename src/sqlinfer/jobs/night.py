@@ -19,7 +19,7 @@ from sqlinfer.adapters.base import Adapter
 from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.catalog import CompiledNode, ProjectCompiler
 from sqlinfer.compiler.hooks import render_hooks
-from sqlinfer.compiler.render import render_test
+from sqlinfer.compiler.render import render_generic, render_test
 from sqlinfer.errors import SqlinferError
 from sqlinfer.inference.preload import preload
 from sqlinfer.jobs import artifacts, crashfile, reads, tuning
@@ -35,6 +35,7 @@ from sqlinfer.project.ways import with_way
 from sqlinfer.relation import Relation
 from sqlinfer.runner import deaths
 from sqlinfer.runner.audit_tables import run_tests
+from sqlinfer.runner.datatests import TESTED
 from sqlinfer.runner.environment import RunEnvironment, now_utc
 from sqlinfer.runner.events import NodeFinished, NodeStarted, Warned
 from sqlinfer.runner.node import retry_publication, run_node
@@ -273,7 +274,8 @@ def run_one(night: Night, env: RunEnvironment | None, compiled: Compiled, unique
         assert isinstance(item, SqlinferError)
         raise item
     node = night.project.nodes[unique_id]
-    node = replace(node, config=replace(node.config, unique_key=item.unique_key))
+    tests = tuple(_rendered(test, night.project, node.relation) for test in node.tests)
+    node = replace(node, config=replace(node.config, unique_key=item.unique_key), tests=tests)
     result = run_node(item.plan, node, env, is_slice=item.is_slice, published=item.published, hooks=item.hooks,
                       columns=item.columns)  # fmt: skip
     show_ways(night.project, (result, *result.tests))
@@ -308,7 +310,12 @@ def prepare_test(project: Project, test: DataTest) -> tuple[DataTest, Relation |
     if test.node is None:
         return replace(test, sql=render_test(test, project).sql), None
     node = project.nodes.get(test.node)
-    return test, node.relation if node else project.sources[test.node].relation
+    relation = node.relation if node else project.sources[test.node].relation
+    return _rendered(test, project, relation), relation
+
+
+def _rendered(test: DataTest, project: Project, relation: Relation) -> DataTest:
+    return test if test.sql is None else replace(test, sql=render_generic(test, project, relation, TESTED))
 
 
 def publish_pending(night: Night, result: RunResult) -> RunResult:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlinfer.audits.registry import Problem, find, kinds, read
-from sqlinfer.errors import ProjectError, did_you_mean
+from sqlinfer.errors import ProjectError, RenderError, did_you_mean
 from sqlinfer.project.schema import describe
 from sqlinfer.project.testconfig import KEYS, Fail, checked, stored_at
 from sqlinfer.project.values import DataTest
@@ -34,15 +34,21 @@ class Subject:
     schema: str = "main"
     database: str | None = None
     """The target's, where failing rows are kept."""
+    macros: Collection[str] = ()
+    """``test_…``: tests that the project writes itself."""
+    called: Callable[[str], Iterable[str]] = lambda _: ()
+    """unique_ids that a test's template refers to. Raises RenderError."""
 
 
-def read_tests(entries: Sequence[Any] | None, keys: Keys, column: str | None, subject: Subject) -> tuple[DataTest, ...]:
-    """The enabled tests of one list."""
-    tests = (_test(entry, (*keys, index), column, subject) for index, entry in enumerate(entries or ()))
+def read_tests(
+    entries: Sequence[Any] | None, keys: Keys, column: str | None, subject: Subject, *, quoted: bool = False
+) -> tuple[DataTest, ...]:
+    """The enabled tests of one list. ``quoted``: tests of the project's own get the column's name in quotes."""
+    tests = (_test(entry, (*keys, index), column, subject, quoted) for index, entry in enumerate(entries or ()))
     return tuple(test for test in tests if test is not None)
 
 
-def _test(entry: Any, keys: Keys, column: str | None, subject: Subject) -> DataTest | None:
+def _test(entry: Any, keys: Keys, column: str | None, subject: Subject, quoted: bool) -> DataTest | None:
     file = subject.file
     if isinstance(entry, str):
         kind, body, here = entry, {}, keys
@@ -59,9 +65,57 @@ def _test(entry: Any, keys: Keys, column: str | None, subject: Subject) -> DataT
         raise file.error(f"a test is a name or a mapping, found {describe(entry)}", keys, value=True)
     if not isinstance(body, dict):
         raise file.error(f"the arguments of '{kind}' are a mapping, found {describe(body)}", here, value=True)
+    short = kind.removeprefix(f"{subject.project}.")
+    if f"test_{short}" in subject.macros:
+        return _own(short, body, here, column, subject, quoted)
     if find(kind) is None:
-        raise file.error(f"unknown test '{kind}'", here, hint=did_you_mean(kind.rpartition(".")[2], kinds()))
+        known = (*kinds(), *(name.removeprefix("test_") for name in subject.macros))
+        raise file.error(f"unknown test '{kind}'", here, hint=did_you_mean(kind.rpartition(".")[2], known))
     return _built(kind, body, here, column, subject)
+
+
+def _own(
+    kind: str, body: Mapping[str, Any], keys: Keys, column: str | None, subject: Subject, quoted: bool
+) -> DataTest | None:
+    """A test of the project's own: a call of its macro, rendered when it runs."""
+    places, arguments, given = _sorted(kind, body, keys, subject.file)
+
+    def fail(key: str, message: str, hint: str | None) -> ProjectError:
+        return subject.file.error(message, places.get(key, keys), value=key in given and key in KEYS, hint=hint)
+
+    config = checked(given, fail)
+    named = _column(arguments.pop("column_name", None), fail)
+    shown = named or (f'"{column}"' if quoted and column else column)
+    passed = {**({"column_name": shown} if shown else {}), **arguments}
+    sql = f"{{{{ test_{kind}({', '.join(['model=model', *(f'{k}={_jinja(v)}' for k, v in passed.items())])}) }}}}"
+    try:
+        called = subject.called(sql)
+    except RenderError as error:
+        raise subject.file.error(f"test '{kind}': {error.message}", keys, hint=error.hint) from error
+    if config.get("enabled") is False:
+        return None
+    own = (subject.unique_id,) if subject.unique_id.startswith(("model.", "seed.")) else ()
+    parts = (kind, subject.name, named or column or "")
+    name = str(body.get("name") or re.sub(r"\W+", "_", "_".join(parts)).strip("_"))
+    return DataTest(
+        unique_id=f"test.{subject.project}.{name}", name=name, kind=kind, node=subject.unique_id,
+        column=named or column, arguments=arguments, severity=config["severity"], where=config.get("where"),
+        error_if=str(config.get("error_if", "!= 0")), warn_if=str(config.get("warn_if", "!= 0")), config=config,
+        tags=tuple(_strings(config.get("tags"))), depends_on=tuple(dict.fromkeys((*own, *called))), sql=sql,
+        location=subject.file.locate(keys), stored=stored_at(config, name, subject.schema, subject.database),
+    )  # fmt: skip
+
+
+def _jinja(value: Any) -> str:
+    """A value of a yml file as Jinja; ``ref('x')`` is called."""
+    match = _REF.match(value) if isinstance(value, str) else None
+    if match is not None:
+        return f"{match[1]}({', '.join(repr(name) for name in (match[3], match[5]) if name)})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_jinja, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {_jinja(inner)}' for key, inner in value.items())}}}"
+    return repr(value)
 
 
 def _built(kind: str, body: Mapping[str, Any], keys: Keys, column: str | None, subject: Subject) -> DataTest | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -27,6 +27,8 @@ from sqlinfer.relation import Relation
 from sqlinfer.shown import is_whole
 from sqlinfer.spec.constraint import Constraint
 
+GENERIC = "generic"
+"""Folder of test-paths that holds ``{% test %}`` blocks."""
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.S)
 
 
@@ -175,13 +177,15 @@ def _parse_pass(project: Project, file: _File, names: Mapping[str, Any], describ
 
 def run_parse(project: Project, sql: str, path: Path | None, refs: Sequence[str], sources: Sequence[tuple[str, str]],
               macros: Macros, seen: Seen, *, this: RelationValue | None = None,
-              config: Mapping[str, Any] | None = None, incremental: bool = False) -> None:  # fmt: skip
+              config: Mapping[str, Any] | None = None, incremental: bool = False,
+              extra: Mapping[str, Any] | None = None) -> None:  # fmt: skip
     """Render once without a database, to see what the template calls."""
     dialect = project.profile.type
     scope = Scope(
         project.name, project.profile, project.vars, project.env, refs, sources,
         lambda name: RelationValue(Relation(name), dialect), lambda a, b: RelationValue(Relation(b, a), dialect),
         this=this, config=config or {}, incremental=incremental, seen=seen,
+        extra=extra or {},
     )  # fmt: skip
     compiled = engine().compile(sql, path)
     engine().run(compiled, build(scope, macros), macros=macros.files)
@@ -314,14 +318,14 @@ def _with_tests(project: Project, described: Properties, macros: Macros) -> Proj
     for key, node in project.nodes.items():
         entry = (described.seeds if node.resource_type == "seed" else described.models).get(node.name)
         if entry is not None:
-            subject = _subject(project, node.name, key, entry.file)
+            subject = _subject(project, node.name, key, entry.file, described, macros)
             columns, tests = _columns_and_tests(entry.props, subject, entry.keys)
             node = replace(node, columns=columns, tests=tests)
         built[key] = node
     sources = {}
     for (first, second), table in described.tables.items():
         key = f"source.{project.name}.{first}.{second}"
-        subject = _subject(project, f"{first}_{second}", key, table.file)
+        subject = _subject(project, f"{first}_{second}", key, table.file, described, macros)
         columns, tests = _columns_and_tests(table.table, subject, table.keys)
         sources[key] = replace(project.sources[key], columns=columns, tests=tests)
     generic = [test for node in built.values() for test in node.tests]
@@ -341,7 +345,14 @@ def _by_id(tests: Sequence[DataTest]) -> dict[str, DataTest]:
     return found
 
 
-def _subject(project: Project, name: str, unique_id: str, file: YamlFile) -> Subject:
+def _subject(project: Project, name: str, unique_id: str, file: YamlFile, described: Properties,
+             macros: Macros) -> Subject:  # fmt: skip
+    def called(sql: str) -> Iterable[str]:
+        """What a test of the project's own refers to."""
+        seen, tested = Seen(), {"model": RelationValue(Relation(name), project.profile.type)}
+        run_parse(project, sql, None, known, tuple(described.tables), macros, seen, extra=tested)
+        return _called(project, seen)
+
     def relation(function: str, first: str, second: str | None) -> tuple[str, Relation] | None:
         if function == "source":
             source = project.sources.get(f"source.{project.name}.{first}.{second}")
@@ -351,7 +362,13 @@ def _subject(project: Project, name: str, unique_id: str, file: YamlFile) -> Sub
 
     known = tuple(node.name for node in project.nodes.values())
     target = project.profile
-    return Subject(project.name, name, unique_id, file, relation, known, target.schema, target.database)
+    own = [macro for macro in macros.by_name if macro.startswith("test_")]
+    return Subject(project.name, name, unique_id, file, relation, known, target.schema, target.database, own, called)
+
+
+def _called(project: Project, seen: Seen) -> tuple[str, ...]:
+    return (*(node.unique_id for name in seen.refs if (node := project.node(name))),
+            *(f"source.{project.name}.{a}.{b}" for a, b in seen.sources))  # fmt: skip
 
 
 def _columns_and_tests(props: Any, subject: Subject, keys: Keys) -> tuple[tuple[ColumnInfo, ...], tuple[DataTest, ...]]:
@@ -370,13 +387,16 @@ def _columns_and_tests(props: Any, subject: Subject, keys: Keys) -> tuple[tuple[
 
 def _tests(props: ColumnProps | Any, subject: Subject, keys: Keys, column: str | None) -> tuple[DataTest, ...]:
     key = "data_tests" if props.data_tests is not None else "tests"
-    return read_tests(getattr(props, key), (*keys, key), column, subject)
+    quoted = column is not None and bool(props.quote)
+    return read_tests(getattr(props, key), (*keys, key), column, subject, quoted=quoted)
 
 
 def _singular(project: Project, described: Properties, macros: Macros) -> list[DataTest]:
     found = []
     names = tuple(node.name for node in project.nodes.values())
     for path in files.found(project.test_paths, project.root, (".sql",)):
+        if any(path.is_relative_to(folder / GENERIC) for folder in project.test_paths):
+            continue
         sql, seen = read_text(path), Seen()
         run_parse(project, sql, path, names, tuple(described.tables), macros, seen)
         test = _singular_test(project, path, sql, seen)
@@ -394,8 +414,7 @@ def _singular_test(project: Project, path: Path, sql: str, seen: Seen) -> DataTe
     config = checked(seen.config, fail)
     if config.get("enabled") is False:
         return None
-    depends = (*(node.unique_id for name in seen.refs if (node := project.node(name))),
-               *(f"source.{project.name}.{a}.{b}" for a, b in seen.sources))  # fmt: skip
+    depends = _called(project, seen)
     tags = config.get("tags") or ()
     return DataTest(
         f"test.{project.name}.{path.stem}", path.stem, "singular", None, severity=config["severity"],

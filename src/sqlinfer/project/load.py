@@ -133,7 +133,7 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
               env: Mapping[str, str]) -> Project:  # fmt: skip
     yaml_context = plain_context(variables, Environment(env), target_of(profile))
     paths = {name: _folders(root, props, file, name) for name in ("model", "function", "seed", "macro", "test")}
-    macros = _macros(paths["macro"], root)
+    macros = _macros((*paths["macro"], *(folder / discover.GENERIC for folder in paths["test"])), root)
     functions = load_functions(paths["function"], root, engine(), yaml_context, _dialect(profile))
     trees = {}
     for section in ("models", "seeds"):

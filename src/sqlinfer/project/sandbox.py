@@ -17,6 +17,8 @@ from types import BuiltinMethodType, MethodType, SimpleNamespace
 from typing import Any, cast
 
 from jinja2 import StrictUndefined, nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
 from jinja2.runtime import Context, LoopContext, Macro, Undefined
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
@@ -211,13 +213,28 @@ def _names(kind: type) -> frozenset[str] | None:
     return frozenset(dir(kind if issubclass(kind, _DATES) else base))
 
 
+class GenericTests(Extension):
+    """``{% test name(model, column_name) %} … {% endtest %}``: a macro called ``test_name``, as in dbt."""
+
+    tags = {"test", "data_test"}  # noqa: RUF012
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        macro = nodes.Macro(lineno=next(parser.stream).lineno)
+        macro.name = f"test_{parser.parse_assign_target(name_only=True).name}"
+        parser.parse_signature(macro)
+        macro.body = parser.parse_statements(("name:endtest", "name:enddata_test"), drop_needle=True)
+        return macro
+
+
 class Sandbox(SandboxedEnvironment):
     """The environment of every template. Values of StrictUndefined: using an unknown name is an error."""
 
     intercepted_binops = frozenset({"*", "**", "%", "+", "-"})
 
     def __init__(self, filters: Mapping[str, Callable[..., Any]] | None = None) -> None:
-        super().__init__(undefined=StrictUndefined, extensions=["jinja2.ext.do"], autoescape=False, cache_size=0)
+        super().__init__(
+            undefined=StrictUndefined, extensions=["jinja2.ext.do", GenericTests], autoescape=False, cache_size=0
+        )
         known = {**self.filters, **(filters or {})}
         self.filters = {name: inner for name, inner in known.items() if name in growth.LAZY}
         self.filters |= {name: _filter(known[name], bound) for name, bound in growth.FILTERS.items() if name in known}

@@ -16,6 +16,8 @@ from sqlinfer.relation import Relation
 from sqlinfer.runner.results import NodeResult, Status
 
 SINGULAR = "singular"
+TESTED = '"sqlinfer_tested"'
+"""Under this name tests of the project's own read the rows that they are about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,9 @@ def test_sql(work: Workspace, test: DataTest, tested: Tested) -> str:
     """The failing rows of a test."""
     if test.kind == SINGULAR:
         return test.sql or "SELECT 1 WHERE 1 = 0"
+    if test.sql is not None:
+        tested_rows = _rows(work, tested.sql, test.where).source
+        return f"WITH {TESTED} AS {tested_rows} SELECT * FROM (\n{test.sql}\n) AS failing"
     audit = read(test.kind, test.arguments, test.column)
     if isinstance(audit, Problem):
         raise RunError(audit.message, hint=audit.hint)
