@@ -16,12 +16,13 @@ from typing import Any, Protocol
 from sqlinfer import __version__
 from sqlinfer.dbt import executor, layers
 from sqlinfer.dbt.command import Dbt, find_dbt
+from sqlinfer.dbt.deferring import Deferral
 from sqlinfer.dbt.flags import DbtFlags, split
 from sqlinfer.dbt.home import DbtHome, read_home
 from sqlinfer.dbt.layers import Layer, LayerPlan
 from sqlinfer.dbt.manifest import Manifest, read_manifest
 from sqlinfer.dbt.said import Said
-from sqlinfer.dbt.tests import as_flags_say
+from sqlinfer.dbt.tests import stored_by_flag
 from sqlinfer.errors import SqlinferError, UsageError
 from sqlinfer.inference.preload import preload
 from sqlinfer.jobs.events import Event
@@ -251,6 +252,16 @@ def _prediction_layer(mixed: Mixed, layer: Layer, ids: Sequence[str]) -> None:
     mixed.results.update({one.unique_id: one.as_dbt() for one in result.results})
 
 
+def _deferral(mixed: Mixed) -> Deferral | None:
+    flags = mixed.flags
+    state = flags.value("--defer-state") or flags.value("--state")
+    folder = state or os.environ.get("DBT_DEFER_STATE") or os.environ.get("DBT_STATE")
+    if folder is None or not _is_on(flags, "--defer"):
+        return None
+    favors = _is_on(flags, "--favor-state")
+    return Deferral.read(mixed.home.root / folder, favors=favors, built=frozenset(mixed.plan.ids))
+
+
 def _is_on(flags: DbtFlags, name: str) -> bool:
     """A flag, or dbt's variable of its name."""
     variable = os.environ.get("DBT_" + name.strip("-").replace("-", "_").upper(), "")
@@ -259,13 +270,12 @@ def _is_on(flags: DbtFlags, name: str) -> bool:
 
 def _chosen_tests(mixed: Mixed, project: Project) -> Project:
     """Only tests that were selected run on the staged rows, as the flags say."""
-    stores, favors = (_is_on(mixed.flags, name) for name in ("--store-failures", "--favor-state"))
-    built = frozenset(mixed.plan.ids) if favors else None
+    members, stores, deferral = mixed.manifest.nodes, _is_on(mixed.flags, "--store-failures"), _deferral(mixed)
 
     def chosen(tests: Iterable[DataTest]) -> tuple[DataTest, ...]:
         found = [test for test in tests if test.unique_id in mixed.plan.audited]
-        members = mixed.manifest.nodes
-        return tuple(as_flags_say(one, members.get(one.unique_id, {}), stores=stores, favors=built) for one in found)
+        found = [stored_by_flag(one, members.get(one.unique_id, {})) for one in found] if stores else found
+        return tuple(deferral.applied(one) if deferral else one for one in found)
 
     nodes = {key: replace(node, tests=chosen(node.tests)) for key, node in project.nodes.items()}
     return replace(project, nodes=nodes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -65,22 +65,11 @@ def as_data_test(node: Mapping[str, Any], manifest: Manifest) -> DataTest | None
     )  # fmt: skip
 
 
-def as_flags_say(
-    test: DataTest, node: Mapping[str, Any], *, stores: bool = False, favors: Container[str] | None = None
-) -> DataTest:
-    """A test under the flags of the command.
-
-    Args:
-        stores: ``--store-failures``, which counts where the test's own configuration says nothing.
-        favors: under ``--favor-state`` the members that are built here; others are looked at where the state has them.
-    """
+def stored_by_flag(test: DataTest, node: Mapping[str, Any]) -> DataTest:
+    """Under ``--store-failures``, which counts where the test's own configuration says nothing."""
     config = node.get("config") or {}
-    if stores and config.get("store_failures") is None and config.get("store_failures_as") is None:
-        test = replace(test, stored=relation_of(node))
-    to, others = test.arguments.get("to"), [key for key in test.depends_on if key != test.node]
-    if favors is not None and isinstance(to, tuple) and others and others[0] not in favors:
-        test = replace(test, arguments={**test.arguments, "to": to[1]})
-    return test
+    said = config.get("store_failures") is not None or config.get("store_failures_as") is not None
+    return test if said else replace(test, stored=relation_of(node))
 
 
 def _counts(fail_calc: str | None, kind: str, column: str | None) -> bool:
