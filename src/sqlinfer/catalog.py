@@ -58,6 +58,8 @@ class ProjectCompiler:
     shadow: ShadowDatabase
     contracts: Mapping[str, FunctionContract]
     full_refresh: bool = False
+    empty: bool = False
+    """No row is read: the plans have the columns and nothing else, and what is published loses nothing."""
     existing: dict[Relation, Table] = field(default_factory=dict)
     """Relations of the warehouse by folded full name, columns filled in."""
     _compiled: dict[str, CompiledNode] = field(default_factory=dict)
@@ -75,6 +77,8 @@ class ProjectCompiler:
         """
         incremental = self._is_incremental(node)
         rendered = render(node, self.project, is_incremental=incremental, flags=self._flags)
+        if self.empty:  # a view reads nothing by itself, and would stay empty
+            rendered, limit = replace(rendered, is_slice=True), None if node.config.materialized == "view" else 0
         with self._showing_ways():
             compiled = self._planned(rendered, node.name, limit, node.unique_id)
         key = resolved_key(node, compiled.columns)
@@ -368,7 +372,12 @@ def _similar(error: AdapterError, catalog: Catalog) -> str | None:
 
 @contextmanager
 def open_compiler(
-    project: Project, adapter: Adapter, contracts: Mapping[str, FunctionContract], *, full_refresh: bool = False
+    project: Project,
+    adapter: Adapter,
+    contracts: Mapping[str, FunctionContract],
+    *,
+    full_refresh: bool = False,
+    empty: bool = False,
 ) -> Iterator[ProjectCompiler]:
     """Read the warehouse's catalog once and open a shadow database."""
     with ExitStack() as stack:
@@ -378,7 +387,7 @@ def open_compiler(
             shadow = stack.enter_context(adapter.shadow())
         known = ((t, columns[t.relation]) for t in listed if t.relation in columns)
         existing = {t.relation.folded(): replace(t, columns=found) for t, found in known}
-        yield ProjectCompiler(project, adapter, shadow, contracts, full_refresh, existing)
+        yield ProjectCompiler(project, adapter, shadow, contracts, full_refresh, empty, existing)
 
 
 __all__ = ["CompiledNode", "ProjectCompiler", "open_compiler"]

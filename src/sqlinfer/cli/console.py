@@ -43,7 +43,7 @@ def job(flags: Flags, command: str, *, results_on_stdout: bool = False) -> Itera
             yield console
         except SqlinferError as error:
             if type(error).__name__ == "Cancelled":  # its module is dear to import
-                console.note("Interrupted. Nothing was changed.")
+                console.note(f"{error.message.capitalize()}.")
                 raise click.exceptions.Exit(1) from error
             if console.cancel.is_set():
                 console.interrupted()

@@ -69,6 +69,9 @@ EXECUTION: tuple[Option[Any], ...] = (
 REFRESH: tuple[Option[Any], ...] = (
     click.option("-f", "--full-refresh", help="Rebuild incremental models from nothing.", **_FLAG),
 )
+EMPTY: tuple[Option[Any], ...] = (
+    click.option("--empty/--no-empty", default=None, help="Read no rows: empty tables of the right columns."),
+)
 ENV_PREFIXES = ("SQLINFER_", "DBT_")
 """``SQLINFER_TARGET`` is ``--target`` where the flag is not given, else ``DBT_TARGET`` is."""
 SELECTOR_FLAGS = frozenset({"-s", "--select", "-m", "--models", "--exclude"})
@@ -111,6 +114,7 @@ class Flags:
     device: str | None = None
     memory_limit: str | None = None
     full_refresh: bool | None = None
+    empty: bool | None = None
 
     @property
     def root(self) -> Path:
@@ -137,6 +141,7 @@ class Flags:
             device=self.device,
             memory_limit=self.memory_limit,
             full_refresh=bool(self.full_refresh),
+            empty=bool(self.empty),
         )
 
 

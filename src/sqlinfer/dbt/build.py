@@ -82,7 +82,7 @@ class Mixed:
 
     @property
     def exit_code(self) -> int:
-        if self.failed_dbt:
+        if self.failed_dbt and not self.dbt.cancel.is_set():
             return self.failed_dbt
         return 1 if self.broken or self.dbt.cancel.is_set() or self.missing() else 0
 
@@ -138,7 +138,7 @@ def _planned(flags: DbtFlags, options: RunOptions, home: DbtHome, dbt: Dbt, only
     plan = layers.plan(manifest, selected)
     if plan.predictions:
         preload()
-        _refuse_sample(flags, dbt)
+        dbt.sampling(flags.value("--sample"))  # refused before anything is built
     whole = only is None and not plan.predictions
     return Mixed(home, flags, options, dbt, manifest, plan, say, whole=whole)
 
@@ -152,13 +152,6 @@ def _known(ids: Iterable[str], manifest: Manifest, say: Say) -> tuple[str, ...]:
         else:
             say(f"[WARNING] {key} is not in the project any more: nothing to do for it", level="warn")
     return tuple(found)
-
-
-def _refuse_sample(flags: DbtFlags, dbt: Dbt) -> None:
-    """Raises UsageError where the queries of prediction nodes would not be the sampled ones."""
-    if flags.value("--sample") and not dbt.parsed_apart:
-        hint = "it can on Linux, with a dbt Core that pip installed: name it in SQLINFER_DBT"
-        raise UsageError("this dbt cannot compile prediction nodes with --sample", hint=hint)
 
 
 def _connection(flags: DbtFlags, root: Path) -> tuple[str, ...]:
@@ -234,8 +227,8 @@ def _read_results(path: Path) -> dict[str, dict[str, Any]]:
 
 def _prediction_layer(mixed: Mixed, layer: Layer, ids: Sequence[str]) -> None:
     try:
-        sample = mixed.flags.value("--sample")
-        arguments = ["--select", *layers.selectors(mixed.manifest, ids), *(("--sample", sample) if sample else ())]
+        sampling = mixed.dbt.sampling(mixed.flags.value("--sample"))
+        arguments = ["--select", *layers.selectors(mixed.manifest, ids), *sampling]
         job = executor.compiled_by_dbt(
             mixed.options, mixed.dbt, (*arguments, *mixed.flags.state, *mixed.flags.compiling)
         )

@@ -98,6 +98,17 @@ class Dbt:
         """Whether what dbt says of the project's files is not repeated by its calls."""
         return isinstance(self.runner, Forks)
 
+    def sampling(self, window: str | None) -> tuple[str, ...]:
+        """``--sample`` for ``dbt compile``, which has no such flag of its own.
+
+        Raises:
+            UsageError: the queries of prediction nodes would not be the sampled ones.
+        """
+        if window and not self.parsed_apart:
+            hint = "it can on Linux, with a dbt Core that pip installed: name it in SQLINFER_DBT"
+            raise UsageError("this dbt cannot compile prediction nodes with --sample", hint=hint)
+        return ("--sample", window) if window else ()
+
     def call(self, command: str, *arguments: str, target_path: Path) -> int:
         """Run with dbt's own output on our terminal; its exit code."""
         return self._run((command, *self.flags, *arguments, "--target-path", str(target_path)), None)
@@ -115,7 +126,7 @@ class Dbt:
             code = self._run(words, output)
             text = output.read_text(encoding="utf-8", errors="replace") if output.exists() else ""
         if self.cancel.is_set():
-            raise Cancelled(f"interrupted in `dbt {command}`")
+            raise Cancelled("interrupted; nothing was changed")
         if code != 0:
             lines = "\n".join(said.loud(text).strip().splitlines()[-_TAIL:])
             raise RunError(f"`dbt {command}` failed (exit code {code}); nothing was changed\n{lines}",
@@ -177,9 +188,21 @@ def _flags(options: RunOptions) -> list[str]:
 
 
 def selection_flags(options: RunOptions) -> list[str]:
-    """``--select`` and ``--exclude`` as dbt takes them."""
+    """``--select``, ``--exclude`` and what they may be compared with, as dbt takes them."""
     flags: list[str] = []
     for name, words in (("--select", options.select), ("--exclude", options.exclude)):
         values = [word for text in words for word in text.split()]
         flags += [name, *values] if values else []
+    flags += ["--selector", options.selector] if options.selector else []
+    for name, folder in (("--state", options.state), ("--defer-state", options.defer_state)):
+        flags += [name, str(folder.absolute())] if folder else []
     return flags
+
+
+def compiling_flags(options: RunOptions) -> list[str]:
+    """What changes the SQL that dbt compiles."""
+    switches = (
+        ("--defer", options.defer), ("--favor-state", options.favor_state), ("--full-refresh", options.full_refresh),
+        ("--empty", options.empty),
+    )  # fmt: skip
+    return [name for name, on in switches if on]

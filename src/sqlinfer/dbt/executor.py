@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.catalog import CompiledNode
-from sqlinfer.dbt.command import Dbt, dbt_for, selection_flags
+from sqlinfer.dbt.command import Dbt, compiling_flags, dbt_for, selection_flags
 from sqlinfer.dbt.home import DbtHome
 from sqlinfer.dbt.project import check_compiled, home_of, load_project, profile_of
-from sqlinfer.errors import SqlinferError
+from sqlinfer.errors import SqlinferError, UsageError
 from sqlinfer.jobs import artifacts, planning, retrying
 from sqlinfer.jobs import night as nights
 from sqlinfer.jobs.events import Event
@@ -76,12 +76,29 @@ def load(options: RunOptions, manifest: Path | None = None, cancel: threading.Ev
     """
     home = home_of(options, os.environ)
     if manifest is not None:
+        _refuse_compiling(options)
         project, _ = load_project(home, profile_of(home, options), manifest.absolute())
         chosen = resolve(project, options.select, options.exclude, resource_types=("model",))
         ids = tuple(key for key in chosen.ids if is_ours(project, key))
         return Job(project, ids, (*project.warnings, *chosen.warnings))
-    refresh = ["--full-refresh"] if options.full_refresh else []
-    return compiled_by_dbt(options, dbt_for(options, os.environ, cancel), (*selection_flags(options), *refresh))
+    arguments = (*selection_flags(options), *compiling_flags(options))
+    dbt = dbt_for(options, os.environ, cancel)
+    if options.sample is None:
+        return compiled_by_dbt(options, dbt, arguments)
+    with dbt.opened(home.private / "dbt") as opened:
+        return compiled_by_dbt(options, opened, (*arguments, *opened.sampling(options.sample)))
+
+
+def _refuse_compiling(options: RunOptions) -> None:
+    """Raises UsageError for what only dbt can do, which is not called here."""
+    given = {
+        "--selector": options.selector, "--state": options.state, "--defer": options.defer, "--empty": options.empty,
+        "--sample": options.sample,
+        "--defer-state": options.defer_state,
+    }  # fmt: skip
+    for name in (name for name, value in given.items() if value):
+        hint = "leave out --manifest: dbt compiles with it"
+        raise UsageError(f"{name} does not go with --manifest, whose SQL is compiled already", hint=hint)
 
 
 def compiled_by_dbt(options: RunOptions, dbt: Dbt, arguments: Sequence[str]) -> Job:

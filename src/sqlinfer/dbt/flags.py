@@ -61,6 +61,7 @@ class DbtFlags:
         return RunOptions(
             project_dir=root, profiles_dir=Path(folder) if folder else None, profile=self.value("--profile"),
             target=self.value("--target"), vars=self.value("--vars"), full_refresh=self.on("--full-refresh"),
+            empty=self.on("--empty"),
             fail_fast=self.fail_fast, threads=numerals.whole(threads) if threads else None,
             device=self.value("--device"), memory_limit=self.value("--memory-limit"),
         )  # fmt: skip

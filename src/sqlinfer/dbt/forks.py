@@ -123,7 +123,7 @@ class Forks:
         with suppress(BrokenPipeError):
             self._process.stdin.close()  # it ends where nobody asks any more
         try:
-            if self._parsed is None:
+            if self._reader.is_alive():  # it parses for nobody
                 self._process.kill()
             self._process.wait(timeout=_LEAVE_SECONDS)
         except subprocess.TimeoutExpired:

@@ -65,7 +65,10 @@ def main() -> int:
             code = _wait(child, requests)
         else:  # a request to stop that came too late
             continue
-        os.write(answers, (json.dumps({"code": code}) + "\n").encode())
+        try:
+            os.write(answers, (json.dumps({"code": code}) + "\n").encode())
+        except BrokenPipeError:
+            os._exit(0)
 
 
 def _parse(words: list[str], output: str) -> tuple[int, Any]:

@@ -104,8 +104,9 @@ class Night:
     @contextmanager
     def compiler(self) -> Iterator[ProjectCompiler]:
         contracts = Contracts(self.functions)
-        refresh = self.options.full_refresh
-        with catalog.open_compiler(self.project, self.adapter, contracts, full_refresh=refresh) as opened:
+        given = self.options
+        how = {"full_refresh": given.full_refresh, "empty": given.empty}
+        with catalog.open_compiler(self.project, self.adapter, contracts, **how) as opened:
             yield opened
 
     def environment(self, workspace: Any) -> RunEnvironment:

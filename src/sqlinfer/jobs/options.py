@@ -30,6 +30,10 @@ class RunOptions:
     """With ``defer``: also what is in the target."""
     defer_state: Path | None = None
     """Another folder than ``state`` for ``defer``."""
+    empty: bool = False
+    """What is referred to has no rows: plan, and publish empty tables of the right columns."""
+    sample: str | None = None
+    """In a dbt project: the window of ``event_time`` that inputs are limited to."""
     full_refresh: bool = False
     fail_fast: bool = False
     threads: int | None = None
@@ -53,6 +57,8 @@ class RunOptions:
             "defer": self.defer,
             "favor_state": self.favor_state,
             "defer_state": str(self.defer_state.absolute()) if self.defer_state else None,
+            "empty": self.empty,
+            "sample": self.sample,
             "full_refresh": self.full_refresh,
             "vars": dict(self.vars) if isinstance(self.vars, Mapping) else self.vars,
             "profile": self.profile,

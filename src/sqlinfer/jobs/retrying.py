@@ -79,6 +79,8 @@ def as_before(options: RunOptions, args: Mapping[str, Any]) -> RunOptions:
         target=options.target or args.get("target"),
         device=options.device or args.get("device"),
         full_refresh=bool(args.get("full_refresh")),
+        empty=bool(args.get("empty")),
+        sample=args.get("sample"),
         defer=bool(args.get("defer")),
         favor_state=bool(args.get("favor_state")),
         state=_folder(args.get("state")),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from sqlinfer.cli.options import DEFERRING, EXECUTION, REFRESH, SELECTION, Flags, shared
+from sqlinfer.cli.options import DEFERRING, EMPTY, EXECUTION, REFRESH, SELECTION, Flags, shared
 
 
 @click.command("build")
-@shared(EXECUTION, REFRESH, SELECTION, DEFERRING, claims=True)
+@shared(EXECUTION, REFRESH, SELECTION, DEFERRING, EMPTY, claims=True)
 def command(flags: Flags) -> int:
     """Seed, run and test the selected nodes in the order of the graph; what follows a failure is skipped."""
     from sqlinfer import api

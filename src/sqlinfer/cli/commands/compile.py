@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sqlinfer.cli.options import DEFERRING, SELECTION, Flags, shared
+from sqlinfer.cli.options import DEFERRING, EMPTY, SELECTION, Flags, shared
 
 
 @click.command("compile")
@@ -13,7 +13,7 @@ from sqlinfer.cli.options import DEFERRING, SELECTION, Flags, shared
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--estimate", is_flag=True, help="Count rows in, distinct, remembered and to be scored (reads tables).")
 @click.option("--sql", is_flag=True, help="Show the SQL too, as it can be run by hand (predictions are NULL there).")
-@shared(SELECTION, DEFERRING)
+@shared(SELECTION, DEFERRING, EMPTY)
 def command(flags: Flags, node: str | None, inline: str | None, output: str, estimate: bool, sql: bool) -> int:
     """Show the plan of NODE, of the selected nodes, or of --inline SQL; loads no session and scores nothing."""
     import json

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from sqlinfer.cli.options import DEFERRING, EXECUTION, REFRESH, SELECTION, Flags, shared
+from sqlinfer.cli.options import DEFERRING, EMPTY, EXECUTION, REFRESH, SELECTION, Flags, shared
 
 
 @click.command("run")
@@ -14,26 +15,33 @@ from sqlinfer.cli.options import DEFERRING, EXECUTION, REFRESH, SELECTION, Flags
 @click.option(
     "--manifest", type=click.Path(dir_okay=False, path_type=Path), help="With --dbt: use this manifest.json of dbt.",
 )  # fmt: skip
-@shared(EXECUTION, REFRESH, SELECTION, DEFERRING, claims=True)
-def command(flags: Flags, in_dbt: bool, manifest: Path | None) -> int:
+@click.option("--sample", metavar="WINDOW", help="With --dbt: inputs of this window alone, '3 days', by event_time.")
+@shared(EXECUTION, REFRESH, SELECTION, DEFERRING, EMPTY, claims=True)
+def command(flags: Flags, in_dbt: bool, manifest: Path | None, sample: str | None) -> int:
     """Score and publish the selected models."""
     from sqlinfer import api
     from sqlinfer.cli.console import job
 
     if in_dbt or manifest is not None:
-        return run_dbt(flags, manifest)
+        return run_dbt(flags, manifest, sample)
+    if sample:
+        raise click.UsageError("--sample goes with --dbt: it looks at the event_time of dbt's nodes")
     options = flags.options()
     with job(flags, "run") as console:
         result = api.run(options, on_event=console.on_event, cancel=console.cancel)
         return console.finish(result)
 
 
-def run_dbt(flags: Flags, manifest: Path | None) -> int:
+def run_dbt(flags: Flags, manifest: Path | None, sample: str | None) -> int:
     from sqlinfer.cli.commands.dbt import dbt_options
     from sqlinfer.cli.console import job
-    from sqlinfer.dbt import executor
 
-    options = dbt_options(flags)
     with job(flags, "run") as console:
+        console.way_on = "sqlinfer dbt retry"
+        if manifest is None:
+            console.line("Compiling the prediction nodes with dbt")
+        from sqlinfer.dbt import executor  # dear: the line comes first
+
+        options = replace(dbt_options(flags), sample=sample)
         result = executor.run(options, manifest=manifest, on_event=console.on_event, cancel=console.cancel)
         return console.finish(result)
