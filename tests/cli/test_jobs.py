@@ -299,3 +299,52 @@ def test_an_interrupted_run_leaves_quickly_and_says_how_to_go_on(shop: Path, num
     assert process.returncode == 1
     assert "sqlinfer retry" in err
     assert "Traceback" not in err
+
+
+def columns(project: Path) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(project / "target" / "shop.duckdb"), read_only=True) as connection:
+        return connection.execute("SELECT column_name, column_type FROM (DESCRIBE churn_scores)").fetchall()
+
+
+def test_empty_publishes_the_columns_and_scores_nothing(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(shop, "run", "--empty") == 0
+    assert "[0 rows, 0 scored in " in capsys.readouterr().out
+    assert published(shop) == []
+    before = columns(shop)
+    assert run(shop, "run") == 0
+    assert len(published(shop)) == 8
+    assert columns(shop) == before
+
+
+def test_empty_takes_nothing_from_a_table_that_merges(shop: Path) -> None:
+    config = "{{ config(materialized='incremental', unique_key='customer_id', on_missing='delete') }}"
+    model = shop / "models" / "churn_scores.sql"
+    model.write_text(config + model.read_text().partition("}}")[2])
+    assert run(shop, "run") == 0
+    before = published(shop)
+    assert run(shop, "run", "--empty") == 0
+    assert published(shop) == before
+    assert run(shop, "run") == 0
+    assert results(shop)["model.shop.churn_scores"]["adapter_response"]["scored"] == 0
+
+
+def test_a_view_of_an_empty_run_is_the_view(shop: Path) -> None:
+    (shop / "models" / "everyone.sql").write_text(
+        "{{ config(materialized='view') }} select * from {{ ref('customers') }}"
+    )
+    assert run(shop, "run", "--empty", "-s", "everyone") == 0
+    with duckdb.connect(str(shop / "target" / "shop.duckdb"), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM everyone").fetchone() == (8,)
+
+
+def test_the_log_level_rules_our_lines(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(shop, "run", "--log-level", "warn", "-s", "churn_scores", "nope") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "The selection" in line or "the selection" in line
+    assert run(shop, "run", "--log-level", "none", "-s", "nope") == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_a_sample_is_for_dbt_projects(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(shop, "run", "--sample", "3 days") == 2
+    assert "--dbt" in capsys.readouterr().err
