@@ -58,10 +58,12 @@ def _near(known: Floats, limit: int, rng: Any, single: bool) -> Floats:
     if not len(finite):
         finite = np.zeros(1)
     exact = finite.astype(kind)
-    near = np.concatenate([exact, np.nextafter(exact, kind(-np.inf)), np.nextafter(exact, kind(np.inf))])
-    near = np.concatenate([near.astype(np.float64), np.nextafter(finite, -np.inf), np.nextafter(finite, np.inf)])
-    spread = max(float(finite.max() - finite.min()), abs(float(finite.max())), 1e-3)
-    values = rng.choice(finite, limit) + rng.normal(0, spread / 4, limit)
+    with np.errstate(over="ignore"):
+        near = np.concatenate([exact, np.nextafter(exact, kind(-np.inf)), np.nextafter(exact, kind(np.inf))])
+        near = np.concatenate([near.astype(np.float64), np.nextafter(finite, -np.inf), np.nextafter(finite, np.inf)])
+    low, high = np.quantile(finite, [0.1, 0.9])
+    spread = min(max(float(high / 2 - low / 2), abs(float(high)) / 8, 1e-3), 1e30)
+    values = rng.choice(finite, limit) + rng.normal(0, spread / 2, limit)
     values = np.where(rng.random(limit) < 0.5, rng.choice(near, limit), values)
     odd = rng.choice(np.array([*_ODD, np.inf, -np.inf, np.nan]), limit)
     found: Floats = np.where(rng.random(limit) < 0.06, odd, values)

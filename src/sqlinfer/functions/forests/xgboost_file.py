@@ -237,4 +237,5 @@ def _floats(values: Any) -> Floats:
     found = np.asarray(values, dtype=np.float64)
     if found.ndim != 1:
         raise ValueError("a column of its trees is no list of numbers")
-    return found.astype(np.float32).astype(np.float64)
+    with np.errstate(over="ignore"):  # too large for a float: infinite, which is refused in leaves
+        return found.astype(np.float32).astype(np.float64)

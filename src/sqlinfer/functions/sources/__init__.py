@@ -15,6 +15,7 @@ SOURCES: Final = {
     "sklearn": "sqlinfer.functions.sources.sklearn",
     "xgboost": "sqlinfer.functions.sources.xgboost",
     "lightgbm": "sqlinfer.functions.sources.lightgbm",
+    "catboost": "sqlinfer.functions.sources.catboost",
 }
 """Source name → module with a ``SOURCE``. Names rather than objects, so that an unused source is never imported."""
 
