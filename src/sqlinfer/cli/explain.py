@@ -11,6 +11,7 @@ from sqlinfer.shown import one_line
 SHOWN = (
     "description",
     "source",
+    "resolved",
     "digest",
     "returns",
     "strategy",

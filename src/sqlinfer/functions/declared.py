@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlinfer.errors import SqlinferError
 from sqlinfer.functions.cache import hash_of
-from sqlinfer.functions.sources import Workspace, source_named
+from sqlinfer.functions.sources import Workspace, entrypoint, modules, source_named
 from sqlinfer.functions.tokenizer import tokenizer_file
 from sqlinfer.project.values import FunctionConfig
 
@@ -28,13 +28,17 @@ def declared_files(config: FunctionConfig, cache_dir: Path, root: Path) -> dict[
 def _paths(config: FunctionConfig, workspace: Workspace) -> Iterator[Path]:
     if config.location.path is not None:
         yield config.location.path
-    for path in (config.path, config.weights):
+    for path in (config.path, config.weights, *config.files):
         if path is not None and path.is_dir():
             yield from sorted(one for one in path.rglob("*") if one.is_file() and not _hidden(one, path))
         elif path is not None:
             yield path
     if config.path is not None and config.path.suffix == ".onnx":
         yield from _external(config, config.path.parent, workspace)
+    if config.source == "python":
+        with suppress(SqlinferError):
+            module = entrypoint.split(config)[0]
+            yield from modules.reach(module, entrypoint.search_path(config, workspace)).paths
     if config.tokenizer is not None:
         with suppress(SqlinferError):
             yield tokenizer_file(config.tokenizer.path)

@@ -46,6 +46,8 @@ class Description:
     """Against what, with which difference, or ``not verified``."""
     row_wise: bool
     artifact: str
+    resolved: str
+    """Which version a name of a registry stood for."""
     warnings: tuple[str, ...]
     yml: str
     """The arguments and results as they can stand in the declaration."""
@@ -89,6 +91,7 @@ def describe(prepared: PreparedFunction) -> Description:
         verified=proof(prepared.verified, prepared.runtime),
         row_wise=contract.row_wise,
         artifact=str(prepared.graph),
+        resolved=prepared.resolved or "",
         warnings=prepared.warnings,
         yml=snippet(prepared),
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sqlinfer.errors import SqlinferError
 from sqlinfer.files import write_atomic
@@ -31,6 +33,7 @@ def prepare(
     resolve_family: Callable[[], str] = devices.cheap_probe,
     root: Path | None = None,
     tell: Callable[[str], None] = ignore,
+    places: dict[Any, Any] | None = None,
 ) -> PreparedFunction:
     """The prepared artifact of a declared function, from the cache or made now.
 
@@ -39,13 +42,19 @@ def prepare(
         resolve_family: asked once per function, where neither flag, declaration nor pin says the provider family.
         root: the project's folder, from which entrypoints are imported; default: found above ``config.folder``.
         tell: told what takes time, in a sentence.
+        places: what names of a registry stood for when they were asked for first; None: they are asked for now.
 
     Raises:
         FunctionError: the declaration and the artifact do not fit.
         ArtifactError: the artifact is missing, damaged or not allowed.
     """
     check_precision(config)
-    workspace = Workspace(cache_dir, root or project_root(config.folder), tell)
+    workspace = Workspace(cache_dir, root or project_root(config.folder), tell, {} if places is None else places)
+    if config.source == "mlflow":
+        inner = partial(
+            prepare, cache_dir=cache_dir, device=device, resolve_family=resolve_family, root=root, tell=tell
+        )
+        return _registered(config, workspace, inner)
     if native.is_native(config):
         return _native(config, workspace)
     chosen = devices.resolve(config.name, device, config.device, Pins(cache_dir), resolve_family)
@@ -54,6 +63,22 @@ def prepare(
     except SqlinferError as error:
         raise error.at(config.location) from error.__cause__
     return record.prepared(config, cache_dir, chosen, workspace.root)
+
+
+def _registered(
+    config: FunctionConfig, workspace: Workspace, prepare_inner: Callable[[FunctionConfig], PreparedFunction]
+) -> PreparedFunction:
+    """A model of a registry, by the source that reads its flavour; code of its own by MLflow."""
+    source: Any = source_named(config.source, config.location)
+    try:
+        found = source.resolved(config, workspace)
+    except SqlinferError as error:
+        raise error.at(config.location) from error.__cause__
+    runs_code = found.config.source == "mlflow"
+    prepared = _native(found.config, workspace) if runs_code else prepare_inner(found.config)
+    workspace.tell(f"{found.said}, digest {prepared.contract.short_digest}")
+    warnings = tuple(dict.fromkeys((*prepared.warnings, *found.warnings)))
+    return replace(prepared, source="mlflow", resolved=found.said, warnings=warnings)
 
 
 def _native(config: FunctionConfig, workspace: Workspace) -> PreparedFunction:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sqlinfer.errors import ProjectError
 from sqlinfer.functions import prepare
@@ -25,6 +26,7 @@ class Functions(Mapping[str, PreparedFunction]):
     emit: Callable[[Event], None] = lambda _: None
     """Told of what takes time."""
     _ready: dict[str, PreparedFunction] = field(default_factory=dict)
+    _places: dict[Any, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> PreparedFunction:
         return self._ready[name] if name in self._ready else self.open(self.configs[name])
@@ -38,6 +40,7 @@ class Functions(Mapping[str, PreparedFunction]):
                 device=self.device,
                 root=self.project.root,
                 tell=lambda message: self.emit(Preparing(config.name, message)),
+                places=self._places,
             )
         return self._ready[config.name]
 

@@ -82,6 +82,8 @@ def _function(props: schema.FunctionProps, file: YamlFile, keys: Keys, dialect: 
     return FunctionConfig(
         name=props.name, folder=folder, location=file.locate((*keys, "name"), value=True),
         description=props.description, source=model.source, path=_resolved(folder, model.path), uri=model.uri,
+        tracking_uri=_either(props, "tracking_uri", file, keys),
+        registry_uri=_either(props, "registry_uri", file, keys),
         entrypoint=model.entrypoint, weights=_resolved(folder, model.weights), trust=model.trust,
         sample_inputs=_sample(folder, model.sample_inputs), inputs=_inputs(model, file, keys, names),
         files=tuple(path for one in model.files if (path := _resolved(folder, one))), packages=tuple(model.packages),
@@ -100,6 +102,18 @@ def _function(props: schema.FunctionProps, file: YamlFile, keys: Keys, dialect: 
 
 def _resolved(folder: Path, path: str | None) -> Path | None:
     return None if path is None else (folder / Path(path).expanduser()).absolute()
+
+
+def _either(props: schema.FunctionProps, key: str, file: YamlFile, keys: Keys) -> str | None:
+    """A key of ``source: mlflow`` that may stand under ``model:`` or ``config:``."""
+    inner, outer = getattr(props.model, key), getattr(props.config, key)
+    if inner is not None and outer is not None and inner != outer:
+        raise file.error(f"{key} is given twice", (*keys, "config", key), value=True, hint="also under 'model'")
+    found: str | None = inner if inner is not None else outer
+    if found is not None and props.model.source != "mlflow":
+        raise file.error(f"'{key}' is for source 'mlflow', not '{props.model.source}'",
+                         (*keys, "model" if inner is not None else "config", key))  # fmt: skip
+    return found
 
 
 def _runtime(props: schema.FunctionProps, file: YamlFile, keys: Keys) -> Literal["onnx", "native"]:
@@ -156,6 +170,9 @@ def _source_keys(props: schema.FunctionProps, file: YamlFile, keys: Keys) -> Non
     if model.expected is not None and model.source != "onnx":
         raise file.error(f"'expected' is for source 'onnx'; source '{model.source}' is compared with its own library",
                          (*keys, "model", "expected"))  # fmt: skip
+    if model.source == "mlflow" and (model.path or model.entrypoint):
+        raise file.error("source 'mlflow' takes 'uri', which may be the path of a folder",
+                         (*keys, "model", "path" if model.path else "entrypoint"))  # fmt: skip
     for key in ("files", "packages"):
         if model.source != "python" and getattr(model, key):
             raise file.error(f"'{key}' is for source 'python', not '{model.source}'", (*keys, "model", key))

@@ -302,6 +302,8 @@ class ModelSource(Strict):
     path: str | None = None
     expected: str | None = None
     uri: str | None = None
+    tracking_uri: str | None = None
+    registry_uri: str | None = None
     entrypoint: str | None = None
     weights: str | None = None
     trust: str | None = None
@@ -320,6 +322,8 @@ class FunctionConfigProps(Strict):
     on_invalid: Literal["null", "error", "allow"] | None = "null"
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
     runtime: Literal["onnx", "native"] | None = None
+    tracking_uri: str | None = None
+    registry_uri: str | None = None
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     row_wise: Annotated[Literal["auto", "force"], BeforeValidator(_switch)] = "auto"
     isolation: Literal["auto", "thread", "process"] = "auto"

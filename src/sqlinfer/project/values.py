@@ -251,6 +251,9 @@ class FunctionConfig:
     """The artifact: an ONNX file, or a folder for huggingface. Absolute; may not exist."""
     uri: str | None = None
     """``models:/name@alias`` for mlflow."""
+    tracking_uri: str | None = None
+    registry_uri: str | None = None
+    """None: as the environment says."""
     entrypoint: str | None = None
     weights: Path | None = None
     trust: str | None = None
@@ -268,6 +271,8 @@ class FunctionConfig:
     """ONNX input → arguments that feed it, in order. Empty: inferred."""
     arguments: tuple[Argument, ...] = ()
     """Empty: taken from the model, where its source knows them."""
+    known: tuple[str, ...] = ()
+    """Names of the model's arguments that are written beside it, for models that know none."""
     open_nulls: tuple[str, ...] = ()
     """Arguments that are written without ``on_null:``; a source may know better than ``null``."""
     returns: tuple[ReturnField, ...] = ()

@@ -243,6 +243,8 @@ class PreparedFunction:
     verified: Verified | None = None
     """None: there was nothing to compare with."""
     native: NativeModel | None = None
+    resolved: str | None = None
+    """Which version a name of a registry stood for, for people."""
     returns: tuple[ReturnField, ...] = ()
     """One for each of ``outputs``, with what was left out; empty where the graph's own are taken."""
 

@@ -11,6 +11,7 @@ from sqlinfer.functions.sources.base import Artifact, Source, Workspace, ignore
 SOURCES: Final = {
     "onnx": "sqlinfer.functions.sources.onnx",
     "torch": "sqlinfer.functions.sources.torch",
+    "mlflow": "sqlinfer.functions.sources.mlflow",
     "python": "sqlinfer.functions.sources.python",
     "sklearn": "sqlinfer.functions.sources.sklearn",
     "xgboost": "sqlinfer.functions.sources.xgboost",

@@ -70,7 +70,7 @@ def _said(error: Exception) -> str:
 
 def _answer(original: Original, request: Mapping[str, Any]) -> dict[str, Any]:
     folder = Path(request["folder"])
-    known = matching.distinct(original.arguments)
+    known = matching.named(original.arguments, request["known"])
     answer: dict[str, Any] = {
         "arguments": [asdict(one) for one in known],
         "results": asdict(original.results),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlinfer.project.values import FunctionConfig
 
@@ -23,6 +23,8 @@ class Workspace:
     """The project's folder; entrypoints are importable from it."""
     tell: Callable[[str], None] = ignore
     """Told what takes time, in a sentence."""
+    places: dict[Any, Any] = field(default_factory=dict)
+    """Of the source mlflow: what names of a registry stand for; one for a whole run."""
 
 
 @dataclass(frozen=True, slots=True)

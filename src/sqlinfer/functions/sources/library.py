@@ -147,6 +147,7 @@ class Library:
             "name": str(config.path.name) if config.path is not None else None,
             "trusted": config.trust is not None,
             "uri": config.uri,
+            "known": list(config.known),
             "arguments": [asdict(one) for one in config.arguments],
             "open_nulls": list(config.open_nulls),
             "packages": [name for names in self.packages for name in names],

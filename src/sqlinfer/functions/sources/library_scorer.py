@@ -30,8 +30,8 @@ def load_scorer(request: str) -> Callable[[pa.RecordBatch], Sequence[Any]]:
     original = _loaded(asked)
     fields = [ReturnField(**{**one, "labels": tuple(one["labels"]) if one["labels"] else None})
               for one in asked["fields"]]  # fmt: skip
-    written = [Argument(name, kind) for name, kind in asked["arguments"]]
-    order = matching.matched(asked["function"], written, matching.distinct(original.arguments))
+    written = [Argument(**one) for one in asked["arguments"]]
+    order = matching.matched(asked["function"], written, matching.named(original.arguments, asked["known"]))
     kinds = [types.arrow_type(one.data_type) for one in original.arguments]
     names = [one.name for one in original.arguments]
     missing = frozenset(asked["missing"])

@@ -64,6 +64,14 @@ def _mismatch(function: str, message: str, written: Sequence[Argument], known: S
     )
 
 
+def named(known: Sequence[Suggested], names: Sequence[str]) -> tuple[Suggested, ...]:
+    """The model's arguments; where it has no names for them, those that somebody wrote beside it."""
+    unnamed = all(one.name == f"f{place}" for place, one in enumerate(known))
+    if unnamed and len(names) == len(known):
+        known = [replace(one, name=name) for one, name in zip(known, names, strict=True)]
+    return distinct(known)
+
+
 def distinct(known: Sequence[Suggested]) -> tuple[Suggested, ...]:
     """With names that SQL can tell apart: those that differ only in case, or are given twice, get a number."""
     found: list[Suggested] = []

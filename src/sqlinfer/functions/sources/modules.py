@@ -34,6 +34,10 @@ class Reached:
     elsewhere: set[str] = field(default_factory=set)
     """Top-level names that are not the project's: installed packages and the standard library."""
 
+    @property
+    def paths(self) -> list[Path]:
+        return [module.path for module in self.modules.values()]
+
     def content(self) -> dict[str, str]:
         return {f"module:{name}": module.sha256 for name, module in sorted(self.modules.items())}
 
