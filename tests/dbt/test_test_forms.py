@@ -76,6 +76,6 @@ def test_a_relationship_looks_where_the_favored_state_says(shop):
     done = shop.sqlinfer("dbt", "build", *flags, "--favor-state")
     assert done.code == 0, done.text
     assert shop.rows("select min(customer_id) from churn_scores") == [(501,)]
-    here = shop.sqlinfer("dbt", "build", *flags)
+    here = shop.sqlinfer("dbt", "build", *flags, "--full-refresh")
     assert here.code == 0, here.text
     assert shop.rows("select min(customer_id) from churn_scores") == [(1,)]
