@@ -79,3 +79,6 @@ def test_a_relationship_looks_where_the_favored_state_says(shop):
     here = shop.sqlinfer("dbt", "build", *flags, "--full-refresh")
     assert here.code == 0, here.text
     assert shop.rows("select min(customer_id) from churn_scores") == [(1,)]
+    alone = shop.sqlinfer("run", "--dbt", *flags, "--favor-state", "--full-refresh")
+    assert alone.code == 0, alone.text
+    assert shop.rows("select min(customer_id) from churn_scores") == [(501,)]

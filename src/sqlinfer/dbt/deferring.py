@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.dbt.manifest import relation_of
-from sqlinfer.project import DataTest
+from sqlinfer.project import DataTest, Project
 from sqlinfer.relation import Relation
 
 
@@ -29,6 +29,13 @@ class Deferral:
         except (OSError, ValueError):
             content = {}
         return cls(content.get("nodes") or {}, favors, built)
+
+    def of_project(self, project: Project) -> Project:
+        nodes = {
+            key: replace(node, tests=tuple(self.applied(test) for test in node.tests)) if node.tests else node
+            for key, node in project.nodes.items()
+        }
+        return replace(project, nodes=nodes)
 
     def applied(self, test: DataTest) -> DataTest:
         """The test with dbt's choice: the state's where that is favored, else where the parent is and where it was."""

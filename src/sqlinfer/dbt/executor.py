@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.catalog import CompiledNode
 from sqlinfer.dbt.command import Dbt, compiling_flags, dbt_for, selection_flags
+from sqlinfer.dbt.deferring import Deferral
 from sqlinfer.dbt.home import DbtHome
 from sqlinfer.dbt.project import check_compiled, home_of, load_project, profile_of
 from sqlinfer.errors import SqlinferError, UsageError
@@ -84,9 +85,20 @@ def load(options: RunOptions, manifest: Path | None = None, cancel: threading.Ev
     arguments = (*selection_flags(options), *compiling_flags(options))
     dbt = dbt_for(options, os.environ, cancel)
     if options.sample is None:
-        return compiled_by_dbt(options, dbt, arguments)
+        return _deferring(compiled_by_dbt(options, dbt, arguments), options)
     with dbt.opened(home.private / "dbt") as opened:
-        return compiled_by_dbt(options, opened, (*arguments, *opened.sampling(options.sample)))
+        job = compiled_by_dbt(options, opened, (*arguments, *opened.sampling(options.sample)))
+        return _deferring(job, options)
+
+
+def _deferring(job: Job, options: RunOptions) -> Job:
+    """Tests look for other nodes where dbt would."""
+    state = options.defer_state or options.state
+    if not options.defer or state is None:
+        return job
+    folder = options.project_dir / state
+    deferral = Deferral.read(folder, favors=options.favor_state, built=frozenset(job.ids))
+    return replace(job, project=deferral.of_project(job.project))
 
 
 def _refuse_compiling(options: RunOptions) -> None:
