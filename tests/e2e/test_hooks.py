@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import duckdb
@@ -182,6 +184,23 @@ def test_tests_see_the_table_that_the_hooks_leave(shop):
     code, _ = shop.tried()
     assert code == 1
     assert shop.sql("select count(*) from m") == [(4,)]
+
+
+def test_a_retry_publishes_nothing_that_such_tests_have_not_seen(shop):
+    shop.put("models/m.yml", "models: [{name: m, columns: [{name: id, data_tests: [unique]}]}]\n")
+    head = "{{ config(publish_timeout=0, post_hook='insert into {{ this }} select 0, 0') }}\n"
+    shop.put("models/m.sql", head + QUERY)
+    hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); print(1, flush=True); sys.stdin.read()"
+    with Popen([sys.executable, "-c", hold, str(shop.root / "w.duckdb")], stdin=PIPE, stdout=PIPE) as holder:
+        assert holder.stdout.readline()
+        code, text = shop.tried()
+        holder.stdin.close()
+    assert code == 1
+    assert "scored, not published" in text.lower()
+    code, text = shop.tried("retry")
+    assert code == 1
+    assert "unique_m_id" in text
+    assert shop.sql("select count(*) from duckdb_tables() where table_name = 'm'") == [(0,)]
 
 
 def test_a_hook_cannot_end_the_transaction(shop):

@@ -292,7 +292,8 @@ def _publish(
         location(node, env.root) if node.config.materialized == "external" else None, side=plan.owner.side,
         provenance=Provenance.of(plan, node, how, env), hooks=hooks,
     )  # fmt: skip
-    if result.lasts:
+    waits = not late  # else a retry would publish what no test has looked at
+    if result.lasts and waits:
         publication.remember(env.workspace, wanted)
     env.emit(Publishing(node.unique_id, str(node.relation)))
     began = perf_counter()
@@ -314,7 +315,7 @@ def _publish(
         store_failures(env, late, progress.tests)
         raise
     except PublicationError as error:
-        progress.pending = error.message.startswith("scored, not published")
+        progress.pending = waits and error.message.startswith("scored, not published")
         if progress.pending:
             progress.pending = _keep_as_table(env, staged) or result.lasts
             if progress.pending and not result.lasts:
