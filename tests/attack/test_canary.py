@@ -8,12 +8,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import house as houses
 import pytest
 from house import House
 
+from sqlinfer.errors import SqlinferError
 from sqlinfer.functions import contained
+from sqlinfer.functions.sources import child
+from sqlinfer.inference import isolation
+from sqlinfer.testing.workshop import Workshop
 
 ENV, LITERAL, URI, SETTING, VAR, ROW = (f"Zq{n}x-CANARY.{n}{n}7f-pW{n}k_Lm{n}" for n in range(6))
 CANARIES = (ENV, LITERAL, URI, SETTING, VAR, ROW)
@@ -91,3 +97,25 @@ def test_the_process_that_opens_foreign_files_gets_no_secret(monkeypatch: pytest
             assert parts(Path(f"/proc/{preparer._process.pid}/{name}").read_bytes()) == []
     finally:
         preparer.stop()
+
+
+@pytest.mark.parametrize("starts", [isolation, child])
+def test_a_process_that_runs_a_model_gets_no_secret(
+    starts: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: dict[str, str] = {}
+    start = subprocess.Popen
+
+    def started(command: list[str], *, env: dict[str, str], **options: Any) -> subprocess.Popen[Any]:
+        given.update(env, command=" ".join(command))
+        return start([sys.executable, "-c", "exit(1)"], env=env, **options)
+
+    monkeypatch.setenv("DBT_ENV_SECRET_S", ENV)
+    monkeypatch.setattr(starts.subprocess, "Popen", started)
+    with pytest.raises(SqlinferError):
+        if starts is isolation:
+            isolation.Worker(b"").start()
+        else:
+            child.export(Workshop(tmp_path).declare(b""), "module", {}, tmp_path)
+    assert given["PATH"]
+    assert parts(repr(given).encode()) == []

@@ -127,13 +127,15 @@ class Worker:
     def _start(self) -> None:
         if self._process is not None:
             return
+        from sqlinfer.project.secret import public  # here: the process itself needs no project
+
         ours, theirs = socket.socketpair()
         alive, self._life = os.pipe()
         self._socket, self._stderr = ours, tempfile.TemporaryFile()  # noqa: SIM115
         command = [sys.executable, "-P", "-m", "sqlinfer.inference.worker", str(theirs.fileno()), str(alive)]
         self._process = subprocess.Popen(
             command, pass_fds=(theirs.fileno(), alive), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=self._stderr, env={**os.environ, **self._environment}, start_new_session=True,
+            stderr=self._stderr, env={**public(os.environ), **self._environment}, start_new_session=True,
         )  # fmt: skip
         theirs.close()
         os.close(alive)

@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlinfer.errors import FunctionError
 from sqlinfer.functions.limits import MEMORY_VARIABLE, SECONDS_VARIABLE
 from sqlinfer.functions.sources.base import ignore
+from sqlinfer.project.secret import public
 from sqlinfer.project.values import FunctionConfig
 
 TIMEOUT: Final = 1800.0
@@ -41,7 +42,7 @@ def export(
     asked, answered = scratch / "request.json", scratch / "answer.json"
     asked.write_text(json.dumps(dict(request)))
     command = [sys.executable, "-P", "-m", module, str(asked), str(answered)]
-    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8"}
+    env = {**public(os.environ), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8"}
     try:
         code, said = _patiently(config, command, env, scratch, timeout, tell, doing)
     except subprocess.TimeoutExpired as error:
