@@ -99,7 +99,13 @@ def test_the_process_that_opens_foreign_files_gets_no_secret(monkeypatch: pytest
         preparer.stop()
 
 
-@pytest.mark.parametrize("starts", [isolation, child])
+STARTS = {
+    isolation: lambda folder: isolation.Worker(b"").start(),
+    child: lambda folder: child.export(Workshop(folder).declare(b""), "module", {}, folder),
+}
+
+
+@pytest.mark.parametrize("starts", STARTS)
 def test_a_process_that_runs_a_model_gets_no_secret(
     starts: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -113,9 +119,6 @@ def test_a_process_that_runs_a_model_gets_no_secret(
     monkeypatch.setenv("DBT_ENV_SECRET_S", ENV)
     monkeypatch.setattr(starts.subprocess, "Popen", started)
     with pytest.raises(SqlinferError):
-        if starts is isolation:
-            isolation.Worker(b"").start()
-        else:
-            child.export(Workshop(tmp_path).declare(b""), "module", {}, tmp_path)
+        STARTS[starts](tmp_path)
     assert given["PATH"]
     assert parts(repr(given).encode()) == []
