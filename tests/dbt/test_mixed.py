@@ -174,8 +174,11 @@ def test_defer_reads_what_is_not_built_here_where_the_state_has_it(shop):
     assert done.code == 0, done.text
     assert shop.rows("select count(*) from main.churn_scores") == [(100,)]
     shop.change("drop table main.churn_scores")
-    done = shop.sqlinfer("dbt", "build", *words)
+    shop.change("delete from prod.customers")
+    state = ("--defer", "--state", "state", "--favor-state")
+    done = shop.sqlinfer("dbt", "build", "--select", "customers", "churn_scores", *state)
     assert done.code == 0, done.text
+    # What an earlier layer has built is read here, not in the state.
     assert shop.rows("select count(*) from main.churn_scores") == [(100,)]
 
 

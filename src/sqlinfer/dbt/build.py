@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from sqlinfer.dbt.deferring import Deferral
 from sqlinfer.dbt.flags import DbtFlags, split
 from sqlinfer.dbt.home import DbtHome, read_home
 from sqlinfer.dbt.layers import Layer, LayerPlan
-from sqlinfer.dbt.manifest import Manifest, read_manifest
+from sqlinfer.dbt.manifest import Manifest, read_manifest, without
 from sqlinfer.dbt.said import Said
 from sqlinfer.dbt.tests import stored_by_flag
 from sqlinfer.errors import SqlinferError, UsageError
@@ -140,7 +140,20 @@ def _planned(flags: DbtFlags, options: RunOptions, home: DbtHome, dbt: Dbt, only
         preload()
         dbt.sampling(flags.value("--sample"))  # refused before anything is built
     whole = only is None and not plan.predictions
+    if not whole:
+        flags, options = _deferring(flags, options, home, (*plan.ids, *plan.audited))
     return Mixed(home, flags, options, dbt, manifest, plan, say, whole=whole)
+
+
+def _deferring(flags: DbtFlags, options: RunOptions, home: DbtHome, built: Collection[str]
+               ) -> tuple[DbtFlags, RunOptions]:  # fmt: skip
+    """With ``--defer``: no layer reads elsewhere what an earlier layer has built."""
+    state = options.defer_state or options.state
+    if not options.defer or state is None:
+        return flags, options
+    folder = without(state, set(built), home.private / "deferred")
+    state_flags = (*flags.state, "--defer-state", str(folder))
+    return replace(flags, state=state_flags), replace(options, defer_state=folder)
 
 
 def _known(ids: Iterable[str], manifest: Manifest, say: Say) -> tuple[str, ...]:

@@ -118,7 +118,9 @@ def compiled_by_dbt(options: RunOptions, dbt: Dbt, arguments: Sequence[str]) -> 
     home = home_of(options, os.environ)
     folder = home.private / "dbt"
     said = dbt.ask("compile", *arguments, target_path=folder)
-    project, _ = load_project(home, profile_of(home, options), folder / "manifest.json", fresh=True)
+    project, _ = load_project(
+        home, profile_of(home, options), folder / "manifest.json", fresh=True, deferring=options
+    )  # fmt: skip
     order = resolve(project, resource_types=("model",)).ids
     ids = tuple(key for key in order if is_ours(project, key) and project.nodes[key].compiled is not None)
     return Job(project, ids, (*project.warnings, *said.unmatched()))

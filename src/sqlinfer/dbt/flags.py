@@ -58,10 +58,12 @@ class DbtFlags:
     def options(self, root: Path) -> RunOptions:
         folder = self.value("--profiles-dir")
         threads = self.value("--threads")
+        state, defer_state = (self.value(name) for name in ("--state", "--defer-state"))
         return RunOptions(
             project_dir=root, profiles_dir=Path(folder) if folder else None, profile=self.value("--profile"),
             target=self.value("--target"), vars=self.value("--vars"), full_refresh=self.on("--full-refresh"),
-            empty=self.on("--empty"),
+            state=Path(state) if state else None, defer_state=Path(defer_state) if defer_state else None,
+            defer=self.on("--defer"), favor_state=self.on("--favor-state"), empty=self.on("--empty"),
             fail_fast=self.fail_fast, threads=numerals.whole(threads) if threads else None,
             device=self.value("--device"), memory_limit=self.value("--memory-limit"),
         )  # fmt: skip

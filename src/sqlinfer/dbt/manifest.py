@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sqlinfer.errors import Location, ProjectError, UsageError
+from sqlinfer.files import write_atomic
 from sqlinfer.relation import Relation
 
 SCHEMA = 12
@@ -100,6 +101,37 @@ def read_manifest(path: Path) -> Manifest:
         content.get("unit_tests") or {}, warnings, content.get("macros") or {},
         content.get("functions") or {},
     )  # fmt: skip
+
+
+def deferred_to(manifest: Manifest, state: Path, *, favor: bool) -> Manifest:
+    """The manifest with the place of each node in an earlier run's, which dbt reads and does not write.
+
+    Args:
+        state: the folder of that run's manifest.json.
+        favor: what is not compiled here is read there, whether it is here or not.
+    """
+    there = read_manifest(state / "manifest.json").nodes
+
+    def place(key: str, node: Mapping[str, Any]) -> Mapping[str, Any]:
+        if key not in there or (is_prediction(node) and node.get("compiled_code")):
+            return node
+        found = {name: there[key].get(name) for name in ("alias", "schema", "database")}
+        return {**node, "defer_relation": {**found, "favored": favor}}
+
+    return replace(manifest, nodes={key: place(key, node) for key, node in manifest.nodes.items()})
+
+
+def without(state: Path, built: Collection[str], folder: Path) -> Path:
+    """A copy of an earlier run's manifest.json in ``folder``, without what this build makes itself.
+
+    dbt takes what one call does not select for something that is not built; our layers are several calls.
+    """
+    read_manifest(state / "manifest.json")
+    content = json.loads((state / "manifest.json").read_text(encoding="utf-8"))
+    content["nodes"] = {key: node for key, node in content["nodes"].items() if key not in built}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / "manifest.json", json.dumps(content).encode())
+    return folder
 
 
 def refuse_stale(manifest: Manifest, root: Path, project: str) -> None:

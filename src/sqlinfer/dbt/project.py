@@ -11,7 +11,7 @@ from typing import Any, cast
 from sqlinfer import scrub
 from sqlinfer.compiler.calls import may_call
 from sqlinfer.dbt.home import DbtHome, read_functions, read_home, read_profile
-from sqlinfer.dbt.manifest import Manifest, is_prediction, read_manifest, refuse_stale, relation_of
+from sqlinfer.dbt.manifest import Manifest, deferred_to, is_prediction, read_manifest, refuse_stale, relation_of
 from sqlinfer.dbt.tests import tests_of
 from sqlinfer.errors import CompileError, Location, ProjectError, did_you_mean
 from sqlinfer.jobs.options import RunOptions
@@ -52,11 +52,13 @@ def functions_only(home: DbtHome, profile: Profile) -> Project:
     )  # fmt: skip
 
 
-def load_project(home: DbtHome, profile: Profile, path: Path, *, fresh: bool = False) -> tuple[Project, Manifest]:
+def load_project(home: DbtHome, profile: Profile, path: Path, *, fresh: bool = False,
+                 deferring: RunOptions | None = None) -> tuple[Project, Manifest]:  # fmt: skip
     """The project as the manifest tells it.
 
     Args:
         fresh: the manifest was written just now; otherwise it is compared with the project's files.
+        deferring: with ``defer``, tests look where dbt has let the SQL look.
 
     Raises:
         ProjectError: the manifest is stale, or a prediction node is configured in a way that cannot be done.
@@ -64,6 +66,9 @@ def load_project(home: DbtHome, profile: Profile, path: Path, *, fresh: bool = F
     manifest = read_manifest(path)
     if not fresh:
         refuse_stale(manifest, home.root, home.name)
+    state = (deferring.defer_state or deferring.state) if deferring is not None and deferring.defer else None
+    if deferring is not None and state is not None:
+        manifest = deferred_to(manifest, state, favor=deferring.favor_state)
     base = functions_only(home, profile)
     nodes = {
         key: _node(node, manifest, home, base.functions)

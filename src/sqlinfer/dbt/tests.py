@@ -99,4 +99,7 @@ def _parent(node: Mapping[str, Any], manifest: Manifest) -> Relation | tuple[Rel
     if parent is None or (parent.get("config") or {}).get("materialized") == "ephemeral":
         return None
     deferred = parent.get("defer_relation")
-    return (relation_of(parent), relation_of({**parent, **deferred})) if deferred else relation_of(parent)
+    if not deferred:
+        return relation_of(parent)
+    there = relation_of({**parent, **deferred})
+    return there if deferred.get("favored") else (relation_of(parent), there)
