@@ -133,7 +133,7 @@ def test_the_shell_completes_commands_and_flags() -> None:
     assert "ls" in COMMANDS
 
 
-@pytest.mark.parametrize("command", ["docs", "deps", "snapshot", "source", "parse", "run-operation"])
+@pytest.mark.parametrize("command", ["docs", "snapshot", "clone", "parse", "run-operation"])
 def test_a_command_of_dbts_alone_is_answered(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert f"'{command}' is a command of dbt's that sqlinfer does not have" in said(capsys, command, code=2)
 
@@ -142,6 +142,6 @@ def test_a_macro_of_a_package_is_named_with_a_way(shop: Path, capsys: pytest.Cap
     said(capsys, "seed", "--project-dir", str(shop))
     sql = "select {{ dbt_utils.star(ref('customers')) }} from {{ ref('customers') }}"
     out = said(capsys, "compile", "--inline", sql, "--project-dir", str(shop), code=2)
-    assert "hint: sqlinfer reads no packages: put the macro of 'dbt_utils' into macros/" in out
+    assert "hint: no package 'dbt_utils' is there: name it in packages.yml" in out
     out = said(capsys, "compile", "--inline", "select {{ dbt_utils }}", "--project-dir", str(shop), code=2)
     assert "packages" not in out

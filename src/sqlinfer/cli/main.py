@@ -23,6 +23,7 @@ COMMANDS = {
     "compile": "Show the plan of each selected node; write compiled SQL and manifest.json.",
     "dbt": "Build, preview and set up predictions inside a dbt project.",
     "debug": "Check the profile, the connection, each function's artifact and the device.",
+    "deps": "Fetch the dbt packages of packages.yml, whose macros can be called.",
     "functions": "List and describe the declared functions.",
     "init": "Write a small project that runs.",
     "ls": "List the selected nodes.",
@@ -40,7 +41,7 @@ ALIASES = {"list": "ls", "show": "preview"}
 
 
 DBT_ONLY = {
-    "clone": "", "deps": ": macros are read from macros/", "docs": ": `sqlinfer dbt docs` writes a yml for it",
+    "clone": "", "docs": ": `sqlinfer dbt docs` writes a yml for it",
     "freshness": ": `sqlinfer source freshness`", "parse": ": `sqlinfer compile` checks a project", "run-operation": "",
     "snapshot": "",
 }  # fmt: skip

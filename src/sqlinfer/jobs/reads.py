@@ -117,8 +117,9 @@ def _literals(sql: str) -> Iterator[str]:
 
 def _rendered(project: Project, marks: Marks, inline: tuple[str, ...]) -> Iterator[str]:
     """The SQL of whatever may read files, rendered with marks. What does not render has its error later."""
-    in_macros = any(_names_files(macro.source) for macro in project.macros)
-    macros = tuple(replace(macro, source=marks.source(macro.source)) for macro in project.macros)
+    own = [macro for macro in project.macros if macro.package is None]
+    in_macros = any(_names_files(macro.source) for macro in own)
+    macros = tuple(replace(one, source=marks.source(one.source)) if one in own else one for one in project.macros)
     marked = replace(project, macros=macros if in_macros else project.macros)
 
     def wanted(sql: str) -> bool:

@@ -79,6 +79,9 @@ class _MacroTexts:
     def __init__(self, files: Iterable[MacroFile]) -> None:
         self.texts: dict[str, str] = {}
         for file in files:
+            if file.package is not None:  # packages count whole: their texts change together, with their version
+                self.texts |= dict.fromkeys(file.names, file.source) if file.package != "dbt" else {}
+                continue
             lines, found = file.source.splitlines(), engine().compile(file.source, file.path).macros
             ends = [*(line for _, line in found[1:]), len(lines) + 1]
             self.texts |= {

@@ -11,8 +11,9 @@ from sqlinfer.errors import ProjectError, did_you_mean
 from sqlinfer.project.basics import Environment, RelationValue, TemplateMessage, plain_context
 from sqlinfer.project.hooks import packed
 from sqlinfer.project.jinja import Compiled, Engine, line_location
-from sqlinfer.project.sandbox import MacroReturn
+from sqlinfer.project.sandbox import MacroReturn, Package
 from sqlinfer.project.values import MacroFile, Profile
+from sqlinfer.relation import Relation
 
 
 @dataclass(slots=True)
@@ -54,8 +55,13 @@ class Macros:
 
     def __init__(self, files: Sequence[MacroFile], engine: Engine) -> None:
         self.engine = engine
-        self.files = tuple(engine.compile(one.source, one.path) for one in files)
+        self.files = tuple(engine.compile(one.source, one.path) for one in files if one.package is None)
         self.by_name: dict[str, Compiled] = {}
+        self.packages: dict[str, dict[str, MacroFile]] = {}
+        """Package → its macros. They are compiled when they are first called: packages hold much that nobody calls."""
+        for file in files:
+            if file.package is not None:
+                self.packages.setdefault(file.package, {}).update(dict.fromkeys(file.names, file))
         for compiled in self.files:
             for name, line in compiled.macros:
                 first = self.by_name.get(name)
@@ -71,20 +77,59 @@ class Macros:
         bound = {name: _Macro(name, self, context) for name in self.by_name}
         context.update({name: macro for name, macro in bound.items() if name not in context})
         context.setdefault(project_name, SimpleNamespace(**bound))
+        for package, names in self.packages.items():
+            own = {name: _Macro(name, self, context, package) for name in names}
+            context.setdefault(package, Package(**own))
+        context.setdefault("adapter", _Adapter(self, context, project_name))
+
+    def find(self, name: str, package: str | None) -> tuple[Compiled, dict[str, Any]]:
+        """A macro's file, compiled, and what else its macros see of their own package by plain name."""
+        if package is None:
+            return self.by_name[name], {}
+        file = self.packages[package][name]
+        return self.engine.compile(file.source, file.path), dict(self.packages[package])
+
+
+class _Adapter:
+    """As much of dbt's ``adapter`` as needs no warehouse."""
+
+    __slots__ = ("_context", "_macros", "_project")
+    template_names = ("dispatch", "quote")
+
+    def __init__(self, macros: Macros, context: dict[str, Any], project: str) -> None:
+        self._macros, self._context, self._project = macros, context, project
+
+    def dispatch(self, macro_name: str, macro_namespace: str | None = None) -> Any:
+        """The macro for this warehouse, else the default one; the project's own win over those of a package."""
+        kind = getattr(self._context.get("target"), "type", "")
+        packages = [self._project, *([macro_namespace] if macro_namespace else self._macros.packages)]
+        for package in dict.fromkeys(packages):
+            for prefix in (kind, "default"):
+                found = getattr(self._context.get(package), f"{prefix}__{macro_name}", None)
+                if isinstance(found, _Macro):
+                    return found
+        where = f"package '{macro_namespace}'" if macro_namespace else "the project"
+        raise TemplateMessage(
+            f"no macro '{kind}__{macro_name}' or 'default__{macro_name}' in {where}", None, "dispatch"
+        )
+
+    def quote(self, identifier: str) -> str:
+        return str(RelationValue(Relation(str(identifier)), getattr(self._context.get("target"), "type", "duckdb")))
 
 
 class _Macro:
-    __slots__ = ("_context", "_inner", "_macros", "_name")
+    __slots__ = ("_context", "_inner", "_macros", "_name", "_package")
     template_names = ()
 
-    def __init__(self, name: str, macros: Macros, context: dict[str, Any]) -> None:
-        self._name, self._macros, self._context = name, macros, context
+    def __init__(self, name: str, macros: Macros, context: dict[str, Any], package: str | None = None) -> None:
+        self._name, self._macros, self._context, self._package = name, macros, context, package
         self._inner: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._inner is None:
-            compiled = self._macros.by_name[self._name]
-            self._inner = self._macros.engine.macro_value(compiled, self._name, self._context)
+            compiled, beside = self._macros.find(self._name, self._package)
+            own = {name: _Macro(name, self._macros, self._context, self._package) for name in beside}
+            self._inner = self._macros.engine.macro_value(compiled, self._name, {**self._context, **own})
         try:
             return self._inner(*args, **kwargs)
         except MacroReturn as returned:

@@ -186,7 +186,13 @@ def _describe(error: Exception, compiled: Compiled) -> tuple[str, str | None, st
     if isinstance(error, UndefinedError):
         named = re.search(r"'([^']+)' is undefined", str(error)) or re.search(r"no attribute '([^']+)'", str(error))
         name = named.group(1) if named else None
-        return f"Jinja: {error}", _absent(name) or _package(name, compiled.source), name
+        if "_Adapter object" in str(error):
+            return f"Jinja: adapter.{name} is not there", _absent("adapter"), name
+        if "Package object" in str(error):
+            return f"Jinja: the package has no macro '{name}'", None, name
+        hints = (_absent(name), _package(name, compiled.source))
+        named_so = name is not None and name.startswith("dbt_")
+        return f"Jinja: {error}", next(filter(None, reversed(hints) if named_so else hints), None), name
     if isinstance(error, RecursionError):
         return "Jinja: macros call each other too deeply", None, None
     if isinstance(error, MacroReturn):
@@ -214,7 +220,10 @@ def _package(name: str | None, source: str) -> str | None:
     """A hint where ``name.macro(…)`` is called: only dbt packages are spelled so."""
     if name is None or re.search(rf"(?<![\w.]){re.escape(name)}\.\w+\s*\(", source) is None:
         return None
-    return f"sqlinfer reads no packages: put the macro of '{name}' into macros/, or let dbt build this model"
+    return (
+        f"no package '{name}' is there: name it in packages.yml and run `sqlinfer deps`, or a folder of yours with "
+        f"local:, or put the macro of '{name}' into macros/"
+    )
 
 
 def _close(name: str) -> bool:

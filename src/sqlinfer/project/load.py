@@ -16,6 +16,7 @@ from sqlinfer.project.context import Macros, target_of
 from sqlinfer.project.functions import load_functions
 from sqlinfer.project.hooks import read_hooks
 from sqlinfer.project.jinja import engine
+from sqlinfer.project.packages import read_packages
 from sqlinfer.project.profile import load_profile
 from sqlinfer.project.schema import IGNORED_PROJECT_KEYS, ProjectFile, validate
 from sqlinfer.project.secret import public
@@ -133,7 +134,8 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
               env: Mapping[str, str]) -> Project:  # fmt: skip
     yaml_context = plain_context(variables, Environment(env), target_of(profile))
     paths = {name: _folders(root, props, file, name) for name in ("model", "function", "seed", "macro", "test")}
-    macros = _macros((*paths["macro"], *(folder / discover.GENERIC for folder in paths["test"])), root)
+    own = _macros((*paths["macro"], *(folder / discover.GENERIC for folder in paths["test"])), root)
+    macros = (*own, *read_packages(root))
     functions = load_functions(paths["function"], root, engine(), yaml_context, _dialect(profile))
     trees = {}
     for section in ("models", "seeds"):

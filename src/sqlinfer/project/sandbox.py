@@ -194,6 +194,12 @@ def _test(inner: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _DATES = (datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo)
+
+
+class Package(SimpleNamespace):
+    """The macros of one dbt package by name; some begin with an underscore."""
+
+
 _PLAIN = (str, bytes, bool, int, float, list, tuple, dict, set, frozenset, *_DATES)
 _CLASSES = frozenset({datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone})
 _JINJA = (LoopContext, Macro, Namespace, Cycler, Joiner, SimpleNamespace)
@@ -265,6 +271,8 @@ class Sandbox(SandboxedEnvironment):
         if isinstance(obj, type):
             if obj not in _CLASSES:
                 return False
+        elif isinstance(obj, Package):
+            return attr in vars(obj) and not attr.startswith("__")
         else:
             names = _names(cast(Any, type(obj)))
             if names is not None:

@@ -201,6 +201,8 @@ class MacroFile:
     path: Path
     source: str
     names: tuple[str, ...]
+    package: str | None = None
+    """The dbt package that it comes from; None: the project's own."""
 
 
 @dataclass(frozen=True, slots=True)
