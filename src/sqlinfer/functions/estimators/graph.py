@@ -43,6 +43,7 @@ class Graph(GraphWriter):
         super().__init__(ml_opset=5)
         self._asked: dict[tuple[Any, ...], str] = {}
         self._refusals: list[str] = []
+        self._typed: list[onnx.ValueInfoProto] = []
         self._result = ""
 
     def column(self, name: str, kind: Kind) -> Piece:
@@ -58,6 +59,13 @@ class Graph(GraphWriter):
         if key not in self._asked:
             self._asked[key] = self._node(op_type, tuple(names), domain, attributes)
         return self._asked[key]
+
+    def words(self, texts: str, expression: str) -> str:
+        """[N] → [N,T]: what matches the expression, filled up with empty texts."""
+        found = self.op("Tokenizer", texts, domain=MICROSOFT, mark=0, mincharnum=1, pad_value="", tokenexp=expression)
+        # ONNX knows nothing of this operator, and its inference of shapes crashes on operators behind untyped values.
+        self._typed.append(helper.make_tensor_value_info(found, onnx.TensorProto.STRING, ["N", None]))
+        return found
 
     def smallest(self, values: str, count: int) -> tuple[str, str]:
         """Values and places of the ``count`` smallest of each row, in order."""
@@ -99,7 +107,8 @@ class Graph(GraphWriter):
         for entry in made.opset_import:
             if not entry.domain:
                 entry.version = OPSET
-        if any(node.domain == MICROSOFT for node in made.graph.node):
+        made.graph.value_info.extend(self._typed)
+        if self._typed:
             made.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
         return made
 

@@ -64,8 +64,7 @@ def _word_codes(graph: Graph, step: Any, text: str, codes: Mapping[str, int]) ->
     if step.lowercase:
         _refuse_sigma(graph, text, known)
         known = dict(_spelled(known))
-    tokens = graph.op("Tokenizer", flat, domain="com.microsoft", mark=0, mincharnum=1, pad_value="",
-                      tokenexp=_expression(_PATTERNS[step.token_pattern], bool(step.lowercase)))  # fmt: skip
+    tokens = graph.words(flat, _expression(_PATTERNS[step.token_pattern], bool(step.lowercase)))
     nothing = np.array([[""]])
     blank = graph.op("Where", graph.op("Equal", text, nothing), nothing, nothing)
     tokens = graph.op("Concat", tokens, blank, axis=1)  # a batch without words has one column, too
