@@ -6,7 +6,7 @@ Once a function is prepared the library is needed no more, so that its version i
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -97,7 +97,8 @@ class Library:
         completed = complete(config, told)
         classes = told.results.classes
         return Artifact(
-            folder / "model.onnx", labels=classes, warnings=older(told), completed=completed, made_with=told.made_with,
+            folder / "model.onnx", labels=classes, warnings=older(told, self.packages), completed=completed,
+            made_with=told.made_with,
             compared=Compared(folder / "rows.arrow", folder / "answers.arrow", told.against, classes),
         )  # fmt: skip
 
@@ -105,7 +106,7 @@ class Library:
         self, config: FunctionConfig, workspace: Workspace, scratch: Path, fingerprint: Mapping[str, str]
     ) -> NativeArtifact:
         told = self.ask(config, workspace, scratch, fingerprint, convert=False)
-        return natively.artifact(config, told, complete(config, told), scratch, fingerprint, older(told))
+        return natively.artifact(config, told, complete(config, told), scratch, fingerprint, older(told, self.packages))
 
     def loaded(
         self, config: FunctionConfig, workspace: Workspace, folder: Path, fingerprint: Mapping[str, str]
@@ -206,11 +207,12 @@ def _inputs(config: FunctionConfig, told: Told) -> dict[str, tuple[str, ...]]:
     return {given: (name,) for given, name in zip(told.inputs, names, strict=True)}
 
 
-def older(told: Told) -> tuple[str, ...]:
+def older(told: Told, packages: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """A warning for each library that made the model in another version than the installed one."""
     found = []
     for name, version in told.made_with.items():
-        installed = told.used.get(name) or entrypoint.version(name)
+        names = next((names for names in packages if name in names), (name,))
+        installed = next((there for one in names if (there := told.used.get(one) or entrypoint.version(one))), None)
         if installed is not None and installed != version:
             found.append(f"the model was made with {name} {version}; {name} {installed} read it")
     return tuple(found)
