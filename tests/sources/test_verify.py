@@ -50,6 +50,19 @@ def test_rows_are_those_that_the_nodes_give(shop: Path) -> None:
     assert (found.tables, found.result.found.rows - found.result.made) == (("scores",), 81)
 
 
+def test_arguments_that_are_predictions_are_made(shop: Path) -> None:
+    query = "select predict('f', predict('f', a, b), 1) as q from customers where b is not null limit 7"
+    (shop / "models" / "twice.sql").write_text(query)
+    try:
+        found = verify(shop)
+    finally:
+        (shop / "models" / "twice.sql").unlink()
+    assert found.result is not None
+    assert found.ok
+    assert set(found.tables) == {"scores", "twice"}
+    assert found.result.found.rows - found.result.made > 81
+
+
 def test_another_relation_gives_the_rows(shop: Path) -> None:
     found = verify(shop, "f", relation="others")
     assert found.result is not None

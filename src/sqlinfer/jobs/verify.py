@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sqlinfer.adapters.base import Adapter
 from sqlinfer.errors import SqlinferError, UnknownFunction, UsageError
 from sqlinfer.functions.originals import SideBySide, has_original, side_by_side
 from sqlinfer.jobs.events import Preparing
@@ -18,6 +17,9 @@ from sqlinfer.project import FunctionConfig, Project
 from sqlinfer.relation import quote
 from sqlinfer.runner import staging
 from sqlinfer.runner.events import Warned
+from sqlinfer.runner.identity import Identity
+from sqlinfer.runner.scoring import score_plan
+from sqlinfer.runner.scoring_store import Seconds
 from sqlinfer.spec.function import PreparedFunction
 from sqlinfer.spec.plan import Call, Plan, Stage
 
@@ -94,18 +96,15 @@ def _own_rows(
     if relation is not None:
         plan = _plan_from(night, prepared, relation)
         with told(night.project):
-            return _arguments(night.adapter, plan, prepared, rows), (relation,)
+            return _arguments(night, plan, prepared, rows), (relation,)
     found, tables = [], []
     for plan in _plans(night, name):
         try:
-            batch = _arguments(night.adapter, plan, prepared, rows)
+            batch = _arguments(night, plan, prepared, rows)
         except SqlinferError as error:
             night.emit(Warned(plan.node, f"its rows are not compared: {error.message}"))
             continue
-        if batch is None:
-            night.emit(Warned(plan.node, "its rows are not compared: they depend on other predictions"))
-            continue
-        found.append(batch)
+        found += [] if batch is None else [batch]
         tables.append(plan.node)
     return _together(found, rows), tuple(tables)
 
@@ -160,14 +159,15 @@ def _relation(project: Project, text: str) -> str:
     return table.sql(dialect=dialect)
 
 
-def _arguments(adapter: Adapter, plan: Plan, prepared: PreparedFunction, rows: int) -> pa.RecordBatch | None:
-    """Of all calls of the function in a plan; None where every one of them reads other predictions."""
-    stages = tuple(stage for stage in staging.early(plan) if stage.calls)
-    calls = [(stage, call) for stage in stages for call in stage.calls if call.function == prepared.contract.name]
-    if not calls:
-        return None
-    with adapter.scratch() as work, work.warehouse():
-        staging.pin(work, staging.early(plan), plan, {})
+def _arguments(night: Night, plan: Plan, prepared: PreparedFunction, rows: int) -> pa.RecordBatch | None:
+    """Of all calls of the function in a plan. Where one reads other predictions, those are made, in memory."""
+    name, early = prepared.contract.name, staging.early(plan)
+    calls = [(stage, call) for stage in plan.stages for call in stage.calls if call.function == name]
+    with night.adapter.scratch() as work, work.warehouse():
+        if all(stage in early for stage, _ in calls):
+            staging.pin(work, early, plan, {})
+        else:
+            score_plan(replace(night.environment(None), workspace=work), plan, Identity.of(plan), Seconds())
         found = []
         for stage, call in calls:
             with work.reader(_query(stage, call, rows), plain=True) as reader:
