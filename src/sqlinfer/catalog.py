@@ -59,6 +59,8 @@ class ProjectCompiler:
     contracts: Mapping[str, FunctionContract]
     full_refresh: bool = False
     empty: bool = False
+    run: Mapping[str, object] = field(default_factory=dict)
+    """What hooks know of the run: ``invocation_id``, ``run_started_at``."""
     """No row is read: the plans have the columns and nothing else, and what is published loses nothing."""
     existing: dict[Relation, Table] = field(default_factory=dict)
     """Relations of the warehouse by folded full name, columns filled in."""
@@ -84,7 +86,7 @@ class ProjectCompiler:
         key = resolved_key(node, compiled.columns)
         there = self.existing.get(self._full(node.relation).folded())
         published = there.columns if there is not None and there.kind == "table" else None
-        hooks = render_hooks(node, self.project, is_incremental=incremental, flags=self._flags)
+        hooks = render_hooks(node, self.project, is_incremental=incremental, flags=self._flags, extra=self.run)
         if compiled.plan.stages:
             refuse_late(hooks, node, compiled.plan.sql, self.adapter.dialect)
         compiled = replace(compiled, unique_key=key, published=published, hooks=hooks)
@@ -378,6 +380,7 @@ def open_compiler(
     *,
     full_refresh: bool = False,
     empty: bool = False,
+    run: Mapping[str, object] | None = None,
 ) -> Iterator[ProjectCompiler]:
     """Read the warehouse's catalog once and open a shadow database."""
     with ExitStack() as stack:
@@ -387,7 +390,7 @@ def open_compiler(
             shadow = stack.enter_context(adapter.shadow())
         known = ((t, columns[t.relation]) for t in listed if t.relation in columns)
         existing = {t.relation.folded(): replace(t, columns=found) for t, found in known}
-        yield ProjectCompiler(project, adapter, shadow, contracts, full_refresh, empty, existing)
+        yield ProjectCompiler(project, adapter, shadow, contracts, full_refresh, empty, run or {}, existing)
 
 
 __all__ = ["CompiledNode", "ProjectCompiler", "open_compiler"]

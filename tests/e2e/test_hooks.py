@@ -107,11 +107,11 @@ def test_a_hook_knows_what_a_model_knows(shop, query):
         "models/m.sql",
         "{{ config(materialized='table', tags=['nightly'], post_hook=[\"{{ note(this) }}\","
         " \"insert into log select '{{ var('v', 'w') }} {{ target.name }} {{ config.get('tags')[0] }} "
-        "{{ model.name }}' "
+        "{{ model.name }} {{ run_started_at.year > 2000 }} {{ invocation_id | length }}' "
         'from {{ ref(\'first\') }}", "{% if false %}broken{% endif %}"]) }}\n' + query,
     )
     shop.run()
-    assert shop.log() == ["m4", "w dev nightly m"]
+    assert shop.log() == ["m4", "w dev nightly m True 36"]
 
 
 @BOTH

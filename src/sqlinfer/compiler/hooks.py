@@ -41,9 +41,14 @@ NONE = Hooks()
 
 
 def render_hooks(
-    node: Node, project: Project, *, is_incremental: bool = False, flags: RenderFlags | None = None
+    node: Node,
+    project: Project,
+    *,
+    is_incremental: bool = False,
+    flags: RenderFlags | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> Hooks:
-    """Raises RenderError or CompileError at the place of the hook."""
+    """Raises RenderError or CompileError at the place of the hook. ``extra``: names of the run, such as its id."""
     if not node.config.pre_hook and not node.config.post_hook:
         return NONE
     known = replace(project, macros=(*project.macros, *project.hook_macros))
@@ -52,6 +57,7 @@ def render_hooks(
         done: list[Hook] = []
         for hook in hooks:
             scope = _scope(known, node, incremental=is_incremental, flags=flags or RenderFlags())
+            scope.extra = extra or {}
             done += _rendered(hook, scope, known, node.name)
         return tuple(h for h in done if not h.transaction), tuple(h for h in done if h.transaction)
 

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -54,6 +55,7 @@ class Night:
     emit: Callable[[Event], None]
     cancel: threading.Event
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    started_at: datetime = field(default_factory=now_utc)
     functions: Functions = field(init=False)
     adapter: Adapter = field(init=False)
     _claim: Any = None
@@ -106,8 +108,13 @@ class Night:
         contracts = Contracts(self.functions)
         given = self.options
         how = {"full_refresh": given.full_refresh, "empty": given.empty}
-        with catalog.open_compiler(self.project, self.adapter, contracts, **how) as opened:
+        with catalog.open_compiler(self.project, self.adapter, contracts, run=self.names, **how) as opened:
             yield opened
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """What hooks know of the run, beside all that models know."""
+        return {"invocation_id": self.run_id, "run_started_at": self.started_at}
 
     def environment(self, workspace: Any) -> RunEnvironment:
         how: dict[str, Any] = {"threads": self.options.threads, "cache_dir": cache_dir(self.project)}
@@ -237,7 +244,7 @@ def _members(
 
 def _seed(night: Night, env: RunEnvironment, unique_id: str) -> NodeResult:
     node = night.project.nodes[unique_id]
-    return seed(node, env, render_hooks(node, night.project))
+    return seed(node, env, render_hooks(node, night.project, extra=night.names))
 
 
 def is_built(project: Project, unique_id: str) -> bool:

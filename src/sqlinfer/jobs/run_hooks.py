@@ -30,7 +30,7 @@ def run_hooks(
         night.emit(NodeStarted(unique_id, name, "hook"))
         began, error = perf_counter(), None
         try:
-            wanted = render_run_hooks(night.project, [hook], _names(night.project, result, ids))
+            wanted = render_run_hooks(night.project, [hook], night.names | _names(night.project, result, ids))
             run_by_themselves(env.workspace, wanted, "", env.publish_timeout)
         except SqlinferError as failure:
             error = failure
