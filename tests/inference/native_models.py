@@ -75,4 +75,5 @@ BEHAVIOURS: dict[str, Callable[[Any, Any], Any]] = {
     "wide": lambda x, asked: [np.ones((len(x), 3))],
     "word": lambda x, asked: ["yes"] and [7.0],
     "few": lambda x, asked: [],
+    "secret": lambda x, asked: [np.array([os.environ.get("DBT_ENV_SECRET_TOKEN", "")] * len(x))],
 }  # fmt: skip

@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +266,17 @@ def test_a_parent_that_is_killed_leaves_no_process_behind(make: Make, tmp_path: 
         assert gone(*pids)
     finally:
         children.reap()
+
+
+def test_a_library_gets_no_secret_of_the_environment_and_code_of_the_project_does(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBT_ENV_SECRET_TOKEN", "enigma")
+    model = make("secret", at=1.0, returns="TEXT")
+    assert model.native is not None
+    found = []
+    for is_project_code in (False, True):
+        native = replace(model.native, is_project_code=is_project_code)
+        with open_session(replace(model, native=native), threads=1) as session:
+            found += session.score_table(pa.table({"x": [1.0]}))["value"].to_pylist()
+    assert found == ["", "enigma"]

@@ -88,3 +88,41 @@ def test_the_model_that_was_prepared_is_the_one_that_predicts(shop: Workshop, pl
     prepared.graph.write_bytes((shop.folder / "model.skops").read_bytes())
     with pytest.raises(InferenceError, match="is not the file that was prepared"):
         scored(prepared)
+
+
+NAMES = ["tenure", "monthly charges", "age"]
+
+
+def boosted(source: str, folder: Path) -> tuple[Path, Any]:
+    """A trained model of a library, and how it predicts."""
+    target = ROWS @ [1.0, 2.0, 3.0]
+    if source == "xgboost":
+        xgboost = pytest.importorskip("xgboost")
+        given = xgboost.DMatrix(ROWS, target, feature_names=NAMES)
+        model = xgboost.train({"nthread": 1}, given, 5)
+        model.save_model(path := folder / "model.ubj")
+        return path, model.predict(given)
+    if source == "lightgbm":
+        lightgbm = pytest.importorskip("lightgbm")
+        given = lightgbm.Dataset(ROWS, target, feature_name=["a", "b", "c"])
+        model = lightgbm.train({"num_threads": 1, "verbosity": -1}, given, 5)
+        model.save_model(path := folder / "model.txt")
+        return path, model.predict(ROWS)
+    catboost = pytest.importorskip("catboost")
+    model = catboost.CatBoostRegressor(iterations=5, thread_count=1, verbose=False, allow_writing_files=False)
+    model.fit(catboost.Pool(ROWS, target, feature_names=["a", "b", "c"]))
+    model.save_model(str(path := folder / "model.cbm"))
+    return path, model.predict(ROWS)
+
+
+@pytest.mark.parametrize("source", ["xgboost", "lightgbm", "catboost"])
+def test_written_arguments_reach_boosters_by_name_in_any_order(shop: Workshop, source: str) -> None:
+    path, expected = boosted(source, shop.folder)
+    known = shop.make(path, (), (), source=source, runtime="native").contract.arguments
+    written = tuple(reversed(known))
+    prepared = shop.make(path, written, (), source=source, runtime="native")
+    assert [argument.name for argument in prepared.contract.arguments] == [one.name for one in written]
+    columns = {one.name: values for one, values in zip(known, ROWS.T, strict=True)}
+    with open_session(prepared, threads=1) as session:
+        found = session.score_table(pa.table(columns), keep=())
+    assert found["value"].to_pylist() == pytest.approx(expected.tolist(), rel=1e-6)

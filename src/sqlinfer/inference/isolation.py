@@ -34,12 +34,13 @@ from sqlinfer.inference.layout import core_count
 from sqlinfer.inference.passes import Passes
 from sqlinfer.inference.providers import Device
 from sqlinfer.inference.scoring import Cancelled, Outcomes, Times
+from sqlinfer.project.secret import public
 from sqlinfer.spec.function import PreparedFunction
 
 TASK_ROWS, PIECES = 256, 16
 """Starting a worker costs a second, asking it a millisecond: two cuts into sixteen find the row, not eight halvings."""
 LOAD_SECONDS, LOOK_SECONDS = 600.0, 0.2
-TIMEOUT_VARIABLE, MEMORY_VARIABLE = "SQLINFER_WORKER_TIMEOUT", "SQLINFER_WORKER_MEMORY"
+MEMORY_VARIABLE = "SQLINFER_WORKER_MEMORY"
 DEFAULT_TIMEOUT, SHORTEST_TIMEOUT, LAST_TIMEOUT, PATIENCE = 60.0, 2.0, 10.0, 50.0
 """Seconds for a task while nothing is known; later ``PATIENCE`` times the slowest one, but never less than the shortest
 and, for the try after which a row is given up, the last."""
@@ -74,8 +75,9 @@ class Worker:
     """One child process and the socket to it. Started when first asked; it ends when this one does, however."""
 
     def __init__(self, setup: bytes, environment: Mapping[str, str] | None = None) -> None:
+        """``environment``: by default this process's own, without its secrets."""
         self._setup = setup
-        self._environment = dict(environment or {})
+        self._environment = dict(public(os.environ) if environment is None else environment)
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -135,7 +137,7 @@ class Worker:
         command = [sys.executable, "-P", "-m", "sqlinfer.inference.worker", str(theirs.fileno()), str(alive)]
         self._process = subprocess.Popen(
             command, pass_fds=(theirs.fileno(), alive), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=self._stderr, env={**public(os.environ), **self._environment}, start_new_session=True,
+            stderr=self._stderr, env=self._environment, start_new_session=True,
         )  # fmt: skip
         theirs.close()
         os.close(alive)

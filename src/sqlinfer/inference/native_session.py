@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Final
 
@@ -15,6 +15,7 @@ from sqlinfer.inference.batch_result import BatchResult
 from sqlinfer.inference.isolation import DEFAULT_TIMEOUT, TIMEOUT_VARIABLE, Deadlines, IsolatedSession, Remote, Worker
 from sqlinfer.inference.layout import core_count
 from sqlinfer.inference.scoring import Outcomes
+from sqlinfer.project.secret import public
 from sqlinfer.spec.function import PreparedFunction
 
 FIRST_ROWS, FEWEST_ROWS, MOST_ROWS = 256, 16, 65_536
@@ -46,7 +47,10 @@ class NativeSession(IsolatedSession):
 
     def __init__(self, prepared: PreparedFunction, workers: int, timeout: float) -> None:
         super().__init__(prepared, "cpu", workers, None, timeout)
-        environment = _one_thread() if workers > 1 else {}
+        assert prepared.native is not None
+        environment = dict(os.environ if prepared.native.is_project_code else public(os.environ))
+        if workers > 1:
+            environment = dict.fromkeys(THREADS, "1") | environment
         self._processes = [Worker(self._setup, environment) for _ in range(workers)]
         self._sizes = Sizes(prepared.contract.batch_size)
 
@@ -73,10 +77,6 @@ class NativeSession(IsolatedSession):
 
     def task_rows(self) -> int:
         return self._sizes.rows
-
-
-def _one_thread() -> Mapping[str, str]:
-    return {name: "1" for name in THREADS if name not in os.environ}
 
 
 def open_native_session(prepared: PreparedFunction, *, threads: int | None = None) -> NativeSession:

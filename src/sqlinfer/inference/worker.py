@@ -16,6 +16,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from sqlinfer import numerals
 from sqlinfer.errors import SqlinferError
 from sqlinfer.inference import frames
 from sqlinfer.inference.passes import Passes
@@ -23,7 +24,8 @@ from sqlinfer.inference.session import open_session
 from sqlinfer.spec.function import PreparedFunction
 
 HANG_SECONDS = 600
-"""Far above any deadline of the parent, who usually ends a worker long before."""
+"""At least; far above any deadline of the parent, who usually ends a worker long before."""
+TIMEOUT_VARIABLE = "SQLINFER_WORKER_TIMEOUT"
 
 
 def main(handle: int, alive: int) -> None:
@@ -65,10 +67,11 @@ def open_here(prepared: PreparedFunction, device: str, cache_dir: Path | None) -
 
 
 def serve(channel: socket.socket, session: Passes) -> None:
+    hang = max(HANG_SECONDS, 2 * int(numerals.of_environment(TIMEOUT_VARIABLE) or 0))
     while True:
         signal.alarm(0)
         _, payload = frames.receive(channel)
-        signal.alarm(HANG_SECONDS)
+        signal.alarm(hang)
         batch = frames.unpack(payload)
         try:
             answer = frames.pack_result(session.run_batch(batch, batch.schema.names))

@@ -217,6 +217,8 @@ class NativeModel:
     """JSON, for that module alone: where the model lies, and the hashes that it must have."""
     origin: str = "the library"
     """Who returned the values, in messages."""
+    is_project_code: bool = False
+    """Whether the project's own code runs, which may read its environment."""
 
 
 @dataclass(frozen=True, slots=True)

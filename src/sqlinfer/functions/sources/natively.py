@@ -82,4 +82,6 @@ def loaded(request: dict[str, Any], config: FunctionConfig, folder: Path, finger
         "fields": [asdict(replace(field, location=None)) for field in config.returns],
     }
     origin = config.path.name if config.path is not None else str(config.entrypoint)
-    return Loaded(NativeModel(SCORER, json.dumps(asked), origin), kept or folder / "native.json")
+    return Loaded(
+        NativeModel(SCORER, json.dumps(asked), origin, config.entrypoint is not None), kept or folder / "native.json"
+    )

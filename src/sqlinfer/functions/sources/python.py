@@ -78,7 +78,7 @@ class Python:
             "is_struct": config.is_struct,
         }
         path = reached[module].path if module in reached else workspace.root
-        return Loaded(NativeModel(SCORER, json.dumps(request), f"{module}:{name}"), path)
+        return Loaded(NativeModel(SCORER, json.dumps(request), f"{module}:{name}", is_project_code=True), path)
 
 
 def declared(config: FunctionConfig) -> Iterator[Path]:
