@@ -19,6 +19,8 @@ BATCH: Final = b"B"
 RESULT: Final = b"R"
 ERROR: Final = b"E"
 MEMORY: Final = b"M"
+TIMEOUT_VARIABLE: Final = "SQLINFER_WORKER_TIMEOUT"
+"""Both sides read it."""
 _HEAD = struct.Struct("<cQ")
 _PIECE = 1 << 20
 

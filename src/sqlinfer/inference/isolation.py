@@ -301,7 +301,7 @@ def open_isolated(
         from sqlinfer.inference.native_session import open_native_session
 
         return open_native_session(prepared, threads=threads)
-    timeout = numerals.of_environment(TIMEOUT_VARIABLE) or DEFAULT_TIMEOUT
+    timeout = numerals.of_environment(frames.TIMEOUT_VARIABLE) or DEFAULT_TIMEOUT
     wanted = prepared.contract.device if device == "auto" else device
     workers = 1 if wanted.startswith("cuda") else threads or core_count()
     return IsolatedSession(prepared, device, workers, cache_dir, timeout)

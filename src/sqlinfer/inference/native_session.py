@@ -11,8 +11,9 @@ from typing import Final
 import pyarrow as pa
 
 from sqlinfer import numerals
+from sqlinfer.inference import frames
 from sqlinfer.inference.batch_result import BatchResult
-from sqlinfer.inference.isolation import DEFAULT_TIMEOUT, TIMEOUT_VARIABLE, Deadlines, IsolatedSession, Remote, Worker
+from sqlinfer.inference.isolation import DEFAULT_TIMEOUT, Deadlines, IsolatedSession, Remote, Worker
 from sqlinfer.inference.layout import core_count
 from sqlinfer.inference.scoring import Outcomes
 from sqlinfer.project.secret import public
@@ -80,5 +81,5 @@ class NativeSession(IsolatedSession):
 
 
 def open_native_session(prepared: PreparedFunction, *, threads: int | None = None) -> NativeSession:
-    timeout = numerals.of_environment(TIMEOUT_VARIABLE) or DEFAULT_TIMEOUT
+    timeout = numerals.of_environment(frames.TIMEOUT_VARIABLE) or DEFAULT_TIMEOUT
     return NativeSession(prepared, threads or core_count(), timeout)

@@ -25,7 +25,6 @@ from sqlinfer.spec.function import PreparedFunction
 
 HANG_SECONDS = 600
 """At least; far above any deadline of the parent, who usually ends a worker long before."""
-TIMEOUT_VARIABLE = "SQLINFER_WORKER_TIMEOUT"
 
 
 def main(handle: int, alive: int) -> None:
@@ -67,7 +66,7 @@ def open_here(prepared: PreparedFunction, device: str, cache_dir: Path | None) -
 
 
 def serve(channel: socket.socket, session: Passes) -> None:
-    hang = max(HANG_SECONDS, 2 * int(numerals.of_environment(TIMEOUT_VARIABLE) or 0))
+    hang = max(HANG_SECONDS, 2 * int(numerals.of_environment(frames.TIMEOUT_VARIABLE) or 0))
     while True:
         signal.alarm(0)
         _, payload = frames.receive(channel)
