@@ -129,8 +129,6 @@ class Worker:
     def _start(self) -> None:
         if self._process is not None:
             return
-        from sqlinfer.project.secret import public  # here: the process itself needs no project
-
         ours, theirs = socket.socketpair()
         alive, self._life = os.pipe()
         self._socket, self._stderr = ours, tempfile.TemporaryFile()  # noqa: SIM115
