@@ -12,6 +12,7 @@ import numpy as np
 
 from sqlinfer.errors import ArtifactError
 from sqlinfer.functions.forests import table
+from sqlinfer.functions.forests.oblivious import Oblivious
 from sqlinfer.functions.forests.table import Mode, NodeTable
 
 MOST_DEPTH: Final = 16
@@ -34,6 +35,8 @@ class CatBoostModel:
     features: int
     classes: tuple[str | int | float, ...]
     version: str | None
+    oblivious: Oblivious | None = None
+    """The same trees, where each level of a tree asks one thing."""
     threshold: float = 0.5
     """Probability of the second of two classes above which it is the label."""
 
@@ -79,7 +82,8 @@ def _model(found: Mapping[str, Any], what: str) -> CatBoostModel:
         table.checked(trees, max(features, 1), what), float(scale), bias,
         str(parameters.get("loss_function", {}).get("type", "RMSE")),
         frozenset(int(one["flat_feature_index"]) for one in others), inexact, features, tuple(classes),
-        _version(meta), float(meta.get("binclass_probability_threshold", 0.5)),
+        _version(meta), None if inexact else _levels(found, _Features(numbers), len(bias)),
+        float(meta.get("binclass_probability_threshold", 0.5)),
     )  # fmt: skip
 
 
@@ -141,6 +145,25 @@ def _oblivious(tree: Mapping[str, Any], features: _Features, targets: int) -> No
         np.r_[np.asarray(missing, np.bool_), pad.astype(np.bool_)],
         np.repeat(inner + np.arange(leaves), targets), np.tile(np.arange(targets), leaves), weights, targets,
     )  # fmt: skip
+
+
+def _levels(found: Mapping[str, Any], features: _Features, targets: int) -> Oblivious | None:
+    """Called for trees that ``_oblivious`` has read."""
+    trees: Sequence[Any] = found.get("oblivious_trees") or ()
+    if found.get("trees") or not trees:
+        return None
+    depth = max(len(tree["splits"] or ()) for tree in trees)
+    feature, border = np.zeros((len(trees), depth), np.int64), np.full((len(trees), depth), np.inf, np.float32)
+    weight = np.zeros((len(trees), 1 << depth, targets))
+    above = set()
+    for place, tree in enumerate(trees):
+        for level, one in enumerate(tree["splits"] or ()):
+            column, feature_border, is_above = features.split(one)
+            feature[place, level], border[place, level] = column, feature_border
+            above |= {column} if is_above else set()
+        values = np.asarray(tree["leaf_values"], np.float64).reshape(-1, targets)
+        weight[place, : len(values)] = values
+    return Oblivious(feature, border, weight, frozenset(above))
 
 
 def _nested(tree: Mapping[str, Any], features: _Features, targets: int) -> NodeTable:

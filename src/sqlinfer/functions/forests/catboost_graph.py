@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import onnx
 
-from sqlinfer.functions.forests import ensemble
+from sqlinfer.functions.forests import ensemble, oblivious
 from sqlinfer.functions.forests.catboost_file import CatBoostModel
 from sqlinfer.functions.forests.graph import GraphWriter
 from sqlinfer.functions.sources.original import PACKED, NotExact, Results
@@ -36,8 +36,11 @@ def graph_of(model: CatBoostModel) -> onnx.ModelProto:
     if model.inexact or model.loss in _NOT_KNOWN:
         raise NotExact(model.inexact or f"the loss '{model.loss}' is not known here")
     writer = GraphWriter(ensemble.ml_opset(model.trees, double=True))
-    rows = writer.cast(writer.input(PACKED, "float", max(model.features, 1)), "double")
-    sums = ensemble.sums(writer, model.trees, rows, double=True)
+    rows = writer.input(PACKED, "float", max(model.features, 1))
+    if model.oblivious is not None and model.oblivious.is_worth_it:
+        sums = oblivious.sums(writer, model.oblivious, rows)
+    else:
+        sums = ensemble.sums(writer, model.trees, writer.cast(rows, "double"), double=True)
     scaled = writer.op("Mul", sums, writer.constant(model.scale, np.float64))
     value = writer.op("Add", scaled, writer.constant(np.asarray(model.bias, np.float64)))
     results = results_of(model)

@@ -13,7 +13,7 @@ OPSET: Final = 18
 _IR: Final = 10
 _TYPES: Final = {
     "float": TensorProto.FLOAT, "double": TensorProto.DOUBLE, "int64": TensorProto.INT64, "int32": TensorProto.INT32,
-    "bool": TensorProto.BOOL, "string": TensorProto.STRING,
+    "uint8": TensorProto.UINT8, "bool": TensorProto.BOOL, "string": TensorProto.STRING,
 }  # fmt: skip
 
 
