@@ -12,7 +12,7 @@ import numpy as np
 
 from sqlinfer.errors import ArtifactError
 from sqlinfer.functions.forests import table
-from sqlinfer.functions.forests.oblivious import Oblivious
+from sqlinfer.functions.forests.oblivious import Oblivious, fits
 from sqlinfer.functions.forests.table import Mode, NodeTable
 
 MOST_DEPTH: Final = 16
@@ -36,7 +36,7 @@ class CatBoostModel:
     classes: tuple[str | int | float, ...]
     version: str | None
     oblivious: Oblivious | None = None
-    """The same trees, where each level of a tree asks one thing."""
+    """The same trees, where each level of a tree asks one thing, and they are not too many."""
     threshold: float = 0.5
     """Probability of the second of two classes above which it is the label."""
 
@@ -153,6 +153,8 @@ def _levels(found: Mapping[str, Any], features: _Features, targets: int) -> Obli
     if found.get("trees") or not trees:
         return None
     depth = max(len(tree["splits"] or ()) for tree in trees)
+    if not fits(len(trees), depth, targets):
+        return None
     feature, border = np.zeros((len(trees), depth), np.int64), np.full((len(trees), depth), np.inf, np.float32)
     weight = np.zeros((len(trees), 1 << depth, targets))
     above = set()

@@ -37,7 +37,7 @@ def graph_of(model: CatBoostModel) -> onnx.ModelProto:
         raise NotExact(model.inexact or f"the loss '{model.loss}' is not known here")
     writer = GraphWriter(ensemble.ml_opset(model.trees, double=True))
     rows = writer.input(PACKED, "float", max(model.features, 1))
-    if model.oblivious is not None and model.oblivious.is_worth_it:
+    if model.oblivious is not None:
         sums = oblivious.sums(writer, model.oblivious, rows)
     else:
         sums = ensemble.sums(writer, model.trees, writer.cast(rows, "double"), double=True)

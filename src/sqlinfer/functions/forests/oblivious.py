@@ -14,6 +14,7 @@ MOST_LEVELS: Final = 8
 """Bits of a byte."""
 MOST_TESTS: Final = 30_000
 """Each is a float for every row of a batch."""
+MOST_WEIGHTS: Final = 10_000_000
 Array = np.ndarray[Any, Any]
 
 
@@ -30,9 +31,10 @@ class Oblivious:
     above: frozenset[int]
     """Features whose missing values are greater than every border."""
 
-    @property
-    def is_worth_it(self) -> bool:
-        return 0 < self.feature.shape[1] <= MOST_LEVELS and self.feature.size <= MOST_TESTS
+
+def fits(trees: int, levels: int, targets: int) -> bool:
+    """Whether trees of so many levels are done this way: a few shallow ones are, whatever a file states."""
+    return 0 < levels <= MOST_LEVELS and trees * levels <= MOST_TESTS and (trees << levels) * targets <= MOST_WEIGHTS
 
 
 def sums(writer: GraphWriter, trees: Oblivious, rows: str) -> str:
