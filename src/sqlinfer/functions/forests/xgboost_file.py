@@ -228,7 +228,7 @@ def _integer(given: Any, low: int, high: int) -> int:
 
 def _ints(values: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
     found = np.asarray(values)
-    if found.ndim != 1 or (len(found) and found.dtype.kind not in "iuf"):
+    if found.ndim != 1 or (len(found) and found.dtype.kind not in "iufb"):
         raise ValueError("a column of its trees is no list of numbers")
     return found.astype(np.int64)
 

@@ -4,6 +4,7 @@ library's."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ class XGBoost:
         self.features = xgboost_graph.features_of(model)
         self.arguments = tuple(one.suggested for one in self.features)
         self.results = xgboost_graph.results_of(model)
-        self.made_with: Mapping[str, str] = {"xgboost": model.version} if model.version else {}
+        self.made_with: Mapping[str, str] = {_distribution(): model.version} if model.version else {}
         self._booster: Any = None
 
     def convert(self, target: Path) -> None:
@@ -98,6 +99,15 @@ class XGBoost:
             grown = np.exp(found - found.max(axis=1, keepdims=True))
             found = grown / grown.sum(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
         return {"label": label, "probabilities": found}
+
+
+def _distribution() -> str:
+    """The installed one of the two that bring the library, to whose version the file's is compared."""
+    try:
+        metadata.version("xgboost-cpu")
+    except metadata.PackageNotFoundError:
+        return "xgboost"
+    return "xgboost-cpu"
 
 
 def _load(path: Path) -> Any:
