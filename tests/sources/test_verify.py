@@ -47,7 +47,7 @@ def test_rows_are_those_that_the_nodes_give(shop: Path) -> None:
     found = verify(shop)
     assert found.ok
     assert found.result is not None
-    assert (found.tables, found.result.found.rows - found.result.made) == (("scores",), 81)
+    assert (found.tables, found.result.own) == (("scores",), 81)
 
 
 def test_arguments_that_are_predictions_are_made(shop: Path) -> None:
@@ -60,13 +60,13 @@ def test_arguments_that_are_predictions_are_made(shop: Path) -> None:
     assert found.result is not None
     assert found.ok
     assert set(found.tables) == {"scores", "twice"}
-    assert found.result.found.rows - found.result.made > 81
+    assert found.result.own > 81
 
 
 def test_another_relation_gives_the_rows(shop: Path) -> None:
     found = verify(shop, "f", relation="others")
     assert found.result is not None
-    assert found.result.found.rows - found.result.made == 3
+    assert found.result.own == 3
 
 
 def test_above_the_tolerance_it_exits_with_1_and_shows_the_worst_rows(

@@ -28,11 +28,10 @@ def _lines(one: Verification) -> Iterator[str]:
         yield f"{one.function}: not verified, it has no original to compare with"
         return
     found = result.found
-    own = found.rows + found.refused - result.made
     places = f" of {', '.join(one.tables)}" if one.tables else ""
     yield f"{one.function}: {'same' if result.ok else 'NOT the same'} as {found.against}"
-    if own or one.tables:
-        yield f"  rows:                {own:,}{one_line(places)}, {result.made:,} made from the model"
+    if result.own or one.tables:
+        yield f"  rows:                {result.own:,}{one_line(places)}, {result.made:,} made from the model"
     else:
         yield f"  rows:                {result.made:,} made from the model"
     if found.refused:
@@ -83,6 +82,7 @@ def _row(one: Verification) -> dict[str, Any]:
         "against": found.against,
         "tables": list(one.tables),
         "rows": found.rows,
+        "own_rows": result.own,
         "boundary_rows": result.made,
         "refused": found.refused,
         "largest_absolute_difference": found.absolute,

@@ -41,9 +41,14 @@ class SideBySide:
     function: str
     found: Verified
     made: int
-    """Of the rows, those made from the model."""
+    """Of the rows, refused ones included, those made from the model."""
     tolerance: float
     worst: tuple[Row, ...]
+
+    @property
+    def own(self) -> int:
+        """Of the rows, those of the user's tables."""
+        return self.found.rows + self.found.refused - self.made
 
     @property
     def ok(self) -> bool:
