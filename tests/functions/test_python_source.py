@@ -344,3 +344,10 @@ def test_a_module_that_is_loaded_behind_the_digest_is_refused_with_the_way_out(c
     assert "dynamic loads scoring.helpers of this project, which its imports do not name" in caught.value.message
     assert "add helpers.py to 'files:'" in str(caught.value.hint)
     make(code, "dynamic:score", files=(code.folder / "scoring" / "helpers.py",))
+
+
+def test_code_of_the_project_may_read_its_secrets(code: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBT_ENV_SECRET_LICENCE", "enigma")
+    text = "import os\nKEY = os.environ['DBT_ENV_SECRET_LICENCE']\nscore = lambda rows: [len(KEY)] * len(rows)\n"
+    write(code, "licensed.py", text)
+    assert values(make(code, "licensed:score", "BIGINT"))["value"] == [6, 6, 6]

@@ -33,8 +33,11 @@ def export(
     timeout: float = TIMEOUT,
     tell: Callable[[str], None] = ignore,
     doing: str = "Preparing",
+    secrets: bool = False,
 ) -> dict[str, Any]:
     """Run ``python -m module request.json answer.json`` and read the answer.
+
+    ``secrets``: the child runs the project's own code, which may read the whole environment.
 
     Raises:
         FunctionError: the child failed, with its last lines.
@@ -42,7 +45,11 @@ def export(
     asked, answered = scratch / "request.json", scratch / "answer.json"
     asked.write_text(json.dumps(dict(request)))
     command = [sys.executable, "-P", "-m", module, str(asked), str(answered)]
-    env = {**public(os.environ), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8"}
+    env = {
+        **(os.environ if secrets else public(os.environ)),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
     try:
         code, said = _patiently(config, command, env, scratch, timeout, tell, doing)
     except subprocess.TimeoutExpired as error:

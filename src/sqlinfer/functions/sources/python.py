@@ -46,7 +46,7 @@ class Python:
         if module in reached.modules:
             _require_name(config, reached.modules[module].path, module, name)
         request = json.loads(self.loaded(config, workspace, scratch, fingerprint).model.request)
-        answer = child.export(config, SCORER, request, scratch, timeout=_CHECK_SECONDS)
+        answer = child.export(config, SCORER, request, scratch, timeout=_CHECK_SECONDS, secrets=True)
         if "error" in answer:
             raise FunctionError(f"function '{config.name}' does not load: {answer['error']}", hint=answer["hint"])
         fields = config.returns
