@@ -20,7 +20,6 @@ from sqlinfer.compiler.parameters import Parameters, moved_places, with_paramete
 from sqlinfer.compiler.parse import check_depth
 from sqlinfer.compiler.render import RenderedNode, RenderFlags, external_sql, render, render_inline
 from sqlinfer.compiler.said import mentioned
-from sqlinfer.compiler.stages import NAMESPACE
 from sqlinfer.errors import AdapterError, ColumnError, CompileError, Location, SqlinferError, did_you_mean
 from sqlinfer.project import Node, Project
 from sqlinfer.project.ways import with_way
@@ -141,11 +140,11 @@ class ProjectCompiler:
             columns = self._described(bare, catalog)
         except AdapterError as error:
             raise self._explained(error, source, catalog, name, bare) from error
-        place = replace(NAMESPACE, name=side_name(unique_id)) if unique_id else NAMESPACE
-        plan = compile_query(source, catalog, node=name, output=columns, limit=limit, namespace=place)
+        side = side_name(unique_id) if unique_id else ""
+        plan = compile_query(source, catalog, node=name, output=columns, limit=limit, side=side)
         if any(stage.untyped for stage in plan.stages):
             catalog = replace(catalog, arguments=self._argument_types(plan))
-            plan = compile_query(source, catalog, node=name, output=columns, limit=limit, namespace=place)
+            plan = compile_query(source, catalog, node=name, output=columns, limit=limit, side=side)
         return CompiledNode(replace(plan, unique_id=unique_id), rendered, self._published(bare, columns))
 
     def _described(self, sql: str, catalog: Catalog) -> tuple[Column, ...]:
@@ -201,6 +200,7 @@ class ProjectCompiler:
             functions=self.contracts,
             table_functions=self._functions,
             macros=self.shadow.macros,
+            namespace=self.adapter.namespace,
         )
 
     def _explained(self, error: AdapterError, source: Source, catalog: Catalog, name: str, bare: str) -> SqlinferError:

@@ -1,7 +1,7 @@
 """What the runner and the catalog builder need of a warehouse. SQL goes in, rows come out as Arrow.
 
-An ``Adapter`` is cheap and holds no connection. Work happens in a ``Workspace``: the side catalog (``SIDE``) where
-stages, stores and errors live, plus the warehouse itself, attached only inside ``warehouse()`` or ``publishing()``.
+An ``Adapter`` is cheap and holds no connection. Work happens in a ``Workspace``: the side catalog where stages,
+stores and errors live, plus the warehouse itself, attached only inside ``warehouse()`` or ``publishing()``.
 """
 
 from __future__ import annotations
@@ -20,19 +20,12 @@ from sqlinfer.spec.constraint import Constraint
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SIDE = "sqlinfer_side"
-"""Catalog name of the side database in every SQL text."""
-STAGE, STORE, ERRORS, META = "stage", "store", "errors", "meta"
-SCRATCH = "memory"
-"""Catalog of a database in memory, spilled to a temporary folder when it grows, gone with the process."""
 READ_ROWS = 122_880
 """Rows of a read batch: DuckDB's row group (measured: half as fast again as 16k)."""
 
 
 Strategy = Literal["append", "delete+insert", "merge"]
 SchemaChange = Literal["ignore", "fail", "append_new_columns", "sync_all_columns"]
-LINEAGE = ("_sqlinfer_run_id", "_sqlinfer_scored_at", "_sqlinfer_functions")
-"""Columns that ``lineage: true`` adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +103,8 @@ class Workspace(Protocol):
 
     cancel: threading.Event | None
     """When it is set, waiting for the warehouse ends."""
+    namespace: Relation
+    """Where stages live (``name`` is empty)."""
     place: str
     """Where the side catalog lies, for people: a file name."""
 
@@ -238,6 +233,8 @@ class Adapter(Protocol):
     dialect: str
     default: Relation
     """Database and schema for unqualified names (``name`` is empty)."""
+    namespace: Relation
+    """Where its workspaces keep stages (``name`` is empty)."""
 
     def limited_to(self, reads: Reads) -> Adapter:
         """The same warehouse with no more access to files than this; one that reads none is returned as it is."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlinfer.adapters.base import LINEAGE, Materialization
+from sqlinfer.adapters.base import Materialization
 from sqlinfer.errors import PublicationError
 from sqlinfer.relation import fold
 from sqlinfer.spec.catalog import Column
+from sqlinfer.spec.names import LINEAGE
 
 _WAY_OUT = "set on_schema_change to append_new_columns or sync_all_columns, or run once with --full-refresh"
 

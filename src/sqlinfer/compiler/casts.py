@@ -18,9 +18,10 @@ from sqlglot import exp
 from sqlinfer import types
 from sqlinfer.compiler.fits import fit, is_certain
 from sqlinfer.spec.function import MISSING_TEXT, Argument
+from sqlinfer.spec.names import OURS
 from sqlinfer.spec.plan import CAST_ERROR, NULL_ERROR, NULL_INPUT, SKIPPED
 
-_RAW = "__sqlinfer_raw__"
+_RAW = f"{OURS}_raw__"
 """Stands for the raw column in SQL that is written once for all columns."""
 _CASES = {
     "INT": ("BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"),

@@ -24,7 +24,7 @@ from sqlinfer.compiler.planner import Planner
 from sqlinfer.compiler.result_names import name_results
 from sqlinfer.compiler.rules import RULES
 from sqlinfer.compiler.said import mentioned
-from sqlinfer.compiler.stages import NAMESPACE, Builder
+from sqlinfer.compiler.stages import Builder
 from sqlinfer.compiler.table_arguments import settle_table_arguments
 from sqlinfer.compiler.verbatim import with_pieces
 from sqlinfer.compiler.volatile import keywords_as_functions, refuse_sequences
@@ -41,24 +41,24 @@ def compile_query(
     node: str,
     output: tuple[Column, ...] = (),
     limit: int | None = None,
-    namespace: Relation = NAMESPACE,
+    side: str = "",
 ) -> Plan:
     """The plan of one rendered query.
 
     ``output`` are the names of the result's columns as the warehouse would name them; ``limit`` keeps that many rows
-    of the result (preview).
+    of the result (preview). ``side``: what the node's stages are called in the side catalog, if not as the node.
 
     Raises:
         CompileError: with file, line and span.
     """
     try:
-        return deep(lambda: _compile(catalog, node, source, output, limit, namespace), source)
+        return deep(lambda: _compile(catalog, node, source, output, limit, side or node), source)
     except CompileError as error:
         raise error.at(mentioned(error.message, source)) from error.__cause__
 
 
 def _compile(
-    catalog: Catalog, node: str, source: Source, output: tuple[Column, ...], limit: int | None, place: Relation
+    catalog: Catalog, node: str, source: Source, output: tuple[Column, ...], limit: int | None, side: str
 ) -> Plan:
     sql = source.original
     names = tuple(c.name for c in output)
@@ -83,7 +83,7 @@ def _compile(
         _name_output(query, names)
         emitted = query.sql(dialect=catalog.dialect, pretty=True, comments=False, identify=True)
         return Plan(node, catalog.dialect, sql, (), Result(emitted, names or _names(query)), tuple(applied))
-    builder = Builder(catalog, node, source, place)
+    builder = Builder(catalog, side, source)
     result = Planner(builder, catalog.functions).result(query)
     left = next(calls_in(result), None)
     if left is not None:

@@ -21,10 +21,11 @@ from sqlinfer.project.jinja import engine
 from sqlinfer.project.sandbox import MAX_OUTPUT, MAX_SECONDS
 from sqlinfer.project.sourcemap import Segment
 from sqlinfer.relation import Relation
+from sqlinfer.spec.names import OURS
 
 MAX_WORD = 1_000
 """Characters of a number or name outside of quotes; the parser's time grows with their square."""
-CTE_PREFIX = "__sqlinfer__cte__"
+CTE_PREFIX = f"{OURS}__cte__"
 _WITH = re.compile(r"^(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*with\s+(?:recursive\s+)?", re.S | re.I)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
@@ -19,10 +19,8 @@ from sqlinfer.errors import CallError
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog
 from sqlinfer.spec.function import FILE_STAMP, Argument
+from sqlinfer.spec.names import OURS, scored_name, stage_name
 from sqlinfer.spec.plan import Call, Stage
-
-NAMESPACE = Relation("", "stage", "sqlinfer_side")
-"""Where stages live; a runner with another side database passes its own. Its name, if any, stands for the node's."""
 
 _MADE: dict[type[exp.Expr], str] = {
     exp.Array: "ANY[]", exp.Struct: "STRUCT", exp.Map: "MAP", exp.VarMap: "MAP", exp.ToMap: "MAP",
@@ -37,7 +35,7 @@ _OURS = frozenset({"key", "status", "guard", "raw"})
 """What else of a call a stage may hold, by the end of its column's name."""
 
 
-_RESERVED = re.compile(r"_p\d|__sqlinfer|rowid$", re.IGNORECASE)
+_RESERVED = re.compile(rf"_p\d|{OURS}|rowid$", re.IGNORECASE)
 """How our columns of a stage begin, and what hides the id of its rows. The user's are called otherwise there."""
 
 
@@ -51,9 +49,9 @@ class Builder:
     """Collects the stages of one node while its query is rewritten."""
 
     catalog: Catalog
-    node: str
+    side: str
+    """What the node's stages are called."""
     source: Source
-    namespace: Relation = NAMESPACE
     stages: list[Stage] = field(default_factory=list)
     column_types: dict[str, dict[str, str | None]] = field(default_factory=dict)
     """Relation name → its columns' types, for stages and scored relations."""
@@ -69,11 +67,11 @@ class Builder:
             self.names += 1
         return f"_{prefix}{self.names}"
 
-    def relation(self, suffix: str) -> Relation:
-        return Relation(f"{self.namespace.name or self.node}__{suffix}", self.namespace.schema, self.namespace.catalog)
+    def relation(self, name: str) -> Relation:
+        return replace(self.catalog.namespace, name=name)
 
     def is_staged(self, table: exp.Table) -> bool:
-        return table.name in self.column_types and table.db == (self.namespace.schema or "")
+        return table.name in self.column_types and table.db == (self.catalog.namespace.schema or "")
 
     def reads_scored(self, query: exp.Expr) -> bool:
         """Whether a query depends on predictions: it must then leave the warehouse alone, whose rows were pinned."""
@@ -88,8 +86,8 @@ class Builder:
         untyped: exp.Query | None = None,
     ) -> Stage:
         number = len(self.stages) + 1
-        relation = self.relation(f"s{number}")
-        scored = self.relation(f"s{number}_scored") if calls else None
+        relation = self.relation(stage_name(self.side, number))
+        scored = self.relation(scored_name(self.side, number)) if calls else None
         stage = Stage(
             name=f"s{number}",
             relation=relation,

@@ -16,9 +16,10 @@ from sqlglot.dialects.duckdb import DuckDB
 
 from sqlinfer.compiler.tree import closing
 from sqlinfer.spec.catalog import Piece
+from sqlinfer.spec.names import OURS
 
 HOLE = "\0"
-EXPRESSION, RELATION = "__sqlinfer_expression_", "__sqlinfer_relation_"
+EXPRESSION, RELATION = f"{OURS}_expression_", f"{OURS}_relation_"
 """How a piece is spelt in the text that sqlglot parses: as a function of its holes, as a table."""
 
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 from sqlinfer.project import Node, Project
+from sqlinfer.spec.names import RUN_RECORDS
 
 _HEAD = """# Written by `sqlinfer dbt sources`. loaded_at_query needs dbt 1.10 or newer.
 """
@@ -48,7 +49,7 @@ def _table(node: Node, warn_hours: int, error_hours: int) -> dict[str, Any]:
         table["columns"] = columns
     if node.config.materialized == "view":
         return table
-    runs = ".".join(f'"{part}"' for part in (node.relation.catalog, node.relation.schema, "sqlinfer_runs") if part)
+    runs = ".".join(f'"{part}"' for part in (node.relation.catalog, node.relation.schema, RUN_RECORDS) if part)
     record = f"{runs} where node = '{node.unique_id}' and status = 'success'"
     table["config"] = {
         "loaded_at_query": f"select max(finished_at) from {record}",

@@ -8,10 +8,10 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from sqlinfer.adapters.base import SIDE
 from sqlinfer.catalog import CompiledNode
 from sqlinfer.project import DataTest, Node
 from sqlinfer.relation import Relation
+from sqlinfer.spec.names import SIDE
 from sqlinfer.spec.plan import Plan
 
 

@@ -11,8 +11,8 @@ from sqlinfer.relation import Relation, literal
 from sqlinfer.runner.auditing import store_failures
 from sqlinfer.runner.datatests import Tested, run_test
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.publication import RUNS
 from sqlinfer.runner.results import NodeResult
+from sqlinfer.spec.names import RUN_RECORDS
 
 
 def run_tests(env: RunEnvironment, tests: Iterable[tuple[DataTest, Relation | None]]) -> tuple[NodeResult, ...]:
@@ -37,7 +37,7 @@ def _tested(env: RunEnvironment, test: DataTest, relation: Relation | None) -> T
 
 def _last_scoring(env: RunEnvironment, test: DataTest, relation: Relation) -> tuple[int, int] | None:
     """Error rows and inputs of the run that published the relation last."""
-    runs = replace(relation, name=RUNS)
+    runs = replace(relation, name=RUN_RECORDS)
     if not env.workspace.has(runs):
         return None
     found = env.workspace.rows(

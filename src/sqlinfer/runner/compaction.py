@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlinfer.adapters.base import META, SIDE, Workspace
+from sqlinfer.adapters.base import Workspace
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.runner.store import StoreTable, count
+from sqlinfer.spec.names import META, SIDE, STORE
 from sqlinfer.spec.plan import Plan
 
 _REFS = Relation("refs", META, SIDE)
@@ -79,7 +80,7 @@ def _leave(work: Workspace, node: str, store: str) -> None:
     work.execute(f"DELETE FROM {_REFS.sql()} WHERE node = ? AND store = ?", (node, store))
     work.execute(f"DROP TABLE IF EXISTS {_keys_table(node, store).sql()}")
     if not work.rows(f"SELECT count(*) FROM {_REFS.sql()} WHERE store = ?", (store,))[0][0]:
-        work.execute(f"DROP TABLE IF EXISTS {Relation(store, 'store', SIDE).sql()}")
+        work.execute(f"DROP TABLE IF EXISTS {Relation(store, STORE, SIDE).sql()}")
 
 
 def _compact_one(env: RunEnvironment, node: str, store: StoreTable, keys: str) -> None:

@@ -14,12 +14,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlinfer.adapters.base import META, SIDE, Workspace
+from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import Warned
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
+from sqlinfer.spec.names import META, SIDE
 
 _NOTES = Relation("passes", META, SIDE)
 _COLUMNS = (

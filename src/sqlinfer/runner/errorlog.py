@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlinfer.adapters.base import ERRORS, SIDE, Workspace
+from sqlinfer.adapters.base import Workspace
 from sqlinfer.relation import Relation, literal, quote
+from sqlinfer.spec.names import ERRORS, SIDE
 from sqlinfer.spec.outcome import Reason
 from sqlinfer.spec.plan import CAST_ERROR, NULL_ERROR, Call, Owner, Stage
 
@@ -14,7 +15,6 @@ COLUMNS = {
 }  # fmt: skip
 """Types that every client of the warehouse reads: the key is text."""
 NO_KEY = "CAST(NULL AS VARCHAR)"
-PUBLISHED = "sqlinfer_errors"
 MOST_REASONS = 5
 
 

@@ -6,8 +6,9 @@ warehouse again then, and scores only what no store remembers.
 
 from __future__ import annotations
 
-from sqlinfer.adapters.base import SCRATCH, Workspace
+from sqlinfer.adapters.base import Workspace
 from sqlinfer.relation import Relation
+from sqlinfer.spec.names import SCRATCH, result_name
 from sqlinfer.spec.plan import Plan, Stage
 
 ROWS, TODO, NEW, FRESH = "rows", "todo", "new", "fresh"
@@ -21,7 +22,7 @@ def held(stage: Stage, kind: str = ROWS, position: int = 0) -> Relation:
 
 def held_result(plan: Plan) -> Relation:
     """The result, where publishing reads it more than once."""
-    return Relation(f"{plan.owner.side}__result", _SCHEMA, SCRATCH)
+    return Relation(result_name(plan.owner.side), _SCHEMA, SCRATCH)
 
 
 def begin(work: Workspace) -> None:

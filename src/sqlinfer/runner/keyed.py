@@ -17,17 +17,17 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from sqlinfer.adapters.base import SIDE, Workspace
+from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.runner import held
 from sqlinfer.runner.parts import is_in_parts
 from sqlinfer.runner.store import StoreTable, count, holds_twice
 from sqlinfer.spec.function import FunctionContract
+from sqlinfer.spec.names import OURS, ROW, SIDE
 from sqlinfer.spec.plan import Call, Stage
 from sqlinfer.types import is_fixed_width, is_numeric
 
-ROW = "__sqlinfer_row"
 KNOWN, FAILED, NEW = 0, 1, 2
 """States of a row that has a key: its result is in the store, its failure is, neither is."""
 _KNOWS_MOST = 0.5
@@ -177,8 +177,8 @@ def _call(
     work.execute(store.create())
     narrow = not any(output.data_type.endswith("]") or output.data_type == "BLOB" for output in contract.outputs)
     rows = count(work, store.relation)
-    state = f"__sqlinfer_state_{position}" if rows else None
-    known = f"__sqlinfer_known_{position}" if rows and keep_results and narrow else None
+    state = f"{OURS}_state_{position}" if rows else None
+    known = f"{OURS}_known_{position}" if rows and keep_results and narrow else None
     carried = _carried(work, call, position, source.sql) if rows > source.rows * _KNOWS_MOST else ()
     return KeyedCall(call, state, known, carried, None, 0, rows)
 
@@ -189,7 +189,7 @@ def _carried(work: Workspace, call: Call, position: int, sql: str) -> tuple[Carr
     for column in work.describe(f"SELECT {names} FROM ({sql})"):
         by_type.setdefault(column.data_type, []).append(column.name)
     return tuple(
-        Carried(f"__sqlinfer_new_{position}_{number}", tuple(names)) for number, names in enumerate(by_type.values())
+        Carried(f"{OURS}_new_{position}_{number}", tuple(names)) for number, names in enumerate(by_type.values())
     )
 
 

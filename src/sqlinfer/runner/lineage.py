@@ -6,11 +6,10 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from sqlinfer.adapters.base import LINEAGE
 from sqlinfer.errors import RunError
 from sqlinfer.relation import fold
-from sqlinfer.runner.lookup import HIDDEN
 from sqlinfer.spec.catalog import Column
+from sqlinfer.spec.names import LINEAGE, SCORED_AT, SCORED_BY
 from sqlinfer.spec.plan import Plan
 
 LINEAGE_COLUMNS = tuple(
@@ -21,7 +20,7 @@ LINEAGE_COLUMNS = tuple(
 def with_lineage(plan: Plan, run_id: str, functions: tuple[str, ...]) -> str:
     """The result's SQL with the lineage columns. Where rows are no longer those of the stage, this run is named."""
     taken = {fold(name) for name in plan.result.columns}
-    hidden = tuple(_free(name, taken) for name in HIDDEN)
+    hidden = tuple(_free(name, taken) for name in (SCORED_BY, SCORED_AT))
     own = _carry(plan, hidden)
     listed = ", ".join(functions)
     run, at = f"'{run_id}'", "now()"
@@ -70,6 +69,6 @@ def _carry(plan: Plan, hidden: tuple[str, ...]) -> str | None:
     if source.this.name not in scored or not plain or sums or tree.find(exp.Star):
         return None
     alias = source.this.alias_or_name
-    pairs = zip(HIDDEN, hidden, strict=True)
+    pairs = zip((SCORED_BY, SCORED_AT), hidden, strict=True)
     items = [exp.alias_(exp.column(name, table=alias, quoted=True), own, quoted=True) for name, own in pairs]
     return tree.select(*items).sql(dialect=plan.dialect)

@@ -12,10 +12,8 @@ from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.keyed import FAILED, KeyedCall
 from sqlinfer.runner.store import StoreTable, holds_twice
+from sqlinfer.spec.names import SCORED_AT, SCORED_BY
 from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Owner, Stage
-
-HIDDEN = ("__sqlinfer_run_id", "__sqlinfer_scored_at")
-"""Columns of a scored relation: which run scored the row, and when. Not there where a stage holds results itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ def _latest(aliases: Sequence[str]) -> list[str]:
     at = ", ".join(f"{alias}.scored_at" for alias in aliases)
     moment = f"greatest({at})" if len(aliases) > 1 else at
     runs = " ".join(f"WHEN {alias}.scored_at = {moment} THEN {alias}.run_id" for alias in aliases)
-    return [f"CASE {runs} END AS {HIDDEN[0]}", f"{moment} AS {HIDDEN[1]}"]
+    return [f"CASE {runs} END AS {SCORED_BY}", f"{moment} AS {SCORED_AT}"]
 
 
 def reconcile(env: RunEnvironment, owner: Owner, stage: Stage, one: LookUp, scored: int, identity: Identity) -> Counts:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from time import perf_counter
 
-from sqlinfer.adapters.base import LINEAGE, Materialization
+from sqlinfer.adapters.base import Materialization
 from sqlinfer.adapters.schema_change import refuse_missing_predictions
 from sqlinfer.compiler.hooks import NONE, Hooks, touches
 from sqlinfer.compiler.predictions import predicted_columns
@@ -52,6 +52,7 @@ from sqlinfer.runner.store import forget_errors
 from sqlinfer.runner.words import in_users_words
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.function import FILE_MISSING
+from sqlinfer.spec.names import ERROR_RECORDS, LINEAGE, RUN_RECORDS
 from sqlinfer.spec.plan import Counts, Plan
 
 
@@ -142,7 +143,7 @@ def _check_target(
     if plan.stages and columns:
         added = LINEAGE_COLUMNS if node.config.lineage else ()
         with work.warehouse():
-            work.check_target(how, (*columns, *added), (publication.RUNS, errorlog.PUBLISHED))
+            work.check_target(how, (*columns, *added), (RUN_RECORDS, ERROR_RECORDS))
 
 
 def _warn_of_append(node: Node, how: Materialization, env: RunEnvironment) -> None:
@@ -265,7 +266,7 @@ class _Staged:
 
 def _stage_result(plan: Plan, node: Node, env: RunEnvironment) -> _Staged:
     """A view where it is read once, a table where tests or key checks read it again (and must see the same rows)."""
-    work, target = env.workspace, staging.result_relation(plan.owner.side)
+    work, target = env.workspace, staging.result_relation(env.workspace, plan.owner.side)
     sql = with_lineage(plan, env.run_id, _functions(plan)) if node.config.lineage else plan.result.sql
     again = bool(node.tests or node.config.unique_key) or node.config.materialized == "external"
     reads = staging.reads(plan.result.sql, plan.dialect)
@@ -380,7 +381,7 @@ def _retry(env: RunEnvironment, wanted: Publication) -> NodeResult:
     try:
         written = publication.publish(env, wanted, env.publish_timeout)
         publication.forget(env.workspace, wanted.unique_id)
-        staging.drop(env.workspace, staging.result_relation(wanted.side))
+        staging.drop(env.workspace, staging.result_relation(env.workspace, wanted.side))
         publication.finish(env, wanted, env.publish_timeout)
     except SqlinferError as failure:
         error = failure

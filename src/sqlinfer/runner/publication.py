@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlinfer.adapters.base import META, SIDE, Materialization, Workspace, Written
+from sqlinfer.adapters.base import Materialization, Workspace, Written
 from sqlinfer.compiler.hooks import NONE, Hooks
 from sqlinfer.errors import DatabaseLocked, PublicationError
 from sqlinfer.project.values import Hook
@@ -26,9 +26,9 @@ from sqlinfer.runner.identity import json_of
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.records import ensure
 from sqlinfer.spec.constraint import Constraint
+from sqlinfer.spec.names import ERROR_RECORDS, META, RUN_RECORDS, SIDE
 from sqlinfer.spec.plan import Counts
 
-RUNS = "sqlinfer_runs"
 _RUN_COLUMNS = {
     "run_id": "VARCHAR", "node": "VARCHAR", "relation": "VARCHAR", "started_at": "TIMESTAMPTZ",
     "finished_at": "TIMESTAMPTZ", "functions": "VARCHAR[]", "rows": "BIGINT", "inputs": "BIGINT", "scored": "BIGINT",
@@ -161,7 +161,7 @@ def _write_file(work: Workspace, publication: Publication) -> tuple[Path, int] |
 
 def _write(env: RunEnvironment, publication: Publication, audit: Any, file: tuple[Path, int] | None) -> Written:
     work, target = env.workspace, publication.how.target
-    record = replace(target, name=RUNS)
+    record = replace(target, name=RUN_RECORDS)
     runs = record.sql()
     if target.schema:
         place = replace(target, name=target.schema, schema=target.catalog, catalog=None).sql()
@@ -187,7 +187,7 @@ def _write(env: RunEnvironment, publication: Publication, audit: Any, file: tupl
 
 def _publish_errors(work: Workspace, publication: Publication) -> None:
     """Records stay as long as the rows that they tell of; those of rows that this run has written are its own."""
-    table = replace(publication.how.target, name=errorlog.PUBLISHED)
+    table = replace(publication.how.target, name=ERROR_RECORDS)
     if not publication.functions or (not publication.has_errors and not work.has(table)):
         return
     ensure(work, table, errorlog.COLUMNS)

@@ -8,8 +8,9 @@ from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import parts
-from sqlinfer.runner.lookup import HIDDEN, LookUp, lookup_columns
+from sqlinfer.runner.lookup import LookUp, lookup_columns
 from sqlinfer.runner.store import count
+from sqlinfer.spec.names import SCORED_AT, SCORED_BY
 from sqlinfer.spec.plan import Stage
 
 
@@ -46,6 +47,6 @@ def side_by_side(work: Workspace, stage: Stage, scored: Relation) -> None:
 
 def _latest(aliases: Sequence[str]) -> list[str]:
     """The run that scored the row last, over all parts."""
-    runs = ", ".join(f"{{'at': {alias}.{HIDDEN[1]}, 'run': {alias}.{HIDDEN[0]}}}" for alias in aliases)
+    runs = ", ".join(f"{{'at': {alias}.{SCORED_AT}, 'run': {alias}.{SCORED_BY}}}" for alias in aliases)
     newest = f"list_max(list_filter([{runs}], lambda one: one.at IS NOT NULL))"
-    return [f"{newest}.run AS {HIDDEN[0]}", f"{newest}.at AS {HIDDEN[1]}"]
+    return [f"{newest}.run AS {SCORED_BY}", f"{newest}.at AS {SCORED_AT}"]

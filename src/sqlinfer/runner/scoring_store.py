@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING
 
-from sqlinfer.adapters.base import SIDE, STAGE, Workspace
+from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import deaths
@@ -18,12 +18,11 @@ from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.runner.keyed import KeyedCall
 from sqlinfer.runner.store import StoreTable, count, todo_sql
 from sqlinfer.spec.function import PreparedFunction
+from sqlinfer.spec.names import ERROR, RESULT, todo_name
 from sqlinfer.spec.plan import Call, Owner, Stage
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-RESULT, ERROR = "__sqlinfer_result", "__sqlinfer_error"
 
 
 @dataclass(slots=True)
@@ -102,7 +101,7 @@ def score_into_store(
     if keyed is not None and keyed.inputs is None:
         return 0
     began = perf_counter()
-    todo = Relation(f"{owner.side}__todo", STAGE, SIDE)
+    todo = replace(work.namespace, name=todo_name(owner.side))
     found = _staged_todo(work, stage, call, store, todo) if keyed is None else _keyed_todo(work, keyed, store)
     seconds.add("find", perf_counter() - began)
     scored = _score_rows(env, (owner, stage, call), prepared, found, seconds) if found[1] else 0
@@ -116,12 +115,12 @@ def score_together(env: RunEnvironment, owner: Owner, stage: Stage, calls: Seque
     store, work = StoreTable(prepared.contract), env.workspace
     work.execute(store.create())
     began = perf_counter()
-    todo = Relation(f"{owner.side}__todo", STAGE, SIDE)
-    names = [f"a{position}" for position in range(len(calls[0].arguments))]
-    work.execute(f"CREATE OR REPLACE TABLE {todo.sql()} AS {_union_of_inputs(stage, calls, names, store)}")
+    todo = replace(work.namespace, name=todo_name(owner.side))
+    columns = [f"a{position}" for position in range(len(calls[0].arguments))]
+    work.execute(f"CREATE OR REPLACE TABLE {todo.sql()} AS {_union_of_inputs(stage, calls, columns, store)}")
     wanted = count(work, todo)
     seconds.add("find", perf_counter() - began)
-    call = replace(calls[0], key="input_key", arguments=tuple(names))
+    call = replace(calls[0], key="input_key", arguments=tuple(columns))
     place = owner, stage, call
     scored = _score_rows(env, place, prepared, (todo.sql(), wanted), seconds, times=len(calls)) if wanted else 0
     work.execute(f"DROP TABLE IF EXISTS {todo.sql()}")

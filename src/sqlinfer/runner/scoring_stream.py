@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from sqlinfer.adapters.base import SCRATCH
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import deaths, errorlog
@@ -18,6 +17,7 @@ from sqlinfer.runner.events import Progress
 from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.scoring_store import Seconds, chunks
+from sqlinfer.spec.names import ERROR, SCRATCH
 from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Owner, Stage
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class StreamPass:
 
 
 def error_column(position: int) -> str:
-    return f"__sqlinfer_error_{position}"
+    return f"{ERROR}_{position}"
 
 
 def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple[Counts, ...]:

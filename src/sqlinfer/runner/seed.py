@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from sqlinfer.adapters.base import SIDE, STAGE
 from sqlinfer.compiler.hooks import NONE, Hooks
 from sqlinfer.errors import Location, ProjectError, SqlinferError, did_you_mean
 from sqlinfer.project import Node
-from sqlinfer.relation import Relation, quote, side_name
+from sqlinfer.relation import quote, side_name
 from sqlinfer.runner import publication, staging
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import NodeFinished, NodeStarted
@@ -18,6 +18,7 @@ from sqlinfer.runner.hooks import run_by_themselves
 from sqlinfer.runner.node import materialization
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.results import NodeResult, Timing
+from sqlinfer.spec.names import seed_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +29,7 @@ def seed(node: Node, env: RunEnvironment, hooks: Hooks = NONE) -> NodeResult:
     env.emit(NodeStarted(node.unique_id, str(node.relation), "seed file"))
     started_at, began, rows = env.now(), perf_counter(), None
     error: SqlinferError | None = None
-    staged = Relation(f"{side_name(node.unique_id)}__seed", STAGE, SIDE)
+    staged = replace(env.workspace.namespace, name=seed_name(side_name(node.unique_id)))
     try:
         table = read_csv(node)
         items = ", ".join(_item(name, node) for name in table.column_names)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from sqlinfer.adapters.base import ERRORS, SIDE, STAGE, STORE, Workspace
+from sqlinfer.adapters.base import Workspace
 from sqlinfer.relation import Relation
 from sqlinfer.runner import keyed, parts
 from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.runner.store import store_name
 from sqlinfer.spec.function import FunctionContract
+from sqlinfer.spec.names import ERRORS, SIDE, STAGE, STORE, result_name
 from sqlinfer.spec.plan import Call, Plan, Stage
 
 FUSE_SECONDS = 20.0
@@ -125,8 +126,8 @@ def _is_read_again(stage: Stage, plan: Plan) -> bool:
     return any(stage.relation.name in reads(sql, plan.dialect).side for sql in others)
 
 
-def result_relation(side: str) -> Relation:
-    return Relation(f"{side}__result", STAGE, SIDE)
+def result_relation(work: Workspace, side: str) -> Relation:
+    return replace(work.namespace, name=result_name(side))
 
 
 def store_relation(call: Call) -> Relation:
@@ -146,7 +147,7 @@ def drop(work: Workspace, relation: Relation) -> None:
 
 def clear(work: Workspace, plan: Plan) -> None:
     """Leftovers of an earlier run of the node go before it starts (views first, they read the tables)."""
-    relations = [result_relation(plan.owner.side)]
+    relations = [result_relation(work, plan.owner.side)]
     relations += [stage.scored for stage in reversed(plan.stages) if stage.scored]
     relations += [stage.relation for stage in plan.stages]
     relations += [part for stage in plan.stages for part in parts.relations(stage)]
@@ -156,10 +157,10 @@ def clear(work: Workspace, plan: Plan) -> None:
 
 def clear_older(work: Workspace, plan: Plan) -> None:
     """What an earlier version left under the node's plain name."""
-    older = [f"{plan.node}__result"]
+    older = [result_name(plan.node)]
     older += [f"{plan.node}__{stage.name}{kind}" for stage in reversed(plan.stages) for kind in ("_scored", "")]
     for name in older:
-        drop(work, Relation(name, STAGE, SIDE))
+        drop(work, replace(work.namespace, name=name))
     work.execute(f"DROP TABLE IF EXISTS {Relation(plan.node, ERRORS, SIDE).sql()}")
 
 

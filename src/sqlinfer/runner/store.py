@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlinfer.adapters.base import SIDE, STORE, Workspace
+from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import StoreError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.function import FunctionContract
+from sqlinfer.spec.names import SIDE, STORE
 from sqlinfer.spec.plan import Call
 from sqlinfer.types import element_type, is_array
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from sqlinfer.errors import DataTestError, Location, SqlinferError
+from sqlinfer.spec.names import OURS, SIDE, STAGE
 from sqlinfer.spec.plan import Call, Plan, Stage
 
 _ALIASES = re.compile(r'"?\b_(?:[a-z]\d+|raw|cast|input|c|nested\d*|preview)\b"?\.')
-_RELATIONS = re.compile(r'(?:"?sqlinfer_side"?\.)?"?stage"?\."?[^"\s.]+__(?:s\d+(?:_scored)?|result)"?')
+_RELATIONS = re.compile(rf'(?:"?{SIDE}"?\.)?"?{STAGE}"?\."?[^"\s.]+__(?:s\d+(?:_scored)?|result)"?')
 _CANDIDATES = re.compile(r"\s*Candidate bindings:[^\n]*")
 _IDENTIFIER = re.compile(r'"((?:[^"]|"")+)"(\s*\.)?')
-_OURS = re.compile(r"_[a-z]\d+(_.*)?$|_raw$|_cast$|__sqlinfer|sqlinfer_side$|stage$|.*__s\d+(_scored)?$|[cv]\d+$")
+_OURS = re.compile(rf"_[a-z]\d+(_.*)?$|_raw$|_cast$|{OURS}|{SIDE}$|{STAGE}$|.*__s\d+(_scored)?$|[cv]\d+$")
 
 
 def in_users_words(
@@ -43,7 +44,7 @@ def _said(message: str, plan: Plan) -> str:
         message = re.sub(rf'"?\b{output}_(\w+?)(?:_raw)?\b"?', lambda m, c=call: _argument(m[1], c), message)  # type: ignore[misc]
         message = re.sub(rf'"?\b{output}\b"?', lambda _, c=call: c.sql, message)  # type: ignore[misc]
     shown = _CANDIDATES.search(message)
-    if shown is not None and ("__sqlinfer" in shown[0] or '"_' in shown[0]):
+    if shown is not None and (OURS in shown[0] or '"_' in shown[0]):
         message = message.replace(shown[0], "")
     return _RELATIONS.sub("the rows of this query", _ALIASES.sub("", message))
 

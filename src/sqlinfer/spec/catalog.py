@@ -8,6 +8,7 @@ from typing import Literal
 
 from sqlinfer.relation import Relation
 from sqlinfer.spec.function import FunctionContract
+from sqlinfer.spec.names import NAMESPACE
 
 TableKind = Literal["table", "view", "foreign"]
 """``table``: native, reads the same rows twice; ``view``: anything behind it; ``foreign``: attached or a file."""
@@ -64,6 +65,8 @@ class Catalog:
     """The name that a piece has in the text that is compiled → the user's own text."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     """``Stage.untyped`` name → the warehouse's type, once it was asked."""
+    namespace: Relation = NAMESPACE
+    """Where stages live (``name`` is empty)."""
 
     def find(self, relation: Relation) -> Table | None:
         """The table of that name, case-insensitively, missing parts filled from ``default``."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from sqlinfer.adapters.base import SIDE, STAGE, Adapter, Materialization, Written
+from sqlinfer.adapters.base import Adapter, Materialization, Written
 from sqlinfer.errors import AdapterError, PublicationError, StoreError
 from sqlinfer.relation import Relation, quote
 from sqlinfer.spec.catalog import Column
@@ -67,7 +68,7 @@ class AdapterConformance:
             pass
 
     def test_side_relations_survive_the_workspace(self, adapter: Adapter) -> None:
-        kept = Relation("kept", STAGE, SIDE)
+        kept = replace(adapter.namespace, name="kept")
         with adapter.workspace("one") as work:
             work.execute(f"CREATE TABLE {kept.sql()} AS SELECT 1 AS x")
         with adapter.workspace("two") as work:

@@ -24,11 +24,11 @@ from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column, Table, TableKind
 from sqlinfer.spec.function import FunctionContract, Strategy
+from sqlinfer.spec.names import SIDE, STAGE
 from sqlinfer.spec.plan import CAST_ERROR, NULL_INPUT, SKIPPED, Call, Plan, Stage
 
 Implementation = Callable[..., Any]
 Row = tuple[Any, ...]
-_SIDE = "sqlinfer_side"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class World:
             contract = function.contract
             arguments = [a.data_type for a in contract.arguments]
             self.reference.create_function(name, udf, arguments, contract.return_type, null_handling=nulls)  # type: ignore[call-overload]
-        self.planned.execute(f"attach ':memory:' as {_SIDE}; create schema {_SIDE}.stage")
+        self.planned.execute(f"attach ':memory:' as {SIDE}; create schema {SIDE}.{STAGE}")
         self.planned.execute("set arrow_lossless_conversion = false")
         self._kinds = dict(kinds or {})
         self._tables = self._described()

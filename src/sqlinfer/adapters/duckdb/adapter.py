@@ -16,6 +16,7 @@ from sqlinfer.adapters.duckdb.shadow import DuckDBShadow
 from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column, Table
+from sqlinfer.spec.names import NAMESPACE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +29,7 @@ class DuckDBAdapter:
     """Seconds to wait for a writer to leave before the database is read."""
     type: str = "duckdb"
     dialect: str = "duckdb"
+    namespace: Relation = NAMESPACE
     _visits: list[DuckDBWorkspace] = field(default_factory=list, compare=False, repr=False)
 
     @classmethod

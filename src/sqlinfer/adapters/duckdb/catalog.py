@@ -9,6 +9,7 @@ from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.errors import ProjectError
 from sqlinfer.relation import Relation, fold
 from sqlinfer.spec.catalog import Column, Table, TableKind
+from sqlinfer.spec.names import SCRATCH, SIDE
 from sqlinfer.types import canonical
 
 _RELATIONS = """
@@ -26,7 +27,7 @@ def list_relations(work: Any, settings: DuckDBSettings) -> tuple[Table, ...]:
     """``work`` is anything with ``rows``, the warehouse attached."""
     found = []
     for database, schema, name, kind in work.rows(_RELATIONS):
-        if database in ("sqlinfer_side", "memory"):
+        if database in (SIDE, SCRATCH):
             continue
         known: TableKind = kind if fold(database) == fold(settings.catalog) else "foreign"
         found.append(Table(Relation(name, schema, database), (), known))

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlinfer.adapters.base import ERRORS, META, READ_ROWS, SIDE, STAGE, STORE, Materialization, Written
+from sqlinfer.adapters.base import READ_ROWS, Materialization, Written
 from sqlinfer.adapters.duckdb import file_stamp
 from sqlinfer.adapters.duckdb.damage import is_damaged, looks_damaged
 from sqlinfer.adapters.duckdb.errors import is_streamed, streamed, translated
@@ -22,6 +22,7 @@ from sqlinfer.adapters.duckdb.settings import DuckDBSettings, default_memory, op
 from sqlinfer.errors import AdapterError, DatabaseLocked, RunError, StoreError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
+from sqlinfer.spec.names import ERRORS, META, NAMESPACE, SIDE, STAGE, STORE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,6 +50,7 @@ class DuckDBWorkspace:
     ) -> None:
         """``claim``: the target's lock, held by the caller; without it the workspace takes the lock itself."""
         self.run_id = run_id
+        self.namespace = NAMESPACE
         self.persistent = persistent
         self.warnings: list[str] = []
         self.cancel: threading.Event | None = None

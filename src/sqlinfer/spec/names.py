@@ -1,0 +1,55 @@
+"""Names that several packages spell: relations and columns of ours in the SQL of users, plans and warehouses.
+
+``SIDE`` and its schemas are DuckDB's side file. Where stages live, a workspace says itself (``namespace``).
+"""
+
+from __future__ import annotations
+
+from sqlinfer.relation import Relation
+
+SIDE = "sqlinfer_side"
+"""Catalog of the side file in every SQL text."""
+STAGE, STORE, ERRORS, META = "stage", "store", "errors", "meta"
+"""Schemas of the side file."""
+NAMESPACE = Relation("", STAGE, SIDE)
+"""Where stages live unless a warehouse says otherwise."""
+SCRATCH = "memory"
+"""Catalog of a database in memory, spilled to a temporary folder when it grows, gone with the process."""
+
+RUN_RECORDS, ERROR_RECORDS = "sqlinfer_runs", "sqlinfer_errors"
+"""Tables beside the published ones."""
+LINEAGE = ("_sqlinfer_run_id", "_sqlinfer_scored_at", "_sqlinfer_functions")
+"""Columns that ``lineage: true`` adds."""
+
+OURS = "__sqlinfer"
+"""How columns and relations begin that stand in no user's query."""
+RESULT, ERROR = f"{OURS}_result", f"{OURS}_error"
+"""Columns of a scored batch."""
+ROW = f"{OURS}_row"
+"""Column of a stage: the row id in the table that the stage scans."""
+SCORED_BY, SCORED_AT = f"{OURS}_run_id", f"{OURS}_scored_at"
+"""Columns of a scored relation: which run scored the row, and when. Not there where a stage holds results itself."""
+
+
+def result_name(side: str) -> str:
+    """The relation with a node's staged result. ``side``: ``Owner.side``."""
+    return f"{side}__result"
+
+
+def stage_name(side: str, number: int) -> str:
+    return f"{side}__s{number}"
+
+
+def scored_name(side: str, number: int) -> str:
+    """A stage with the results of its calls beside its rows."""
+    return f"{stage_name(side, number)}_scored"
+
+
+def todo_name(side: str) -> str:
+    """Rows of a stage whose inputs the store lacks."""
+    return f"{side}__todo"
+
+
+def seed_name(side: str) -> str:
+    """The rows of a seed's file."""
+    return f"{side}__seed"
