@@ -56,7 +56,12 @@ def _argument(argument: Argument) -> list[object]:
 
 def _image(image: ImageSpec | None) -> object:
     """``2``: decoded in full and turned as EXIF says."""
-    return [2, {**asdict(image), "argument": None, "root": None}] if image else None
+    if image is None:
+        return None
+    found = {**asdict(image), "argument": None, "root": None}
+    if image.rounding == "nearest":
+        del found["rounding"]
+    return [2, found]
 
 
 _NOT_PREPARED = frozenset(

@@ -53,8 +53,9 @@ def image_spec(argument: str, config: ImageConfig, port: Port, error: Refusal) -
     found = channels if isinstance(channels, int) else _declared_channels(config)
     _check_scaling(config, port, found, error)
     return ImageSpec(
-        argument, size, config.mean, config.std, layout, found, config.resize, config.resize_size, config.resample
-    )
+        argument, size, config.mean, config.std, layout, found, config.resize, config.resize_size, config.resample,
+        rounding=config.rounding,
+    )  # fmt: skip
 
 
 def _axes(port: Port, layout: Layout) -> tuple[Dim, Dim, Dim]:

@@ -131,8 +131,12 @@ def _fitted(image: Any, spec: ImageSpec) -> Any:
     resample = getattr(_pillow().Resampling, spec.resample.upper())
     if (wide, high) != image.size:
         image = image.resize((wide, high), resample)
-    left, top = round((wide - width) / 2), round((high - height) / 2)
+    left, top = _middle(wide - width, spec), _middle(high - height, spec)
     return image if (wide, high) == (width, height) else image.crop((left, top, left + width, top + height))
+
+
+def _middle(left_over: int, spec: ImageSpec) -> int:
+    return left_over // 2 if spec.rounding == "down" else round(left_over / 2)
 
 
 def _resized_to(wide: int, high: int, spec: ImageSpec) -> tuple[int, int]:

@@ -231,7 +231,9 @@ class ImageConfig:
     resize_size: int | None = None
     """The shorter edge (``shortest``) or both edges (``exact``) before the crop. None: ``size``."""
     crop: Literal["center"] | None = None
-    resample: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
+    resample: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "bilinear"
+    rounding: Literal["nearest", "down"] = "nearest"
+    """Of the half pixel that a crop may begin at."""
 
 
 ArgumentSource = Literal[

@@ -182,9 +182,11 @@ class ImageSpec:
     """To ``size`` whatever the shape, or so that the shorter edge fits; what is too long is cropped."""
     resize_size: int | None = None
     """The edge before the crop, where it is not ``size``."""
-    resample: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
+    resample: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "bilinear"
     root: Path | None = None
     """Paths in rows are relative to it."""
+    rounding: Literal["nearest", "down"] = "nearest"
+    """Of the half pixel that a crop may begin at: torchvision's way, or that of transformers."""
 
 
 @dataclass(frozen=True, slots=True)

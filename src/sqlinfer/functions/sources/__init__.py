@@ -17,6 +17,7 @@ SOURCES: Final = {
     "xgboost": "sqlinfer.functions.sources.xgboost",
     "lightgbm": "sqlinfer.functions.sources.lightgbm",
     "catboost": "sqlinfer.functions.sources.catboost",
+    "huggingface": "sqlinfer.functions.sources.huggingface",
 }
 """Source name → module with a ``SOURCE``. Names rather than objects, so that an unused source is never imported."""
 

@@ -70,18 +70,37 @@ class Library:
     def fingerprint(self, config: FunctionConfig, workspace: Workspace) -> dict[str, str]:
         found = {"source": f"{self.name} {self.revision}"}
         if config.path is not None:
-            found["original"] = hash_of(config.path)
-            self._check_file(config, config.path, found["original"])
+            found["original"] = self.hashed(config, config.path)
+            if self.suffixes:
+                self._check_file(config, config.path, found["original"])
         if config.entrypoint is not None:
             found["entrypoint"] = entrypoint.fingerprint(config, workspace)
         if config.runtime == "native":
-            found |= {f"version:{name}": version for name in self.packages[0] if (version := entrypoint.version(name))}
+            found |= {
+                f"version:{name}": version for name in self.needed(config)[0] if (version := entrypoint.version(name))
+            }
         return found
+
+    def hashed(self, config: FunctionConfig, path: Path) -> str:
+        """What its content is."""
+        return hash_of(path)
+
+    def copied(self, config: FunctionConfig, path: Path, folder: Path, sha256: str) -> Path:
+        """What was hashed, in ``folder``, named by the hash and the ending of ``path``."""
+        return FileHashes(folder).copy(path, sha256)
+
+    def needed(self, config: FunctionConfig) -> tuple[tuple[str, ...], ...]:
+        """Distributions, each with its stand-ins. The first is what predicts."""
+        return self.packages
+
+    def completed(self, config: FunctionConfig, told: Told, scratch: Path) -> FunctionConfig:
+        """``scratch``: where the child wrote what it made."""
+        return complete(config, told)
 
     def _check_file(self, config: FunctionConfig, path: Path, sha256: str) -> None:
         if path.suffix in self.trusted or config.trust is not None:
             require_trust(config, path, sha256)
-        elif self.suffixes and path.suffix not in self.suffixes:
+        elif path.suffix not in self.suffixes:
             known = ", ".join((*self.suffixes, *self.trusted))
             raise FunctionError(f"function '{config.name}': source {self.name} reads {known}, and not {path.name}",
                                 hint=f"save it in a format of {self.name}'s own")  # fmt: skip
@@ -94,10 +113,10 @@ class Library:
             raise FunctionError(f"function '{config.name}': the model has no exact conversion: {told.inexact}",
                                 hint="'runtime: native' lets the library itself predict")  # fmt: skip
         folder = scratch / "original"
-        completed = complete(config, told)
+        completed = self.completed(config, told, scratch)
         classes = told.results.classes
         return Artifact(
-            folder / "model.onnx", labels=classes, warnings=older(told, self.packages), completed=completed,
+            folder / "model.onnx", labels=classes, warnings=older(told, self.needed(config)), completed=completed,
             made_with=told.made_with,
             compared=Compared(folder / "rows.arrow", folder / "answers.arrow", told.against, classes),
         )  # fmt: skip
@@ -106,7 +125,8 @@ class Library:
         self, config: FunctionConfig, workspace: Workspace, scratch: Path, fingerprint: Mapping[str, str]
     ) -> NativeArtifact:
         told = self.ask(config, workspace, scratch, fingerprint, convert=False)
-        return natively.artifact(config, told, complete(config, told), scratch, fingerprint, older(told, self.packages))
+        whole = self.completed(config, told, scratch)
+        return natively.artifact(config, told, whole, scratch, fingerprint, older(told, self.needed(config)))
 
     def loaded(
         self, config: FunctionConfig, workspace: Workspace, folder: Path, fingerprint: Mapping[str, str]
@@ -127,7 +147,7 @@ class Library:
         folder.mkdir(exist_ok=True)
         path = None
         if config.path is not None:
-            path = FileHashes(folder).copy(config.path, fingerprint["original"])
+            path = self.copied(config, config.path, folder, fingerprint["original"])
         limits = _limits(0 if path is None else path.stat().st_size)
         request = self._request(config, workspace) | {
             "path": None if path is None else str(path), "folder": str(folder), "convert": convert,
@@ -151,11 +171,11 @@ class Library:
             "known": list(config.known),
             "arguments": [asdict(one) for one in config.arguments],
             "open_nulls": list(config.open_nulls),
-            "packages": [name for names in self.packages for name in names],
+            "packages": [name for names in self.needed(config) for name in names],
         }
 
     def _require(self, config: FunctionConfig) -> None:
-        for names in self.packages:
+        for names in self.needed(config):
             if all(entrypoint.version(name) is None for name in names):
                 raise FunctionError(
                     f"function '{config.name}': source '{self.name}' needs {names[0]}, which is not installed",
