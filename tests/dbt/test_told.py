@@ -58,6 +58,11 @@ def test_events_of_dbt_ls():
     assert found.texts() == ("'x' does not match any enabled nodes", "old")
 
 
+def test_a_warning_of_dbt_is_one_plain_line():
+    text = "[\x1b[33mWARNING\x1b[0m][OldWord]: Deprecated\nfunctionality\n- one"
+    assert said.read(event("warn", text)).texts() == ("[OldWord]: Deprecated functionality - one",)
+
+
 def test_why_a_call_failed():
     assert said.loud(f"{event('info', 'Running')}\n{event('error', 'it broke')}\nTraceback") == "it broke\nTraceback"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ NOTHING = "NoNodesForSelectionCriteria"
 """A word of a selection that matches nothing."""
 _EMPTY = "NoNodesSelected"
 """What `dbt ls` alone says of an empty selection."""
+_COLOR = re.compile(r"\x1b\[[\d;]*m")
+_LABEL = re.compile(r"^\[WARNING\]:?\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,15 @@ def read(text: str) -> Said:
         if not isinstance(info, dict):
             listed.append(event)
         elif info.get("level") == "warn":
-            warnings.append((str(info.get("name")), str(info.get("msg")).strip()))
+            warnings.append((str(info.get("name")), _one_line(str(info.get("msg")))))
         elif (item := _object(str(info.get("msg")))) is not None:
             listed.append(item)
     return Said(tuple(one for one in listed if "unique_id" in one), tuple(warnings))
+
+
+def _one_line(text: str) -> str:
+    """Without dbt's colours, label and line breaks: our lines have their own."""
+    return _LABEL.sub("", " ".join(_COLOR.sub("", text).split()))
 
 
 def loud(text: str) -> str:
