@@ -125,3 +125,14 @@ def test_forms_of_tests_that_dbt_takes_run_before_publication(shop):
     assert "PASS test not_null_churn_scores_" in done.text
     again = shop.sqlinfer("dbt", "build", "--select", "churn_scores")
     assert again.code == 0, again.text
+
+
+def test_a_renamed_prediction_fails_with_the_way_out(shop):
+    assert shop.sqlinfer("dbt", "build", "--select", "churn_scores").code == 0
+    shop.edit("models/marts/churn_scores.sql", " as churn_probability", " as prob")
+    shop.write("models/marts/marts.yml", "")
+    done = shop.sqlinfer("dbt", "build", "--select", "churn_scores")
+    assert done.code == 1
+    assert "no column 'prob'" in done.text
+    assert "append_new_columns" in done.text
+    assert "append_new_columns" in shop.results()["churn_scores"]["message"]

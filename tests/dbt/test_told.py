@@ -63,6 +63,11 @@ def test_a_warning_of_dbt_is_one_plain_line():
     assert said.read(event("warn", text)).texts() == ("[OldWord]: Deprecated functionality - one",)
 
 
+def test_constraints_of_predictions_are_not_said_to_be_ignored():
+    texts = [f"Constraint types are not supported for {kind} materializations" for kind in ("view", "prediction")]
+    assert said.read("\n".join(event("warn", text) for text in texts)).texts() == (texts[0],)
+
+
 def test_why_a_call_failed():
     assert said.loud(f"{event('info', 'Running')}\n{event('error', 'it broke')}\nTraceback") == "it broke\nTraceback"
 

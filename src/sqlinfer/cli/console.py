@@ -141,6 +141,11 @@ class Console:
                 self.stream.write(f"{stamp}  {paint(text) if self.colors else text}\n" if text else f"{stamp}\n")
             self.stream.flush()
 
+    def paragraph(self, text: str, *, level: str = "info") -> None:
+        """A message of several lines: its place and its hint stand on lines of their own."""
+        for line in text.splitlines() or [""]:
+            self.line(line, level=level)
+
     def note(self, text: str) -> None:
         """A message on stderr, whatever the results do."""
         click.echo(text, err=True)

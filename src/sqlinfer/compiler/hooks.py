@@ -14,6 +14,7 @@ from sqlinfer.compiler.render import RenderFlags, _run, _scope
 from sqlinfer.errors import CompileError, Location, RenderError, SqlinferError
 from sqlinfer.project import Node, Project
 from sqlinfer.project.hooks import ends_transaction
+from sqlinfer.project.sandbox import Package
 from sqlinfer.project.values import Hook
 from sqlinfer.relation import Relation, fold
 
@@ -57,7 +58,7 @@ def render_hooks(
         done: list[Hook] = []
         for hook in hooks:
             scope = _scope(known, node, incremental=is_incremental, flags=flags or RenderFlags())
-            scope.extra = extra or {}
+            scope.extra = {**(extra or {}), "sqlinfer": Package(is_incremental=lambda: is_incremental)}
             done += _rendered(hook, scope, known, node.name)
         return tuple(h for h in done if not h.transaction), tuple(h for h in done if h.transaction)
 

@@ -188,7 +188,7 @@ def _scope(project: Project, node: Node | None, *, incremental: bool, flags: Ren
         this=RelationValue(node.relation, dialect) if node else None,
         config=_config_values(node) if node else {}, incremental=incremental, execute=flags.execute,
         flags={"full_refresh": flags.full_refresh, "which": flags.which},
-        model={"name": node.name, "unique_id": node.unique_id, "alias": node.relation.name} if node else {},
+        model=_model_values(node) if node else {},
     )  # fmt: skip
 
 
@@ -203,11 +203,21 @@ def external_sql(node: Node, project: Project) -> str:
 def _config_values(node: Node) -> dict[str, Any]:
     config = node.config
     return {
-        "materialized": config.materialized, "unique_key": list(config.unique_key) or None, "tags": list(config.tags),
+        "materialized": config.extra.get("materialized", config.materialized), "tags": list(config.tags),
+        "unique_key": list(config.unique_key) or None,
         "incremental_strategy": config.incremental_strategy, "on_schema_change": config.on_schema_change,
         "on_missing": config.on_missing, "lineage": config.lineage, "enabled": config.enabled, "schema": config.schema,
         "alias": config.alias, "database": config.database, "location": config.location, "format": config.format,
         "meta": dict(config.meta), "full_refresh": config.full_refresh,
+    }  # fmt: skip
+
+
+def _model_values(node: Node) -> dict[str, Any]:
+    relation = node.relation
+    return {
+        "name": node.name, "unique_id": node.unique_id, "resource_type": node.resource_type, "alias": relation.name,
+        "schema": relation.schema, "database": relation.catalog, "tags": list(node.tags), "fqn": list(node.fqn),
+        "description": node.description,
     }  # fmt: skip
 
 

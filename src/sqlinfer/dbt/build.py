@@ -255,7 +255,12 @@ def _prediction_layer(mixed: Mixed, layer: Layer, ids: Sequence[str]) -> None:
         for key in ids:
             mixed.results[key] = NodeResult(key, "error", message=str(error)).as_dbt()
         return
-    mixed.results.update({one.unique_id: one.as_dbt() for one in result.results})
+    mixed.results.update({one.unique_id: _with_the_way_out(one).as_dbt() for one in result.results})
+
+
+def _with_the_way_out(result: NodeResult) -> NodeResult:
+    """The message says the place and the hint, too: the summary has nothing else to show."""
+    return result if result.error is None else replace(result, message=str(result.error))
 
 
 def _deferral(mixed: Mixed) -> Deferral | None:

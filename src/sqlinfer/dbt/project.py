@@ -20,6 +20,7 @@ from sqlinfer.project.constraints import read_constraints
 from sqlinfer.project.discover import configured_at, mentioned
 from sqlinfer.project.hooks import read_hooks
 from sqlinfer.project.load import names_of
+from sqlinfer.project.packages import cross_database
 from sqlinfer.project.schema import REFUSED
 from sqlinfer.project.secret import public
 from sqlinfer.project.values import MacroFile, Materialized
@@ -29,6 +30,8 @@ from sqlinfer.spec.constraint import Constraint
 CHANGES = ("ignore", "fail", "append_new_columns", "sync_all_columns")
 STRATEGIES = ("append", "delete+insert", "merge")
 _MACRO = re.compile(r"\s*\{%-?\s*macro\b")
+_DBTS_OWN = re.compile(r"dbt|dbt_(duckdb|postgres|spark|snowflake|bigquery|redshift|databricks)|sqlinfer")
+"""Packages whose macros ask the warehouse while they render."""
 """Neither a test nor a materialization."""
 _PLAIN = ("view", "ephemeral", "table", "incremental")
 
@@ -89,14 +92,15 @@ def _with(base: Project, nodes: dict[str, Node], sources: dict[str, Source], tes
 
 
 def _hook_macros(manifest: Manifest, home: DbtHome, nodes: Iterable[Node]) -> tuple[MacroFile, ...]:
-    """The project's own macros, where a hook of a prediction node may call one."""
+    """Macros of the project and of its packages, where a hook of a prediction node may call one."""
     if not any(hook for node in nodes for hook in (*node.config.pre_hook, *node.config.post_hook)):
         return ()
-    found = []
+    found = [cross_database()]
     for macro in manifest.macros.values():
-        text = str(macro.get("macro_sql") or "")
-        if macro.get("package_name") == home.name and _MACRO.match(text):
-            found.append(MacroFile(home.root / str(macro["original_file_path"]), text, (str(macro["name"]),)))
+        text, package = str(macro.get("macro_sql") or ""), str(macro.get("package_name"))
+        if _MACRO.match(text) and not _DBTS_OWN.fullmatch(package):
+            path = home.root / str(macro["original_file_path"])
+            found.append(MacroFile(path, text, (str(macro["name"]),), None if package == home.name else package))
     return tuple(found)
 
 

@@ -13,6 +13,8 @@ NOTHING = "NoNodesForSelectionCriteria"
 """A word of a selection that matches nothing."""
 _EMPTY = "NoNodesSelected"
 """What `dbt ls` alone says of an empty selection."""
+_OURS = "Constraint types are not supported for prediction "
+"""What dbt says it ignores, and sqlinfer does."""
 _COLOR = re.compile(r"\x1b\[[\d;]*m")
 _LABEL = re.compile(r"^\[WARNING\]:?\s*")
 
@@ -28,7 +30,8 @@ class Said:
         return tuple(text for name, text in self.warnings if name == NOTHING)
 
     def texts(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(text for name, text in self.warnings if name != _EMPTY))
+        texts = (text for name, text in self.warnings if name != _EMPTY and not text.startswith(_OURS))
+        return tuple(dict.fromkeys(texts))
 
 
 def read(text: str) -> Said:

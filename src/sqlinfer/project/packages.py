@@ -29,8 +29,7 @@ def read_packages(root: Path) -> tuple[MacroFile, ...]:
     Raises:
         ProjectError: a local package is no folder with a dbt_project.yml, or two have one name.
     """
-    with as_file(files("sqlinfer.templates") / "dbt" / "cross_database.sql") as path:
-        found = [_file(path, "dbt")]
+    found = [cross_database()]
     names: dict[str, Path] = {}
     for folder, where in _folders(root):
         name, paths = _described(folder, where)
@@ -40,6 +39,12 @@ def read_packages(root: Path) -> tuple[MacroFile, ...]:
         inside = project_files.found([folder / one for one in paths], folder, (".sql",))
         found += [_file(path, name) for path in inside]
     return tuple(found)
+
+
+def cross_database() -> MacroFile:
+    """dbt's own macros that write SQL and need no warehouse."""
+    with as_file(files("sqlinfer.templates") / "dbt" / "cross_database.sql") as path:
+        return _file(path, "dbt")
 
 
 def _folders(root: Path) -> Iterator[tuple[Path, Location | None]]:

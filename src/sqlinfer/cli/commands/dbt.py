@@ -75,8 +75,8 @@ def _build(before: Sequence[str], words: Sequence[str], root: Path, console: Con
     from sqlinfer.dbt import build as builds
 
     return _summary(
-        builds.build((*before, *words), root, on_event=console.on_event, cancel=console.cancel, say=console.line,
-                     only=only), console
+        builds.build((*before, *words), root, on_event=console.on_event, cancel=console.cancel,
+                     say=console.paragraph, only=only), console
     )  # fmt: skip
 
 
@@ -145,7 +145,9 @@ def _summary(mixed: Mixed, console: Console) -> int:
     for result in failures:
         if result["status"] != "skipped":
             level = "warn" if result["status"] == "warn" else "error"
-            console.line(f"{str(result['status']).upper()} {result['unique_id']}: {result['message']}", level=level)
+            console.paragraph(
+                f"{str(result['status']).upper()} {result['unique_id']}: {result['message']}", level=level
+            )
     if not mixed.plan.ids and not mixed.results:
         console.line("[WARNING] Nothing to do. Try checking your model configs and model specification args",
                      level="warn")  # fmt: skip
