@@ -20,7 +20,15 @@ from sqlinfer.compiler.parameters import Parameters, moved_places, with_paramete
 from sqlinfer.compiler.parse import check_depth
 from sqlinfer.compiler.render import RenderedNode, RenderFlags, external_sql, render, render_inline
 from sqlinfer.compiler.said import mentioned
-from sqlinfer.errors import AdapterError, ColumnError, CompileError, Location, SqlinferError, did_you_mean
+from sqlinfer.errors import (
+    AdapterError,
+    ColumnError,
+    CompileError,
+    Location,
+    SqlinferError,
+    StatementRefused,
+    did_you_mean,
+)
 from sqlinfer.project import Node, Project
 from sqlinfer.project.ways import with_way
 from sqlinfer.relation import Relation, fold, quote, side_name
@@ -153,8 +161,8 @@ class ProjectCompiler:
             return self.shadow.describe(sql)
         try:
             columns = self.shadow.describe(sql)
-        except AdapterError as error:
-            if "Catalog Error" in error.message or "Macro" in error.message:
+        except StatementRefused as error:
+            if error.unknown_name:
                 with suppress(AdapterError):
                     return self.adapter.describe(sql)
             raise

@@ -17,14 +17,19 @@ SqlinferError
 ├── DeviceError           the asked-for execution provider does not load
 ├── InferenceError        scoring as a whole failed (single bad rows do not raise)
 ├── AdapterError          the warehouse said no
+│   ├── StatementRefused  to one statement, in its own words
 │   └── DatabaseLocked    another process holds the database
 └── RunError              a node failed while running
-    ├── PublicationError  scored, not published
+    ├── Cancelled         the caller asked to stop
+    ├── PublicationError  the published table is as it was
+    │   ├── NotPublished  scored, and the warehouse stayed held: a retry publishes
+    │   └── NoPlaceForPredictions
     ├── DataTestError     a data test of severity error failed
     ├── SystemRefused     a file or folder: no space, not allowed, something else lies there
     └── StoreError        the store is damaged, too new, or held
 
-Anything else that escapes is a bug and shows its traceback.
+Signal: one part of a package tells another, which catches it. Anything else that escapes is a bug and shows its
+traceback.
 """
 
 from __future__ import annotations
@@ -220,6 +225,17 @@ class AdapterError(SqlinferError):
     exit_code = 1
 
 
+class StatementRefused(AdapterError):
+    """The message is the warehouse's own, with names of ours in it where the SQL is ours (``runner.words``)."""
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, location: Location | None = None, unknown_name: bool = False
+    ) -> None:
+        """``unknown_name``: the statement names what the warehouse does not have, or a macro that does not fit."""
+        super().__init__(message, hint=hint, location=location)
+        self.unknown_name = unknown_name
+
+
 class DatabaseLocked(AdapterError):
     """``holder`` names the process that holds the file, as far as it could be found."""
 
@@ -232,8 +248,33 @@ class RunError(SqlinferError):
     exit_code = 1
 
 
+class Cancelled(RunError):
+    """Everything committed so far stays."""
+
+
 class PublicationError(RunError):
     pass
+
+
+class NotPublished(PublicationError):
+    @classmethod
+    def held(cls, error: DatabaseLocked, timeout: float) -> NotPublished:
+        """``timeout``: the seconds that were waited."""
+        return cls(
+            f"scored, not published: {error.message} (waited {timeout:g} s)",
+            hint="`sqlinfer retry` publishes without scoring again",
+        )
+
+
+class NoPlaceForPredictions(PublicationError):
+    """``columns``: what the query predicts and the published table has no column for, the first one first."""
+
+    def __init__(self, target: object, columns: tuple[str, ...], *, hint: str) -> None:
+        names, has = ", ".join(f"'{name}'" for name in columns), "has no columns" if columns[1:] else "has no column"
+        super().__init__(
+            f"{target} {has} {names} for what the query predicts; the published table is unchanged", hint=hint
+        )
+        self.columns = columns
 
 
 class DataTestError(RunError):
@@ -271,3 +312,31 @@ class StoreError(RunError):
             run = f"run {known['run_id']}, started {known['started']}" if "run_id" in known else "just starting"
             who = f"process {known['pid']} on {known['host']}, {run}"
         return cls(f"another run holds this target: {who}", hint="wait for it to end; its lock goes with its process")
+
+
+class Signal(Exception):
+    """Never leaves its package."""
+
+
+class PassStopped(Signal):
+    """The consumer of a pass is gone; workers stop between two runs."""
+
+
+class KernelError(Signal):
+    """A run failed. Caught by the scorer, which looks for the rows that did it."""
+
+
+class KernelOutOfMemory(KernelError):
+    pass
+
+
+class WorkerDied(Signal):
+    """A worker process ended or was ended."""
+
+    def __init__(self, error_class: str, message: str) -> None:
+        super().__init__(message)
+        self.error = f"{error_class}: {message}"
+
+
+class MixesRows(Signal):
+    """An operator of a graph makes a row depend on others; says how."""

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sqlinfer.errors import InferenceError
-from sqlinfer.inference.kernel import KernelError, KernelOutOfMemory, is_out_of_memory, safe_message, translate
+from sqlinfer.errors import InferenceError, KernelError, KernelOutOfMemory
+from sqlinfer.inference.kernel import is_out_of_memory, safe_message, translate
 from sqlinfer.inference.layout import Layout, read_layout
 from sqlinfer.inference.session import Session
 from sqlinfer.spec.error_policy import ErrorPolicy

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from sqlinfer.errors import InferenceError
+from sqlinfer.errors import InferenceError, KernelOutOfMemory
 from sqlinfer.inference import cuda_buffers
 from sqlinfer.inference.cuda_buffers import KEPT_SHAPES, PAGE, DeviceBuffers, PinnedBuffers
 from sqlinfer.inference.cuda_kernel import CudaKernel
-from sqlinfer.inference.kernel import KernelOutOfMemory
 from sqlinfer.inference.ort_kernel import OrtKernel, SharedSession
 from sqlinfer.inference.providers import Device, create_session
 from sqlinfer.testing import onnx_builder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sqlinfer.inference.kernel import KernelError
+from sqlinfer.errors import KernelError
 from sqlinfer.inference.layout import Layout, read_layout, write_layout
 from sqlinfer.inference.measure import CPU_SIZES, Measured, choose, measure
 

@@ -41,6 +41,8 @@ class FakeSession:
     factor: float = 2.0
     seen: list[float] = field(default_factory=list)
     on_batch: object = None
+    quarantined: int = 0
+    categories: dict[int, list[str]] = field(default_factory=dict)
 
     def score(self, reader, arguments, keep, *, as_column=None, error_column="error", **_):
         return FakeScored(self, reader, arguments[0], list(keep), as_column, error_column)
@@ -49,7 +51,8 @@ class FakeSession:
 class FakeScored:
     def __init__(self, session, reader, argument, keep, as_column, error_column):
         self.session, self.reader, self.argument, self.keep = session, reader, argument, keep
-        self.seconds = SimpleNamespace(read=0.0, assemble=0.0, kernel=0.0, finish=0.0)
+        self.seconds = SimpleNamespace(read=0.0, assemble=0.0, kernel=0.0, finish=0.0, workers=1)
+        self.counts = SimpleNamespace(null_inputs=0)
         struct = session.function.contract.is_struct
         result = pa.struct([("a", pa.float64()), ("error", pa.string())]) if struct else pa.float64()
         fields = [reader.schema.field(name) for name in keep]

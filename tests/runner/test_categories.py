@@ -40,4 +40,4 @@ def test_texts_that_somebody_else_needs_stay_texts() -> None:
     assert list(as_enums(known, call("s", "t"), carried={"s"})) == ["t"]
     assert as_enums(known, call("s", "s")) == {}
     assert as_enums(SimpleNamespace(categories={0: [str(n) for n in range(MOST + 1)]}), call("s")) == {}
-    assert as_enums(SimpleNamespace(), call("s")) == {}
+    assert as_enums(SimpleNamespace(categories={}), call("s")) == {}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sqlinfer.errors import AdapterError, Location
+from sqlinfer.errors import AdapterError, Location, StatementRefused
 from sqlinfer.runner.words import in_users_words
 from sqlinfer.spec.plan import Call, Plan, Result, Stage
 
@@ -47,9 +47,9 @@ def test_an_error_of_the_result_has_the_place_in_the_file() -> None:
 
 def test_an_error_without_a_place_names_the_column_that_it_mentions_or_the_file() -> None:
     raw = "select 1 as one;\n" + USER
-    found = in_users_words(AdapterError("DuckDB: a value cannot be cast (column d)"), _plan(), Path("m.sql"), raw)
+    found = in_users_words(StatementRefused("DuckDB: a value cannot be cast (column d)"), _plan(), Path("m.sql"), raw)
     assert str(found.location) == "m.sql:5:8"
-    found = in_users_words(AdapterError("DuckDB: a division by zero"), _plan(), Path("m.sql"), raw)
+    found = in_users_words(StatementRefused("DuckDB: a division by zero"), _plan(), Path("m.sql"), raw)
     assert str(found.location) == "m.sql"
     assert in_users_words(AdapterError("the disk is full"), _plan(), Path("m.sql"), raw).location is None
 

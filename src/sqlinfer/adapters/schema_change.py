@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlinfer.adapters.base import Materialization
-from sqlinfer.errors import PublicationError
+from sqlinfer.errors import NoPlaceForPredictions, PublicationError
 from sqlinfer.relation import fold
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.names import LINEAGE
@@ -50,16 +50,17 @@ def agree(how: Materialization, new: Sequence[Column], old: Sequence[Column]) ->
 
 
 def refuse_missing_predictions(how: Materialization, old: Sequence[Column]) -> None:
-    """A prediction that has no column to go into would leave the values of an earlier night to be read as today's."""
+    """A prediction that has no column to go into would leave the values of an earlier night to be read as today's.
+
+    Raises:
+        NoPlaceForPredictions: the node does not allow new columns.
+    """
     if how.on_schema_change in ("append_new_columns", "sync_all_columns"):
         return
     known = {fold(column.name) for column in old}
-    missing = [f"'{name}'" for name in how.predictions if fold(name) not in known]
+    missing = tuple(name for name in how.predictions if fold(name) not in known)
     if missing:
-        names, has = ", ".join(missing), "has no column" if len(missing) == 1 else "has no columns"
-        raise PublicationError(
-            f"{how.target} {has} {names} for what the query predicts; the published table is unchanged", hint=_WAY_OUT
-        )
+        raise NoPlaceForPredictions(how.target, missing, hint=_WAY_OUT)
 
 
 def _refuse_changes(how: Materialization, new: dict[str, Column], old: dict[str, Column]) -> None:

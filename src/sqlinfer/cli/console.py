@@ -35,14 +35,14 @@ COLORS = {"OK": "green", "PASS": "green", "ERROR": "red", "FAIL": "red", "SKIP":
 @contextmanager
 def job(flags: Flags, command: str, *, results_on_stdout: bool = False) -> Iterator[Console]:
     """A console for one command, with Ctrl-C and SIGTERM turned into ``console.cancel``."""
-    from sqlinfer.errors import SqlinferError
+    from sqlinfer.errors import Cancelled, SqlinferError
 
     console = Console(flags, command, sys.stderr if results_on_stdout else sys.stdout)
     with signals(console), console:
         try:
             yield console
         except SqlinferError as error:
-            if type(error).__name__ == "Cancelled":  # its module is dear to import
+            if isinstance(error, Cancelled):
                 console.note(f"{error.message.capitalize()}.")
                 raise click.exceptions.Exit(1) from error
             if console.cancel.is_set():

@@ -23,12 +23,12 @@ from sqlinfer.dbt.layers import Layer, LayerPlan
 from sqlinfer.dbt.manifest import Manifest, read_manifest, without
 from sqlinfer.dbt.said import Said
 from sqlinfer.dbt.tests import stored_by_flag
-from sqlinfer.errors import SqlinferError, UsageError
+from sqlinfer.errors import Cancelled, SqlinferError, UsageError
 from sqlinfer.inference.preload import preload
 from sqlinfer.jobs.events import Event
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import DataTest, Project
-from sqlinfer.runner.environment import Cancelled, now_utc
+from sqlinfer.runner.environment import now_utc
 from sqlinfer.runner.results import SCHEMA, NodeResult, iso, write_json
 from sqlinfer.shown import counted
 

@@ -19,9 +19,8 @@ from typing import Protocol
 from sqlinfer.dbt import said
 from sqlinfer.dbt.forks import Forks, Unusable, python_of
 from sqlinfer.dbt.said import Said
-from sqlinfer.errors import RunError, UsageError
+from sqlinfer.errors import Cancelled, RunError, UsageError
 from sqlinfer.jobs.options import RunOptions
-from sqlinfer.runner.environment import Cancelled
 
 EXECUTABLE = "SQLINFER_DBT"
 """Names the dbt to use where it is neither beside our Python nor in PATH."""

@@ -11,15 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import onnx
 
+from sqlinfer.errors import MixesRows
 from sqlinfer.functions import graph as g
 
 UNKNOWN = "unknown"
 Axis = int | None | str
 """Where the batch is: an axis; None: the value does not depend on it; ``unknown``."""
-
-
-class Mixes(Exception):
-    """The operator mixes rows; says how. Never leaves ``rowwise``."""
 
 
 class Axes:
@@ -36,7 +33,7 @@ class Axes:
         """The batch axis of the node's outputs.
 
         Raises:
-            Mixes: the node makes a row depend on others.
+            MixesRows: the node makes a row depend on others.
         """
         axes = [self.known.get(name, UNKNOWN) for name in node.input if name]
         if node.op_type == "Dropout":
@@ -89,7 +86,7 @@ def _elementwise(at: Axes, node: onnx.NodeProto) -> Axis:
             return UNKNOWN
         from_right.add(rank - axis)
     if len(from_right) > 1:
-        raise Mixes("combines every row with every other (broadcasting [N] against [N,1])")
+        raise MixesRows("combines every row with every other (broadcasting [N] against [N,1])")
     out = at.rank(node.output[0]) or (max(known) if len(known) == len(ranks) else None)
     return UNKNOWN if out is None else out - from_right.pop()
 
@@ -102,7 +99,7 @@ def _reduce(at: Axes, node: onnx.NodeProto) -> Axis:
     if not axes:
         if g.int_attribute(node, "noop_with_empty_axes", 0):
             return batch
-        raise Mixes("reduces over all axes, the batch among them")
+        raise MixesRows("reduces over all axes, the batch among them")
     return _drop(at, node, batch, axes, rank, "reduces over the batch axis")
 
 
@@ -116,7 +113,7 @@ def _arg_reduce(at: Axes, node: onnx.NodeProto) -> Axis:
 def _drop(at: Axes, node: onnx.NodeProto, batch: int, axes: tuple[int, ...], rank: int | None, why: str) -> Axis:
     found = {at.absolute(axis, rank) for axis in axes}
     if batch in found:
-        raise Mixes(why)
+        raise MixesRows(why)
     if g.int_attribute(node, "keepdims", 1):
         return batch
     return UNKNOWN if None in found else batch - sum(1 for axis in found if axis is not None and axis < batch)
@@ -127,14 +124,14 @@ def _softmax(at: Axes, node: onnx.NodeProto) -> Axis:
     modern = at.opset >= 13
     axis = at.absolute(g.int_attribute(node, "axis", -1 if modern else 1), rank)
     if isinstance(batch, int) and axis is not None and (batch == axis if modern else batch >= axis):
-        raise Mixes("normalises over the batch axis")
+        raise MixesRows("normalises over the batch axis")
     return batch
 
 
 def _layer_norm(at: Axes, node: onnx.NodeProto) -> Axis:
     batch, axis = at.axis(node), at.absolute(g.int_attribute(node, "axis", -1), at.rank(node.input[0]))
     if isinstance(batch, int) and axis is not None and batch >= axis:
-        raise Mixes("normalises over the batch axis")
+        raise MixesRows("normalises over the batch axis")
     return batch
 
 
@@ -142,7 +139,7 @@ def _mean_variance(at: Axes, node: onnx.NodeProto) -> Axis:
     axes = at.ints(node, 9, "axes") or (0, 2, 3)
     batch = at.axis(node)
     if isinstance(batch, int) and batch in {at.absolute(a, at.rank(node.input[0])) for a in axes}:
-        raise Mixes("normalises over the batch axis")
+        raise MixesRows("normalises over the batch axis")
     return batch
 
 
@@ -153,7 +150,7 @@ def _along(default: int, why: str) -> Rule:
         batch = at.axis(node)
         axis = at.absolute(g.int_attribute(node, "axis", default), at.rank(node.input[0]))
         if isinstance(batch, int) and axis == batch:
-            raise Mixes(why)
+            raise MixesRows(why)
         return batch
 
     return rule
@@ -162,7 +159,7 @@ def _along(default: int, why: str) -> Rule:
 def _cumsum(at: Axes, node: onnx.NodeProto) -> Axis:
     axes, batch = at.ints(node, 1, "axis"), at.axis(node)
     if axes and isinstance(batch, int) and at.absolute(axes[0], at.rank(node.input[0])) == batch:
-        raise Mixes("accumulates over the batch axis")
+        raise MixesRows("accumulates over the batch axis")
     return batch
 
 
@@ -171,14 +168,14 @@ def _concat(at: Axes, node: onnx.NodeProto) -> Axis:
     if len(found) != 1 or not isinstance(batch := next(iter(found)), int):
         return UNKNOWN
     if at.absolute(g.int_attribute(node, "axis", 0), at.rank(node.input[0])) == batch:
-        raise Mixes("joins values along the batch axis")
+        raise MixesRows("joins values along the batch axis")
     return batch
 
 
 def _flatten(at: Axes, node: onnx.NodeProto) -> Axis:
     batch, axis = at.axis(node), at.absolute(g.int_attribute(node, "axis", 1), at.rank(node.input[0]))
     if batch == 0 and axis == 0 and at.rank(node.input[0]) != 0:
-        raise Mixes("flattens all rows into one")
+        raise MixesRows("flattens all rows into one")
     return 0 if batch == 0 and axis == 1 else UNKNOWN
 
 
@@ -198,7 +195,7 @@ def _reshape(at: Axes, node: onnx.NodeProto) -> Axis:
     if -1 in target and fixed == size:
         return target.index(-1) if target[0] == -1 or size == 1 else UNKNOWN
     if -1 in target and target[0] != -1 and size > 1 and fixed != size and size % fixed:
-        raise Mixes(f"regroups {size} values a row by {fixed}")
+        raise MixesRows(f"regroups {size} values a row by {fixed}")
     return UNKNOWN
 
 
@@ -231,18 +228,18 @@ def _matmul(at: Axes, node: onnx.NodeProto) -> Axis:
     if UNKNOWN in (left, right) or left_rank is None or right_rank is None or min(left_rank, right_rank) < 2:
         return _vector_matmul(left, left_rank)
     if (isinstance(left, int) and left == left_rank - 1) or (isinstance(right, int) and right == right_rank - 2):
-        raise Mixes("sums over the batch axis")
+        raise MixesRows("sums over the batch axis")
     rank = max(left_rank, right_rank)
     a = left + rank - left_rank if isinstance(left, int) else None
     b = right + rank - right_rank if isinstance(right, int) else None
     if a is not None and b is not None and a != b:
-        raise Mixes("multiplies every row with every other")
+        raise MixesRows("multiplies every row with every other")
     return a if a is not None else b
 
 
 def _vector_matmul(left: Axis, left_rank: int | None) -> Axis:
     if left_rank == 1 and left == 0:
-        raise Mixes("sums over the batch axis")
+        raise MixesRows("sums over the batch axis")
     return 0 if left == 0 and left_rank is not None and left_rank > 1 else UNKNOWN
 
 
@@ -253,9 +250,9 @@ def _gemm(at: Axes, node: onnx.NodeProto) -> Axis:
     rows = None if a is None else (int(a) ^ 1 if g.int_attribute(node, "transA", 0) else int(a))
     columns = None if b is None else (int(b) ^ 1 if g.int_attribute(node, "transB", 0) else int(b))
     if rows == 1 or columns == 0:
-        raise Mixes("sums over the batch axis")
+        raise MixesRows("sums over the batch axis")
     if rows is not None and columns is not None:
-        raise Mixes("multiplies every row with every other")
+        raise MixesRows("multiplies every row with every other")
     return 0 if rows == 0 else 1
 
 
@@ -265,7 +262,7 @@ def _gather(at: Axes, node: onnx.NodeProto) -> Axis:
     axis = at.absolute(g.int_attribute(node, "axis", 0), rank)
     if isinstance(data, int) and indices is None:
         if axis == data:
-            raise Mixes("picks single rows of the batch")
+            raise MixesRows("picks single rows of the batch")
         if axis is None or index_rank is None:
             return UNKNOWN
         return data + index_rank - 1 if axis < data else data
@@ -280,40 +277,40 @@ def _slice(at: Axes, node: onnx.NodeProto) -> Axis:
     axes = at.ints(node, 3, "axes") or tuple(range(len(starts)))
     for axis, start, end in zip(axes, starts, ends, strict=False):
         if at.absolute(axis, rank) == batch and not (start == 0 and end >= 2**31 - 1):
-            raise Mixes("cuts the batch axis")
+            raise MixesRows("cuts the batch axis")
     return batch
 
 
 def _recurrent(at: Axes, node: onnx.NodeProto) -> Axis:
     batch = at.axis(node)
     if batch == (1 if g.int_attribute(node, "layout", 0) else 0):
-        raise Mixes("takes the batch axis for time steps (batch_first is missing)")
+        raise MixesRows("takes the batch axis for time steps (batch_first is missing)")
     return UNKNOWN
 
 
 def _positions(at: Axes, node: onnx.NodeProto) -> Axis:
     if isinstance(at.axis(node), int):
-        raise Mixes("lists positions over the whole batch")
+        raise MixesRows("lists positions over the whole batch")
     return UNKNOWN
 
 
 def _unique(at: Axes, node: onnx.NodeProto) -> Axis:
     if isinstance(at.axis(node), int) and g.attribute(node, "axis") in (None, at.axis(node)):
-        raise Mixes("compares the rows of the batch")
+        raise MixesRows("compares the rows of the batch")
     return UNKNOWN
 
 
 def _compress(at: Axes, node: onnx.NodeProto) -> Axis:
     axis = g.attribute(node, "axis")
     if isinstance(at.axis(node), int) and (axis is None or axis == at.axis(node)):
-        raise Mixes("drops rows of the batch")
+        raise MixesRows("drops rows of the batch")
     return at.axis(node)
 
 
 def _dropout(at: Axes, node: onnx.NodeProto) -> Axis:
     training = at.constants.get(node.input[2]) if len(node.input) > 2 and node.input[2] else None
     if training and training[0]:
-        raise Mixes("is in training mode: it draws random numbers")
+        raise MixesRows("is in training mode: it draws random numbers")
     return at.axis(node)
 
 
@@ -328,7 +325,7 @@ def _ml(at: Axes, node: onnx.NodeProto) -> Axis:
         if data is None:
             return 1
         if data == 0 and at.rank(node.input[0]) == 1:
-            raise Mixes("picks single rows of the batch")
+            raise MixesRows("picks single rows of the batch")
         return data
     found = {at.known.get(name, UNKNOWN) for name in node.input if name} - {None}
     return 0 if found == {0} else UNKNOWN

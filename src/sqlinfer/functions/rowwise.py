@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import onnx
 
+from sqlinfer.errors import MixesRows
 from sqlinfer.functions import graph as g
-from sqlinfer.functions.batch_axis import UNKNOWN, Axes, Mixes
+from sqlinfer.functions.batch_axis import UNKNOWN, Axes
 
 _RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
@@ -65,7 +66,7 @@ def follow_batch(model: onnx.ModelProto, mixing: list[Mixing] | None = None) -> 
     for node in model.graph.node:
         try:
             after = axes.after(node)
-        except Mixes as mixes:
+        except MixesRows as mixes:
             if mixing is not None:
                 mixing.append(Mixing(_label(node), str(mixes)))
             after = UNKNOWN

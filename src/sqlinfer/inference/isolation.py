@@ -27,13 +27,13 @@ import numpy as np
 import pyarrow as pa
 
 from sqlinfer import numerals
-from sqlinfer.errors import InferenceError
+from sqlinfer.errors import InferenceError, PassStopped, WorkerDied
 from sqlinfer.inference import frames
 from sqlinfer.inference.batch_result import BatchResult, joined
 from sqlinfer.inference.layout import core_count
 from sqlinfer.inference.passes import Passes
 from sqlinfer.inference.providers import Device
-from sqlinfer.inference.scoring import Cancelled, Outcomes, Times
+from sqlinfer.inference.scoring import Outcomes, Times
 from sqlinfer.project.secret import public
 from sqlinfer.spec.function import PreparedFunction
 
@@ -45,14 +45,6 @@ DEFAULT_TIMEOUT, SHORTEST_TIMEOUT, LAST_TIMEOUT, PATIENCE = 60.0, 2.0, 10.0, 50.
 """Seconds for a task while nothing is known; later ``PATIENCE`` times the slowest one, but never less than the shortest
 and, for the try after which a row is given up, the last."""
 LIVES = 2
-
-
-class WorkerDied(Exception):
-    """The worker ended or was ended. Never leaves this module."""
-
-    def __init__(self, error_class: str, message: str) -> None:
-        super().__init__(message)
-        self.error = f"{error_class}: {message}"
 
 
 @dataclass(slots=True)
@@ -91,7 +83,7 @@ class Worker:
             self._start()
 
     def ask(self, batch: pa.RecordBatch, seconds: float, cancelled: Callable[[], bool] = bool) -> BatchResult:
-        """Raises WorkerDied, Cancelled, or InferenceError where the whole function failed."""
+        """Raises WorkerDied, PassStopped, or InferenceError where the whole function failed."""
         with self._lock:
             return self._ask(batch, seconds, cancelled)
 
@@ -122,7 +114,7 @@ class Worker:
         while not answer.poll(1000 * max(0.0, min(LOOK_SECONDS, end - monotonic()))):
             if cancelled():
                 self.stop()
-                raise Cancelled
+                raise PassStopped
             if monotonic() >= end:
                 raise TimeoutError
 
@@ -181,9 +173,9 @@ class Remote:
     quarantined: int = 0
 
     def score(self, batch: pa.RecordBatch) -> BatchResult:
-        """Raises Cancelled, or InferenceError where the whole function failed."""
+        """Raises PassStopped, or InferenceError where the whole function failed."""
         if self.cancelled():
-            raise Cancelled
+            raise PassStopped
         self.worker.start()
         lives = LIVES if batch.num_rows == 1 else 1
         for life in range(lives):

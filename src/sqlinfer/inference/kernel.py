@@ -8,6 +8,7 @@ from functools import lru_cache
 from traceback import clear_frames
 from typing import Any, Protocol
 
+from sqlinfer.errors import KernelError, KernelOutOfMemory
 from sqlinfer.inference.tensors import Array
 
 Feeds = Mapping[str, Array]
@@ -26,14 +27,6 @@ _OOM = (
 )
 _CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : (\w+) : ")
 _VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|(?<![\w/.])[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
-
-
-class KernelError(Exception):
-    """A run failed. Caught by the scorer, which looks for the rows that did it; it never leaves this package."""
-
-
-class KernelOutOfMemory(KernelError):
-    pass
 
 
 class Kernel(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from sqlinfer.inference.kernel import KernelError
+from sqlinfer.errors import KernelError
 
 CPU_SIZES = (32, 256, 1024, 4096, 16_384)
 GPU_SIZES = (1024, 4096, 16_384, 65_536, 262_144)

@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from sqlinfer.errors import InferenceError, ProjectError, SqlinferError
+from sqlinfer.errors import InferenceError, KernelError, KernelOutOfMemory, ProjectError, SqlinferError
 from sqlinfer.inference.assembly import column_of
 from sqlinfer.inference.block import Block, Scratch, select
-from sqlinfer.inference.kernel import Feeds, KernelError, KernelOutOfMemory, safe_message
+from sqlinfer.inference.kernel import Feeds, safe_message
 from sqlinfer.inference.layout import Layout
 from sqlinfer.inference.native_values import ArrowCollector, declared_array
 from sqlinfer.inference.session import Session

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sqlinfer.errors import InferenceError
-from sqlinfer.inference.kernel import KernelError
+from sqlinfer.errors import InferenceError, KernelError
 from sqlinfer.inference.outputs import INVALID_INF, INVALID_NAN
 from sqlinfer.inference.tensors import Array
 from sqlinfer.spec.function import Output

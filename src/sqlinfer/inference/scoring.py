@@ -7,18 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from sqlinfer.errors import InferenceError, SqlinferError
+from sqlinfer.errors import InferenceError, KernelError, KernelOutOfMemory, PassStopped, SqlinferError
 from sqlinfer.inference.block import Block, Scratch
-from sqlinfer.inference.kernel import Kernel, KernelError, KernelOutOfMemory, unfed
+from sqlinfer.inference.kernel import Kernel, unfed
 from sqlinfer.inference.outputs import Collecting
 from sqlinfer.spec.error_policy import ErrorPolicy
 
 SHARE = 3
 """Looking for a bad row, a third is tried: a failing run is dearer than a good one, halves would fail more often."""
-
-
-class Cancelled(Exception):
-    """The consumer is gone; workers stop between two runs."""
 
 
 class Limits:
@@ -137,7 +133,7 @@ class Scorer:
     def _try(self, block: Block, start: int, stop: int, collector: Collecting) -> str | None:
         """One run; why it failed, where it did. Out of memory, the rows are done here in smaller runs."""
         if self.cancelled():
-            raise Cancelled
+            raise PassStopped
         generation = self.kernel.generation
         try:
             self._run(block, start, stop, collector)

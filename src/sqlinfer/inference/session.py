@@ -12,12 +12,12 @@ from time import perf_counter
 import numpy as np
 import pyarrow as pa
 
-from sqlinfer.errors import InferenceError, SqlinferError
+from sqlinfer.errors import InferenceError, KernelOutOfMemory, SqlinferError
 from sqlinfer.inference import measure, text
 from sqlinfer.inference.assembly import Assembler, Assembling
 from sqlinfer.inference.batch_result import BatchResult, joined
 from sqlinfer.inference.block import Block, Scratch
-from sqlinfer.inference.kernel import Kernel, KernelOutOfMemory, unfed
+from sqlinfer.inference.kernel import Kernel, unfed
 from sqlinfer.inference.layout import Layout, core_count, read_layout, write_layout
 from sqlinfer.inference.outputs import Collecting, Collector
 from sqlinfer.inference.passes import Passes

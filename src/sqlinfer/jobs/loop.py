@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlinfer.errors import SqlinferError, SystemRefused
-from sqlinfer.runner.environment import Cancelled
+from sqlinfer.errors import Cancelled, SqlinferError, SystemRefused
 from sqlinfer.runner.events import Emit, NodeFinished
 from sqlinfer.runner.results import NodeResult, RunResult
 

@@ -9,7 +9,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -43,6 +43,7 @@ from sqlinfer.runner.node import retry_publication, run_node
 from sqlinfer.runner.results import NodeResult, RunResult
 from sqlinfer.runner.seed import seed
 from sqlinfer.spec.function import PreparedFunction
+from sqlinfer.spec.session import Session
 from sqlinfer.version import __version__
 
 
@@ -123,11 +124,11 @@ class Night:
             config = self.project.functions.get(prepared.contract.name)
             return config.isolation if config else "auto"
 
-        def session(prepared: PreparedFunction) -> Any:
+        def session(prepared: PreparedFunction) -> AbstractContextManager[Session]:
             always = isolation(prepared) == "process"
             return (inference.open_isolated if always else inference.open_session)(prepared, **how)
 
-        def isolated(prepared: PreparedFunction) -> Any:
+        def isolated(prepared: PreparedFunction) -> AbstractContextManager[Session]:
             never = isolation(prepared) == "thread"
             return (inference.open_session if never else inference.open_isolated)(prepared, **how)
 

@@ -7,21 +7,20 @@ thirteen categories: a fifth of the CPU seconds that everything but the graph ta
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any
 
 from sqlinfer.relation import literal, quote
 from sqlinfer.spec.plan import Call
+from sqlinfer.spec.session import Session
 
 MOST = 10_000
 """Categories of one ENUM: it is spelled out in the query."""
 
 
-def as_enums(session: Any, call: Call, carried: Container[str] = ()) -> dict[str, str]:
+def as_enums(session: Session, call: Call, carried: Container[str] = ()) -> dict[str, str]:
     """Argument column → SQL of the same name that reads it as an ENUM. ``carried`` columns are needed as they are."""
-    known: Mapping[int, Sequence[str]] = getattr(session, "categories", None) or {}
     return {
         call.arguments[position]: _enum(call.arguments[position], words)
-        for position, words in known.items()
+        for position, words in session.categories.items()
         if call.arguments[position] not in carried and call.arguments.count(call.arguments[position]) == 1
         and len(words) <= MOST
     }  # fmt: skip

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import AdapterError
@@ -21,6 +20,7 @@ from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import Warned
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
 from sqlinfer.spec.names import META, SIDE
+from sqlinfer.spec.session import Session
 
 _NOTES = Relation("passes", META, SIDE)
 _COLUMNS = (
@@ -51,7 +51,7 @@ def blame_crash(work: Workspace) -> None:
 
 
 @contextmanager
-def opened_session(env: RunEnvironment, node: str, prepared: PreparedFunction, progress: int = 0) -> Iterator[Any]:
+def opened_session(env: RunEnvironment, node: str, prepared: PreparedFunction, progress: int = 0) -> Iterator[Session]:
     """A session for one pass, in worker processes where the last runs died with this function.
 
     ``progress``: how far the work is, in any unit that ``advance`` goes on with.
@@ -69,7 +69,7 @@ def opened_session(env: RunEnvironment, node: str, prepared: PreparedFunction, p
             try:
                 yield session
             finally:
-                quarantined = getattr(session, "quarantined", 0)
+                quarantined = session.quarantined
         finished = True
     finally:
         with suppress(AdapterError):

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from sqlinfer.adapters.base import READ_ROWS, Workspace
-from sqlinfer.errors import RunError
+from sqlinfer.errors import Cancelled, RunError
 from sqlinfer.relation import Relation
 from sqlinfer.runner.events import Emit, ignore
 from sqlinfer.spec.error_policy import ErrorPolicy
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from sqlinfer.spec.session import SessionFactory
 
 STORE_CHUNK, STREAM_CHUNK = 65_536, 500_000
 QUICK_CHUNK, QUICK_SECONDS = 262_144, 0.5
@@ -27,45 +23,6 @@ QUICK_CHUNK, QUICK_SECONDS = 262_144, 0.5
 thousand rows of a fast function (a tenth of a first night with 65,536)."""
 CHUNK_BYTES, READ_BYTES = 128 << 20, 32 << 20
 FUSE_ROWS, KEYED_ROWS = 1_000_000, 200_000
-
-
-class Scored(Protocol):
-    """A stream of scored batches: kept columns, the result column, the error column. Closing it stops its threads."""
-
-    schema: pa.Schema
-    counts: Any
-    """``null_inputs``: rows so far that had a NULL argument."""
-    seconds: Any
-    """Attributes read, assemble, kernel, finish, wait: seconds so far."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *error: Any) -> None: ...
-
-    def __iter__(self) -> Iterator[pa.RecordBatch]: ...
-
-    def to_reader(self) -> pa.RecordBatchReader: ...
-
-
-class Session(Protocol):
-    """What the runner needs of ``inference.Session``."""
-
-    def score(
-        self,
-        reader: pa.RecordBatchReader,
-        arguments: Sequence[str],
-        keep: Sequence[str],
-        *,
-        as_column: str | None = None,
-        error_column: str = "error",
-        policy: ErrorPolicy | None = None,
-        total: int | None = None,
-        cancel: threading.Event | None = None,
-    ) -> Scored: ...
-
-
-SessionFactory = Callable[[PreparedFunction], AbstractContextManager[Any]]
-"""Yields a ``Session``; ``functools.partial(open_session, device=…)`` is one."""
 
 
 def now_utc() -> datetime:
@@ -138,7 +95,3 @@ def _width(data_type: str) -> int:
     if items:
         return 8 * int(items[1])
     return {"BLOB": 65_536, "TEXT": 64}.get(data_type, 256 if data_type.endswith("[]") else 8)
-
-
-class Cancelled(RunError):
-    """The caller asked to stop. Everything committed so far stays."""

@@ -17,6 +17,8 @@ from sqlinfer.errors import (
     AdapterError,
     DataTestError,
     Location,
+    NoPlaceForPredictions,
+    NotPublished,
     PublicationError,
     RunError,
     SqlinferError,
@@ -125,8 +127,8 @@ def _refuse_missing(how: Materialization, published: tuple[Column, ...], node: N
     """Before an hour of scoring; publishing looks again."""
     try:
         refuse_missing_predictions(how, published)
-    except PublicationError as error:
-        name = error.message.partition("'")[2].partition("'")[0]
+    except NoPlaceForPredictions as error:
+        name = error.columns[0]
         found = list(re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", node.raw_sql, re.IGNORECASE))
         at = Location.in_source(node.raw_sql, *found[-1].span(), path=node.path) if found else Location(node.path)
         raise error.at(at) from None
@@ -315,14 +317,15 @@ def _publish(
         publication.forget(env.workspace, node.unique_id)
         store_failures(env, late, progress.tests)
         raise
-    except PublicationError as error:
-        progress.pending = waits and error.message.startswith("scored, not published")
-        if progress.pending:
-            progress.pending = _keep_as_table(env, staged) or result.lasts
-            if progress.pending and not result.lasts:
-                publication.remember(env.workspace, wanted)
-        else:
+    except NotPublished:
+        progress.pending = waits and (_keep_as_table(env, staged) or result.lasts)
+        if not progress.pending:
             publication.forget(env.workspace, node.unique_id)
+        elif not result.lasts:
+            publication.remember(env.workspace, wanted)
+        raise
+    except PublicationError:
+        publication.forget(env.workspace, node.unique_id)
         raise
     publication.forget(env.workspace, node.unique_id)
     store_failures(env, late, progress.tests)

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlinfer.adapters.base import Materialization, Workspace, Written
 from sqlinfer.compiler.hooks import NONE, Hooks
-from sqlinfer.errors import DatabaseLocked, PublicationError
+from sqlinfer.errors import DatabaseLocked, NotPublished, PublicationError
 from sqlinfer.project.values import Hook
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import errorlog
@@ -121,7 +121,8 @@ def publish(env: RunEnvironment, publication: Publication, timeout: float, audit
     """``audit`` is called on the new relation before the commit.
 
     Raises:
-        PublicationError: the database stayed held for ``timeout`` seconds, or a newer run has published.
+        NotPublished: the database stayed held for ``timeout`` seconds.
+        PublicationError: a newer run has published.
     """
     work = env.workspace
     if publication.location is not None:
@@ -135,10 +136,7 @@ def publish(env: RunEnvironment, publication: Publication, timeout: float, audit
                 env.may_write(Path(str(publication.location)))
                 put_in_place(file[0], Path(str(publication.location)))
     except DatabaseLocked as error:
-        raise PublicationError(
-            f"scored, not published: {error.message} (waited {timeout:g} s)",
-            hint="`sqlinfer retry` publishes without scoring again",
-        ) from error
+        raise NotPublished.held(error, timeout) from error
     finally:
         if file is not None:
             file[0].unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from sqlinfer.runner.store import StoreTable, count, todo_sql
 from sqlinfer.spec.function import PreparedFunction
 from sqlinfer.spec.names import ERROR, RESULT, todo_name
 from sqlinfer.spec.plan import Call, Owner, Stage
+from sqlinfer.spec.session import Scored
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,15 +44,14 @@ class Seconds:
     def add(self, name: str, seconds: float) -> None:
         self.spent[name] = self.spent.get(name, 0.0) + seconds
 
-    def add_session(self, scored: object) -> None:
-        times = getattr(scored, "seconds", None)
-        for name in ("read", "assemble", "kernel", "finish"):
-            if times is not None:
-                self.add(name, float(getattr(times, name, 0.0)))
-                if name != "read":
-                    self.threads[name] = int(getattr(times, "workers", 1))
+    def add_session(self, scored: Scored) -> None:
+        times = scored.seconds
+        self.add("read", times.read)
+        for name, seconds in (("assemble", times.assemble), ("kernel", times.kernel), ("finish", times.finish)):
+            self.add(name, seconds)
+            self.threads[name] = times.workers
 
-    def so_far(self, *scored: object) -> dict[str, float]:
+    def so_far(self, *scored: Scored) -> dict[str, float]:
         """With what passes under way have spent; those are added to ``spent`` when they end."""
         now = Seconds(dict(self.spent))
         for one in scored:
@@ -182,7 +182,7 @@ def _score_rows(
         with (
             env.workspace.reader(sql, env.read_rows(prepared.contract)) as reader,
             session.score(
-                reader, call.arguments, (call.key,), as_column=RESULT, error_column=ERROR,
+                reader, call.arguments, names[:1], as_column=RESULT, error_column=ERROR,
                 policy=env.error_policy(prepared.contract).together(times), total=inputs, cancel=env.cancel,
             ) as scored,
         ):  # fmt: skip

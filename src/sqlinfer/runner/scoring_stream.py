@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, quote
@@ -19,6 +19,7 @@ from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.scoring_store import Seconds, chunks
 from sqlinfer.spec.names import ERROR, SCRATCH
 from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Owner, Stage
+from sqlinfer.spec.session import Scored, Session
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,7 +83,7 @@ def run_stream(env: RunEnvironment, work: StreamPass, seconds: Seconds) -> tuple
     return tuple(tally.counts() for tally in tallies)
 
 
-def _with_enums(work: StreamPass, sessions: Mapping[str, Any]) -> str:
+def _with_enums(work: StreamPass, sessions: Mapping[str, Session]) -> str:
     if len(work.calls) > 1:
         return work.source  # other calls may want the texts
     (call,) = work.calls
@@ -93,10 +94,10 @@ def _with_enums(work: StreamPass, sessions: Mapping[str, Any]) -> str:
 
 
 def _chain(
-    env: RunEnvironment, stack: ExitStack, work: StreamPass, sessions: dict[str, Any], reader: pa.RecordBatchReader
-) -> list[Any]:
+    env: RunEnvironment, stack: ExitStack, work: StreamPass, sessions: dict[str, Session], reader: pa.RecordBatchReader
+) -> list[Scored]:
     """Each call reads what the one before it hands on; the last hands on everything."""
-    scored: list[Any] = []
+    scored: list[Scored] = []
     names = list(reader.schema.names)
     for position, call in enumerate(work.calls):
         later = {name for other in work.calls[position + 1 :] for name in other.arguments}

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from sqlinfer.errors import DataTestError, Location, SqlinferError
+from sqlinfer.errors import DataTestError, Location, SqlinferError, StatementRefused
 from sqlinfer.spec.names import OURS, SIDE, STAGE
 from sqlinfer.spec.plan import Call, Plan, Stage
 
@@ -30,7 +30,7 @@ def in_users_words(
         error.message = f"while computing {', '.join(call.sql for call in stage.calls[:3])}: {error.message}"
     if error.hint is not None:
         error.hint = _said(error.hint, plan)
-    if where is None and error.location is None and error.message.startswith("DuckDB: "):
+    if where is None and error.location is None and isinstance(error, StatementRefused):
         where = Location()  # it was raised where rows were read, with no place
     if where is not None:
         error.location = _in_file(_place(where, error.message, plan), path, written)

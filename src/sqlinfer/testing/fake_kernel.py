@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from sqlinfer.inference.kernel import Feeds, KernelError, KernelOutOfMemory, Raw
+from sqlinfer.errors import KernelError, KernelOutOfMemory
+from sqlinfer.inference.kernel import Feeds, Raw
 from sqlinfer.inference.tensors import Array
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import duckdb
 
-from sqlinfer.errors import AdapterError, DatabaseLocked, Location
+from sqlinfer.errors import AdapterError, DatabaseLocked, Location, StatementRefused
 from sqlinfer.scrub import scrub
 from sqlinfer.withheld import holds_values, warehouse_message
 
@@ -54,10 +54,14 @@ def adapter_error(error: duckdb.Error, sql: str | None = None, lead: int = 0, *,
     if isinstance(error, duckdb.InterruptException) or text.startswith("INTERRUPT Error"):
         return AdapterError("the statement was interrupted")
     said = warehouse_message(text, sql) if rows else text.strip()
-    found = AdapterError(f"DuckDB: {said}", hint=_hint(error))
+    found = StatementRefused(f"DuckDB: {said}", hint=_hint(error), unknown_name=_is_unknown_name(error, said))
     if sql is not None:
         found.at(_place(text, sql, lead))
     return found
+
+
+def _is_unknown_name(error: duckdb.Error, said: str) -> bool:
+    return isinstance(error, duckdb.CatalogException) or "Macro" in said
 
 
 def _hint(error: duckdb.Error) -> str | None:
@@ -76,7 +80,7 @@ def is_streamed(error: Exception) -> bool:
 def streamed(error: Exception, sql: str) -> AdapterError:
     """What Arrow raises while rows stream out of DuckDB: its text begins as DuckDB's own does."""
     text = scrub(str(error))
-    found = AdapterError(f"DuckDB: {warehouse_message(text, sql)}")
+    found = StatementRefused(f"DuckDB: {warehouse_message(text, sql)}")
     found.at(_place(text, sql, 0))
     return found
 

@@ -1,0 +1,104 @@
+"""What the runner needs of a scoring session; ``inference`` has the real ones, tests bring their own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from sqlinfer.spec.error_policy import ErrorPolicy
+from sqlinfer.spec.function import PreparedFunction
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class PassCounts(Protocol):
+    @property
+    def null_inputs(self) -> int:
+        """Rows so far that had a NULL argument."""
+
+
+class PassSeconds(Protocol):
+    """Seconds so far of each stage of a pass, summed over the threads that did it."""
+
+    @property
+    def read(self) -> float: ...
+
+    @property
+    def assemble(self) -> float: ...
+
+    @property
+    def kernel(self) -> float: ...
+
+    @property
+    def finish(self) -> float: ...
+
+    @property
+    def workers(self) -> int:
+        """Threads that assembled, ran and finished side by side."""
+
+
+class Scored(Protocol):
+    """A stream of scored batches: kept columns, the result column, the error column. Closing it stops its threads."""
+
+    @property
+    def schema(self) -> pa.Schema: ...
+
+    @property
+    def counts(self) -> PassCounts: ...
+
+    @property
+    def seconds(self) -> PassSeconds: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]: ...
+
+    def to_reader(self) -> pa.RecordBatchReader: ...
+
+
+class Session(Protocol):
+    """One function, ready to score."""
+
+    @property
+    def quarantined(self) -> int:
+        """Rows given up because they ended or stopped the process that scored them."""
+
+    @property
+    def categories(self) -> Mapping[int, Sequence[str]]:
+        """Position of an argument whose texts feed as codes → the texts that have one. Such a column may come as a
+        dictionary array; texts that are not among them feed as unknown, whatever they are."""
+
+    def score(
+        self,
+        reader: pa.RecordBatchReader,
+        arguments: Sequence[str],
+        keep: Sequence[str],
+        *,
+        as_column: str | None = None,
+        error_column: str = "error",
+        policy: ErrorPolicy | None = None,
+        total: int | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Scored:
+        """Score a stream.
+
+        Args:
+            arguments: columns of the stream, in the contract's order.
+            keep: columns handed on unchanged.
+            as_column: one result column of this name instead of one per output.
+            policy: when to give up because of rows that fail; None: never.
+            total: rows that there are at most, where the caller knows.
+            cancel: when it is set, the stream ends early.
+        """
+
+
+SessionFactory = Callable[[PreparedFunction], AbstractContextManager[Session]]
+"""``functools.partial(open_session, device=…)`` is one."""
