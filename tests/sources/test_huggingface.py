@@ -16,12 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sqlinfer.functions import verifying
+from sqlinfer.functions import rowwise, verifying
+from sqlinfer.functions.huggingface.heads import POOLING, Head
 from sqlinfer.functions.sources import entrypoint
 from sqlinfer.project.values import ReturnField
 from sqlinfer.spec.function import Argument, PreparedFunction
 from sqlinfer.testing.workshop import Workshop
 
+onnxruntime = pytest.importorskip("onnxruntime")
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 sentence = pytest.importorskip("sentence_transformers")
@@ -293,3 +295,46 @@ def test_a_missing_tokenizer_is_named(space: Path, topic: Path) -> None:
     path = space / "silent"
     shutil.copytree(topic, path, ignore=shutil.ignore_patterns("tokenizer.json"))
     assert "tokenizer" in Workshop(space).refused(path, (), (), source="huggingface").message
+
+
+@pytest.mark.parametrize("opset", [11, 17, 20])
+@pytest.mark.parametrize("modes", [*POOLING, ("mean", "max", "cls")])
+def test_pooling_dense_and_norm_are_those_of_sentence_transformers(modes: Any, opset: int) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+    from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
+
+    random = np.random.default_rng(0)
+    hidden, mask = random.normal(0, 1, (4, 5, 6)).astype(np.float32), np.tril(np.ones((4, 5), np.int64))
+    pooling = Pooling(6, modes)
+    dense = Dense(pooling.pooling_output_dimension, 3, activation_function=torch.nn.GELU())
+    features = {"token_embeddings": torch.tensor(hidden), "attention_mask": torch.tensor(mask)}
+    wanted = Normalize()(dense(pooling(features)))["sentence_embedding"].detach().numpy()
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["hidden"], ["tokens"])], "g",
+        [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["N", "T", 6]),
+         helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["N", "T"])],
+        [helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ["N", "T", 6])],
+    )  # fmt: skip
+    head = Head(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8))
+    pooled = head.pooled("tokens", "attention_mask", (modes,) if isinstance(modes, str) else modes)
+    linear = dense.linear
+    values = head.dense(pooled, linear.weight.detach().numpy(), linear.bias.detach().numpy(), "GELU")
+    model = head.finish([("vector", head.normalized(values), TensorProto.FLOAT, ["N", 3])])
+    onnx.checker.check_model(model)
+    assert rowwise.find_mixing(model) == ()
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    found = session.run(None, {"hidden": hidden, "attention_mask": mask})[0]
+    assert np.abs(found - wanted).max() < 1e-6
+
+
+def test_the_library_itself_predicts_where_that_is_asked_for(space: Path, topic: Path) -> None:
+    prepared = made(space, topic, name="native_topic", runtime="native")
+    assert prepared.contract.return_type == 'STRUCT("label" TEXT, "score" DOUBLE)'
+    assert (prepared.contract.is_native, prepared.verified) == (True, None)
+    assert prepared.native is not None
+    from sqlinfer.functions.sources.library_scorer import load_scorer
+
+    score = load_scorer(prepared.native.request)
+    labels, scores = score(pa.RecordBatch.from_pydict({"text": TEXTS}))
+    assert_same({"label": list(labels), "score": list(scores)}, piped(topic))
