@@ -17,10 +17,13 @@ import pyarrow as pa
 import pytest
 
 from sqlinfer.functions import rowwise, verifying
+from sqlinfer.functions.huggingface import boundary
 from sqlinfer.functions.huggingface.heads import POOLING, Head
+from sqlinfer.functions.huggingface.images import steps_of
 from sqlinfer.functions.sources import entrypoint
+from sqlinfer.inference.images import decode
 from sqlinfer.project.values import ReturnField
-from sqlinfer.spec.function import Argument, PreparedFunction
+from sqlinfer.spec.function import Argument, ImageSpec, PreparedFunction
 from sqlinfer.testing.workshop import Workshop
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -223,6 +226,33 @@ def test_an_image_classifier_gives_what_the_pipeline_gives_first(space: Path, st
     pipe = transformers.pipeline("image-classification", str(path), device="cpu")
     wanted = [pipe(Image.open(io.BytesIO(data)))[0] for data in pictures]
     assert_same(scored(prepared, given), wanted)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("ViT", {}), ("ViT", {"resample": 3, "do_rescale": False}), ("ViT", {"do_normalize": False}), ("Beit", {}),
+        ("DeiT", {}), ("CLIP", {}), ("ConvNext", {}), ("ConvNext", {"size": {"shortest_edge": 384}}), ("Bit", {}),
+        ("Segformer", {}), ("Pvt", {}), ("Siglip", {}), ("MobileNetV1", {}), ("MobileNetV2", {}), ("MobileViT", {}),
+        ("Levit", {}), ("PoolFormer", {}), ("EfficientNet", {}), ("EfficientNet", {"rescale_offset": True}),
+    ],
+)  # fmt: skip
+def test_images_become_the_pixels_of_their_processor(kind: str, options: dict[str, Any]) -> None:
+    """Pillow's processors, on images of many sizes and modes."""
+    from PIL import Image
+    from transformers.image_utils import load_image
+
+    processor = getattr(transformers, f"{kind}ImageProcessorPil")(**options)
+    steps = steps_of(processor)
+    spec = ImageSpec("image", tuple(steps["size"]), tuple(steps["mean"]), tuple(steps["std"]), resize=steps["resize"],
+                     resize_size=steps["resize_size"], resample=steps["resample"], rounding="down")  # fmt: skip
+    for data in boundary.images(0):
+        opened = load_image(Image.open(io.BytesIO(data)))
+        wanted = np.asarray(processor(images=[opened], return_tensors="np")["pixel_values"][0])
+        pixels = decode(data, spec) / np.float32(255) - np.asarray(spec.mean, np.float32)
+        found = (pixels / np.asarray(spec.std, np.float32)).transpose(2, 0, 1)
+        assert found.shape == wanted.shape
+        assert np.abs((found[::-1] if steps["flipped"] else found) - wanted).max() < 1e-4 * max(1, np.abs(wanted).max())
 
 
 def test_an_onnx_file_of_the_folder_is_taken_as_it_is(space: Path, topic: Path) -> None:

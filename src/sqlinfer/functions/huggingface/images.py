@@ -163,7 +163,7 @@ def _geometry(processor: Any) -> dict[str, Any]:
         edge = int(shortest / processor.crop_pct)
         return {"size": [shortest, shortest], "resize": "shortest", "resize_size": edge}
     if shortest and not size.get("longest_edge") and crop is not None:
-        return {"size": list(crop), "resize": "shortest", "resize_size": shortest}
+        return {"size": list(crop), "resize": "shortest", "resize_size": _enlarged(processor, shortest)}
     if size.get("height") and size.get("width") and not size.get("shortest_edge"):
         whole = (size["height"], size["width"])
         if crop is None or crop == whole:
@@ -174,12 +174,26 @@ def _geometry(processor: Any) -> dict[str, Any]:
                   "a fixed height and width, or a shortest edge and a crop, are known")  # fmt: skip
 
 
+def _enlarged(processor: Any, edge: int) -> int:
+    """Two processors resize to more than they say, and crop."""
+    kind = type(processor).__name__
+    if kind.startswith("Levit"):
+        return int(256 / 224 * edge)
+    if kind.startswith("PoolFormer") and processor.crop_pct is not None:
+        return int(edge / processor.crop_pct)
+    return edge
+
+
 def _scaling(processor: Any) -> dict[str, Any]:
     """``(p·factor - mean) / std`` as ``(p/255 - m) / s``."""
     factor = float(processor.rescale_factor) if getattr(processor, "do_rescale", False) else 1.0
     mean, std = [0.0], [1.0]
     if getattr(processor, "do_normalize", False):
         mean, std = _listed(processor.image_mean), _listed(processor.image_std)
+        if getattr(processor, "include_top", False):  # EfficientNet divides twice
+            std = [one * one for one in std]
+    if getattr(processor, "rescale_offset", False):
+        mean = [one + 1.0 for one in mean]
     if not factor > 0 or not all(one > 0 for one in std) or not all(np.isfinite([factor, *mean, *std])):
         raise Refused("preprocessor_config.json scales by nothing: its factor and image_std are above 0", None)
     whole = 255.0 * factor

@@ -14,7 +14,7 @@ LOCAL: Final[Mapping[str, Any]] = {"local_files_only": True, "trust_remote_code"
 DEFAULT_TOKENS: Final = 512
 _UNSET: Final = 1 << 24
 """Tokenizers say 10^30 where they do not know."""
-_AFTER_PADDING: Final = ("roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl", "longformer", "esm")
+_AFTER_PADDING: Final = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "longformer", "esm")
 """Whose positions begin after that of the padding token."""
 _UNUSED: Final = ("pooler.", "position_ids")
 """Weights that a vector of tokens does not depend on."""
@@ -94,8 +94,7 @@ def most_tokens(tokenizer: Any, config: Any) -> int:
     places = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
     known = []
     if isinstance(places, int) and places > 0:
-        first = (getattr(config, "pad_token_id", 0) or 0) + 1
-        known.append(places - first if getattr(config, "model_type", "") in _AFTER_PADDING else places)
+        known.append(places - _first_place(config))
     said = tokenizer.model_max_length
     if isinstance(said, (int, float)) and 0 < said < _UNSET:
         known.append(int(said))
@@ -103,6 +102,14 @@ def most_tokens(tokenizer: Any, config: Any) -> int:
         truncation = tokenizer.backend_tokenizer.truncation or {}
         known.append(int(truncation.get("max_length") or (known[0] if known else DEFAULT_TOKENS)))
     return min(known)
+
+
+def _first_place(config: Any) -> int:
+    """The position of a text's first token."""
+    kind = getattr(config, "model_type", "")
+    if kind == "mpnet":  # whatever its padding token is
+        return 2
+    return (getattr(config, "pad_token_id", 0) or 0) + 1 if kind in _AFTER_PADDING else 0
 
 
 def tokenizer_json(tokenizer: Any, most: int) -> str:

@@ -21,6 +21,7 @@ _BOUNDS: Final = {
     "num_labels": 1 << 20, "image_size": 1 << 14, "patch_size": 1 << 14, "num_channels": 64,
 }  # fmt: skip
 """Beyond the largest model that there is, each number makes a library build for hours or fill the memory."""
+_LEAST: Final = {"max_position_embeddings": -1, "type_vocab_size": 0}
 _MODULES: Final = ("Transformer", "Pooling", "Dense", "Normalize", "Dropout")
 ACTIVATIONS: Final = re.compile(r"torch\.nn(\.modules\.\w+)?\.(Identity|Sigmoid|Tanh|ReLU|GELU|SiLU)")
 _CODE: Final = ("auto_map", "custom_pipelines", "custom_generate")
@@ -111,7 +112,7 @@ def _check_config(config: Mapping[str, Any]) -> None:
                       "save the model unquantized; 'precision: fp16' makes it smaller")  # fmt: skip
     for name, value in _numbers(config):
         most = _BOUNDS.get(name, 1 << 40)
-        least = -1 if name == "max_position_embeddings" else 1 if name in _BOUNDS else -most
+        least = _LEAST.get(name, 1) if name in _BOUNDS else -most
         whole = isinstance(value, int) or name not in _BOUNDS
         if not whole or not least <= value <= most:
             raise Refused(f"config.json has '{name}: {str(value)[:40]}', which no model has",
