@@ -13,9 +13,9 @@ import pytest
 xgb = pytest.importorskip("xgboost")
 pd = pytest.importorskip("pandas")
 
-from sqlinfer.functions.forests import xgboost_file  # noqa: E402
 from sqlinfer.functions.sources import xgboost_model  # noqa: E402
 from sqlinfer.functions.sources.original import NotExact  # noqa: E402
+from sqlinfer.inference import open_session  # noqa: E402
 from sqlinfer.project.values import ReturnField  # noqa: E402
 from sqlinfer.spec.function import Argument  # noqa: E402
 from sqlinfer.testing.originals import both, relative  # noqa: E402
@@ -238,9 +238,8 @@ def test_bigints_above_2_to_the_24_are_rounded_as_xgboost_does(tmp_path: Path) -
 
 def test_linear_boosters_and_unknown_objectives_have_no_exact_graph(tmp_path: Path) -> None:
     booster = xgb.train({"booster": "gblinear", "nthread": 1}, xgb.DMatrix(np.eye(3), [1, 2, 3]), 2)
-    booster.save_model(tmp_path / "linear.json")
-    with pytest.raises(Exception, match="linear booster"):
-        xgboost_file.read(tmp_path / "linear.json")
+    with pytest.raises(NotExact, match="linear booster"):
+        original(tmp_path, booster).convert(tmp_path / "model.onnx")
     found = original(tmp_path, trained("reg:squarederror", 2), ".json")
     content = json.loads((tmp_path / "model.json").read_text())
     content["learner"]["objective"]["name"] = "mine:own"
@@ -248,6 +247,23 @@ def test_linear_boosters_and_unknown_objectives_have_no_exact_graph(tmp_path: Pa
     found = xgboost_model.load({"path": str(tmp_path / "model.json"), "name": "model.json"})
     with pytest.raises(NotExact, match="mine:own"):
         found.convert(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("ending", [".ubj", ".json"])
+def test_linear_boosters_predict_with_runtime_native(shop: Workshop, ending: str) -> None:
+    path = shop.folder / f"linear{ending}"
+    frame, labels = customers(), np.arange(ROWS) % 3
+    model = xgb.XGBClassifier(booster="gblinear", n_estimators=5, n_jobs=1).fit(frame, labels)
+    model.save_model(path)
+    error = shop.refused(path, (), (), source="xgboost")
+    assert "linear booster" in error.message
+    assert "runtime: native" in str(error.hint)
+    prepared = shop.make(path, (), (), source="xgboost", runtime="native")
+    table = pa.Table.from_pandas(frame)
+    with open_session(prepared, device="cpu", threads=1) as session:
+        found = session.score_table(table, keep=())
+    assert found.column("label").to_pylist() == model.predict(frame).tolist()
+    np.testing.assert_allclose(found.column("probabilities").to_pylist(), model.predict_proba(frame), 1e-6)
 
 
 def test_a_declaration_of_three_lines(shop: Workshop) -> None:

@@ -17,12 +17,12 @@ _MISSING: Final = -2
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A number; or a category: a text or whole number of a list, or its code itself."""
+    """A number; or a category: a text or number of a list, or its code itself."""
 
     name: str
     is_code: bool = False
     """A category that comes as its code."""
-    categories: tuple[str, ...] | tuple[int, ...] | None = None
+    categories: tuple[str, ...] | tuple[int, ...] | tuple[float, ...] | None = None
 
     @property
     def is_text(self) -> bool:
@@ -74,7 +74,7 @@ def _column(writer: GraphWriter, feature: Feature, kind: str, outputs: Sequence[
     if feature.categories is None:
         code = writer.input(name, kind, 1)
         return (writer.op("Floor", code) if kind == "float" else code), None  # LightGBM's are cut where they are used
-    code = _of_text(writer, name, feature) if feature.is_text else _of_whole(writer, name, feature)
+    code = _of_text(writer, name, feature) if feature.is_text else _of_number(writer, name, feature)
     number = writer.cast(code, kind)
     missing = writer.op("Equal", code, writer.constant(_MISSING, np.int64))
     dtype = np.float32 if kind == "float" else np.float64
@@ -93,8 +93,8 @@ def _of_text(writer: GraphWriter, name: str, feature: Feature) -> str:
     )
 
 
-def _of_whole(writer: GraphWriter, name: str, feature: Feature) -> str:
-    """Positions in the list; a number that is none of them, or no whole one, is unseen."""
+def _of_number(writer: GraphWriter, name: str, feature: Feature) -> str:
+    """Positions in the list; a number that is none of them is unseen."""
     given = np.asarray(feature.categories, np.float64)
     rows = writer.input(name, "double", 1)
     hit = writer.op("Equal", rows, writer.constant(given.reshape(1, -1)))

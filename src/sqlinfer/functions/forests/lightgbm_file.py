@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ DEFAULT_LEFT: Final = 2
 MISSING: Final = ("none", "zero", "nan")
 """By the third and fourth bit of a node's decision type."""
 _MOST: Final = 1 << 24
-Categories = tuple[str, ...] | tuple[int, ...]
+Categories = tuple[str, ...] | tuple[int, ...] | tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +233,7 @@ def _categories(tail: str, features: int, codes: frozenset[int]) -> dict[int, Ca
     if len(places) != len(lists) or any(place >= features for place in places):
         raise ArtifactError(
             f"the LightGBM model has the categories of {len(lists)} columns, and does not say of which",
-            hint="save it with its parameters, or use 'runtime: native'",
+            hint="save it with its parameters",
         )
     return {place: _typed(values) for place, values in zip(places, lists, strict=True)}
 
@@ -240,7 +241,8 @@ def _categories(tail: str, features: int, codes: frozenset[int]) -> dict[int, Ca
 def _typed(values: list[Any]) -> Categories:
     if all(isinstance(one, str) for one in values):
         return tuple(values)
-    if all(isinstance(one, (int, float)) and one == int(one) for one in values):
-        return tuple(int(one) for one in values)
-    raise ArtifactError("the categories of the LightGBM model are neither texts nor whole numbers",
-                        hint="'runtime: native' lets LightGBM predict")  # fmt: skip
+    if all(isinstance(one, (int, float)) and isfinite(one) for one in values):
+        is_whole = all(one == int(one) for one in values)
+        return tuple(int(one) for one in values) if is_whole else tuple(float(one) for one in values)
+    raise ArtifactError("the categories of the LightGBM model are neither texts nor numbers",
+                        hint="make them texts, and train it again")  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from sqlinfer.functions.forests import table, ubjson
 from sqlinfer.functions.forests.table import Floats, Mode, NodeTable
 
 Categories = tuple[str, ...] | tuple[int, ...]
+_NO_TREES: Final = ({"tree_info": (), "trees": (), "gbtree_model_param": {"num_trees": 0}}, np.empty(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class XGBoostModel:
     """Whether a scikit-learn wrapper wrote it."""
     tree_weights: tuple[float, ...] = ()
     """Of all trees, where some were dropped out (dart)."""
+    is_linear: bool = False
+    """Whether the booster is linear (gblinear), and no trees."""
 
 
 def read(path: Path, name: str | None = None) -> XGBoostModel:
@@ -80,14 +83,17 @@ def _parsed(data: bytes) -> Mapping[str, Any]:
 
 def _model(found: Mapping[str, Any], what: str) -> XGBoostModel:
     learner = found["learner"]
-    booster, weights = _booster(learner["gradient_booster"], what)
+    is_linear = learner["gradient_booster"]["name"] == "gblinear"
     parameters = learner["learner_model_param"]
     features = _integer(parameters["num_feature"], 0, 1 << 24)
     targets = max(_integer(parameters.get("num_class", 0), 0, 1 << 20), 1)
     targets *= max(_integer(parameters.get("num_target", 1), 0, 1 << 20), 1)
+    if is_linear:
+        _check_linear(learner["gradient_booster"]["model"], (features + 1) * targets)
+    booster, weights = _NO_TREES if is_linear else _booster(learner["gradient_booster"])
     if len(weights) not in (0, len(booster["trees"])):
         raise ValueError(f"it has {len(booster['trees'])} trees and the weights of {len(weights)}")
-    rounds = _rounds(learner.get("attributes", {}))
+    rounds = None if is_linear else _rounds(learner.get("attributes", {}))
     trees = _trees(booster, targets)
     if rounds is not None:
         trees = trees.first_trees(_trees_of(booster, rounds, len(trees.roots)))
@@ -100,19 +106,23 @@ def _model(found: Mapping[str, Any], what: str) -> XGBoostModel:
         table.checked(trees, features, what), _base(parameters["base_score"], targets), str(objective["name"]),
         names, tuple(kind == "c" for kind in kinds), _categories(booster.get("cats"), features),
         ".".join(str(int(one)) for one in found.get("version", ())), rounds,
-        "scikit_learn" in learner.get("attributes", {}), tuple(weights.tolist()),
+        "scikit_learn" in learner.get("attributes", {}), tuple(weights.tolist()), is_linear,
     )  # fmt: skip
 
 
-def _booster(found: Mapping[str, Any], what: str) -> tuple[Mapping[str, Any], Floats]:
+def _booster(found: Mapping[str, Any]) -> tuple[Mapping[str, Any], Floats]:
     """The trees' part of the file, and the weights of the trees where they are dropped out (dart)."""
-    if found["name"] == "gblinear":
-        raise ArtifactError(f"{what} is a linear booster, and not trees", hint="'runtime: native' lets XGBoost predict")
     if found["name"] not in ("gbtree", "dart"):
         raise ValueError(f"it has a booster '{str(found['name'])[:40]}'")
     if found["name"] == "gbtree":
         return found["model"], np.empty(0)
     return found["gbtree"]["model"], _floats(found["weight_drop"])
+
+
+def _check_linear(found: Mapping[str, Any], count: int) -> None:
+    weights = _floats(found["weights"])
+    if len(weights) != count or not np.isfinite(weights).all():
+        raise ValueError(f"it has {len(weights)} weights of {count}, or one that is no number")
 
 
 def _trees(booster: Mapping[str, Any], targets: int) -> NodeTable:
@@ -203,7 +213,7 @@ def _decoded(one: Mapping[str, Any]) -> Categories | None:
     if "offsets" not in one:
         values = np.asarray(one["values"])
         if values.dtype.kind not in "iu" and not (values == np.floor(values)).all():
-            raise ArtifactError("its categories are fractions", hint="'runtime: native' lets XGBoost predict")
+            raise ArtifactError("its categories are fractions", hint="XGBoost's are texts or whole numbers")
         return tuple(int(value) for value in values)
     raw = np.asarray(_ints(one["values"])).astype(np.uint8).tobytes()
     ends = _ints(one["offsets"]).tolist()

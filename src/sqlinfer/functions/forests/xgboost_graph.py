@@ -82,6 +82,8 @@ def _weighted(model: XGBoostModel) -> table.NodeTable:
 
 def graph_of(model: XGBoostModel) -> onnx.ModelProto:
     """Raises NotExact."""
+    if model.is_linear:
+        raise NotExact("it is a linear booster (gblinear), and not trees")
     if model.objective not in LINKS:
         raise NotExact(f"the objective '{model.objective}' is not known here")
     targets = model.trees.targets

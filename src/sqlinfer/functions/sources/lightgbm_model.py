@@ -85,8 +85,6 @@ def _column(feature: Feature, column: pa.Array) -> Any:
 
     if feature.categories is None:
         return column.to_numpy(zero_copy_only=False)
-    values = column.to_pylist()
-    if not feature.is_text:
-        values = [None if one is None or one != one else int(one) if one == np.floor(one) else -1 for one in values]
     known = list(feature.categories)
-    return pd.Categorical([one if one in set(known) else None for one in values], categories=pd.Index(known))
+    seen = {one: one for one in known}  # a whole number as the category that is equal to it
+    return pd.Categorical([seen.get(one) for one in column.to_pylist()], categories=pd.Index(known))

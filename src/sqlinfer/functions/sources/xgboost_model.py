@@ -62,7 +62,8 @@ class XGBoost:
         if self._booster is None:
             self._booster = _load(self.path)
         given, rounds = self._given(rows), (0, self.model.rounds or 0)
-        if self.model.tree_weights and not self.model.is_wrapped:  # which the two ways of predicting add up otherwise
+        by_matrix = self.model.tree_weights and not self.model.is_wrapped  # the two ways add up otherwise
+        if by_matrix or self.model.is_linear:  # linear boosters have one way only
             found = self._booster.predict(
                 self._as_dmatrix(given), output_margin=kind == "margin", iteration_range=rounds
             )
