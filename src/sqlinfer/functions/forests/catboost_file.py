@@ -72,7 +72,10 @@ def _model(found: Mapping[str, Any], what: str) -> CatBoostModel:
     bias = tuple(float(one) for one in (bias if isinstance(bias, list) else [bias]))
     meta = found.get("model_info", {})
     parameters = meta.get("params", {})
-    classes = meta.get("class_params", {}).get("class_names", ())
+    params = meta.get("class_params", {})
+    classes = params.get("class_names", ())
+    if params.get("class_label_type") == "Float":  # of which JSON writes whole ones without a fraction
+        classes = [float(one) for one in classes]
     inexact = _inexact(found, others)
     features = max(places, default=-1) + 1
     trees = table.joined([], len(bias)) if inexact else _trees(found, _Features(numbers), len(bias))

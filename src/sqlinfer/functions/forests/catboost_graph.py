@@ -31,6 +31,11 @@ def classes_of(model: CatBoostModel) -> tuple[str | int | float, ...]:
     return model.classes if len(model.classes) == count else tuple(range(count))
 
 
+def are_whole(classes: tuple[str | int | float, ...]) -> bool:
+    """Whether labels are whole numbers; others, booleans too, are texts."""
+    return all(isinstance(one, int) and not isinstance(one, bool) for one in classes)
+
+
 def graph_of(model: CatBoostModel) -> onnx.ModelProto:
     """Raises NotExact."""
     if model.inexact or model.loss in _NOT_KNOWN:
@@ -76,7 +81,7 @@ def _classes(writer: GraphWriter, model: CatBoostModel, value: str) -> None:
         alone = model.loss == "MultiClassOneVsAll"
         probabilities = _logistic(writer, value) if alone else writer.op("Softmax", value, axis=1)
     classes = classes_of(model)
-    whole = all(isinstance(one, int) and not isinstance(one, bool) for one in classes)
+    whole = are_whole(classes)
     labels = writer.constant(list(classes), np.int64) if whole else writer.constant([str(c) for c in classes], object)
     writer.output(writer.op("Gather", labels, place), "label", "int64" if whole else "string", None)
     writer.output(probabilities, "probabilities", "double", len(classes))

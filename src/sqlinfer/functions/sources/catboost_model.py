@@ -91,7 +91,7 @@ class CatBoost:
         return dict(zip(self.results.names, found.reshape(rows.num_rows, -1).T, strict=True))
 
     def _labels(self, found: Array) -> Array:
-        whole = all(isinstance(one, int) for one in catboost_graph.classes_of(self.model))
+        whole = catboost_graph.are_whole(catboost_graph.classes_of(self.model))
         return found.astype(np.int64) if whole else found.astype(str).astype(object)
 
     def _given(self, rows: pa.RecordBatch) -> Any:
