@@ -104,3 +104,37 @@ def test_state_modified_sees_a_new_model_file(scored):
     _new_model_file(scored)
     assert "Wrote" in scored.sqlinfer("dbt", "checksums", "-o", macro).text
     assert scored.dbt(*modified).out.split() == ["sqlinfer_shop.marts.churn_scores"]
+
+
+SOURCES = """
+version: 2
+sources:
+  - name: raw
+    schema: main
+    tables:
+      - {name: by_field, loaded_at_field: loaded}
+      - {name: by_query, loaded_at_query: "select max(loaded) from {{ this }}"}
+"""
+
+
+def test_newer_rows_of_a_source_are_seen_in_any_time_zone(shop):
+    """Moments without a zone are meant in UTC, as dbt's source freshness reads them."""
+    version = json.loads((shop.root / "target/manifest.json").read_text())["metadata"]["dbt_version"]
+    with_queries = tuple(int(part) for part in version.split(".")[:2]) >= (1, 10)
+    names = ("by_field", "by_query") if with_queries else ("by_field",)
+    shop.write("models/raw/sources.yml", "\n".join(line for line in SOURCES.splitlines() if "by_query" not in line
+                                                   or with_queries))  # fmt: skip
+    for name in names:
+        shop.change(f"create table {name} as select 1 as id, timestamp '2020-01-01' as loaded")
+        shop.write(f"models/raw/of_{name}.sql", "{{ config(materialized='prediction') }} select id,"
+                   " {{ sqlinfer.predict('churn_score', orders='id', returns='0', spent='0', failed_payments='0',"
+                   " days_since_order='id') }} as p from {{ source('raw', '" + name + "') }}")  # fmt: skip
+    assert shop.sqlinfer("run", "--dbt", "--select", "raw").code == 0
+    before = shop.dbt("run", "--select", "raw", TZ="Asia/Tokyo")
+    assert before.text.count("UP TO DATE") == len(names), before.text
+    named = []
+    for name in names:
+        shop.change(f"insert into {name} select 2, now() at time zone 'UTC'")
+        named.append(f"not up to date: {name} was")
+    after = shop.dbt("run", "--select", "raw", TZ="Asia/Tokyo")
+    assert [text for text in named if text not in after.text] == []

@@ -1,6 +1,6 @@
 {#-
   The name of an input that changed after the last run of the node began, or none. Looked at: what dbt built (the record
-  of record_builds), other predictions (the run record), and sources that declare a loaded_at_field.
+  of record_builds), other predictions (the run record), and sources that declare a loaded_at_field or a loaded_at_query.
 -#}
 {%- macro newer_input(inputs, runs, unique_id) -%}
 {%- set began = "(select max(started_at) from " ~ runs ~ " where node = '" ~ unique_id ~ "' and status = 'success')" -%}
@@ -9,9 +9,9 @@
 {%- for key, node in inputs.items() if not names -%}
   {%- set sql = none -%}
   {%- if node.resource_type == 'source' -%}
-    {%- if node.loaded_at_field -%}
-      {%- set place = api.Relation.create(database=node.database, schema=node.schema, identifier=node.identifier) -%}
-      {%- set sql = "select 1 from (select max(" ~ node.loaded_at_field ~ ") as t from " ~ place ~ ") as s where t > " ~ began -%}
+    {%- set loaded = sqlinfer.loaded_at(node) -%}
+    {%- if loaded -%}
+      {%- set sql = "select 1 from (" ~ loaded ~ ") as s where " ~ sqlinfer.as_moment('t') ~ " > " ~ began -%}
     {%- endif -%}
   {%- elif node.config.materialized == 'prediction' -%}
     {%- set other = sqlinfer.existing(node.database, node.schema, 'sqlinfer_runs') -%}
