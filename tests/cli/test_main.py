@@ -189,3 +189,19 @@ def test_an_unknown_flag_is_found_before_anything_runs(
     captured = capsys.readouterr()
     assert "--nosuch" in captured.err
     assert (captured.out, list(tmp_path.iterdir())) == ("", [])
+
+
+@pytest.mark.parametrize("moment", ["click", "sqlinfer.cli.commands.run"])
+def test_ctrl_c_while_the_command_is_imported_leaves_with_a_word(moment: str) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        os.kill(os.getpid(), signal.SIGINT) if name == {moment!r} else None\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "sys.argv = ['bin/sqlinfer', 'run']\n"
+        "from sqlinfer.cli.main import main\n"
+        "main()"
+    )
+    done = python(code)
+    assert (done.returncode, done.stderr.strip()) == (1, "Interrupted")

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
+from sqlinfer.cli import imported
 from sqlinfer.cli.options import ENV_PREFIXES, GLOBAL_OPTIONS, add_options, join_selectors
 from sqlinfer.errors import SqlinferError, SystemRefused
 from sqlinfer.scrub import ScrubbedStream, learn
@@ -100,6 +101,7 @@ def cli(**_: Any) -> None:
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with dbt's exit codes: 0 fine, 1 a node or test failed, 2 usage or internal."""
     argv = list(sys.argv[1:] if args is None else args)
+    imported()
     _tune()
     _leave(invoke(argv))
 
@@ -141,7 +143,7 @@ def _invoke(argv: list[str]) -> int:
         error.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        click.echo("Interrupted", err=True)
         return 1
     except SqlinferError as error:
         return report(error, debug=wants_debug(argv))
