@@ -41,7 +41,7 @@ class HuggingFace(Library):
     def needed(self, config: FunctionConfig) -> tuple[tuple[str, ...], ...]:
         """The first is what predicts."""
         names = folders.files(config.path) if config.path is not None else ()
-        found = [("sentence-transformers",)] if "modules.json" in names else []
+        found = [("sentence-transformers",)] if "modules.json" in names or _is_old_cross_encoder(config, names) else []
         return (*found, *self.packages)
 
     def _request(self, config: FunctionConfig, workspace: Workspace) -> dict[str, Any]:
@@ -60,6 +60,14 @@ class HuggingFace(Library):
         names = [found.arguments[place].name for place in order]
         returns = tuple(_labelled(field, told.results.classes) for field in found.returns)
         return replace(found, returns=returns, **_steps(scratch / "original", names))
+
+
+def _is_old_cross_encoder(config: FunctionConfig, names: tuple[str, ...]) -> bool:
+    """Saved before sentence-transformers 5: without modules, with an activation in config.json."""
+    if config.path is None or "config.json" not in names:
+        return False
+    said = (config.path / "config.json").read_bytes()[: 1 << 20]
+    return b'"sbert_ce_default_activation_function"' in said or b'"sentence_transformers"' in said
 
 
 def _steps(folder: Path, names: list[str]) -> dict[str, Any]:
