@@ -151,6 +151,39 @@ def test_categories_are_the_librarys_own_to_predict(tmp_path: Path, options: dic
         found.convert(tmp_path / "model.onnx")
 
 
+@pytest.mark.parametrize("kind", [bool, object])
+def test_categories_that_were_booleans_are_known_as_a_warehouse_spells_them(tmp_path: Path, kind: Any) -> None:
+    frame, prices = with_contract(), price(with_contract())
+    frame["senior"] = (prices > 0.5).astype(kind)
+    frame["word"] = np.where(prices > 0.2, "true", "false")
+    model = cb.CatBoostRegressor(**QUIET, cat_features=["contract", "senior", "word"]).fit(frame, prices)
+    spelled = frame.assign(senior=frame["senior"].map({True: "true", False: "false"}))
+    answer = original(tmp_path, model).predict(pa.RecordBatch.from_pandas(spelled, preserve_index=False))
+    np.testing.assert_array_equal(answer["value"], model.predict(frame))
+
+
+def test_texts_are_the_librarys_own_to_predict(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"tenure": customers()["tenure"], "note": [f"text {i % 3} of {i % 5}" for i in range(ROWS)]})
+    model = cb.CatBoostClassifier(**QUIET, text_features=["note"]).fit(frame, np.arange(ROWS) % 3)
+    found = original(tmp_path, model)
+    assert [one.data_type for one in found.arguments] == ["DOUBLE", "TEXT"]
+    with pytest.raises(NotExact, match="text"):
+        found.convert(tmp_path / "model.onnx")
+    answer = found.predict(pa.RecordBatch.from_pandas(frame, preserve_index=False))
+    np.testing.assert_array_equal(answer["probabilities"], model.predict_proba(frame))
+
+
+@pytest.mark.parametrize("loss", ["RMSEWithUncertainty", "LogLinQuantile", "Poisson", "MultiLogloss"])
+def test_what_is_predicted_is_what_the_wrappers_predict(tmp_path: Path, loss: str) -> None:
+    frame, label = customers(), np.abs(price(customers())) + 0.1
+    kind = cb.CatBoostClassifier if loss == "MultiLogloss" else cb.CatBoostRegressor
+    target = np.column_stack([label > 1, label > 2]).astype(int) if loss == "MultiLogloss" else label
+    model = kind(**QUIET, loss_function=loss).fit(frame, target)
+    answer = original(tmp_path, model).predict(pa.RecordBatch.from_pandas(frame, preserve_index=False))
+    assert_array = np.testing.assert_array_equal
+    assert_array(np.column_stack(list(answer.values())), model.predict(frame).reshape(ROWS, -1))
+
+
 def test_a_declaration_of_three_lines(shop: Workshop) -> None:
     frame = customers()
     cb.CatBoostClassifier(**QUIET).fit(frame, classes(2)).save_model(str(shop.folder / "price.cbm"))

@@ -15,7 +15,8 @@ from sqlinfer.functions.sources.original import PACKED, NotExact, Results
 
 BINARY: Final = frozenset({"Logloss", "CrossEntropy"})
 SEVERAL: Final = frozenset({"MultiClass", "MultiClassOneVsAll"})
-EXPONENT: Final = frozenset({"Poisson", "Tweedie", "LogLinQuantile"})
+EXPONENT: Final = frozenset({"Poisson", "Tweedie"})
+"""Whose regressors predict the exponent of the sum; that of LogLinQuantile is the sum, as in CatBoost's own predict."""
 _NOT_KNOWN: Final = frozenset({"RMSEWithUncertainty", "MultiLogloss", "MultiCrossEntropy", "Cox", "SurvivalAft"})
 
 
