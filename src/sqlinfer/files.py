@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -86,3 +88,24 @@ def open_own(path: Path, flags: int, mode: int = 0o644) -> int:
         what = "has a second name" if stat.S_ISREG(info.st_mode) else "is not a regular file"
         raise OSError(None, f"it {what}", str(path))
     return handle
+
+
+def read_plain(path: Path) -> bytes:
+    """A regular file that another run or program wrote; a link to one is followed, a pipe is not waited for.
+
+    Raises:
+        OSError: it is something else, or cannot be read.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(None, "it is not a regular file", str(path))
+        return file.read()
+
+
+def parse_json(data: str | bytes) -> Any:
+    """JSON that others wrote. Raises ValueError for all that is none, also where it nests deeper than Python reads."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import threading
@@ -24,6 +23,7 @@ from sqlinfer.dbt.manifest import Manifest, read_manifest, without
 from sqlinfer.dbt.said import Said
 from sqlinfer.dbt.tests import stored_by_flag
 from sqlinfer.errors import Cancelled, SqlinferError, UsageError
+from sqlinfer.files import parse_json, read_plain
 from sqlinfer.inference.preload import preload
 from sqlinfer.jobs.events import Event
 from sqlinfer.jobs.options import RunOptions
@@ -232,10 +232,9 @@ def _sql_layer(mixed: Mixed, layer: Layer, ids: Sequence[str]) -> None:
 
 def _read_results(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {result["unique_id"]: result for result in parse_json(read_plain(path))["results"]}
+    except (OSError, ValueError, LookupError, TypeError):
         return {}
-    return {result["unique_id"]: result for result in content.get("results", ())}
 
 
 def _prediction_layer(mixed: Mixed, layer: Layer, ids: Sequence[str]) -> None:
@@ -327,11 +326,11 @@ def remaining(home: DbtHome) -> tuple[list[str], list[str]]:
     """
     path = home.target_path / "run_results.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        content = {}
-    args = content.get("args") or {}
-    if args.get("generator") != GENERATOR:
-        raise UsageError(f"{path} is not of a `sqlinfer dbt build`: nothing to retry", hint="run `sqlinfer dbt build`")
-    done = {result["unique_id"] for result in content["results"] if result["status"] in GOOD}
-    return list(args["flags"]), [key for key in args["nodes"] if key not in done]
+        content = parse_json(read_plain(path))
+        args = content["args"]
+        done = {result["unique_id"] for result in content["results"] if result["status"] in GOOD}
+        if args["generator"] == GENERATOR:
+            return list(args["flags"]), [key for key in args["nodes"] if key not in done]
+    except (OSError, ValueError, LookupError, TypeError):
+        pass
+    raise UsageError(f"{path} is not of a `sqlinfer dbt build`: nothing to retry", hint="run `sqlinfer dbt build`")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqlinfer.dbt.manifest import relation_of
+from sqlinfer.files import parse_json, read_plain
 from sqlinfer.project import DataTest, Project
 from sqlinfer.relation import Relation
 
@@ -25,7 +25,7 @@ class Deferral:
     def read(cls, state: Path, *, favors: bool, built: Container[str]) -> Deferral:
         """Without a manifest dbt has complained already."""
         try:
-            content = json.loads((state / "manifest.json").read_text(encoding="utf-8"))
+            content = parse_json(read_plain(state / "manifest.json"))
         except (OSError, ValueError):
             content = {}
         return cls(content.get("nodes") or {}, favors, built)

@@ -11,7 +11,8 @@ from typing import Any
 from sqlinfer.dbt.command import find_dbt
 from sqlinfer.dbt.sources import dump
 from sqlinfer.errors import RunError, UsageError
-from sqlinfer.project.packages import INSTALLED, LISTS
+from sqlinfer.project.files import inside
+from sqlinfer.project.packages import INSTALLED, LISTS, entries_of, local_of
 from sqlinfer.project.yamlfile import read_yaml
 
 _TAIL = 30
@@ -27,14 +28,13 @@ def install(root: Path, env: Mapping[str, str]) -> list[str]:
     file = next((root / name for name in LISTS if (root / name).is_file()), None)
     if file is None:
         raise UsageError(f"there is no packages.yml in {root}", hint="packages: [{local: ../shared_macros}]")
-    data = read_yaml(file).data
-    entries: list[Any] = list((data.get("packages") if isinstance(data, dict) else None) or ())
-    local = [str(one["local"]) for one in entries if isinstance(one, dict) and one.get("local")]
-    others = [one for one in entries if not (isinstance(one, dict) and one.get("local"))]
+    entries = entries_of(read_yaml(inside(file, root)))
+    local = [name for one in entries if (name := local_of(one))]
+    others = [one for one in entries if not local_of(one)]
     done = [f"{name}: is read where it is" for name in local]
     if others:
         _fetch(root, others, find_dbt(env))
-        done += [f"{path.name}: in {INSTALLED}/" for path in sorted((root / INSTALLED).iterdir()) if path.is_dir()]
+        done += [f"{path.name}: in {INSTALLED}/" for path in sorted((root / INSTALLED).glob("*")) if path.is_dir()]
     return done
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import threading
@@ -21,6 +20,7 @@ from sqlinfer.dbt.deferring import Deferral
 from sqlinfer.dbt.home import DbtHome
 from sqlinfer.dbt.project import check_compiled, home_of, load_project, profile_of
 from sqlinfer.errors import SqlinferError, UsageError
+from sqlinfer.files import parse_json, read_plain
 from sqlinfer.jobs import artifacts, planning, retrying
 from sqlinfer.jobs import night as nights
 from sqlinfer.jobs.events import Event
@@ -183,10 +183,10 @@ def _work(night: Night, ids: Sequence[str]) -> RunResult:
 def last_run(home: DbtHome) -> dict[str, Any] | None:
     """run_results.json of the last ``sqlinfer run --dbt``."""
     try:
-        content = json.loads((home.private / "run_results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = parse_json(read_plain(home.private / "run_results.json"))
+        return dict(content) if content["args"]["dbt"] else None
+    except (OSError, ValueError, LookupError, TypeError):
         return None
-    return dict(content) if content.get("args", {}).get("dbt") else None
 
 
 def retry(

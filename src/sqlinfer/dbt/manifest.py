@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.errors import Location, ProjectError, UsageError
-from sqlinfer.files import write_atomic
+from sqlinfer.files import parse_json, read_plain, write_atomic
 from sqlinfer.relation import Relation
 
 SCHEMA = 12
@@ -80,7 +80,7 @@ def is_prediction(node: Mapping[str, Any]) -> bool:
 def read_manifest(path: Path) -> Manifest:
     """Raises UsageError where it is missing, ProjectError where it is damaged or of another schema."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_plain(path))
     except FileNotFoundError:
         hint = "`dbt compile` writes it; without --manifest sqlinfer runs that itself"
         raise UsageError(f"there is no manifest {path}", hint=hint) from None
@@ -127,7 +127,7 @@ def without(state: Path, built: Collection[str], folder: Path) -> Path:
     dbt takes what one call does not select for something that is not built; our layers are several calls.
     """
     read_manifest(state / "manifest.json")
-    content = json.loads((state / "manifest.json").read_text(encoding="utf-8"))
+    content = parse_json(read_plain(state / "manifest.json"))
     content["nodes"] = {key: node for key, node in content["nodes"].items() if key not in built}
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "manifest.json", json.dumps(content).encode())

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlinfer.errors import ArtifactError
-from sqlinfer.files import write_atomic
+from sqlinfer.files import parse_json, read_plain, write_atomic
 from sqlinfer.functions.containment import open_regular, unreadable
 
 CONTRACT: Final = "contract.json"
@@ -28,7 +28,7 @@ CONTRACT: Final = "contract.json"
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a file of ours; empty where it is missing or damaged, because a cache can be rebuilt."""
     try:
-        found = json.loads(path.read_bytes())
+        found = parse_json(read_plain(path))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

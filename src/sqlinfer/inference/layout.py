@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from sqlinfer.files import write_atomic
+from sqlinfer.files import parse_json, read_plain, write_atomic
 
 Source = Literal["measured", "cached", "declared", "default"]
 
@@ -38,7 +38,7 @@ def core_count() -> int:
 def read_layout(cache_dir: Path, digest: str, device: str) -> Layout | None:
     """The cached layout of a function on ``device`` (``cpu``, ``cuda``, …) with this machine's core count, or None."""
     try:
-        stored = json.loads(_path(cache_dir, digest, device).read_text(encoding="utf-8"))
+        stored = parse_json(read_plain(_path(cache_dir, digest, device)))
         return Layout(
             batch_size=max(1, int(stored["batch_size"])),
             sessions=max(1, int(stored["sessions"])),

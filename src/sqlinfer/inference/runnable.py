@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlinfer.files import write_atomic
+from sqlinfer.files import parse_json, read_plain, write_atomic
 from sqlinfer.inference.unchanged import graph_source
 from sqlinfer.spec.function import PreparedFunction
 
@@ -113,7 +113,7 @@ def _seal(facts: dict[str, Any], graph: bytes) -> str:
 def _facts(cache_dir: Path, name: str) -> dict[str, Any] | None:
     """Without the graph, which compiling has no use for."""
     try:
-        facts = json.loads((cache_dir / f"{name}.json").read_text(encoding="utf-8"))
+        facts = parse_json(read_plain(cache_dir / f"{name}.json"))
     except (OSError, ValueError):
         return None
     return facts if isinstance(facts, dict) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlinfer.catalog import CompiledNode
 from sqlinfer.errors import ProjectError, SqlinferError, SystemRefused, UsageError
-from sqlinfer.files import open_own, write_below
+from sqlinfer.files import open_own, parse_json, write_below
 from sqlinfer.jobs import cleaning, comparing, manifest, script
 from sqlinfer.jobs.told import told
 from sqlinfer.project import Node, Project
@@ -39,7 +38,7 @@ def read_results(target: Path) -> dict[str, Any]:
     path = target / RESULTS
     try:
         with open(open_own(path, os.O_RDONLY), encoding="utf-8") as file:
-            content = json.load(file)
+            content = parse_json(file.read())
     except FileNotFoundError:
         raise UsageError("nothing to retry: there is no run_results.json", hint="start with `sqlinfer run`") from None
     except (OSError, ValueError) as error:

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.errors import ProjectError
-from sqlinfer.files import write_atomic
+from sqlinfer.files import parse_json, read_plain, write_atomic
 from sqlinfer.project import Project
 from sqlinfer.project.locations import belongs, files_of, named_in
 from sqlinfer.project.yamlfile import read_yaml
 
 WRITTEN = "written.json"
-FILES = re.compile(r"manifest\.json|run_results\.json|crash-.*\.txt|\.tmp-[0-9a-f]{32}")
+FILES = re.compile(r"manifest\.json|run_results\.json|sources\.json|crash-.*\.txt|\.tmp-[0-9a-f]{32}")
 _CACHE = re.compile(
     r"keys|\.tmp-.*|[0-9a-f]{16,64}(?:[-.].*)?|[a-z_]+-[0-9a-f]{8,64}.*|(?:devices|external|files)\.json"
 )
@@ -66,7 +66,7 @@ def remember_compiled(target: Path, names: Sequence[str]) -> None:
 def _listed(path: Path) -> list[str]:
     with suppress(OSError, ValueError):
         if not path.is_symlink():
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(read_plain(path))
             return [name for name in content if isinstance(name, str) and ".." not in Path(name).parts]
     return []
 

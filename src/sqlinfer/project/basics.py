@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlinfer import numerals
 from sqlinfer.errors import SqlinferError, did_you_mean
+from sqlinfer.files import parse_json
 from sqlinfer.project.budget import PART, current, measured
 from sqlinfer.project.sandbox import MacroReturn
 from sqlinfer.project.secret import Secrets, is_secret, public
@@ -134,7 +135,7 @@ def to_json(value: Any, default: Any = None, sort_keys: bool = False) -> Any:
 def from_json(text: str, default: Any = None) -> Any:
     current().made(PART * len(text) if isinstance(text, str | bytes) else 0)
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return default
 

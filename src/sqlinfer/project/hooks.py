@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from sqlinfer.errors import Location, ProjectError
+from sqlinfer.files import parse_json
 from sqlinfer.project.schema import HOOKS, describe
 from sqlinfer.project.values import Hook
 
@@ -40,7 +41,7 @@ def _unpacked(value: Any) -> Any:
     """``before_begin('…')`` and ``after_commit('…')`` give JSON text, as in dbt."""
     if isinstance(value, str) and value.lstrip().startswith("{") and '"sql"' in value:
         try:
-            found = json.loads(value)
+            found = parse_json(value)
         except ValueError:
             return value
         return found if isinstance(found, dict) else value

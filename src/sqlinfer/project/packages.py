@@ -52,22 +52,29 @@ def _folders(root: Path) -> Iterator[tuple[Path, Location | None]]:
     for name in LISTS:
         if not (root / name).is_file():
             continue
-        file = read_yaml(root / name)
-        for index, entry in enumerate(_entries(file)):
-            local = entry.get("local") if isinstance(entry, dict) else None
+        file = read_yaml(project_files.inside(root / name, root))
+        for index, entry in enumerate(entries_of(file)):
+            local = local_of(entry)
             if local:
-                yield root / str(local), file.locate(("packages", index, "local"), value=True)
+                yield root / local, file.locate(("packages", index, "local"), value=True)
     if any((root / name).is_file() for name in LISTS) and (root / INSTALLED).is_dir():
         for folder in sorted((root / INSTALLED).iterdir()):
             if (folder / "dbt_project.yml").is_file() and not folder.is_symlink():
                 yield folder, None
 
 
-def _entries(file: YamlFile) -> list[Any]:
+def entries_of(file: YamlFile) -> list[Any]:
+    """Raises ProjectError where 'packages' is no list."""
     entries = file.data.get("packages") if isinstance(file.data, dict) else None
     if entries is not None and not isinstance(entries, list):
         raise file.error("'packages' is a list", ("packages",))
     return list(entries or ())
+
+
+def local_of(entry: Any) -> str | None:
+    """The folder of a package that is not fetched."""
+    local = entry.get("local") if isinstance(entry, dict) else None
+    return str(local) if local else None
 
 
 def _described(folder: Path, where: Location | None) -> tuple[str, list[str]]:
@@ -75,10 +82,14 @@ def _described(folder: Path, where: Location | None) -> tuple[str, list[str]]:
     path = folder / "dbt_project.yml"
     if not path.is_file():
         raise ProjectError(f"{folder} is no dbt package: it has no dbt_project.yml", location=where)
-    data = read_yaml(path).data
-    name = str(data.get("name") or folder.name) if isinstance(data, dict) else folder.name
-    paths = data.get("macro-paths") if isinstance(data, dict) else None
-    return name, [paths] if isinstance(paths, str) else [str(one) for one in paths or ["macros"]]
+    file = read_yaml(project_files.inside(path, folder))
+    data = file.data if isinstance(file.data, dict) else {}
+    paths = data.get("macro-paths") or ["macros"]
+    paths = paths if isinstance(paths, list) else [paths]
+    for one in paths:
+        if not isinstance(one, str) or "\0" in one or not (folder / one).resolve().is_relative_to(folder.resolve()):
+            raise file.error("macro-paths names folders inside of the package", ("macro-paths",))
+    return str(data.get("name") or folder.name), paths
 
 
 def _file(path: Path, package: str) -> MacroFile:

@@ -36,6 +36,16 @@ class Without:
 Expression = Words | AnyOf | AllOf | Without
 
 
+def parts_of(one: Expression) -> tuple[Expression, ...]:
+    match one:
+        case AnyOf(parts) | AllOf(parts):
+            return parts
+        case Without(chosen, dropped):
+            return (chosen, dropped)
+        case Words():
+            return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Selectors:
     by_name: Mapping[str, Expression]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.errors import did_you_mean
+from sqlinfer.project.files import inside
 from sqlinfer.project.jinja import Engine
 from sqlinfer.project.schema import describe
 from sqlinfer.project.selections import FILE, AllOf, AnyOf, Expression, Selectors, Without, Words
@@ -28,7 +29,7 @@ def read_selectors(root: Path, engine: Engine, context: Mapping[str, Any]) -> Se
     path = root / FILE
     if not path.is_file():
         return Selectors({})
-    file = read_yaml(path)
+    file = read_yaml(inside(path, root))
     data = render_values(file.data or {}, (), file, engine, context)
     if not isinstance(data, dict) or not isinstance(data.get("selectors"), list):
         raise file.error(f"{FILE} holds a list 'selectors:'", ())

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlinfer.errors import UsageError, did_you_mean
 from sqlinfer.project.graph import Graph, graph
-from sqlinfer.project.selections import AllOf, AnyOf, Expression, Without, Words
+from sqlinfer.project.selections import AllOf, AnyOf, Expression, Without, Words, parts_of
 from sqlinfer.project.state import Comparison
 from sqlinfer.project.values import DataTest, Node, Project, Source
 
@@ -119,17 +119,29 @@ class _Search:
         return chosen
 
     def all_of(self, wanted: Expression) -> set[str]:
-        """What a definition of selectors.yml chooses."""
+        """What a definition of selectors.yml chooses. A part that many definitions name is worked out once."""
+        done: dict[int, set[str]] = {}
+        waiting = [wanted]
+        while waiting:
+            missing = [part for part in parts_of(waiting[-1]) if id(part) not in done]
+            if missing:
+                waiting += missing
+            elif id(now := waiting.pop()) not in done:
+                done[id(now)] = self._combined(now, done)
+        return set(done[id(wanted)])
+
+    def _combined(self, wanted: Expression, done: Mapping[int, set[str]]) -> set[str]:
+        parts = [done[id(part)] for part in parts_of(wanted)]
         match wanted:
             case Words(text):
                 return self.union([text])
-            case AnyOf(parts):
-                return set().union(*(self.all_of(part) for part in parts))
-            case AllOf(parts):
-                return set.intersection(*(self.all_of(part) for part in parts))
-            case Without(chosen, dropped):
-                gone = self.all_of(dropped)
-                return self.all_of(chosen) - gone - {k for k, t in self.project.tests.items() if t.node in gone}
+            case AnyOf():
+                return set().union(*parts)
+            case AllOf():
+                return set.intersection(*parts)
+            case Without():
+                chosen, gone = parts
+                return chosen - gone - {k for k, t in self.project.tests.items() if t.node in gone}
 
     def _reached(self, one: Criterion) -> set[str]:
         found = self._found(one)

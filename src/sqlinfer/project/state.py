@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sqlinfer.errors import UsageError, did_you_mean
+from sqlinfer.files import parse_json, read_plain
 from sqlinfer.project.aspects import ASPECTS, Aspects
 from sqlinfer.relation import Relation
 
@@ -82,10 +82,10 @@ class Comparison:
         now = _json(self.target or Path(), "sources.json", "run `sqlinfer source freshness` first")
         if status != "fresher":
             return {key for key, found in _statuses(now).items() if found == status}
-        before = {one["unique_id"]: one.get("max_loaded_at") for one in self._read("sources.json")["results"]}
+        before = {one["unique_id"]: one.get("max_loaded_at") for one in _results(self._read("sources.json"))}
         return {
-            one["unique_id"]
-            for one in now["results"]
+            str(one["unique_id"])
+            for one in _results(now)
             if str(one.get("max_loaded_at") or "") > str(before.get(one["unique_id"]) or "")
         }
 
@@ -94,32 +94,47 @@ class Comparison:
 
 
 def _statuses(content: Mapping[str, Any]) -> dict[str, str]:
-    return {str(one["unique_id"]): str(one["status"]) for one in content["results"]}
+    return {str(one["unique_id"]): str(one.get("status")) for one in _results(content)}
+
+
+def _results(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Those that name a node; others are of no use here."""
+    return [one for one in content["results"] if isinstance(one, dict) and isinstance(one.get("unique_id"), str)]
 
 
 def read_state(folder: Path) -> State:
     """Raises UsageError where the folder holds no manifest.json that can be read."""
     content = _json(folder, "manifest.json", _HINT)
-    nodes = {**content.get("nodes", {}), **content.get("sources", {})}
+    nodes = {key: node for one in ("nodes", "sources") for key, node in _mapping(content.get(one)).items()
+             if isinstance(node, dict)}  # fmt: skip
     return State(
         folder,
-        {key: (node.get("sqlinfer") or {}).get("aspects") or {} for key, node in nodes.items()},
+        {key: _mapping(_mapping(node.get("sqlinfer")).get("aspects")) for key, node in nodes.items()},
         {key: found for key, node in nodes.items() if (found := _relation(node)) is not None},
-        content.get("metadata", {}).get("generated_by") == "sqlinfer",
+        _mapping(content.get("metadata")).get("generated_by") == "sqlinfer",
     )
 
 
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """Empty for what is none: a file that another program wrote may hold anything."""
+    return value if isinstance(value, dict) else {}
+
+
 def _relation(node: Mapping[str, Any]) -> Relation | None:
-    stored = (node.get("config") or {}).get("materialized") not in ("ephemeral", "external")
+    """None where nothing is stored, or its name is none."""
+    stored = _mapping(node.get("config")).get("materialized") not in ("ephemeral", "external")
     if node.get("resource_type") not in ("model", "seed", "snapshot") or not stored:
         return None
-    return Relation(str(node.get("alias") or node["name"]), node.get("schema"), node.get("database"))
+    name, schema, database = node.get("alias") or node.get("name"), node.get("schema"), node.get("database")
+    if not isinstance(name, str) or not all(one is None or isinstance(one, str) for one in (schema, database)):
+        return None
+    return Relation(name, schema, database)
 
 
 def _json(folder: Path, name: str, hint: str) -> dict[str, Any]:
     path = folder / name
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(read_plain(path))
     except FileNotFoundError:
         raise UsageError(f"there is no {name} in {folder}", hint=hint) from None
     except (OSError, ValueError) as error:

@@ -14,7 +14,8 @@ def command(flags: Flags) -> int:
     import os
 
     from sqlinfer.dbt.deps import install
+    from sqlinfer.shown import one_line
 
     for line in install(flags.root, os.environ):
-        click.echo(line)
+        click.echo(one_line(line))
     return 0
