@@ -45,6 +45,13 @@ class Marks:
         """The template with marks."""
         return _SOURCE.sub(self._marked, template)
 
+    def may_name_files(self, marked: str) -> bool:
+        """Whether there is a call of a reader in a marked template, or a text with a dot, a slash or Jinja in it."""
+        if f"__{self.nonce}" in marked or self.hole in marked:
+            return True
+        texts = marked.split(self.open)[1:]
+        return any(re.search(r"[./]", text.split(self.close, 1)[0]) for text in texts)
+
     def _marked(self, found: re.Match[str]) -> str:
         kind = found.lastgroup
         if kind is None:

@@ -117,31 +117,28 @@ def _literals(sql: str) -> Iterator[str]:
 
 def _rendered(project: Project, marks: Marks, inline: tuple[str, ...]) -> Iterator[str]:
     """The SQL of whatever may read files, rendered with marks. What does not render has its error later."""
-    own = [macro for macro in project.macros if macro.package is None]
-    in_macros = any(_names_files(macro.source) for macro in own)
-    macros = tuple(replace(one, source=marks.source(one.source)) if one in own else one for one in project.macros)
-    marked = replace(project, macros=macros if in_macros else project.macros)
+    macros = tuple(one if one.package else replace(one, source=marks.source(one.source)) for one in project.macros)
+    in_macros = any(not one.package and marks.may_name_files(one.source) for one in macros)
+    marked_project = replace(project, macros=macros) if in_macros else project
 
-    def wanted(sql: str) -> bool:
-        return _names_files(sql) or (in_macros and "{" in sql)
+    def marked(sql: str) -> str | None:
+        """None where nothing in it names files."""
+        with_marks = marks.source(sql)
+        return with_marks if marks.may_name_files(with_marks) or (in_macros and "{" in sql) else None
 
     work: list[Callable[[], RenderedNode]] = []
     for node in project.nodes.values():
-        if node.compiled is None and wanted(node.raw_sql):
-            one = replace(node, raw_sql=marks.source(node.raw_sql))
+        if node.compiled is None and (sql := marked(node.raw_sql)) is not None:
+            one = replace(node, raw_sql=sql)
             both = in_macros or "is_incremental" in node.raw_sql
-            work += [partial(render, one, marked, is_incremental=by) for by in ((False, True) if both else (False,))]
-    for sql in (*(test.sql or "" for test in project.tests.values()), *inline):
-        if wanted(sql):
-            work.append(partial(render_inline, marks.source(sql), marked))
+            ways = (False, True) if both else (False,)
+            work += [partial(render, one, marked_project, is_incremental=by) for by in ways]
+    for text in (*(test.sql or "" for test in project.tests.values()), *inline):
+        if (sql := marked(text)) is not None:
+            work.append(partial(render_inline, sql, marked_project))
     for rendered in work:
         with suppress(SqlinferError):
             yield rendered().sql
-
-
-def _names_files(sql: str) -> bool:
-    """Cheaply, and rather too often."""
-    return _MAYBE.search(sql) is not None
 
 
 def _trees(sqls: list[str]) -> list[Any]:
