@@ -230,12 +230,13 @@ def ls(
 ) -> list[dict[str, Any]]:
     """The selected members of the project as rows: name, unique_id, selector, path, …"""
     from sqlinfer.jobs import listing
-    from sqlinfer.runner.events import Warned
 
     project = load(options)
     types = set(resource_types) or {*listing.SELECTED}
     chosen = _selected(project, options, types - {"function"})
     for warning in (*project.warnings, *chosen.warnings):
+        from sqlinfer.runner.events import Warned
+
         (on_event or (lambda _: None))(Warned(project.name, warning))
     return list(listing.members(project, chosen.ids, with_functions="function" in types))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sqlinfer.functions import checksum
 from sqlinfer.jobs.functions import cache_dir
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import Project
@@ -16,6 +15,8 @@ def comparison(project: Project, options: RunOptions) -> Comparison:
 
 def today(project: Project) -> dict[str, Aspects]:
     """The aspects of every member. Files of functions that a node calls are read."""
+    from sqlinfer.functions import checksum
+
     called = {name for node in project.nodes.values() for name in node.functions}
     where = cache_dir(project)
     sums = {name: checksum(project.functions[name], cache_dir=where, root=project.root) for name in called}

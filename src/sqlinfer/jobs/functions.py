@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlinfer.errors import ProjectError
-from sqlinfer.functions import prepare
-from sqlinfer.functions.declared import declared_files
-from sqlinfer.inference import read_layout, read_rewrites
-from sqlinfer.jobs.events import Event, Preparing
 from sqlinfer.jobs.told import told
 from sqlinfer.project import FunctionConfig, Project
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
+
+if TYPE_CHECKING:
+    from sqlinfer.jobs.events import Event
 
 
 @dataclass(slots=True)
@@ -33,6 +32,9 @@ class Functions(Mapping[str, PreparedFunction]):
 
     def open(self, config: FunctionConfig) -> PreparedFunction:
         """The function of that declaration, from now on the one of its name."""
+        from sqlinfer.functions import prepare  # what lists names alone does without
+        from sqlinfer.jobs.events import Preparing
+
         with told(self.project):
             self._ready[config.name] = prepare(
                 config,
@@ -86,6 +88,8 @@ NATIVE_PLAN = "as many rows a call as take half a second, in processes of its ow
 
 def batch_plan(folder: Path, contract: FunctionContract) -> str:
     """What the cache in ``folder`` knows of how a function runs: batch, speed, rewrites. No session is loaded."""
+    from sqlinfer.inference import read_layout, read_rewrites
+
     if contract.is_native:
         return NATIVE_PLAN if contract.batch_size is None else f"{contract.batch_size} rows a call (fixed)"
     family = contract.device.partition(":")[0]
@@ -102,6 +106,8 @@ def batch_plan(folder: Path, contract: FunctionContract) -> str:
 
 def files_of(project: Project, name: str) -> dict[str, str]:
     """The files of a declared function and their sha256; read at every call."""
+    from sqlinfer.functions.declared import declared_files
+
     config = project.functions.get(name)
     return declared_files(config, cache_dir(project), project.root) if config is not None else {}
 

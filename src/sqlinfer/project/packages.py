@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from sqlinfer.project.yamlfile import YamlFile, read_text, read_yaml
 
 LISTS = ("packages.yml", "dependencies.yml")
 INSTALLED = "dbt_packages"
+CROSS_DATABASE = Path(__file__).parents[1] / "templates" / "dbt" / "cross_database.sql"
 _MACRO = re.compile(r"\{%-?\s*macro\s+(\w+)\s*\(")
 _TEST = re.compile(r"(\{%-?\s*)test(\s+)(\w+\s*\()")
 _END = re.compile(r"(\{%-?\s*)endtest\b")
@@ -43,8 +43,7 @@ def read_packages(root: Path) -> tuple[MacroFile, ...]:
 
 def cross_database() -> MacroFile:
     """dbt's own macros that write SQL and need no warehouse."""
-    with as_file(files("sqlinfer.templates") / "dbt" / "cross_database.sql") as path:
-        return _file(path, "dbt")
+    return _file(CROSS_DATABASE, "dbt")
 
 
 def _folders(root: Path) -> Iterator[tuple[Path, Location | None]]:
