@@ -79,3 +79,15 @@ def test_error_rate_counts_error_records_of_the_staged_rows(night: Night) -> Non
     with night.environment(prepared()) as env:
         result = run_node(plan(), node(tests=(test,)), env)
     assert (result.status, result.tests[0].status) == ("error", "fail")
+
+
+def test_a_test_that_cannot_be_run_has_a_result_beside_the_others_and_keeps_the_node(night: Night) -> None:
+    wrong = DataTest("test.wrong", "wrong", "not_null", "model.p.scores", column="score", where="no_such_column > 1")
+    right = DataTest("test.right", "right", "not_null", "model.p.scores", column="score", severity="warn")
+    with night.environment(prepared()) as env:
+        result = run_node(plan(), node(tests=(wrong, right)), env)
+    assert result.status == "error"
+    assert "no_such_column" in result.message
+    assert [(one.unique_id, one.status == "error") for one in result.tests] == [
+        ("test.wrong", True), ("test.right", False),
+    ]  # fmt: skip

@@ -138,8 +138,11 @@ def amounts(result: NodeResult) -> str:
 def closing(result: RunResult, *, interrupted: bool = False) -> Iterator[Line]:
     totals = Counter(TOTALS[item.status] for item in result.results)
     yield Line("")
+    told: set[int] = set()  # what keeps a test from running is what is wrong with its node, too
     for item in result.results:
-        yield from details(item)
+        if id(item.error) not in told:
+            yield from details(item)
+        told |= {id(item.error)} if item.error is not None else set()
     if interrupted:
         yield Line("Interrupted", "error")
     elif not result.results:

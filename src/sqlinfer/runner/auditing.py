@@ -42,7 +42,8 @@ def audit_written(
 ) -> tuple[NodeResult, ...]:
     """Tests on a table which the open transaction has written."""
     scoring = (counts.errors, counts.inputs) if counts else (0, 0)
-    return _run(env, node, Tested(target.sql(), target, scoring=scoring, relations=env.relations))
+    tested = Tested(target.sql(), target, scoring=scoring, relations=env.relations)
+    return _run(env, node, tested, in_transaction=True)
 
 
 def split_tests(tests: tuple[DataTest, ...], hooked: bool) -> tuple[tuple[DataTest, ...], tuple[DataTest, ...]]:
@@ -76,11 +77,18 @@ def _listed(names: object) -> list[str]:
     return [names] if isinstance(names, str) else list(names) if isinstance(names, list) else []
 
 
-def _run(env: RunEnvironment, node: Node, tested: Tested) -> tuple[NodeResult, ...]:
-    results = []
+def _run(env: RunEnvironment, node: Node, tested: Tested, *, in_transaction: bool = False) -> tuple[NodeResult, ...]:
+    """A test that cannot be run has a result too; it may have ended the transaction for those after it."""
+    results: list[NodeResult] = []
     for test in node.tests:
-        results.append(run_test(env.workspace, test, tested))
-        env.emit(Audited(node.unique_id, results[-1]))
+        try:
+            found = run_test(env.workspace, test, tested)
+        except SqlinferError as error:
+            found = NodeResult(test.unique_id, "error", message=error.message, error=error)
+        results.append(found)
+        env.emit(Audited(node.unique_id, found))
+        if found.error is not None and in_transaction:
+            break
     return tuple(results)
 
 
@@ -110,6 +118,6 @@ def _store(env: RunEnvironment, test: DataTest, sql: str) -> None:
 
 
 def gate(env: RunEnvironment, node: Node, results: tuple[NodeResult, ...], staged: Relation) -> None:
-    """Raise DataTestError where a test failed, after its failing rows are stored."""
+    """Raise where a test failed or could not be run, after the failing rows are stored."""
     store_failures(env, node.tests, results)
     refuse_failed(results, staged, env.workspace.place)

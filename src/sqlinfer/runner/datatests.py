@@ -176,6 +176,10 @@ def _number(found: Sequence[Sequence[Any]], counted: str) -> int:
 
 
 def refuse_failed(results: tuple[NodeResult, ...], staged: Relation | None = None, place: str = "") -> None:
+    """Raises DataTestError where a test failed, and what was wrong with one that could not be run."""
+    broken = next((result.error for result in results if result.error is not None), None)
+    if broken is not None:
+        raise broken
     failed = [result for result in results if result.status == "fail"]
     if not failed:
         return

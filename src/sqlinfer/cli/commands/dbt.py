@@ -142,8 +142,11 @@ def _shown(given: DbtFlags, root: Path) -> Flags:
 
 def _summary(mixed: Mixed, console: Console) -> int:
     failures = [result for result in mixed.results.values() if result["status"] not in ("success", "pass", "no-op")]
+    told: set[str] = set()  # what keeps a test from running is what is wrong with its node, too
     for result in failures:
-        if result["status"] != "skipped":
+        same = result["unique_id"].startswith("test.") and result["message"] in told
+        told.add(str(result["message"]))
+        if result["status"] != "skipped" and not same:
             level = "warn" if result["status"] == "warn" else "error"
             console.paragraph(
                 f"{str(result['status']).upper()} {result['unique_id']}: {result['message']}", level=level
