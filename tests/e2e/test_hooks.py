@@ -288,4 +288,4 @@ def test_what_a_hook_refers_to_is_built_first(shop):
 def test_a_publication_that_waits_for_a_retry_keeps_its_hooks():
     hooks = Hooks(end=(Hook("select 1", True, "post_hook"),), after=(Hook("select 2", False, "post_hook"),))
     wanted = Publication("model.shop.m", "m", "r", Materialization(Relation("m")), "select 1", now_utc(), hooks=hooks)
-    assert Publication.from_json(wanted.to_json()) == wanted
+    assert Publication.from_payload(wanted.to_payload()) == wanted

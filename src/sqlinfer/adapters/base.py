@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column, Macro, Table
 from sqlinfer.spec.constraint import Constraint
+from sqlinfer.spec.names import NoteKind
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -145,6 +146,12 @@ class Workspace(Protocol):
 
         Raises: as ``publishing()``.
         """
+
+    def note(self, kind: NoteKind, name: str, payload: Mapping[str, Any] | None) -> None:
+        """Keep a note (JSON values) until it is replaced, or dropped by None. A part of the transaction around it."""
+
+    def notes(self, kind: NoteKind) -> dict[str, dict[str, Any]]:
+        """Notes by name, the one that was written last at the end."""
 
     def materialize(self, how: Materialization, sql: str) -> Written:
         """Publish the rows of ``sql`` inside ``publishing()``.

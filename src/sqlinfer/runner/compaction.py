@@ -7,6 +7,7 @@ second node on each leaves its set in the side file. A slice never says which ke
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.relation import Relation, quote
@@ -16,10 +17,25 @@ from sqlinfer.runner.store import StoreTable, count
 from sqlinfer.spec.names import META, SIDE, STORE
 from sqlinfer.spec.plan import Plan
 
-_REFS = Relation("refs", META, SIDE)
 _LARGE, _SLACK = 1_000_000, 1.15
 """A store of more keys than this may hold some that are no longer in use: counting them exactly takes as long as a
 look-up of the whole table, and an estimate of the number in use next to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    node: str
+    """``Owner.side``."""
+    store: str
+    is_full: bool
+    """The node has read all its rows, not only a slice."""
+
+
+def _references(work: Workspace) -> tuple[_Reference, ...]:
+    return tuple(
+        _Reference(payload["node"], payload["store"], payload["is_full"])
+        for payload in work.notes("reference").values()
+    )
 
 
 def _keys_table(owner: str, store: str) -> Relation:
@@ -28,16 +44,15 @@ def _keys_table(owner: str, store: str) -> Relation:
 
 def compact(env: RunEnvironment, plan: Plan, *, is_slice: bool) -> None:
     work = env.workspace
-    work.execute(f"CREATE TABLE IF NOT EXISTS {_REFS.sql()} (node VARCHAR, store VARCHAR, is_full BOOLEAN)")
     used, owner = _keys_in_use(env, plan), plan.owner.side
     _adopt(work, plan.node, owner)
     if is_slice:
         for name in used:
             _refer(work, owner, name, False)
         return
-    for (name,) in work.rows(f"SELECT store FROM {_REFS.sql()} WHERE node = ?", (owner,)):
-        if name not in used:
-            _leave(work, owner, name)
+    for known in _references(work):
+        if known.node == owner and known.store not in used:
+            _leave(work, owner, known.store)
     for name, (store, keys) in used.items():
         _refer(work, owner, name, True)
         _compact_one(env, owner, store, keys)
@@ -48,12 +63,15 @@ def _adopt(work: Workspace, node: str, owner: str) -> None:
     """What an earlier version kept under the node's name goes on under the name that is the node's own."""
     if node == owner:
         return
-    for (store,) in work.rows(f"SELECT store FROM {_REFS.sql()} WHERE node = ?", (node,)):
-        old, new = _keys_table(node, store), _keys_table(owner, store)
+    for known in _references(work):
+        if known.node != node:
+            continue
+        old, new = _keys_table(node, known.store), _keys_table(owner, known.store)
         if work.has(old):
             work.execute(f"DROP TABLE IF EXISTS {new.sql()}")
             work.execute(f"ALTER TABLE {old.sql()} RENAME TO {quote(new.name)}")
-    work.execute(f"UPDATE {_REFS.sql()} SET node = ? WHERE node = ?", (owner, node))
+        _refer(work, owner, known.store, known.is_full)
+        _forget(work, node, known.store)
 
 
 def _keys_in_use(env: RunEnvironment, plan: Plan) -> dict[str, tuple[StoreTable, str]]:
@@ -71,28 +89,30 @@ def _keys_in_use(env: RunEnvironment, plan: Plan) -> dict[str, tuple[StoreTable,
 
 
 def _refer(work: Workspace, node: str, store: str, is_full: bool) -> None:
-    with work.transaction():
-        work.execute(f"DELETE FROM {_REFS.sql()} WHERE node = ? AND store = ?", (node, store))
-        work.execute(f"INSERT INTO {_REFS.sql()} VALUES (?, ?, ?)", (node, store, is_full))
+    work.note("reference", f"{store} {node}", asdict(_Reference(node, store, is_full)))
+
+
+def _forget(work: Workspace, node: str, store: str) -> None:
+    work.note("reference", f"{store} {node}", None)
 
 
 def _leave(work: Workspace, node: str, store: str) -> None:
-    work.execute(f"DELETE FROM {_REFS.sql()} WHERE node = ? AND store = ?", (node, store))
+    _forget(work, node, store)
     work.execute(f"DROP TABLE IF EXISTS {_keys_table(node, store).sql()}")
-    if not work.rows(f"SELECT count(*) FROM {_REFS.sql()} WHERE store = ?", (store,))[0][0]:
+    if not any(known.store == store for known in _references(work)):
         work.execute(f"DROP TABLE IF EXISTS {Relation(store, STORE, SIDE).sql()}")
 
 
 def _compact_one(env: RunEnvironment, node: str, store: StoreTable, keys: str) -> None:
     work = env.workspace
-    others = work.rows(f"SELECT node, is_full FROM {_REFS.sql()} WHERE store = ? AND node <> ?", (store.name, node))
+    others = [known for known in _references(work) if known.store == store.name and known.node != node]
     if others:
         own = _keys_table(node, store.name)
         work.execute(f"CREATE OR REPLACE TABLE {own.sql()} AS SELECT DISTINCT input_key FROM ({keys})")
-    if not all(is_full for _, is_full in others) or not _all_known(work, store, (name for name, _ in others)):
+    if not all(known.is_full for known in others) or not _all_known(work, store, (known.node for known in others)):
         return
     union = " UNION ALL ".join(
-        [keys, *(f"SELECT input_key FROM {_keys_table(name, store.name).sql()}" for name, _ in others)]
+        [keys, *(f"SELECT input_key FROM {_keys_table(known.node, store.name).sql()}" for known in others)]
     )
     kept = count(work, store.relation)
     now = f"SELECT count(*) FROM {store.relation.sql()} WHERE run_id = ?"

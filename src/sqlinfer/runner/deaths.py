@@ -9,30 +9,25 @@ the next night, too. Where the node that died comes through without one, the dea
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import AdapterError
-from sqlinfer.relation import Relation
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.events import Warned
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
-from sqlinfer.spec.names import META, SIDE
 from sqlinfer.spec.session import Session
-
-_NOTES = Relation("passes", META, SIDE)
-_COLUMNS = (
-    "digest VARCHAR, node VARCHAR, run_id VARCHAR, progress BIGINT, last_death BIGINT, isolate BOOLEAN, found BOOLEAN, "
-    "cleared VARCHAR"
-)
 
 
 @dataclass(frozen=True, slots=True)
 class _Note:
     """What is known of a function in a node."""
 
+    digest: str
+    node: str
     run_id: str | None = None
     """Of the run that is scoring, or died."""
     progress: int | None = None
@@ -44,10 +39,23 @@ class _Note:
     """The run in which a pass came through without such a row. The rest of that run is still isolated."""
 
 
+def _known(work: Workspace, digest: str | None = None) -> Iterator[_Note]:
+    """Notes of a function, or all. A later version may have put more into one."""
+    fields = {field.name for field in dataclasses.fields(_Note)}
+    for payload in work.notes("scoring").values():
+        if digest in (None, payload["digest"]):
+            yield _Note(**{name: value for name, value in payload.items() if name in fields})
+
+
+def _write(work: Workspace, note: _Note) -> None:
+    work.note("scoring", f"{note.digest} {note.node}", asdict(note))
+
+
 def blame_crash(work: Workspace) -> None:
     """The last run ended by a crash in native code: what it was scoring is isolated from now on."""
-    if work.has(_NOTES):
-        work.execute(f"UPDATE {_NOTES.sql()} SET isolate = TRUE WHERE run_id IS NOT NULL")
+    for note in _known(work):
+        if note.run_id is not None:
+            _write(work, replace(note, isolate=True))
 
 
 @contextmanager
@@ -75,41 +83,28 @@ def opened_session(env: RunEnvironment, node: str, prepared: PreparedFunction, p
         with suppress(AdapterError):
             found = mine.found or quarantined > 0
             cleared = env.run_id if finished and not found else None
-            _end(env.workspace, node, prepared.contract, mine.isolate or found, found, cleared)
+            _write(env.workspace, _Note(mine.digest, node, isolate=mine.isolate or found, found=found, cleared=cleared))
 
 
 def advance(work: Workspace, contract: FunctionContract, progress: int) -> None:
     """Inside the transaction that commits a chunk."""
     if work.persistent:
-        work.execute(
-            f"UPDATE {_NOTES.sql()} SET progress = ? WHERE digest = ? AND run_id IS NOT NULL",
-            (progress, contract.digest),
-        )
+        for note in _known(work, contract.digest):
+            if note.run_id is not None:
+                _write(work, replace(note, progress=progress))
 
 
 def _begin(env: RunEnvironment, node: str, contract: FunctionContract, progress: int) -> tuple[_Note, bool]:
     """What is known of this pass, and whether it is scored in worker processes."""
     work = env.workspace
-    work.execute(f"CREATE TABLE IF NOT EXISTS {_NOTES.sql()} ({_COLUMNS})")
-    notes = {
-        str(name): _Note(*rest)
-        for name, *rest in work.rows(
-            f"SELECT node, run_id, progress, last_death, isolate, found, cleared FROM {_NOTES.sql()} WHERE digest = ?",
-            (contract.digest,),
-        )
-    }
-    mine = _after(notes.get(node, _Note()), env.run_id)
+    notes = {note.node: note for note in _known(work, contract.digest)}
+    mine = _after(notes.get(node, _Note(contract.digest, node)), env.run_id)
     isolate = mine.isolate or any(_after(note, env.run_id).isolate for note in notes.values())
     if isolate and env.isolated_factory:
         env.emit(
             Warned(node, f"an earlier run died while it scored with '{contract.name}': worker processes score it now")
         )
-    with work.transaction():
-        work.execute(f"DELETE FROM {_NOTES.sql()} WHERE digest = ? AND node = ?", (contract.digest, node))
-        work.execute(
-            f"INSERT INTO {_NOTES.sql()} VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (contract.digest, node, env.run_id, progress, mine.last_death, mine.isolate, mine.found, mine.cleared),
-        )
+    _write(work, replace(mine, run_id=env.run_id, progress=progress))
     return mine, isolate
 
 
@@ -121,13 +116,3 @@ def _after(note: _Note, run_id: str) -> _Note:
     if note.cleared not in (None, run_id):
         return replace(note, isolate=note.found, cleared=None)
     return note
-
-
-def _end(
-    work: Workspace, node: str, contract: FunctionContract, isolate: bool, found: bool, cleared: str | None
-) -> None:
-    work.execute(
-        f"UPDATE {_NOTES.sql()} SET run_id = NULL, last_death = NULL, isolate = ?, found = ?, cleared = ? "
-        "WHERE digest = ? AND node = ?",
-        (isolate, found, cleared, contract.digest, node),
-    )

@@ -235,7 +235,7 @@ def _run_scored(
     work = env.workspace
     publication.forget(work, node.unique_id)
     staging.clear(work, plan)
-    if plan.owner.side != plan.node and plan.node not in {one.side for one in publication.pending(work)}:
+    if plan.owner.side != plan.node and not publication.waits_as(work, plan.node):
         staging.clear_older(work, plan)
     _forget_failures(plan, env)
     try:

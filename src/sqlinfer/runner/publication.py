@@ -6,15 +6,16 @@ A publication is written down in the side file first, so that ``retry`` can do i
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sqlinfer.adapters.base import Materialization, Workspace, Written
 from sqlinfer.compiler.hooks import NONE, Hooks
-from sqlinfer.errors import DatabaseLocked, NotPublished, PublicationError
+from sqlinfer.errors import DatabaseLocked, NotPublished, PublicationError, StoreError
 from sqlinfer.project.values import Hook
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import errorlog
@@ -26,7 +27,7 @@ from sqlinfer.runner.identity import json_of
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.records import ensure
 from sqlinfer.spec.constraint import Constraint
-from sqlinfer.spec.names import ERROR_RECORDS, META, RUN_RECORDS, SIDE
+from sqlinfer.spec.names import ERROR_RECORDS, RUN_RECORDS
 from sqlinfer.spec.plan import Counts
 
 _RUN_COLUMNS = {
@@ -36,7 +37,8 @@ _RUN_COLUMNS = {
     "sql_checksum": "VARCHAR", "provenance": "VARCHAR",
 }  # fmt: skip
 _HOOKS = ("before", "begin", "end", "after")
-_PENDING = Relation("pending", META, SIDE)
+_VERSION = 2
+"""Of a publication that is written down. A field without a default, or with another meaning, needs the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +61,27 @@ class Publication:
     provenance: Provenance = field(default_factory=Provenance)
     hooks: Hooks = NONE
 
-    def to_json(self) -> str:
+    def to_payload(self) -> dict[str, Any]:
+        """JSON values."""
         kept = {name: [asdict(replace(hook, location=None)) for hook in getattr(self.hooks, name)] for name in _HOOKS}
         how = replace(self.how, constraints=tuple(replace(one, location=None) for one in self.how.constraints))
-        raw = {**asdict(replace(self, hooks=NONE, how=how)), "hooks": kept}
-        return json.dumps(raw, default=lambda value: value.isoformat())
+        raw = {**asdict(replace(self, hooks=NONE, how=how)), "hooks": kept, "version": _VERSION}
+        found: dict[str, Any] = json.loads(json.dumps(raw, default=lambda value: value.isoformat()))
+        return found
 
     @classmethod
-    def from_json(cls, text: str) -> Publication:
-        raw: dict[str, Any] = json.loads(text)
+    def from_payload(cls, payload: Mapping[str, Any]) -> Publication:
+        """Fields that an older version did not know have their defaults.
+
+        Raises:
+            StoreError: a newer version of sqlinfer wrote it.
+        """
+        raw = dict(payload)
+        if raw.pop("version", 1) > _VERSION:
+            raise StoreError(
+                f"a newer version of sqlinfer has left '{raw.get('node')}' to be published",
+                hint="upgrade sqlinfer; a run of the node takes its place",
+            )
         raw.setdefault("side", raw["node"])  # written when relations were called by the node's name
         how = dict(raw["how"])
         how["target"] = Relation(**how["target"])
@@ -76,14 +90,20 @@ class Publication:
             how[name] = tuple(how.get(name, ()))
         how["constraints"] = tuple(_constraint(one) for one in how.get("constraints", ()))
         how["column_descriptions"] = tuple((name, said) for name, said in how["column_descriptions"])
-        raw["how"] = Materialization(**how)
+        raw["how"] = Materialization(**_known(Materialization, how))
         raw["counts"] = Counts(**raw["counts"])
         raw["functions"] = tuple(raw["functions"])
         raw["provenance"] = Provenance(**raw.get("provenance") or {})
         hooks = raw.get("hooks") or {}
         raw["hooks"] = Hooks(**{name: tuple(Hook(**hook) for hook in hooks.get(name) or ()) for name in _HOOKS})
         raw["started_at"] = datetime.fromisoformat(raw["started_at"])
-        return cls(**raw)
+        return cls(**_known(cls, raw))
+
+
+def _known(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What this version knows of it: a later one may have added a field."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in raw.items() if name in names}
 
 
 def _constraint(raw: dict[str, Any]) -> Constraint:
@@ -92,29 +112,22 @@ def _constraint(raw: dict[str, Any]) -> Constraint:
 
 
 def remember(work: Workspace, publication: Publication) -> None:
-    work.execute(
-        f"CREATE TABLE IF NOT EXISTS {_PENDING.sql()} (unique_id VARCHAR, payload VARCHAR, created_at TIMESTAMPTZ)"
-    )
-    with work.transaction():
-        work.execute(f"DELETE FROM {_PENDING.sql()} WHERE unique_id = ?", (publication.unique_id,))
-        work.execute(
-            f"INSERT INTO {_PENDING.sql()} VALUES (?, ?, now())", (publication.unique_id, publication.to_json())
-        )
+    work.note("pending", publication.unique_id, publication.to_payload())
     fail_point("after_pending")
 
 
 def forget(work: Workspace, unique_id: str) -> None:
-    if work.has(_PENDING):
-        work.execute(f"DELETE FROM {_PENDING.sql()} WHERE unique_id = ?", (unique_id,))
+    work.note("pending", unique_id, None)
 
 
 def pending(work: Workspace) -> tuple[Publication, ...]:
     """What was scored and not published, oldest first."""
-    if not work.has(_PENDING):
-        return ()
-    return tuple(
-        Publication.from_json(row[0]) for row in work.rows(f"SELECT payload FROM {_PENDING.sql()} ORDER BY created_at")
-    )
+    return tuple(Publication.from_payload(payload) for payload in work.notes("pending").values())
+
+
+def waits_as(work: Workspace, side: str) -> bool:
+    """Whether a publication waits whose relations are called so."""
+    return any(payload.get("side", payload["node"]) == side for payload in work.notes("pending").values())
 
 
 def publish(env: RunEnvironment, publication: Publication, timeout: float, audit: Any = None) -> Written:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from sqlinfer.relation import Relation
 
 SIDE = "sqlinfer_side"
@@ -29,6 +31,9 @@ ROW = f"{OURS}_row"
 """Column of a stage: the row id in the table that the stage scans."""
 SCORED_BY, SCORED_AT = f"{OURS}_run_id", f"{OURS}_scored_at"
 """Columns of a scored relation: which run scored the row, and when. Not there where a stage holds results itself."""
+
+NoteKind = Literal["pending", "scoring", "reference"]
+"""Of a workspace's notes: publications that wait, what is being scored, which node uses which store."""
 
 
 def result_name(side: str) -> str:

@@ -76,6 +76,22 @@ class AdapterConformance:
         with adapter.scratch() as work:
             assert not work.has(kept)
 
+    def test_notes_outlive_the_workspace_and_follow_the_transaction(self, adapter: Adapter) -> None:
+        with adapter.workspace("one") as work:
+            work.note("pending", "a", {"n": 1, "of": ["x", None]})
+            work.note("pending", "b", {"n": 2})
+            work.note("scoring", "a", {"n": 3})
+            work.note("pending", "a", {"n": 4, "of": ["x", None]})
+            with contextlib.suppress(ZeroDivisionError), work.transaction():
+                work.note("pending", "b", {"n": 5})
+                raise ZeroDivisionError
+        with adapter.workspace("two") as work:
+            assert list(work.notes("pending").items()) == [("b", {"n": 2}), ("a", {"n": 4, "of": ["x", None]})]
+            work.note("pending", "b", None)
+            assert list(work.notes("pending")) == ["a"]
+            assert work.notes("scoring") == {"a": {"n": 3}}
+            assert work.notes("reference") == {}
+
     def test_failed_publication_leaves_the_table(self, adapter: Adapter) -> None:
         self.publish(adapter, "select 1 as x")
         target = self.target(adapter, "t")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.adapters.base import READ_ROWS, Materialization, Written
-from sqlinfer.adapters.duckdb import file_stamp
+from sqlinfer.adapters.duckdb import file_stamp, notes
 from sqlinfer.adapters.duckdb.damage import is_damaged, looks_damaged
 from sqlinfer.adapters.duckdb.errors import is_streamed, streamed, translated
 from sqlinfer.adapters.duckdb.lock import TargetLock
@@ -22,7 +22,7 @@ from sqlinfer.adapters.duckdb.settings import DuckDBSettings, default_memory, op
 from sqlinfer.errors import AdapterError, DatabaseLocked, RunError, StoreError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
-from sqlinfer.spec.names import ERRORS, META, NAMESPACE, SIDE, STAGE, STORE
+from sqlinfer.spec.names import ERRORS, META, NAMESPACE, SIDE, STAGE, STORE, NoteKind
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -392,6 +392,13 @@ class DuckDBWorkspace:
 
     # the side file
 
+    def note(self, kind: NoteKind, name: str, payload: Mapping[str, Any] | None) -> None:
+        with nullcontext() if self._in_transaction else self.transaction():
+            notes.write(self, kind, name, payload)
+
+    def notes(self, kind: NoteKind) -> dict[str, dict[str, Any]]:
+        return notes.read(self, kind)
+
     def _attach_side(self) -> None:
         if not self.persistent:
             self.execute(f"ATTACH ':memory:' AS {SIDE}")
@@ -433,3 +440,8 @@ class DuckDBWorkspace:
                 f"the store has format {found}, this version of sqlinfer writes format {FORMAT_VERSION}",
                 hint="upgrade sqlinfer, or move the side file away to score everything again",
             )
+        notes.create(self)
+        older = notes.older_tables(self) if self.persistent else ()
+        if older:
+            with self.transaction():
+                notes.move(self, older)
