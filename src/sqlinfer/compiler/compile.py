@@ -91,7 +91,8 @@ def _compile(
     _name_output(result, names)
     emitted = result.sql(dialect=catalog.dialect, pretty=True, comments=False, identify=True)
     columns = names or _names(result)
-    return Plan(node, catalog.dialect, sql, tuple(builder.stages), Result(emitted, columns), tuple(applied))
+    rest = Result(emitted, columns, builder.reads(result, emitted))
+    return Plan(node, catalog.dialect, sql, tuple(builder.stages), rest, tuple(applied))
 
 
 def _limited(query: exp.Query, limit: int) -> exp.Query:

@@ -14,13 +14,14 @@ from sqlinfer.compiler.calls import Source
 from sqlinfer.compiler.casts import CastArgument, cast_argument, status
 from sqlinfer.compiler.fits import fit, is_certain
 from sqlinfer.compiler.keys import key
+from sqlinfer.compiler.reading import reads_of
 from sqlinfer.compiler.sites import Site
 from sqlinfer.errors import CallError
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog
 from sqlinfer.spec.function import FILE_STAMP, Argument
 from sqlinfer.spec.names import OURS, scored_name, stage_name
-from sqlinfer.spec.plan import Call, Stage
+from sqlinfer.spec.plan import Call, PlanReads, Stage
 
 _MADE: dict[type[exp.Expr], str] = {
     exp.Array: "ANY[]", exp.Struct: "STRUCT", exp.Map: "MAP", exp.VarMap: "MAP", exp.ToMap: "MAP",
@@ -73,6 +74,9 @@ class Builder:
     def is_staged(self, table: exp.Table) -> bool:
         return table.name in self.column_types and table.db == (self.catalog.namespace.schema or "")
 
+    def reads(self, query: exp.Expr, emitted: str) -> PlanReads:
+        return reads_of(query, emitted, self.catalog.dialect, self.catalog.namespace)
+
     def reads_scored(self, query: exp.Expr) -> bool:
         """Whether a query depends on predictions: it must then leave the warehouse alone, whose rows were pinned."""
         return any(t.name in self.late for t in query.find_all(exp.Table) if self.is_staged(t))
@@ -88,16 +92,18 @@ class Builder:
         number = len(self.stages) + 1
         relation = self.relation(stage_name(self.side, number))
         scored = self.relation(scored_name(self.side, number)) if calls else None
+        sql = select.sql(dialect=self.catalog.dialect, pretty=True, comments=False, identify=True)
         stage = Stage(
             name=f"s{number}",
             relation=relation,
             scored=scored,
-            sql=select.sql(dialect=self.catalog.dialect, pretty=True, comments=False, identify=True),
+            sql=sql,
             columns=columns,
             calls=calls,
             pushed=pushed,
             reproducible=self._reproducible(select),
             untyped=untyped.sql(dialect=self.catalog.dialect, comments=False, identify=True) if untyped else "",
+            reads=self.reads(select, sql),
         )
         if self.reads_scored(select):
             self.late.add(relation.name)

@@ -271,7 +271,7 @@ def _stage_result(plan: Plan, node: Node, env: RunEnvironment) -> _Staged:
     work, target = env.workspace, staging.result_relation(env.workspace, plan.owner.side)
     sql = with_lineage(plan, env.run_id, _functions(plan)) if node.config.lineage else plan.result.sql
     again = bool(node.tests or node.config.unique_key) or node.config.materialized == "external"
-    reads = staging.reads(plan.result.sql, plan.dialect)
+    reads = plan.result.reads
     again = again or reads.warehouse
     if not holds(work, plan):
         with staging.attached_if(work, reads.warehouse):

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
-
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from dataclasses import replace
 
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.relation import Relation
@@ -17,7 +12,7 @@ from sqlinfer.runner import keyed, parts
 from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.runner.store import store_name
 from sqlinfer.spec.function import FunctionContract
-from sqlinfer.spec.names import ERRORS, SIDE, STAGE, STORE, result_name
+from sqlinfer.spec.names import ERRORS, SIDE, STORE, result_name
 from sqlinfer.spec.plan import Call, Plan, Stage
 
 FUSE_SECONDS = 20.0
@@ -25,39 +20,12 @@ _PER_ROW, _FLOPS = 3e-7, 5e10
 """Seconds a row for reading and writing; operations a second of two cores (measured: 1.3e11 for a matrix product)."""
 
 
-_STAGED = re.compile(rf'"{SIDE}"\."{STAGE}"\."((?:[^"]|"")*)"')
-
-
-@dataclass(frozen=True, slots=True)
-class Reads:
-    """What a piece of SQL reads."""
-
-    side: frozenset[str]
-    """Names of relations in the side catalog's stage schema."""
-    warehouse: bool
-
-
-def reads(sql: str, dialect: str) -> Reads:
-    try:
-        tree = sqlglot.parse_one(sql, dialect=dialect)
-    except SqlglotError:  # it holds SQL of the user's that the parser does not know; our names are always quoted
-        return Reads(frozenset(name.replace('""', '"') for name in _STAGED.findall(sql)), True)
-    ctes = {cte.alias for cte in tree.find_all(exp.CTE)}
-    side, warehouse = set(), False
-    for table in tree.find_all(exp.Table):
-        if table.catalog == SIDE:
-            side.add(table.name)
-        elif isinstance(table.this, exp.Func) or table.db or table.name not in ctes:
-            warehouse = True
-    return Reads(frozenset(side), warehouse)
-
-
 def early(plan: Plan) -> tuple[Stage, ...]:
     """Stages that depend on no scored relation: one snapshot of the warehouse holds for all of them."""
     late: set[str] = set()
     found = []
     for stage in plan.stages:
-        if reads(stage.sql, plan.dialect).side & late:
+        if stage.reads.stages & late:
             late |= {stage.relation.name}
         else:
             found.append(stage)
@@ -99,7 +67,7 @@ def pin(
     if not wanted:
         return {}
     found = {}
-    touches = any(reads(stage.sql, plan.dialect).warehouse for stage in wanted)
+    touches = any(stage.reads.warehouse for stage in wanted)
     with work.warehouse() if touches else nullcontext():
         by_row = {stage: _by_row(work, stage, plan, least) for stage in wanted}
         for stage, source in by_row.items():
@@ -122,8 +90,8 @@ def _by_row(work: Workspace, stage: Stage, plan: Plan, least: int | None) -> key
 
 def _is_read_again(stage: Stage, plan: Plan) -> bool:
     """Whether the rest of the plan reads the stage itself, not only its scored relation."""
-    others = [other.sql for other in plan.stages if other is not stage] + [plan.result.sql]
-    return any(stage.relation.name in reads(sql, plan.dialect).side for sql in others)
+    others = [other.reads for other in plan.stages if other is not stage] + [plan.result.reads]
+    return any(stage.relation.name in reads.stages for reads in others)
 
 
 def result_relation(work: Workspace, side: str) -> Relation:

@@ -6,7 +6,8 @@ A node without predict() has no stages; its ``result`` is its own SQL. Otherwise
             stages and earlier scored relations. Each of its ``calls`` is then scored, which makes the relation
             ``scored``: every column of the stage in ``columns`` plus one column ``Call.output`` for each call.
             A stage without calls is a pinned, predict-free part of the query.
-``Result``  the rest of the query. It reads stages and scored relations only, never the warehouse.
+``Result``  the rest of the query. Beside stages and scored relations it reads the warehouse only
+            where ``reads`` says so.
 
 The convention between a stage and a session: **a row with a NULL in any of a call's argument columns is not scored and
 its output is NULL.** Guards, ``on_null`` and ``on_cast_error`` are compiled into the argument columns and ``status``.
@@ -51,6 +52,15 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanReads:
+    """What a piece of a plan's SQL reads."""
+
+    stages: frozenset[str] = frozenset()
+    """Names of stages and scored relations."""
+    warehouse: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     name: str
     relation: Relation
@@ -66,12 +76,14 @@ class Stage:
     """Whether reading the SQL twice from unchanged native tables is sure to give the same rows."""
     untyped: str = ""
     """A query for the arguments whose type only the warehouse knows, named ``<output>.<argument>``; empty: none."""
+    reads: PlanReads = PlanReads()
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     sql: str
     columns: tuple[str, ...] = ()
+    reads: PlanReads = PlanReads(warehouse=False)
 
 
 @dataclass(frozen=True, slots=True)
