@@ -108,4 +108,4 @@ PROBES = {
 def test_the_recipe_gives_the_same_keys_as_ever(value: str, connection: duckdb.DuckDBPyConnection) -> None:
     data_type, expected = PROBES[value]
     sql = f"select ({key_sql([data_type])})::varchar from (select {value} as v0)"
-    assert one(connection, sql) == expected, "stores written before would not be found: raise RECIPE"
+    assert one(connection, sql) == expected, "stores written before would not be found"

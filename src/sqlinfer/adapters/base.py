@@ -17,15 +17,13 @@ from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column, Macro, Table
 from sqlinfer.spec.constraint import Constraint
 from sqlinfer.spec.names import NoteKind
+from sqlinfer.spec.session import READ_ROWS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-READ_ROWS = 122_880
-"""Rows of a read batch: DuckDB's row group (measured: half as fast again as 16k)."""
 
-
-Strategy = Literal["append", "delete+insert", "merge"]
+IncrementalStrategy = Literal["append", "delete+insert", "merge"]
 SchemaChange = Literal["ignore", "fail", "append_new_columns", "sync_all_columns"]
 
 
@@ -36,7 +34,7 @@ class Materialization:
     target: Relation
     kind: Literal["table", "view", "incremental"] = "table"
     unique_key: tuple[str, ...] = ()
-    strategy: Strategy | None = None
+    strategy: IncrementalStrategy | None = None
     """None: merge where there is a unique key; without one append, or replace where ``on_missing`` is delete."""
     is_slice: bool = False
     """The query is a part of the desired state (it used ``is_incremental()``), so nothing is removed."""
@@ -191,7 +189,7 @@ class Workspace(Protocol):
         """Whether ``rowid`` tells the rows of this base table for as long as the warehouse stays attached."""
 
     def passing(self, columns: int, keep: int = 0) -> AbstractContextManager[None]:
-        """Rows of so many columns are read once and handed on: little memory is kept for reading them again.
+        """Lower the memory limit during a scan that reads rows of so many columns once.
 
         ``keep``: bytes that what is made of them takes.
         """

@@ -1,4 +1,4 @@
-"""A cheap look before a dear start: who comes while a run of the same target is there leaves before heavy imports.
+"""Fail fast, before heavy imports, if another run holds the target.
 
 In: the project's folder and the flags. Out: a ``Door``, or the ``StoreError`` that the target's own lock would raise.
 It only ever spares work: the lock beside the database decides, and whatever is in doubt is let through to it.

@@ -17,7 +17,6 @@ from sqlglot import exp
 
 from sqlinfer import types
 
-RECIPE = 1
 _SALTS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)
 
 

@@ -56,8 +56,8 @@ def _level(call: PredictCall, select: exp.Select, aggregated: bool, group_calls:
 
 
 def levels_of(select: exp.Select) -> dict[str, int]:
-    """The level of each distinct call: what one occurrence needs before the windows, the others read too; over groups
-    a call is another one than over their rows."""
+    """The level of each distinct call: what one occurrence needs before the windows, the others read too. After
+    GROUP BY the same text is a different call."""
     aggregated, group_calls = is_aggregated(select), _group_calls(select)
     choose = max if aggregated else min
     names = set(sources(select))

@@ -11,11 +11,11 @@ from sqlinfer.errors import ColumnError, UsageError
 from sqlinfer.jobs.udf import cast_row, result_column
 from sqlinfer.relation import quote
 from sqlinfer.spec.function import FunctionContract
+from sqlinfer.spec.session import READ_ROWS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-READ_ROWS = 122_880
 _ARGUMENT = "__sqlinfer_{}"
 
 

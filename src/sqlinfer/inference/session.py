@@ -24,9 +24,8 @@ from sqlinfer.inference.passes import Passes
 from sqlinfer.inference.providers import Device, resolve_device
 from sqlinfer.inference.scoring import Limits, Outcomes, Scorer
 from sqlinfer.spec.function import PreparedFunction
+from sqlinfer.spec.session import READ_ROWS
 
-READ_ROWS = 122_880
-"""Most rows of one task: DuckDB's row group, the size at which assembling is fastest."""
 TASK_SECONDS = 0.05
 TEXT_ROWS = 256
 DEFAULT_BATCH = 1024
@@ -199,7 +198,7 @@ class Session(Passes):
         kernel, scratch, at = self._kernels[0], Scratch(), 0
 
         def run(size: int) -> None:
-            """Other rows each time: a processor learns the branches that a few rows take through a tree by heart."""
+            """Vary the rows: repeated ones train the branch predictor."""
             nonlocal at
             at = at if at + size <= block.rows else 0
             generation = kernel.generation

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from sqlinfer.errors import Cancelled, SqlinferError, SystemRefused
 from sqlinfer.runner.events import Emit, NodeFinished
@@ -68,7 +67,3 @@ class Loop:
             self.broken.setdefault(unique_id, next(above, unique_id))
         elif not item.ok:
             self.broken.setdefault(unique_id, unique_id)
-
-
-def begin(run_id: str, now: datetime, args: Mapping[str, object]) -> RunResult:
-    return RunResult(run_id=run_id, started_at=now, args=args)

@@ -9,18 +9,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlinfer.adapters.base import READ_ROWS, Workspace
+from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import Cancelled, RunError
 from sqlinfer.relation import Relation
 from sqlinfer.runner.events import Emit, ignore
 from sqlinfer.spec.error_policy import ErrorPolicy
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
-from sqlinfer.spec.session import SessionFactory
+from sqlinfer.spec.session import READ_ROWS, SessionFactory
 
 STORE_CHUNK, STREAM_CHUNK = 65_536, 500_000
 QUICK_CHUNK, QUICK_SECONDS = 262_144, 0.5
-"""A chunk of the store goes on to so many rows while it is younger than this: a commit takes as long as scoring some
-thousand rows of a fast function (a tenth of a first night with 65,536)."""
+"""In its first half second a chunk may grow to 262,144 rows: each commit costs as much as scoring thousands."""
 CHUNK_BYTES, READ_BYTES = 128 << 20, 32 << 20
 FUSE_ROWS, KEYED_ROWS = 1_000_000, 200_000
 

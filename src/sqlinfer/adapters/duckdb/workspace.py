@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlinfer.adapters.base import READ_ROWS, Materialization, Written
+from sqlinfer.adapters.base import Materialization, Written
 from sqlinfer.adapters.duckdb import file_stamp, notes
 from sqlinfer.adapters.duckdb.damage import is_damaged, looks_damaged
 from sqlinfer.adapters.duckdb.errors import is_streamed, streamed, translated
@@ -23,6 +23,7 @@ from sqlinfer.errors import AdapterError, DatabaseLocked, RunError, StoreError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.names import ERRORS, META, NAMESPACE, SIDE, STAGE, STORE, NoteKind
+from sqlinfer.spec.session import READ_ROWS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -205,7 +206,7 @@ class DuckDBWorkspace:
 
     @contextmanager
     def passing(self, columns: int, keep: int = 0) -> Iterator[None]:
-        """Read blocks take the memory of those that were read before, instead of fresh memory from the system."""
+        """Evict blocks early, so that their pages are used again."""
         threads = thread_count(self._writer)
         usual, room = default_memory(threads), PASSING_MEMORY + keep + columns * threads * COLUMN_MEMORY
         if self._settings.memory_limit is not None or room >= usual:
