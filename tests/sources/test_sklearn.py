@@ -350,6 +350,21 @@ def arguments(model: Any) -> dict[str, tuple[str, str]]:
     return {one.name: (one.data_type, one.on_null) for one in Estimator(model, {}).arguments}
 
 
+@pytest.mark.parametrize("marker", [None, float("nan")])
+def test_none_is_a_category_to_an_imputer_of_nan(marker: float | None, tmp_path: Path) -> None:
+    frame = telco.CUSTOMERS[["payment", "tenure"]].astype({"payment": object})
+    frame.loc[::5, "payment"] = marker
+    texts = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    columns = ColumnTransformer([("texts", texts, ["payment"])], remainder="passthrough")
+    model = make_pipeline(columns, LogisticRegression(max_iter=500)).fit(frame, telco.RISK)
+    found = telco.compared(model, tmp_path)
+    assert not found.changed
+    assert found.worst < 1e-9
+    rows = pa.RecordBatch.from_pandas(frame, preserve_index=False)
+    said = Estimator(model, {}).predict(rows)["probabilities"]
+    np.testing.assert_array_equal(said, model.predict_proba(frame))
+
+
 def test_columns_that_are_imputed_may_be_missing() -> None:
     found = arguments(mixed(LINEAR))
     assert found == {

@@ -16,17 +16,19 @@ from sqlinfer.functions.sources.original import PACKED, NotExact, Results
 _KINDS: dict[str, Kind] = {"number": "double", "text": "string", "integer": "int64", "boolean": "bool"}
 
 
-def written(model: Any, results: Results, kinds: Sequence[str], places: Sequence[int], count: int) -> onnx.ModelProto:
+def written(model: Any, results: Results, kinds: Sequence[str], places: Sequence[int], count: int, *,
+            is_none: bool = False) -> onnx.ModelProto:  # fmt: skip
     """The graph of an estimator.
 
     Args:
         kinds: of the arguments, in order; their inputs have names of ours, so that no column's name meets one.
         places: of the arguments among the ``count`` features of the estimator.
+        is_none: whether missing texts are None to the estimator, and not NaN.
 
     Raises:
         NotExact: there is no exact conversion.
     """
-    graph = Graph()
+    graph = Graph(is_none=is_none)
     frame = _frame(graph, _given(graph, kinds), places, count)
     if results.kind == "vector":
         made = transformed(graph, model, frame)

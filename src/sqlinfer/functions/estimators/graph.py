@@ -39,8 +39,10 @@ Frame = tuple[Piece, ...]
 class Graph(GraphWriter):
     """``op`` takes names of tensors, numpy arrays and Python numbers (doubles); the same question is asked once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_none: bool = False) -> None:
+        """``is_none``: missing texts are None to the library, which is not NaN to its imputers."""
         super().__init__(ml_opset=5)
+        self.is_none = is_none
         self._asked: dict[tuple[Any, ...], str] = {}
         self._refusals: list[str] = []
         self._typed: list[onnx.ValueInfoProto] = []

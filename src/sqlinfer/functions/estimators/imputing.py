@@ -34,6 +34,8 @@ def _joined(graph: Graph, columns: list[Piece]) -> Frame:
 def _missing(graph: Graph, marker: Any, column: Piece) -> str | None:
     """[N,1] of booleans; None: the column cannot miss a value."""
     if column.kind == "string":
+        if is_missing(marker) and (marker is None) != graph.is_none:
+            return None  # to an imputer of NaN, None is a category
         return graph.op("Equal", column.tensor, np.array([[MISSING_TEXT if is_missing(marker) else str(marker)]]))
     if is_missing(marker):
         return graph.op("IsNaN", column.tensor) if column.kind in ("double", "float") else None

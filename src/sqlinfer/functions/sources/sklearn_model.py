@@ -168,7 +168,8 @@ class Estimator:
         kinds = [one.demand.kind for one in self._columns]
         places = [one.place for one in self._columns]
         try:
-            graph = finish.written(self.model, self.results, kinds, places, self._count)
+            is_none = self._marker is None
+            graph = finish.written(self.model, self.results, kinds, places, self._count, is_none=is_none)
         except (AttributeError, KeyError, IndexError, TypeError) as error:  # another version keeps it elsewhere
             raise NotExact(f"{type(self.model).__name__} is not as this version knows it ({error})") from error
         target.write_bytes(graph.SerializeToString())
