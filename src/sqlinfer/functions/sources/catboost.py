@@ -11,4 +11,5 @@ SOURCE: Final = Library(
     module="sqlinfer.functions.sources.catboost_model",
     packages=(("catboost",),),
     suffixes=(".cbm", ".json"),
+    revision=2,
 )  # fmt: skip

@@ -12,4 +12,5 @@ SOURCE: Final = Library(
     packages=(("scikit-learn",), ("skops",)),
     suffixes=(".skops",),
     trusted=(".joblib", ".pkl", ".pickle"),
+    revision=2,
 )  # fmt: skip
