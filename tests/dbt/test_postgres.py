@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import socket
@@ -66,9 +68,11 @@ def test_the_freshness_rule_holds_on_postgres(shop, server):
 
     server.run("create table shop.churn_scores as select customer_id, 0.5 as churn_probability from shop.customers")
     server.run("create table shop.sqlinfer_runs (node text, relation text, started_at timestamptz, "
-               "finished_at timestamptz, status text)")  # fmt: skip
+               "finished_at timestamptz, status text, provenance text)")  # fmt: skip
+    node = json.loads((shop.root / "target/manifest.json").read_text())["nodes"]["model.sqlinfer_shop.churn_scores"]
+    made = {"sql": hashlib.md5(node["compiled_code"].encode()).hexdigest(), "is_slice": None, "files": {}}
     server.run("insert into shop.sqlinfer_runs values ('model.sqlinfer_shop.churn_scores', "
-               "'postgres.shop.churn_scores', now(), now(), 'success')")  # fmt: skip
+               f"'postgres.shop.churn_scores', now(), now(), 'success', '{json.dumps(made)}')")  # fmt: skip
     fresh = build("--select", "churn_scores+")
     assert fresh.code == 0, fresh.text
     assert "UP TO DATE" in fresh.text
