@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from hashlib import sha256
 from typing import Any
 
@@ -31,7 +31,7 @@ def aspects_of(project: Project, functions: Mapping[str, str]) -> dict[str, Aspe
 
 def _of_node(node: Node, project: Project, macros: _MacroTexts, functions: Mapping[str, str]) -> Aspects:
     config, extra = node.config, node.config.extra
-    settings = {key: value for key, value in asdict(config).items() if key not in _ELSEWHERE}
+    settings = {one.name: getattr(config, one.name) for one in fields(config) if one.name not in _ELSEWHERE}
     hooks = (config.pre_hook, config.post_hook)
     settings |= {"pre_hook": [], "post_hook": [], "hooks": [[one.as_dbt() for one in these] for these in hooks]}
     if config.location:
