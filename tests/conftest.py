@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import signal
 from collections.abc import Generator, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -27,7 +28,9 @@ SLOWEST = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """The limit of a test is that of a quiet machine."""
+    """The limit of a test is that of a quiet machine; Ctrl-C reaches its children, even where a shell ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.option.timeout is None and config.getini("timeout"):
         config.option.timeout = patience(float(config.getini("timeout")))
 
