@@ -27,7 +27,7 @@ def test_nothing_is_shown_before_anything_was_spent() -> None:
 
 def test_a_pass_under_way_counts_without_ending() -> None:
     spent = Seconds({"write": 1.0})
-    under_way = SimpleNamespace(seconds=SimpleNamespace(read=0.5, assemble=0.25, kernel=4.0, finish=0.25))
+    under_way = SimpleNamespace(seconds=SimpleNamespace(read=0.5, assemble=0.25, kernel=4.0, finish=0.25, workers=2))
     assert spent.so_far(under_way) == {"write": 1.0, "read": 0.5, "assemble": 0.25, "kernel": 4.0, "finish": 0.25}
     assert spent.spent == {"write": 1.0}
 

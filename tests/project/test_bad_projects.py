@@ -129,7 +129,7 @@ CASES = [
     (SCORES, "select 1\nfrom {{ ref('customers', v=2) }}\n", "ref() does not take 'v'", 2, None),
     (SCORES, "select {{ var('min_ag') }}\n", "var 'min_ag' is not defined", 1, "min_age"),
     (SCORES, "select 1,\n  {{ nope }}\n", "'nope' is undefined", 2, None),
-    (SCORES, "select\n{{ adapter.x() }}\n", "'adapter' is undefined", 2, "warehouse"),
+    (SCORES, "select\n{{ adapter.x() }}\n", "adapter.x is not there", 2, "warehouse"),
     (SCORES, "select\n{{ env_var('DBT_ENV_SECRET_K') }}\n", "only be used in profiles.yml", 2, None),
     (SCORES, "select\n{% if x %}\n1\n", "Unexpected end of template", 2, None),
     (SCORES, "select\n{% iff x %}\n1\n", "unknown tag 'iff'", 2, "did you mean 'if'"),
