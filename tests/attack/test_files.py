@@ -293,3 +293,23 @@ def test_a_model_that_is_named_outside_of_the_project_is_read(shop: House, tmp_p
     yml.write_text(yml.read_text().replace("score.onnx", str(tmp_path / "score.onnx")))
     done = shop.sqlinfer("run")
     assert done.code == 0, done.text
+
+
+@pytest.mark.parametrize(
+    "name", ["wh.duckdb", "profiles.yml", "functions/score.onnx", "target/manifest.json", "models"]
+)
+def test_freshness_is_not_written_over_another_file(name: str, shop: House) -> None:
+    before = tree(shop.root)[name]
+    done = shop.sqlinfer("source", "freshness", "--output", str(shop.root / name))
+    assert done.code == 2, done.text
+    assert "exists and holds no results of sources" in done.err
+    assert (shop.root / name).read_bytes() == before
+
+
+def test_freshness_is_written_again_and_cleaned(shop: House) -> None:
+    for _ in range(2):
+        assert shop.sqlinfer("source", "freshness", "--output", str(shop.root / "mine.json")).code == 0
+        assert shop.sqlinfer("source", "freshness").code == 0
+    assert shop.sqlinfer("clean").code == 0
+    assert not (shop.root / "target" / "sources.json").exists()
+    assert (shop.root / "mine.json").exists()

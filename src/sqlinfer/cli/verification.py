@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.cli.tables import render
-from sqlinfer.shown import one_line
+from sqlinfer.shown import one_line, shown
 
 if TYPE_CHECKING:
     from sqlinfer.functions.originals import Row
@@ -19,7 +19,7 @@ _WIDEST = 40
 
 
 def text(one: Verification) -> str:
-    return "\n".join(_lines(one))
+    return shown("\n".join(_lines(one)))
 
 
 def _lines(one: Verification) -> Iterator[str]:
@@ -67,7 +67,7 @@ def _cell(value: Any) -> str:
 
 
 def as_json(found: Sequence[Verification]) -> str:
-    return json.dumps([_plain(_row(one)) for one in found], indent=2, ensure_ascii=False)
+    return shown(json.dumps([_plain(_row(one)) for one in found], indent=2, ensure_ascii=False))
 
 
 def _row(one: Verification) -> dict[str, Any]:

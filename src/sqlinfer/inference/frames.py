@@ -21,6 +21,8 @@ ERROR: Final = b"E"
 MEMORY: Final = b"M"
 TIMEOUT_VARIABLE: Final = "SQLINFER_WORKER_TIMEOUT"
 """Both sides read it."""
+MOST_BYTES: Final = 16 << 30
+"""Of one frame."""
 _HEAD = struct.Struct("<cQ")
 _PIECE = 1 << 20
 
@@ -38,6 +40,8 @@ def receive(channel: socket.socket, deadline: float | None = None) -> tuple[byte
         TimeoutError: the deadline (of ``monotonic()``) has passed.
     """
     kind, length = _HEAD.unpack(_exactly(channel, _HEAD.size, deadline))
+    if length > MOST_BYTES:  # no answer is that large: somebody else wrote to the socket
+        raise EOFError
     return kind, _exactly(channel, length, deadline)
 
 
@@ -86,12 +90,24 @@ def pack_result(result: BatchResult) -> pa.Buffer:
     return pack(batch.replace_schema_metadata({"null_inputs": str(result.null_inputs), "failed": str(result.failed)}))
 
 
-def unpack_result(payload: bytes) -> BatchResult:
-    batch = unpack(payload)
-    said = batch.schema.metadata
-    missing = np.array(batch.column("missing").to_numpy(zero_copy_only=False))
-    arrays = tuple(batch.columns[:-2])
-    return BatchResult(
-        arrays, batch.column("errors"), missing if missing.any() else None, batch.num_rows,
-        int(said[b"null_inputs"]), int(said[b"failed"]),
-    )  # fmt: skip
+def unpack_result(payload: bytes, outputs: pa.Schema, rows: int) -> BatchResult:
+    """The answer to a batch of so many rows.
+
+    Raises:
+        EOFError: it is none: code that runs in a worker can write to the socket, too.
+    """
+    try:
+        batch = unpack(payload)
+        batch.validate(full=True)
+        said = batch.schema.metadata
+        missing = np.array(batch.column("missing").to_numpy(zero_copy_only=False), dtype=bool)
+        errors, arrays = batch.column("errors"), tuple(batch.columns[:-2])
+        result = BatchResult(
+            arrays, errors, missing if missing.any() else None, batch.num_rows,
+            int(said[b"null_inputs"]), int(said[b"failed"]),
+        )  # fmt: skip
+    except (pa.ArrowException, LookupError, TypeError, ValueError, StopIteration, MemoryError) as error:
+        raise EOFError from error
+    if result.rows != rows or [one.type for one in arrays] != outputs.types or errors.type != pa.string():
+        raise EOFError
+    return result

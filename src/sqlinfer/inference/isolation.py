@@ -45,6 +45,8 @@ DEFAULT_TIMEOUT, SHORTEST_TIMEOUT, LAST_TIMEOUT, PATIENCE = 60.0, 2.0, 10.0, 50.
 """Seconds for a task while nothing is known; later ``PATIENCE`` times the slowest one, but never less than the shortest
 and, for the try after which a row is given up, the last."""
 LIVES = 2
+LAST_BYTES = 1 << 16
+"""Of what a process wrote to its stderr."""
 
 
 @dataclass(slots=True)
@@ -82,12 +84,16 @@ class Worker:
         with self._lock:
             self._start()
 
-    def ask(self, batch: pa.RecordBatch, seconds: float, cancelled: Callable[[], bool] = bool) -> BatchResult:
+    def ask(
+        self, batch: pa.RecordBatch, outputs: pa.Schema, seconds: float, cancelled: Callable[[], bool] = bool
+    ) -> BatchResult:
         """Raises WorkerDied, PassStopped, or InferenceError where the whole function failed."""
         with self._lock:
-            return self._ask(batch, seconds, cancelled)
+            return self._ask(batch, outputs, seconds, cancelled)
 
-    def _ask(self, batch: pa.RecordBatch, seconds: float, cancelled: Callable[[], bool]) -> BatchResult:
+    def _ask(
+        self, batch: pa.RecordBatch, outputs: pa.Schema, seconds: float, cancelled: Callable[[], bool]
+    ) -> BatchResult:
         self._start()
         try:
             self._socket.settimeout(seconds)
@@ -95,6 +101,8 @@ class Worker:
             end = monotonic() + seconds
             self._wait(end, cancelled)
             kind, payload = frames.receive(self._socket, end)
+            if kind == frames.RESULT:
+                return frames.unpack_result(payload, outputs, batch.num_rows)
         except TimeoutError:
             self.stop()
             raise WorkerDied("timeout", f"the row was not scored within {seconds:.0f} s") from None
@@ -105,7 +113,7 @@ class Worker:
             raise WorkerDied("out_of_memory", "scoring the row needs more memory than a worker may take")
         if kind == frames.ERROR:
             raise frames.told_error(payload)
-        return frames.unpack_result(payload)
+        raise WorkerDied("crashed", f"the process that scored the row gave no answer and {self.stop()}")
 
     def _wait(self, end: float, cancelled: Callable[[], bool]) -> None:
         """Until there is an answer, or the end of it."""
@@ -136,7 +144,7 @@ class Worker:
             frames.send(ours, frames.SETUP, self._setup)
             kind, payload = frames.receive(ours, monotonic() + LOAD_SECONDS)
         except (OSError, EOFError, TimeoutError) as error:
-            self._stderr.seek(0)
+            self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - LAST_BYTES))
             said = self._stderr.read().decode(errors="replace").strip().splitlines()
             how = self.stop()
             raise InferenceError(f"the scoring process {how} while it loaded: {said[-1] if said else error}") from error
@@ -181,7 +189,7 @@ class Remote:
         for life in range(lives):
             began = perf_counter()
             try:
-                result = self.worker.ask(batch, self.deadlines.seconds(life == LIVES - 1), self.cancelled)
+                result = self.worker.ask(batch, self.outputs, self.deadlines.seconds(life == LIVES - 1), self.cancelled)
             except WorkerDied as death:
                 if life == lives - 1:
                     return self._after(death, batch)

@@ -6,10 +6,8 @@ however that went, the kernel ends this process and those that it started, whate
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pickle
-import select
 import signal
 import socket
 import sys
@@ -21,6 +19,7 @@ from sqlinfer.errors import SqlinferError
 from sqlinfer.inference import frames
 from sqlinfer.inference.passes import Passes
 from sqlinfer.inference.session import open_session
+from sqlinfer.lifeline import end_with
 from sqlinfer.spec.function import PreparedFunction
 
 HANG_SECONDS = 600
@@ -46,15 +45,6 @@ def main(handle: int, alive: int) -> None:
     frames.send(channel, frames.READY)
     with suppress(EOFError, ConnectionError):
         serve(channel, session)
-
-
-def end_with(alive: int) -> None:
-    """Be ended by a signal when the other end of the pipe closes. It needs no Python to run, so no loop can hold it."""
-    signal.signal(signal.SIGIO, signal.SIG_DFL)
-    fcntl.fcntl(alive, fcntl.F_SETOWN, -os.getpgrp())
-    fcntl.fcntl(alive, fcntl.F_SETFL, fcntl.fcntl(alive, fcntl.F_GETFL) | os.O_ASYNC)
-    if select.select([alive], [], [], 0)[0]:  # gone already
-        os._exit(0)
 
 
 def open_here(prepared: PreparedFunction, device: str, cache_dir: Path | None) -> Passes:

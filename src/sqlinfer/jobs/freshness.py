@@ -5,15 +5,18 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 
-from sqlinfer.errors import AdapterError, ProjectError, SqlinferError
+from sqlinfer.errors import AdapterError, ProjectError, SqlinferError, UsageError
+from sqlinfer.files import parse_json, read_plain
 from sqlinfer.jobs.events import SourceFinished, SourceStarted
 from sqlinfer.jobs.night import Night
+from sqlinfer.jobs.told import told
 from sqlinfer.project import Freshness, Project, Source
 from sqlinfer.runner.environment import now_utc
 from sqlinfer.runner.results import Timing, iso, write_json
@@ -95,6 +98,8 @@ def watched(project: Project, ids: Sequence[str]) -> list[Source]:
 
 def look(night: Night, ids: Sequence[str], output: Path | None = None) -> Freshnesses:
     """Ask the warehouse for the newest row of each source; write sources.json, into the target folder if not told."""
+    if output is not None:
+        _refuse_output(output)
     began, found = time.monotonic(), watched(night.project, ids)
     night.warn(night.project.warnings)
     asked = [one for one in found if one.freshness and (one.freshness.loaded_at or one.freshness.query)]
@@ -111,8 +116,21 @@ def look(night: Night, ids: Sequence[str], output: Path | None = None) -> Freshn
                 SourceFinished(name, number, len(found), result.status, result.seconds, result.age, result.message)
             )
     done = Freshnesses(night.run_id, tuple(results), time.monotonic() - began)
-    write_json(output or night.project.target_path / "sources.json", done.as_dbt())
+    with told(night.project):
+        write_json(output or night.project.target_path / "sources.json", done.as_dbt())
     return done
+
+
+def _refuse_output(path: Path) -> None:
+    """Raises UsageError where ``path`` holds something else than results of sources."""
+    with suppress(FileNotFoundError):
+        try:
+            found = parse_json(read_plain(path))
+        except (ValueError, IsADirectoryError):
+            found = None
+        if not isinstance(found, dict) or "sources" not in str(found.get("metadata")):
+            raise UsageError(f"{path} exists and holds no results of sources; nothing was written",
+                             hint="choose another file for --output")  # fmt: skip
 
 
 def _result(night: Night, source: Source, name: str) -> SourceResult:

@@ -12,6 +12,11 @@ from sqlinfer.project.schema import HOOKS, describe
 from sqlinfer.project.values import Hook
 
 _CONTROL = re.compile(r"^(begin|start\s+transaction|commit|rollback|abort|end)\b", re.IGNORECASE)
+_QUOTED = re.compile(
+    r"""--[^\n]*|/\*|\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$|"(?:[^"]|"")*"|(?<!\w)[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'""",
+    re.S,
+)
+_COMMENT = re.compile(r"/\*|\*/")
 _FORMS = "SQL, {sql: …, transaction: true}, or a list of these"
 
 
@@ -54,8 +59,24 @@ def packed(sql: str, inside: bool) -> str:
 
 def ends_transaction(sql: str) -> str | None:
     """The first word of a statement that would end the transaction around it."""
-    for statement in re.sub(r"--[^\n]*|/\*.*?\*/", " ", sql, flags=re.S).split(";"):
+    for statement in _bare(sql).split(";"):
         found = _CONTROL.match(statement.strip())
         if found:
             return found[1].lower()
     return None
+
+
+def _bare(sql: str) -> str:
+    """Without comments, which may hold each other, and with empty texts and names."""
+    kept, at = [], 0
+    while found := _QUOTED.search(sql, at):
+        kept.append(sql[at : found.start()])
+        at = found.end()
+        if found[0] != "/*":
+            kept.append(" " if found[0].startswith("--") else "''")
+            continue
+        depth = 1
+        while depth and (mark := _COMMENT.search(sql, at)):
+            depth, at = depth + (1 if mark[0] == "/*" else -1), mark.end()
+        kept.append(" ")
+    return "".join([*kept, sql[at:]])

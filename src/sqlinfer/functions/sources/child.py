@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
 from sqlinfer.errors import FunctionError
+from sqlinfer.files import parse_json, read_plain
 from sqlinfer.functions.limits import MEMORY_VARIABLE, SECONDS_VARIABLE
 from sqlinfer.functions.sources.base import ignore
 from sqlinfer.project.secret import public
@@ -21,6 +23,10 @@ from sqlinfer.project.values import FunctionConfig
 TIMEOUT: Final = 1800.0
 """Seconds after which an export is given up."""
 _TELL_SECONDS: Final = 15.0
+_LOOK_SECONDS: Final = 0.5
+_MOST_SAID: Final = 64 << 20
+"""Bytes of stderr that are kept on the disk."""
+_SHOWN_BYTES: Final = 1 << 16
 _LAST_LINES: Final = 12
 
 
@@ -44,7 +50,7 @@ def export(
     """
     asked, answered = scratch / "request.json", scratch / "answer.json"
     asked.write_text(json.dumps(dict(request)))
-    command = [sys.executable, "-P", "-m", module, str(asked), str(answered)]
+    command = [module, str(asked), str(answered)]
     env = {
         **(os.environ if secrets else public(os.environ)),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -59,7 +65,12 @@ def export(
         ) from error
     if code != 0:
         raise _failed(config, code, said)
-    answer: dict[str, Any] = json.loads(answered.read_text())
+    try:
+        answer = parse_json(read_plain(answered))
+    except (OSError, ValueError):
+        answer = None
+    if not isinstance(answer, dict):  # its code left the process, with os._exit() for example
+        raise _failed(config, 1, f"{said}\nits process ended before it had answered")
     return answer
 
 
@@ -75,21 +86,45 @@ def _patiently(
     """How the child ended, and what it wrote to stderr. Whoever waits is told so now and then."""
     began = monotonic()
     tell(f"{doing} function {config.name} from its {config.source} model")
-    with subprocess.Popen(
-        command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
-    ) as child:
+    written = folder / "stderr"
+    written.unlink(missing_ok=True)
+    alive, ours = os.pipe()
+    line = [sys.executable, "-P", "-m", "sqlinfer.lifeline", str(alive), *command]
+    with (
+        os.fdopen(ours, "wb"),
+        written.open("ab") as stderr,
+        os.fdopen(alive, "rb"),
+        subprocess.Popen(line, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=stderr, pass_fds=(alive,), start_new_session=True) as child,
+    ):  # fmt: skip
+        told = began
         try:
-            while True:
-                left = timeout - (monotonic() - began)
-                try:
-                    _, said = child.communicate(timeout=max(0.0, min(_TELL_SECONDS, left)))
-                    return child.returncode, said
-                except subprocess.TimeoutExpired:
-                    if left <= _TELL_SECONDS:
-                        raise
-                tell(f"{doing} function {config.name} … {monotonic() - began:.0f} s")
+            while (code := _ended(child)) is None:
+                now = monotonic()
+                if now - began > timeout:
+                    raise subprocess.TimeoutExpired(command, timeout)
+                if written.stat().st_size > _MOST_SAID:  # only its last lines are shown
+                    os.truncate(written, 0)
+                if now - told > _TELL_SECONDS:
+                    tell(f"{doing} function {config.name} … {now - began:.0f} s")
+                    told = now
         finally:
-            child.kill()
+            with suppress(OSError):
+                os.killpg(child.pid, signal.SIGKILL)  # with the processes that it started
+        return code, _last(written)
+
+
+def _ended(child: subprocess.Popen[bytes]) -> int | None:
+    try:
+        return child.wait(_LOOK_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _last(written: Path) -> str:
+    with written.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _SHOWN_BYTES))
+        return file.read().replace(b"\0", b"").decode(errors="replace")
 
 
 _LATE: Final = (-signal.SIGXCPU, -signal.SIGALRM)
