@@ -295,9 +295,7 @@ def test_a_model_that_is_named_outside_of_the_project_is_read(shop: House, tmp_p
     assert done.code == 0, done.text
 
 
-@pytest.mark.parametrize(
-    "name", ["wh.duckdb", "profiles.yml", "functions/score.onnx", "target/manifest.json", "models"]
-)
+@pytest.mark.parametrize("name", ["wh.duckdb", "profiles.yml", "functions/score.onnx", "target/manifest.json"])
 def test_freshness_is_not_written_over_another_file(name: str, shop: House) -> None:
     before = tree(shop.root)[name]
     done = shop.sqlinfer("source", "freshness", "--output", str(shop.root / name))
