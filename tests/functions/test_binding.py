@@ -91,7 +91,6 @@ def test_an_image_feeds_the_input_of_rank_four(shop: Workshop) -> None:
         ([("a", "REAL")], {}, "takes 2 features, 1 argument would be packed into it (a)", "declare 2 arguments"),
         ([("a", "REAL"), ("b", "TEXT")], {}, "argument 'b' is TEXT: only numeric", "one input per"),
         ([("a", "REAL[3]")], {}, "argument 'a' has 3 elements, graph input 'features' takes 2", "real[2]"),
-        ([], {}, "nothing feeds graph input 'features'", "name the arguments"),
         ([("a", "REAL"), ("b", "REAL")], {"inputs": {"feature": ("a", "b")}}, "'inputs:' names 'feature'", "did you"),
         ([("a", "REAL"), ("b", "REAL")], {"inputs": {"features": ("a", "c")}}, "from 'c', which is not", "known"),
         ([("a", "REAL"), ("b", "REAL"), ("c", "REAL")], {"inputs": {"features": ("a", "b")}}, "'c' feeds no", "inputs"),

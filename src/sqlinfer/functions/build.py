@@ -13,7 +13,7 @@ import onnx
 
 from sqlinfer import types
 from sqlinfer.errors import ArtifactError, FunctionError
-from sqlinfer.functions import artifact, binding, bound_shapes, cost, half, outputs, rowwise
+from sqlinfer.functions import artifact, binding, bound_shapes, cost, half, inferred, outputs, rowwise
 from sqlinfer.functions import graph as g
 from sqlinfer.functions.cache import CONTRACT, dump, publish_folder
 from sqlinfer.functions.containment import read_regular
@@ -58,6 +58,7 @@ def build(
     """
     model = artifact.load(made.path, scratch, fingerprint if "model" in fingerprint else None).model
     drop_texts(model)
+    config = inferred.with_arguments(config, bound_shapes.ported(model))
     inputs, image = bind_inputs(config, model)
     notes = half.convert(config, model, family)  # before the post-processing, which stays in float32
     returns = outputs.Returns(config.name, config.returns, made.labels, config.location)
