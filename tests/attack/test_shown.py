@@ -49,7 +49,7 @@ FAILING = [
 
 
 def clean(text: str) -> None:
-    assert not any(part in text for part in ("TOPSECRET", "4711", "OK created ")), text
+    assert not re.search(r"TOPSECRET|(?<!\d)4711(?!\d)|OK created ", text), text  # seconds may hold the digits
     assert not UNFIT.search(text), repr(text)
 
 
