@@ -116,7 +116,7 @@ WRONG = [
     ("an unclosed quote", "select {{ 'a }}", "Jinja", 1),
     ("a character that is none", "select '\ufdd0'", "not a character", 1),
     ("run_query", "select {{ run_query('select 1') }}", "'run_query' is undefined", 1),
-    ("adapter", "select {{ adapter.get_relation() }}", "'adapter' is undefined", 1),
+    ("adapter", "select {{ adapter.get_relation() }}", "adapter.get_relation is not there", 1),
     ("nothing is left", "{% if false %}select 1{% endif %}", "the SQL is empty", 1),
     ("only a comment is left", "{# select 1 #}", "the SQL is empty", 1),
 ]  # fmt: skip

@@ -176,7 +176,8 @@ def _parse(text: str) -> Criterion:
         method = "path" if "/" in value else "file" if value.endswith((".sql", ".csv")) else "fqn"
     if method.partition(".")[0] not in METHODS and method not in COMPARING:
         known = (*METHODS, *COMPARING)
-        raise UsageError(f"unknown selection method '{method}:'", hint=did_you_mean(method, known))
+        hint = did_you_mean(method, known) or f"one of {', '.join(known)}"
+        raise UsageError(f"unknown selection method '{method}:'", hint=hint)
     return Criterion(text, method, value, bool(match["at"]), _depth(match["up"]), _depth(match["down"]))
 
 
