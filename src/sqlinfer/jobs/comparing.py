@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlinfer.jobs.functions import cache_dir
 from sqlinfer.jobs.options import RunOptions
+from sqlinfer.jobs.told import told
 from sqlinfer.project import Project
 from sqlinfer.project.aspects import Aspects, aspects_of
 from sqlinfer.project.state import Comparison
@@ -19,5 +20,6 @@ def today(project: Project) -> dict[str, Aspects]:
 
     called = {name for node in project.nodes.values() for name in node.functions}
     where = cache_dir(project)
-    sums = {name: checksum(project.functions[name], cache_dir=where, root=project.root) for name in called}
+    with told(project):
+        sums = {name: checksum(project.functions[name], cache_dir=where, root=project.root) for name in called}
     return aspects_of(project, sums)
