@@ -17,6 +17,7 @@ from sqlinfer.errors import FunctionError
 from sqlinfer.functions.sources import child
 from sqlinfer.inference import frames
 from sqlinfer.inference.batch_result import BatchResult
+from sqlinfer.testing.patience import patience
 from sqlinfer.testing.workshop import Workshop
 
 FUNCTION = """functions:
@@ -83,7 +84,7 @@ def test_what_it_started_is_not_waited_for_and_ends_with_it(tmp_path: Path, monk
     )
     began = time.monotonic()
     answer = exported(tmp_path, module(tmp_path, monkeypatch, code))
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < patience(30)
     assert isinstance(answer, dict)
     assert ended(answer["pid"])
 
@@ -113,7 +114,7 @@ def test_it_ends_when_its_parent_is_killed(tmp_path: Path, monkeypatch: pytest.M
 
 
 def until(true: object, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
+    end = time.monotonic() + patience(seconds)
     while not true():  # type: ignore[operator]
         assert time.monotonic() < end
         time.sleep(0.05)
