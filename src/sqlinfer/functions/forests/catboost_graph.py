@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 
 from sqlinfer.functions.forests import ensemble, oblivious
+from sqlinfer.functions.forests.answers import flat, write_values
 from sqlinfer.functions.forests.catboost_file import CatBoostModel
 from sqlinfer.functions.forests.graph import GraphWriter
 from sqlinfer.functions.sources.original import PACKED, NotExact, Results
@@ -54,16 +55,8 @@ def graph_of(model: CatBoostModel) -> onnx.ModelProto:
         _classes(writer, model, value)
         return writer.model()
     value = writer.op("Exp", value) if model.loss in EXPONENT else value
-    if results.kind == "value":
-        writer.output(_flat(writer, value), "value", "double", None)
-    for place, name in enumerate(results.names):
-        column = writer.op("Gather", value, writer.constant(place, np.int64), axis=1)
-        writer.output(column, name, "double", None)
+    write_values(writer, results, value)
     return writer.model()
-
-
-def _flat(writer: GraphWriter, value: str) -> str:
-    return writer.op("Reshape", value, writer.constant([-1], np.int64))
 
 
 def _logistic(writer: GraphWriter, value: str) -> str:
@@ -74,7 +67,7 @@ def _logistic(writer: GraphWriter, value: str) -> str:
 def _classes(writer: GraphWriter, model: CatBoostModel, value: str) -> None:
     if model.loss in BINARY:
         limit = writer.constant(math.log(model.threshold / (1 - model.threshold)), np.float64)
-        place = _flat(writer, writer.cast(writer.op("Greater", value, limit), "int64"))
+        place = flat(writer, writer.cast(writer.op("Greater", value, limit), "int64"))
         both = [_logistic(writer, writer.op("Neg", value)), _logistic(writer, value)]
         probabilities = writer.op("Concat", *both, axis=1)
     else:

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 
 from sqlinfer.functions.forests import ensemble, features
+from sqlinfer.functions.forests.answers import write_values
 from sqlinfer.functions.forests.graph import GraphWriter
 from sqlinfer.functions.forests.lightgbm_file import LightGBMModel
 from sqlinfer.functions.sources.original import NotExact, Results
@@ -53,16 +54,9 @@ def graph_of(model: LightGBMModel) -> onnx.ModelProto:
     value = _linked(writer, model, sums)
     if results.kind == "classes":
         _classes(writer, model, value)
-    elif results.kind == "value":
-        writer.output(_flat(writer, value), "value", "double", None)
-    for place, name in enumerate(results.names):
-        column = writer.op("Gather", value, writer.constant(place, np.int64), axis=1)
-        writer.output(column, name, "double", None)
+    else:
+        write_values(writer, results, value)
     return writer.model()
-
-
-def _flat(writer: GraphWriter, value: str) -> str:
-    return writer.op("Reshape", value, writer.constant([-1], np.int64))
 
 
 def _columns(writer: GraphWriter, model: LightGBMModel, rows: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 
 from sqlinfer.functions.forests import ensemble, features, table
+from sqlinfer.functions.forests.answers import flat, write_values
 from sqlinfer.functions.forests.graph import GraphWriter
 from sqlinfer.functions.forests.xgboost_file import XGBoostModel
 from sqlinfer.functions.sources.original import NotExact, Results
@@ -97,16 +98,8 @@ def graph_of(model: XGBoostModel) -> onnx.ModelProto:
         _classes(writer, model, sums)
         return writer.model()
     value = _refused(writer, sums, _linked(writer, LINKS[model.objective], sums.value))
-    if results.kind == "value":
-        writer.output(_flat(writer, value), "value", "double", None)
-    for place, name in enumerate(results.names):
-        column = writer.op("Gather", value, writer.constant(place, np.int64), axis=1)
-        writer.output(column, name, "double", None)
+    write_values(writer, results, value)
     return writer.model()
-
-
-def _flat(writer: GraphWriter, value: str) -> str:
-    return writer.op("Reshape", value, writer.constant([-1], np.int64))
 
 
 def _refused(writer: GraphWriter, sums: _Sums, value: str) -> str:
@@ -154,7 +147,7 @@ def _classes(writer: GraphWriter, model: XGBoostModel, sums: _Sums) -> None:
         second = _logistic(writer, sums.value)
         probabilities = writer.op("Concat", writer.op("Sub", writer.constant(1, np.float32), second), second, axis=1)
         above = writer.op("Greater", second, writer.constant(0.5, np.float32))
-        label, width = _flat(writer, writer.cast(above, "int64")), 2
+        label, width = flat(writer, writer.cast(above, "int64")), 2
     writer.output(_known_label(writer, label, sums.unseen, width), "label", "int64", None)
     writer.output(_refused(writer, sums, probabilities), "probabilities", "double", width)
 
@@ -163,5 +156,5 @@ def _known_label(writer: GraphWriter, label: str, unseen: str | None, width: int
     """The label; looking for one that there is not fails for the row that has an unseen category."""
     if unseen is None:
         return label
-    beyond = writer.op("Mul", _flat(writer, writer.cast(unseen, "int64")), writer.constant(width, np.int64))
+    beyond = writer.op("Mul", flat(writer, writer.cast(unseen, "int64")), writer.constant(width, np.int64))
     return writer.op("Gather", writer.constant(np.arange(width)), writer.op("Add", label, beyond))
