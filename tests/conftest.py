@@ -7,7 +7,7 @@ import io
 import os
 import signal
 from collections.abc import Generator, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 from sqlinfer import scrub
 from sqlinfer.testing import children
 from sqlinfer.testing.patience import patience
+from sqlinfer.testing.postgres_server import Database, NoPostgres, postgres
 
 SLOWEST = (
     "chaos/test_kills", "compiler/test_random_queries", "chaos/", "dbt/", "compiler/test_differential", "bad_inputs/",
@@ -83,6 +84,23 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped, but SQLINFER_REQUIRE_SERVICES is set: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Database]:
+    """Its maintenance database. With several test processes each has a server of its own."""
+    with ExitStack() as stack:
+        try:
+            yield stack.enter_context(postgres())
+        except NoPostgres as missing:
+            pytest.skip(f"no PostgreSQL: {missing}")
+
+
+@pytest.fixture
+def postgres_database(postgres_server: Database) -> Iterator[Database]:
+    """An empty database."""
+    with postgres_server.fresh() as database:
+        yield database
 
 
 FUNCTION = """functions:
