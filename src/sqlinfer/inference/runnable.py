@@ -9,15 +9,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlinfer.files import parse_json, read_plain, write_atomic
 from sqlinfer.inference.unchanged import graph_source
 from sqlinfer.spec.function import PreparedFunction
 
-_VERSION = 3
+if TYPE_CHECKING:
+    from sqlinfer.inference.graphs.rewriting import Rewritten
+
+_VERSION = 4
 _LARGEST = 64 << 20
 """Bytes of a graph that is looked at: a forest of that size takes ten seconds to rewrite, once."""
 CODED = "categories as codes"
@@ -32,6 +36,8 @@ class Runnable:
     vocabulary: Any = None
     """An Arrow array, where there are such inputs."""
     rewrites: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    """What could have been rewritten and was not, and why."""
 
 
 def runnable_graph(prepared: PreparedFunction, family: str, cache_dir: Path | None) -> Runnable:
@@ -42,19 +48,21 @@ def runnable_graph(prepared: PreparedFunction, family: str, cache_dir: Path | No
         found = _made(prepared, family)
         _write(cache_dir, name, *found)
     facts, graph = found
+    kept = tuple(facts["kept"])
     if not graph:
-        return Runnable(prepared.graph)
+        return Runnable(prepared.graph, kept=kept)
     words = None
     if facts["inputs"]:
         import pyarrow as pa
 
         words = pa.array(facts["vocabulary"], pa.large_string())
-    return Runnable(graph, frozenset(facts["inputs"]), words, tuple(facts["rewrites"]))
+    return Runnable(graph, frozenset(facts["inputs"]), words, tuple(facts["rewrites"]), kept)
 
 
 def read_rewrites(cache_dir: Path, digest: str, family: str) -> tuple[str, ...]:
-    """What was done to a function's graph when it was first loaded, in words; nothing where it was not loaded yet."""
-    return tuple((_facts(cache_dir, _name(digest, family)) or {}).get("rewrites", ()))
+    """What was done to a function's graph when it was prepared, and what was not, in words."""
+    facts = _facts(cache_dir, _name(digest, family)) or {}
+    return (*facts.get("rewrites", ()), *facts.get("kept", ()))
 
 
 def _name(digest: str, family: str) -> str:
@@ -63,7 +71,7 @@ def _name(digest: str, family: str) -> str:
 
 def _made(prepared: PreparedFunction, family: str) -> tuple[dict[str, Any], bytes]:
     """No bytes where the graph runs as it is."""
-    facts: dict[str, Any] = {"inputs": [], "vocabulary": [], "rewrites": []}
+    facts: dict[str, Any] = {"inputs": [], "vocabulary": [], "rewrites": [], "kept": []}
     if prepared.graph.stat().st_size > _LARGEST:
         return facts, b""
     source = graph_source(prepared)
@@ -75,21 +83,32 @@ def _made(prepared: PreparedFunction, family: str) -> tuple[dict[str, Any], byte
         if coded is not None:
             facts |= {"inputs": list(coded.inputs), "vocabulary": list(coded.vocabulary), "rewrites": [CODED]}
             graph = coded.graph
-    if family == "cpu" and b"TreeEnsemble" in graph:
-        found = _faster_forests(graph)
-        if found is not None:
-            graph = found[0]
-            facts["rewrites"] += found[1]
+    for rewrite in _rewrites_for(family):
+        found = rewrite(graph)
+        graph = found.graph
+        facts["rewrites"] += found.done
+        facts["kept"] += found.kept
     return facts, graph if facts["rewrites"] else b""
 
 
-def _faster_forests(graph: bytes) -> tuple[bytes, tuple[str, ...]] | None:
+def _rewrites_for(family: str) -> tuple[Callable[[bytes], Rewritten], ...]:
+    """Each looks at the graph that the ones before it made."""
+    return (_faster_forests,) if family == "cpu" else ()
+
+
+def _faster_forests(graph: bytes) -> Rewritten:
+    from sqlinfer.inference.graphs.rewriting import Rewritten
+
+    if b"TreeEnsemble" not in graph:
+        return Rewritten(graph)
     from sqlinfer.inference.graphs.forests import faster_forests
 
     try:
-        return faster_forests(graph)
-    except (ArithmeticError, LookupError, TypeError, ValueError):
-        return None  # a tree ensemble that is not what the standard says: the runtime shall judge it
+        found = faster_forests(graph)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # a tree ensemble that is not what the standard says: the runtime shall judge it
+        return Rewritten(graph, kept=(f"trees as they are: {type(error).__name__}",))
+    return Rewritten(graph) if found is None else Rewritten(*found)
 
 
 def _read(cache_dir: Path | None, name: str) -> tuple[dict[str, Any], bytes] | None:
