@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -17,6 +18,8 @@ from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column, Macro, Table
 from sqlinfer.spec.constraint import Constraint
 from sqlinfer.spec.names import NoteKind
+from sqlinfer.spec.plan import Owner
+from sqlinfer.spec.records import PastRun, RecordKind
 from sqlinfer.spec.session import READ_ROWS
 
 if TYPE_CHECKING:
@@ -157,6 +160,27 @@ class Workspace(Protocol):
         Raises:
             PublicationError: duplicate keys, a change of columns that the node does not allow, a value that the
                 published column cannot hold.
+        """
+
+    def make_place(self, target: Relation) -> None:
+        """The schema that a relation is to stand in, where it is not there yet. Inside ``publishing()``."""
+
+    def record(self, kind: RecordKind, target: Relation, rows: Sequence[Mapping[str, object]]) -> None:
+        """Add records beside the target, their table made or brought up to date first. Inside ``publishing()``.
+
+        A column that a row leaves out is NULL.
+        """
+
+    def record_errors(self, how: Materialization, sql: str, owner: Owner, *, failed: bool) -> None:
+        """Error records of this run go beside the target, those of rows that ``sql`` has replaced go away.
+
+        ``failed``: the run has error records of the owner.
+        """
+
+    def last_run(self, target: Relation, node: str, *, since: datetime | None = None) -> PastRun | None:
+        """Of the runs that are recorded beside the target for a node (unique id), the one that started last.
+
+        ``since``: among those that started then or later.
         """
 
     def check_place(self, how: Materialization) -> None:

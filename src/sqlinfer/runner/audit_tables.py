@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from sqlinfer.errors import SqlinferError
 from sqlinfer.project import DataTest
-from sqlinfer.relation import Relation, literal
+from sqlinfer.relation import Relation
 from sqlinfer.runner.auditing import store_failures
 from sqlinfer.runner.datatests import Tested, run_test
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.results import NodeResult
-from sqlinfer.spec.names import RUN_RECORDS
 
 
 def run_tests(env: RunEnvironment, tests: Iterable[tuple[DataTest, Relation | None]]) -> tuple[NodeResult, ...]:
@@ -37,11 +35,5 @@ def _tested(env: RunEnvironment, test: DataTest, relation: Relation | None) -> T
 
 def _last_scoring(env: RunEnvironment, test: DataTest, relation: Relation) -> tuple[int, int] | None:
     """Error rows and inputs of the run that published the relation last."""
-    runs = replace(relation, name=RUN_RECORDS)
-    if not env.workspace.has(runs):
-        return None
-    found = env.workspace.rows(
-        f"SELECT errors, inputs FROM {runs.sql()} WHERE node = {literal(test.node or '')} "
-        "ORDER BY finished_at DESC LIMIT 1"
-    )
-    return (int(found[0][0] or 0), int(found[0][1] or 0)) if found else None
+    last = env.workspace.last_run(relation, test.node or "")
+    return None if last is None else (last.errors, last.inputs)

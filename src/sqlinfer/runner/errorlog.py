@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from sqlinfer.adapters.base import Workspace
+from sqlinfer.adapters.duckdb.key_columns import NO_KEY as NO_KEY
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.names import ERRORS, SIDE
 from sqlinfer.spec.outcome import Reason
 from sqlinfer.spec.plan import CAST_ERROR, NULL_ERROR, Call, Owner, Stage
+from sqlinfer.spec.records import ERRORS as RECORDS
 
-COLUMNS = {
-    "node": "VARCHAR", "function": "VARCHAR", "digest": "VARCHAR", "input_key": "VARCHAR", "key_columns": "VARCHAR",
-    "stage": "VARCHAR", "error_class": "VARCHAR", "message": "VARCHAR", "run_id": "VARCHAR", "at": "TIMESTAMPTZ",
-    "unique_id": "VARCHAR",
-}  # fmt: skip
-"""Types that every client of the warehouse reads: the key is text."""
-NO_KEY = "CAST(NULL AS VARCHAR)"
 MOST_REASONS = 5
 
 
@@ -23,7 +18,7 @@ def relation(side: str) -> Relation:
 
 
 def start(work: Workspace, owner: Owner) -> None:
-    columns = ", ".join(f"{quote(name)} {kind}" for name, kind in COLUMNS.items())
+    columns = ", ".join(f"{quote(name)} {kind}" for name, kind in RECORDS.columns.items())
     work.execute(f"CREATE OR REPLACE TABLE {relation(owner.side).sql()} ({columns})")
 
 

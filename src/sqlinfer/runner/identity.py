@@ -10,8 +10,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from sqlinfer.adapters.duckdb.key_columns import json_of
 from sqlinfer.relation import fold, quote
-from sqlinfer.runner.errorlog import NO_KEY
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.plan import Call, Plan, Stage
 
@@ -53,12 +53,6 @@ class Identity:
         if not self.is_key:
             shown = [one for one in shown if _is_shown(one[1], call)][:_MOST]
         return json_of((name, f"{alias}.{quote(column.name)}") for name, column in shown)
-
-
-def json_of(values: Iterable[tuple[str, str]]) -> str:
-    """SQL for the text of what a record shows: name and SQL of each value."""
-    fields = [f"{quote(name)} := {value}" for name, value in values]
-    return f"CAST(to_json(struct_pack({', '.join(fields)})) AS VARCHAR)" if fields else NO_KEY
 
 
 def _is_shown(column: Column, call: Call) -> bool:

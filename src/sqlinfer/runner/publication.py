@@ -17,25 +17,16 @@ from sqlinfer.adapters.base import Materialization, Workspace, Written
 from sqlinfer.compiler.hooks import NONE, Hooks
 from sqlinfer.errors import DatabaseLocked, NotPublished, PublicationError, StoreError
 from sqlinfer.project.values import Hook
-from sqlinfer.relation import Relation, quote
-from sqlinfer.runner import errorlog
+from sqlinfer.relation import Relation
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.external import put_in_place, write_beside
 from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.runner.hooks import run_by_themselves, run_inside
-from sqlinfer.runner.identity import json_of
 from sqlinfer.runner.provenance import Provenance
-from sqlinfer.runner.records import ensure
 from sqlinfer.spec.constraint import Constraint
-from sqlinfer.spec.names import ERROR_RECORDS, RUN_RECORDS
-from sqlinfer.spec.plan import Counts
+from sqlinfer.spec.plan import Counts, Owner
+from sqlinfer.spec.records import RUNS
 
-_RUN_COLUMNS = {
-    "run_id": "VARCHAR", "node": "VARCHAR", "relation": "VARCHAR", "started_at": "TIMESTAMPTZ",
-    "finished_at": "TIMESTAMPTZ", "functions": "VARCHAR[]", "rows": "BIGINT", "inputs": "BIGINT", "scored": "BIGINT",
-    "reused": "BIGINT", "null_inputs": "BIGINT", "errors": "BIGINT", "status": "VARCHAR", "sqlinfer_version": "VARCHAR",
-    "sql_checksum": "VARCHAR", "provenance": "VARCHAR",
-}  # fmt: skip
 _HOOKS = ("before", "begin", "end", "after")
 _VERSION = 2
 """Of a publication that is written down. A field without a default, or with another meaning, needs the next one."""
@@ -60,6 +51,10 @@ class Publication:
     """What the node's relations are called in the side catalog."""
     provenance: Provenance = field(default_factory=Provenance)
     hooks: Hooks = NONE
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(self.node, self.unique_id, self.side)
 
     def to_payload(self) -> dict[str, Any]:
         """JSON values."""
@@ -172,62 +167,41 @@ def _write_file(work: Workspace, publication: Publication) -> tuple[Path, int] |
 
 def _write(env: RunEnvironment, publication: Publication, audit: Any, file: tuple[Path, int] | None) -> Written:
     work, target = env.workspace, publication.how.target
-    record = replace(target, name=RUN_RECORDS)
-    runs = record.sql()
-    if target.schema:
-        place = replace(target, name=target.schema, schema=target.catalog, catalog=None).sql()
-        work.execute(f"CREATE SCHEMA IF NOT EXISTS {place}")
-    ensure(work, record, _RUN_COLUMNS)
-    known = work.rows(
-        f"SELECT run_id, rows FROM {runs} WHERE node = ? AND (run_id = ? OR started_at > ?) ORDER BY started_at DESC",
-        (publication.unique_id, publication.run_id, publication.started_at),
-    )
-    if known and known[0][0] == publication.run_id:
-        return Written(int(known[0][1] or 0))  # committed before a kill: nothing is left to do
-    if known:
-        raise PublicationError(f"a newer run ({known[0][0]}) has published {target} already; nothing was changed")
+    work.make_place(target)
+    last = work.last_run(target, publication.unique_id, since=publication.started_at)
+    if last is not None and last.run_id == publication.run_id:
+        return Written(last.rows)  # committed before a kill: nothing is left to do
+    if last is not None:
+        raise PublicationError(f"a newer run ({last.run_id}) has published {target} already; nothing was changed")
     run_inside(work, publication.hooks.begin, publication.node)
     written = work.materialize(publication.how, publication.sql) if file is None else Written(file[1])
     run_inside(work, publication.hooks.end, publication.node)
     if audit is not None:
         audit(target)
-    _publish_errors(work, publication)
-    _record_run(env, publication, runs, written.rows)
+    if publication.functions:
+        work.record_errors(publication.how, publication.sql, publication.owner, failed=publication.has_errors)
+    work.record(RUNS, target, (_run_record(env, publication, written.rows),))
     return written
 
 
-def _publish_errors(work: Workspace, publication: Publication) -> None:
-    """Records stay as long as the rows that they tell of; those of rows that this run has written are its own."""
-    table = replace(publication.how.target, name=ERROR_RECORDS)
-    if not publication.functions or (not publication.has_errors and not work.has(table)):
-        return
-    ensure(work, table, errorlog.COLUMNS)
-    replaced = _replaced_records(publication.how, publication.sql)
-    own = "(unique_id = ? OR (nullif(unique_id, '') IS NULL AND node = ?))"  # older records have the name alone
-    names = (publication.unique_id, publication.node)
-    if replaced and work.rows(f"SELECT 1 FROM {table.sql()} WHERE {own} LIMIT 1", names):
-        work.execute(f"DELETE FROM {table.sql()} WHERE {own} AND {replaced}", names)
-    if publication.has_errors:
-        work.execute(f"INSERT INTO {table.sql()} BY NAME FROM {errorlog.relation(publication.side).sql()}")
-
-
-def _replaced_records(how: Materialization, sql: str) -> str | None:
-    """SQL condition: records of rows that the published table has no more as they were."""
-    if not how.adds:
-        return "true"
-    if how.strategy == "append" or not how.unique_key:
-        return None
-    shown = json_of((name, f"q.{quote(name)}") for name in how.unique_key)
-    return f"key_columns IN (SELECT {shown} FROM ({sql}) AS q)"
-
-
-def _record_run(env: RunEnvironment, publication: Publication, runs: str, rows: int) -> None:
+def _run_record(env: RunEnvironment, publication: Publication, rows: int) -> Mapping[str, object]:
+    """A value for each column of ``RUNS``."""
     counts = publication.counts
-    env.workspace.execute(
-        f"INSERT INTO {runs} ({', '.join(map(quote, _RUN_COLUMNS))}) VALUES ({', '.join('?' * len(_RUN_COLUMNS))})",
-        (
-            publication.run_id, publication.unique_id, str(publication.how.target), publication.started_at, env.now(),
-            list(publication.functions), rows, counts.inputs, counts.scored, counts.reused, counts.null_inputs,
-            counts.errors, "success", env.version, publication.provenance.sql, publication.provenance.to_json(),
-        ),
-    )  # fmt: skip
+    return {
+        "run_id": publication.run_id,
+        "node": publication.unique_id,
+        "relation": str(publication.how.target),
+        "started_at": publication.started_at,
+        "finished_at": env.now(),
+        "functions": list(publication.functions),
+        "rows": rows,
+        "inputs": counts.inputs,
+        "scored": counts.scored,
+        "reused": counts.reused,
+        "null_inputs": counts.null_inputs,
+        "errors": counts.errors,
+        "status": "success",
+        "sqlinfer_version": env.version,
+        "sql_checksum": publication.provenance.sql,
+        "provenance": publication.provenance.to_json(),
+    }

@@ -93,6 +93,8 @@ class Owner:
     name: str
     unique_id: str = ""
     """Empty for SQL that stands in no file."""
+    called: str = ""
+    """What its relations are called, where that does not follow from the others."""
 
     @property
     def key(self) -> str:
@@ -101,7 +103,7 @@ class Owner:
     @property
     def side(self) -> str:
         """What its relations are called in the side catalog: two nodes of one name do not meet there."""
-        return side_name(self.unique_id) if self.unique_id else self.name
+        return self.called or (side_name(self.unique_id) if self.unique_id else self.name)
 
 
 @dataclass(frozen=True, slots=True)

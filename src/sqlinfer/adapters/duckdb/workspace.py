@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.adapters.base import Materialization, Written
-from sqlinfer.adapters.duckdb import file_stamp, notes
+from sqlinfer.adapters.duckdb import file_stamp, notes, records
 from sqlinfer.adapters.duckdb.damage import is_damaged, looks_damaged
 from sqlinfer.adapters.duckdb.errors import is_streamed, streamed, translated
 from sqlinfer.adapters.duckdb.lock import TargetLock
@@ -23,6 +25,9 @@ from sqlinfer.errors import AdapterError, DatabaseLocked, RunError, StoreError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.names import ERRORS, META, NAMESPACE, SIDE, STAGE, STORE, NoteKind
+from sqlinfer.spec.plan import Owner
+from sqlinfer.spec.records import ERRORS as ERROR_RECORDS
+from sqlinfer.spec.records import RUNS, PastRun, RecordKind
 from sqlinfer.spec.session import READ_ROWS
 
 if TYPE_CHECKING:
@@ -317,6 +322,24 @@ class DuckDBWorkspace:
 
     def materialize(self, how: Materialization, sql: str) -> Written:
         return materialize(self, how, sql)
+
+    def make_place(self, target: Relation) -> None:
+        if target.schema:
+            place = Relation(target.schema, target.catalog)
+            self.execute(f"CREATE SCHEMA IF NOT EXISTS {place.sql()}")
+
+    def record(self, kind: RecordKind, target: Relation, rows: Sequence[Mapping[str, object]]) -> None:
+        records.record(self, kind, target, rows)
+
+    def record_errors(self, how: Materialization, sql: str, owner: Owner, *, failed: bool) -> None:
+        if failed or self.has(replace(how.target, name=ERROR_RECORDS.table)):
+            found = Relation(owner.side, ERRORS, SIDE) if failed else None
+            records.replace_errors(self, how, sql, owner, found)
+
+    def last_run(self, target: Relation, node: str, *, since: datetime | None = None) -> PastRun | None:
+        if not self.has(replace(target, name=RUNS.table)):
+            return None
+        return records.last_run(self, target, node, since)
 
     def check_place(self, how: Materialization) -> None:
         check_place(self._settings, how)

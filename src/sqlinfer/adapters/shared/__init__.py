@@ -1,0 +1,1 @@
+"""What several warehouses share: SELECTs built for any dialect, and loops over batches."""

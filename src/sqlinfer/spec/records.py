@@ -1,0 +1,67 @@
+"""Tables of ours beside the published ones. A column more is one line here; each warehouse adds it to older tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlinfer.spec.names import ERROR_RECORDS, RUN_RECORDS
+
+
+@dataclass(frozen=True, slots=True)
+class RecordKind:
+    table: str
+    columns: Mapping[str, str]
+    """Name → type, in the spelling of ``types``: every warehouse has them, and every client reads them."""
+
+
+RUNS = RecordKind(
+    RUN_RECORDS,
+    {
+        "run_id": "TEXT",
+        "node": "TEXT",
+        "relation": "TEXT",
+        "started_at": "TIMESTAMPTZ",
+        "finished_at": "TIMESTAMPTZ",
+        "functions": "TEXT[]",
+        "rows": "BIGINT",
+        "inputs": "BIGINT",
+        "scored": "BIGINT",
+        "reused": "BIGINT",
+        "null_inputs": "BIGINT",
+        "errors": "BIGINT",
+        "status": "TEXT",
+        "sqlinfer_version": "TEXT",
+        "sql_checksum": "TEXT",
+        "provenance": "TEXT",
+    },
+)
+"""One row for each publication."""
+
+ERRORS = RecordKind(
+    ERROR_RECORDS,
+    {
+        "node": "TEXT",
+        "function": "TEXT",
+        "digest": "TEXT",
+        "input_key": "TEXT",
+        "key_columns": "TEXT",
+        "stage": "TEXT",
+        "error_class": "TEXT",
+        "message": "TEXT",
+        "run_id": "TEXT",
+        "at": "TIMESTAMPTZ",
+        "unique_id": "TEXT",
+    },
+)
+"""One row for each input that failed, as long as the rows that it tells of."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """What is asked of a record of a run."""
+
+    run_id: str
+    rows: int
+    inputs: int
+    errors: int
