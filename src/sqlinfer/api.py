@@ -235,7 +235,7 @@ def ls(
     types = set(resource_types) or {*listing.SELECTED}
     chosen = _selected(project, options, types - {"function"})
     for warning in (*project.warnings, *chosen.warnings):
-        from sqlinfer.runner.events import Warned
+        from sqlinfer.spec.events import Warned
 
         (on_event or (lambda _: None))(Warned(project.name, warning))
     return list(listing.members(project, chosen.ids, with_functions="function" in types))

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from sqlinfer.cli.lines import Lines, closing, status
 from sqlinfer.errors import CompileError
 from sqlinfer.jobs.events import JobStarted
-from sqlinfer.runner.events import NodeFinished, NodeStarted
-from sqlinfer.runner.results import NodeResult, RunResult
+from sqlinfer.runner.results import RunResult
+from sqlinfer.spec.events import NodeFinished, NodeStarted
 from sqlinfer.spec.plan import Counts
+from sqlinfer.spec.results import NodeResult
 
 SCORES = "model.churn.churn_scores"
 

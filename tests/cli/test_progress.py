@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from sqlinfer.cli.progress import Bar, Shown, line, shares
-from sqlinfer.runner.events import Progress
-from sqlinfer.runner.scoring_store import Seconds
 from sqlinfer.shown import columns
+from sqlinfer.spec.events import Progress
+from sqlinfer.spec.seconds import Seconds
 
 
 def test_stages_are_shown_by_their_share_largest_first() -> None:

@@ -7,7 +7,7 @@ from sqlinfer.project import DataTest
 from sqlinfer.relation import Relation
 from sqlinfer.runner.audit_tables import run_tests
 from sqlinfer.runner.node import run_node
-from sqlinfer.runner.results import NodeResult
+from sqlinfer.spec.results import NodeResult
 
 TABLE = Relation("people", "main", "wh")
 

@@ -11,12 +11,12 @@ from sqlinfer.errors import RunError
 from sqlinfer.project import Node, NodeConfig
 from sqlinfer.relation import Relation
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.events import NodeFinished, NodeStarted, Progress
 from sqlinfer.runner.node import run_node
 from sqlinfer.runner.preview import preview
 from sqlinfer.runner.results import RunResult, write_results
 from sqlinfer.runner.seed import seed
 from sqlinfer.runner.store import forget_errors
+from sqlinfer.spec.events import NodeFinished, NodeStarted, Progress
 from sqlinfer.spec.plan import Plan, Result
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -17,9 +17,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column, Macro, Table
 from sqlinfer.spec.constraint import Constraint
+from sqlinfer.spec.function import FunctionContract
+from sqlinfer.spec.identity import Identity
 from sqlinfer.spec.names import NoteKind
-from sqlinfer.spec.plan import Owner
+from sqlinfer.spec.outcome import Reason
+from sqlinfer.spec.plan import Call, Counts, Owner, Plan, Stage
 from sqlinfer.spec.records import PastRun, RecordKind
+from sqlinfer.spec.scorer import Scorer, Tally, Watch
 from sqlinfer.spec.session import READ_ROWS
 
 if TYPE_CHECKING:
@@ -92,6 +96,169 @@ class Reads:
 
 
 ANYTHING = Reads(anything=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PinOptions:
+    """What a run wants of its stages."""
+
+    contracts: Mapping[str, FunctionContract] = field(default_factory=dict)
+    """Functions of the plan by name; empty where nothing is scored and the stages alone are looked at."""
+    shown: Identity = field(default_factory=Identity)
+    """What error records show of a row."""
+    lineage: bool = False
+    """The scored relations have columns ``names.SCORED_BY`` and ``SCORED_AT`` for every result that was looked up."""
+    remembered: bool = False
+    """In a scratch workspace: predictions that durable stores hold are read, too."""
+    unread_rows: int | None = None
+    """From so many rows on, a plan that is one stream may read the warehouse while it is scored. None: never."""
+    keyed_rows: int | None = None
+    """From so many rows on, a stage may leave out what the rest of the query does not need of known inputs."""
+
+
+class Pinned(Protocol):
+    """A stage whose rows stand still: written down, or sure to be read once. What else it holds is the warehouse's."""
+
+    @property
+    def stage(self) -> Stage: ...
+
+    @property
+    def groups(self) -> tuple[tuple[Call, ...], ...]:
+        """Calls of the stage in the order in which they are to be scored. Those of a group go together through
+        ``find``, ``score`` and ``look_up``: calls of one function with a store, or calls that are streamed."""
+
+
+class Todo(Protocol):
+    """What is to be scored of a group: inputs that the store lacks, each once, or all rows of a stage."""
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """As the scorer has to take them: arguments and outputs are columns of what is read. One for a group with a
+        store, which has its inputs together; the group's own for streams."""
+
+    @property
+    def wanted(self) -> int | None:
+        """Rows to score; None: not known before they are read."""
+
+    @property
+    def progress(self) -> int:
+        """How far the work is, in a unit that grows with each commit (rows of the store; 0 for a stream). The same
+        number in two runs that died means that they died at the same chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Rows of a call before anything is scored."""
+
+    inputs: int
+    """Rows for which SQL evaluates the call."""
+    distinct: int
+    """Different ones among those that can be scored."""
+    known: int
+    """Of these, in the store."""
+    null_inputs: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A node's result, before it is published."""
+
+    relation: Relation
+    lasts: bool
+    """Whether it outlives the process."""
+
+
+class ScoringVerbs(Protocol):
+    """From a plan to scored relations: ``pin``, then ``find``, ``score`` and ``look_up`` for each group of calls.
+
+    A stage's scored relation is there when ``look_up`` was called for each of its groups. Nothing that has been
+    committed is scored again by the next run.
+    """
+
+    def pin(self, plan: Plan, stages: Sequence[Stage], options: PinOptions) -> Mapping[str, Pinned]:
+        """Make stages stand still, all from one snapshot of the warehouse, which is attached where one reads it.
+
+        By name of the stage. ``stages`` are some of the plan's, in order; what they read of other stages is there.
+        """
+
+    def find(self, pinned: Pinned, calls: Sequence[Call]) -> Todo:
+        """What is to be scored of a group of the stage: distinct inputs that the store lacks, or all rows."""
+
+    def score(self, todo: Todo, scorer: Scorer, watch: Watch) -> tuple[Tally, ...]:
+        """All of ``todo`` through the scorer, in commits that outlive this process; a tally for each of its calls.
+
+        Results of a stream go into the stage's scored relation and their errors into the error records, others into
+        the store.
+
+        Raises:
+            Cancelled: ``watch.cancel`` was set; what was committed stays.
+            RunError: rows were lost on the way.
+        """
+
+    def look_up(self, pinned: Pinned, calls: Sequence[Call]) -> tuple[Counts, ...]:
+        """What the store knows, put beside the rows of the stage; error records of the rows that failed.
+
+        Counts for each call of the group, those that were scored just now counted as reused. Empty for streams.
+
+        Raises:
+            StoreError: a key is twice in the store.
+            RunError: an input has no result (it is never published as NULL).
+        """
+
+    def error_records(self, owner: Owner) -> Relation:
+        """Where error records of a node's run are gathered until they are published."""
+
+    def error_classes(self, owner: Owner, function: str) -> tuple[tuple[str, int], ...]:
+        """The most frequent error classes of a function in this run, with their number."""
+
+    def reasons(self, owner: Owner) -> tuple[Reason, ...]:
+        """The most frequent errors of this run, by function, class and message."""
+
+    def forget_errors(self, contract: FunctionContract, error_class: str = "") -> int:
+        """Drop remembered failures, so that this run tries those inputs again. Returns how many there were.
+
+        ``error_class``: only those whose error starts with it.
+        """
+
+    def forecast(self, pinned: Pinned, call: Call) -> Forecast:
+        """Count what scoring would find. Writes nothing."""
+
+
+class KeepingVerbs(Protocol):
+    """What is kept between scoring and publishing, and between runs."""
+
+    def hold(self, plan: Plan, sql: str, *, again: bool, tested: bool) -> Held:
+        """A node's result, named ``names.result_name(plan.owner.side)``: a view where it is read once.
+
+        Args:
+            again: it is read more than once, and must give the same rows each time.
+            tested: data tests are among its readers.
+        """
+
+    def keep(self, held: Held) -> Held:
+        """The same rows in a table that outlives the process and what it was made of.
+
+        Raises:
+            AdapterError: there is no room for it; ``held`` is as it was.
+        """
+
+    def load(self, name: str, table: pa.Table, types: Mapping[str, str]) -> Relation:
+        """Rows of a seed's file. ``types``: column → type to cast it to, where that is declared."""
+
+    def compact(self, plan: Plan, contracts: Mapping[str, FunctionContract], *, is_slice: bool) -> None:
+        """Drop store keys that no node refers to any more. Hygiene only: results never depend on it.
+
+        ``is_slice``: the plan has read only some of its rows, which says nothing of the others.
+        """
+
+    def clear(self, plan: Plan) -> None:
+        """Stages, scored relations, the result and the gathered error records of the plan's owner go, whichever run
+        left them. Before a run begins and when it is done; a publication that waits stays where its name is another's.
+        """
+
+    def release(self) -> None:
+        """What is kept in memory for a node goes, however the node has ended."""
 
 
 class Workspace(Protocol):

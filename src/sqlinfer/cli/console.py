@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from sqlinfer.cli.options import Flags
     from sqlinfer.cli.progress import Bar
     from sqlinfer.jobs.events import Event
-    from sqlinfer.runner.events import Progress
     from sqlinfer.runner.results import RunResult
+    from sqlinfer.spec.events import Progress
 
 GRACE_SECONDS = 9.0
 """After a signal the run has this long to leave; what was committed stays, so leaving hard is safe."""
@@ -113,7 +113,7 @@ class Console:
         """Called by ``api`` from the thread that runs the job, for progress from the scoring thread too."""
         from sqlinfer.cli.lines import Lines
         from sqlinfer.jobs.events import TargetClaimed
-        from sqlinfer.runner.events import Progress, Publishing
+        from sqlinfer.spec.events import Progress, Publishing
 
         if isinstance(event, TargetClaimed):
             self.door.claimed(event.database, event.lock)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlinfer.jobs.events import Event, JobStarted, Preparing, SourceFinished, SourceStarted, TargetClaimed
-from sqlinfer.runner.events import Audited, NodeFinished, NodeStarted, Progress, Publishing, Warned
-from sqlinfer.runner.results import NodeResult, RunResult
+from sqlinfer.runner.results import RunResult
 from sqlinfer.shown import counted, shown
+from sqlinfer.spec.events import Audited, NodeFinished, NodeStarted, Progress, Publishing, Warned
+from sqlinfer.spec.results import NodeResult
 
 WIDTH = 80
 WORDS = {"success": "OK", "pass": "PASS", "warn": "WARN", "fail": "FAIL", "error": "ERROR", "skipped": "SKIP"}

@@ -19,7 +19,7 @@ from rich.text import Text
 from sqlinfer.shown import columns, middle, one_line
 
 if TYPE_CHECKING:
-    from sqlinfer.runner.events import Progress as Report
+    from sqlinfer.spec.events import Progress as Report
 
 MOST_LINES = 8
 """Functions that are shown at once, the latest to start."""

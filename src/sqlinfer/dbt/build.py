@@ -29,8 +29,9 @@ from sqlinfer.jobs.events import Event
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import DataTest, Project
 from sqlinfer.runner.environment import now_utc
-from sqlinfer.runner.results import SCHEMA, NodeResult, iso, write_json
+from sqlinfer.runner.results import SCHEMA, write_json
 from sqlinfer.shown import counted
+from sqlinfer.spec.results import NodeResult, iso
 
 Listener = Callable[[Event], None]
 

@@ -30,8 +30,8 @@ from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import Project
 from sqlinfer.project.selectors import resolve
 from sqlinfer.runner.environment import now_utc
-from sqlinfer.runner.events import Warned
 from sqlinfer.runner.results import RunResult
+from sqlinfer.spec.events import Warned
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlinfer.runner import events
+from sqlinfer.spec import events
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from sqlinfer.jobs.night import Night
 from sqlinfer.jobs.told import told
 from sqlinfer.project import Freshness, Project, Source
 from sqlinfer.runner.environment import now_utc
-from sqlinfer.runner.results import Timing, iso, write_json
+from sqlinfer.runner.results import write_json
+from sqlinfer.spec.results import Timing, iso
 from sqlinfer.version import __version__
 
 SCHEMA = "https://schemas.getdbt.com/dbt/sources/v3.json"

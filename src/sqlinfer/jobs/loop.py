@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlinfer.errors import Cancelled, SqlinferError, SystemRefused
-from sqlinfer.runner.events import Emit, NodeFinished
-from sqlinfer.runner.results import NodeResult, RunResult
+from sqlinfer.runner.results import RunResult
+from sqlinfer.spec.events import Emit, NodeFinished
+from sqlinfer.spec.results import NodeResult
 
 Do = Callable[[str], Iterable[NodeResult]]
 """Work on one unique_id: emits its own events, yields its result and those of its tests."""

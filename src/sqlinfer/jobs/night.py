@@ -38,11 +38,12 @@ from sqlinfer.runner import deaths
 from sqlinfer.runner.audit_tables import run_tests
 from sqlinfer.runner.datatests import TESTED
 from sqlinfer.runner.environment import RunEnvironment, now_utc
-from sqlinfer.runner.events import NodeFinished, NodeStarted, Warned
 from sqlinfer.runner.node import retry_publication, run_node
-from sqlinfer.runner.results import NodeResult, RunResult
+from sqlinfer.runner.results import RunResult
 from sqlinfer.runner.seed import seed
+from sqlinfer.spec.events import NodeFinished, NodeStarted, Warned
 from sqlinfer.spec.function import PreparedFunction
+from sqlinfer.spec.results import NodeResult
 from sqlinfer.spec.session import Session
 from sqlinfer.version import __version__
 

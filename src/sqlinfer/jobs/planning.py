@@ -18,9 +18,9 @@ from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.jobs.outcomes import marked
 from sqlinfer.jobs.told import told
 from sqlinfer.project import Node
-from sqlinfer.runner.events import Warned
 from sqlinfer.runner.preview import preview
 from sqlinfer.shown import counted
+from sqlinfer.spec.events import Warned
 from sqlinfer.spec.plan import Plan
 
 if TYPE_CHECKING:

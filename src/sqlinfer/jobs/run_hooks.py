@@ -11,9 +11,10 @@ from sqlinfer.compiler.hooks import render_run_hooks
 from sqlinfer.errors import SqlinferError
 from sqlinfer.project import Project
 from sqlinfer.project.values import Hook
-from sqlinfer.runner.events import NodeFinished, NodeStarted
 from sqlinfer.runner.hooks import run_by_themselves
-from sqlinfer.runner.results import NodeResult, RunResult
+from sqlinfer.runner.results import RunResult
+from sqlinfer.spec.events import NodeFinished, NodeStarted
+from sqlinfer.spec.results import NodeResult
 
 if TYPE_CHECKING:
     from sqlinfer.jobs.night import Night

@@ -16,12 +16,12 @@ from sqlinfer.jobs.told import told
 from sqlinfer.project import FunctionConfig, Project
 from sqlinfer.relation import quote
 from sqlinfer.runner import staging
-from sqlinfer.runner.events import Warned
 from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.scoring import score_plan
-from sqlinfer.runner.scoring_store import Seconds
+from sqlinfer.spec.events import Warned
 from sqlinfer.spec.function import PreparedFunction
 from sqlinfer.spec.plan import Call, Plan, Stage
+from sqlinfer.spec.seconds import Seconds
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ from sqlinfer.relation import Relation
 from sqlinfer.runner.auditing import store_failures
 from sqlinfer.runner.datatests import Tested, run_test
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.results import NodeResult
+from sqlinfer.spec.results import NodeResult
 
 
 def run_tests(env: RunEnvironment, tests: Iterable[tuple[DataTest, Relation | None]]) -> tuple[NodeResult, ...]:

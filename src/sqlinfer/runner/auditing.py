@@ -11,9 +11,9 @@ from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import staging
 from sqlinfer.runner.datatests import Tested, needs_warehouse, refuse_failed, run_test
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.events import Audited, Warned
-from sqlinfer.runner.results import NodeResult
+from sqlinfer.spec.events import Audited, Warned
 from sqlinfer.spec.plan import Counts
+from sqlinfer.spec.results import NodeResult
 
 
 def audit_staged(

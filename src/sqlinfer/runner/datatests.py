@@ -13,7 +13,7 @@ from sqlinfer.audits.registry import Problem, find, read
 from sqlinfer.errors import DataTestError, RunError, SqlinferError, did_you_mean
 from sqlinfer.project import DataTest
 from sqlinfer.relation import Relation
-from sqlinfer.runner.results import NodeResult, Status
+from sqlinfer.spec.results import NodeResult, Status
 
 SINGULAR = "singular"
 TESTED = '"sqlinfer_tested"'

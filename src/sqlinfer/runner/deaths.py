@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import AdapterError
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.events import Warned
+from sqlinfer.spec.events import Warned
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
 from sqlinfer.spec.session import Session
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import Cancelled, RunError
 from sqlinfer.relation import Relation
-from sqlinfer.runner.events import Emit, ignore
 from sqlinfer.spec.error_policy import ErrorPolicy
+from sqlinfer.spec.events import Emit, ignore
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
 from sqlinfer.spec.session import READ_ROWS, SessionFactory
 

@@ -39,7 +39,6 @@ from sqlinfer.runner.auditing import (
 from sqlinfer.runner.compaction import compact
 from sqlinfer.runner.datatests import refuse_failed
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.events import NodeFinished, NodeStarted, Publishing, Warned
 from sqlinfer.runner.external import check_file, location
 from sqlinfer.runner.held import held_result, holds, let_go
 from sqlinfer.runner.hooks import run_by_themselves
@@ -47,15 +46,16 @@ from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.lineage import LINEAGE_COLUMNS, refuse_taken_names, with_lineage
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.publication import Publication
-from sqlinfer.runner.results import NodeResult, Timing
 from sqlinfer.runner.scoring import refuse_bad_night, score_plan, total
-from sqlinfer.runner.scoring_store import Seconds
 from sqlinfer.runner.store import forget_errors
 from sqlinfer.runner.words import in_users_words
 from sqlinfer.spec.catalog import Column
+from sqlinfer.spec.events import NodeFinished, NodeStarted, Publishing, Warned
 from sqlinfer.spec.function import FILE_MISSING
 from sqlinfer.spec.names import ERROR_RECORDS, LINEAGE, RUN_RECORDS
 from sqlinfer.spec.plan import Counts, Plan
+from sqlinfer.spec.results import NodeResult, Timing
+from sqlinfer.spec.seconds import Seconds
 
 
 @dataclass(slots=True)

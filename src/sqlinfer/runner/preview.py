@@ -11,11 +11,11 @@ from sqlinfer.runner import errorlog, staging
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.scoring import score_plan, total
-from sqlinfer.runner.scoring_store import Seconds
 from sqlinfer.runner.store import store_name
 from sqlinfer.runner.words import in_users_words
 from sqlinfer.spec.outcome import Outcome
 from sqlinfer.spec.plan import Plan
+from sqlinfer.spec.seconds import Seconds
 
 if TYPE_CHECKING:
     import pyarrow as pa

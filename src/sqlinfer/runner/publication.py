@@ -16,11 +16,11 @@ from typing import Any
 from sqlinfer.adapters.base import Materialization, Workspace, Written
 from sqlinfer.compiler.hooks import NONE, Hooks
 from sqlinfer.errors import DatabaseLocked, NotPublished, PublicationError, StoreError
+from sqlinfer.failpoints import fail_point
 from sqlinfer.project.values import Hook
 from sqlinfer.relation import Relation
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.external import put_in_place, write_beside
-from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.runner.hooks import run_by_themselves, run_inside
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.spec.constraint import Constraint

@@ -16,10 +16,11 @@ from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.keyed import KeyedCall, forget_inputs, gather_fresh, scanned_columns
 from sqlinfer.runner.lookup import LookUp, lookup_columns, reconcile
 from sqlinfer.runner.scoring_parts import settle, side_by_side
-from sqlinfer.runner.scoring_store import Seconds, score_into_store, score_together
+from sqlinfer.runner.scoring_store import score_into_store, score_together
 from sqlinfer.runner.scoring_stream import StreamPass, run_stream
 from sqlinfer.runner.store import StoreTable, count
 from sqlinfer.spec.plan import Call, Counts, Plan, Stage
+from sqlinfer.spec.seconds import Seconds
 
 Keyed = dict[str, tuple[KeyedCall, ...]]
 """Name of a stage that was staged by key → its calls."""

@@ -3,60 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import RunError
+from sqlinfer.failpoints import fail_point
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import deaths
 from sqlinfer.runner.categories import as_enums, select
 from sqlinfer.runner.environment import QUICK_SECONDS, RunEnvironment
-from sqlinfer.runner.events import Progress
-from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.runner.keyed import KeyedCall
 from sqlinfer.runner.store import StoreTable, count, todo_sql
+from sqlinfer.spec.events import Progress
 from sqlinfer.spec.function import PreparedFunction
 from sqlinfer.spec.names import ERROR, RESULT, todo_name
 from sqlinfer.spec.plan import Call, Owner, Stage
-from sqlinfer.spec.session import Scored
+from sqlinfer.spec.seconds import Seconds
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@dataclass(slots=True)
-class Seconds:
-    """Seconds per stage of the work, over all calls of a node."""
-
-    spent: dict[str, float] = field(default_factory=dict)
-    """Summed over the threads that did it."""
-    threads: dict[str, int] = field(default_factory=dict)
-    """Threads of a stage, where they are more than one."""
-
-    @property
-    def bound_by(self) -> str | None:
-        """The stage that took longest, its threads side by side: the one to make faster."""
-        alone = {name: seconds / self.threads.get(name, 1) for name, seconds in self.spent.items()}
-        return max(alone, key=lambda name: alone[name]) if alone else None
-
-    def add(self, name: str, seconds: float) -> None:
-        self.spent[name] = self.spent.get(name, 0.0) + seconds
-
-    def add_session(self, scored: Scored) -> None:
-        times = scored.seconds
-        self.add("read", times.read)
-        for name, seconds in (("assemble", times.assemble), ("kernel", times.kernel), ("finish", times.finish)):
-            self.add(name, seconds)
-            self.threads[name] = times.workers
-
-    def so_far(self, *scored: Scored) -> dict[str, float]:
-        """With what passes under way have spent; those are added to ``spent`` when they end."""
-        now = Seconds(dict(self.spent))
-        for one in scored:
-            now.add_session(one)
-        return now.spent
 
 
 def chunks(

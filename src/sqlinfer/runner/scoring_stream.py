@@ -9,16 +9,17 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from sqlinfer.errors import RunError
+from sqlinfer.failpoints import fail_point
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner import deaths, errorlog
 from sqlinfer.runner.categories import as_enums, select
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.events import Progress
-from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.runner.identity import Identity
-from sqlinfer.runner.scoring_store import Seconds, chunks
+from sqlinfer.runner.scoring_store import chunks
+from sqlinfer.spec.events import Progress
 from sqlinfer.spec.names import ERROR, SCRATCH
 from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts, Owner, Stage
+from sqlinfer.spec.seconds import Seconds
 from sqlinfer.spec.session import Scored, Session
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from sqlinfer.project import Node
 from sqlinfer.relation import quote, side_name
 from sqlinfer.runner import publication, staging
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.events import NodeFinished, NodeStarted
 from sqlinfer.runner.hooks import run_by_themselves
 from sqlinfer.runner.node import materialization
 from sqlinfer.runner.publication import Publication
-from sqlinfer.runner.results import NodeResult, Timing
+from sqlinfer.spec.events import NodeFinished, NodeStarted
 from sqlinfer.spec.names import seed_name
+from sqlinfer.spec.results import NodeResult, Timing
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,9 +7,9 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 from sqlinfer.adapters.base import Workspace
+from sqlinfer.failpoints import fail_point
 from sqlinfer.relation import Relation
 from sqlinfer.runner import keyed, parts
-from sqlinfer.runner.failpoints import fail_point
 from sqlinfer.runner.store import store_name
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.names import ERRORS, SIDE, STORE, result_name

@@ -32,6 +32,17 @@ ROW = f"{OURS}_row"
 SCORED_BY, SCORED_AT = f"{OURS}_run_id", f"{OURS}_scored_at"
 """Columns of a scored relation: which run scored the row, and when. Not there where a stage holds results itself."""
 
+
+def error_column(position: int) -> str:
+    """Of a scored batch: why scoring the row failed in the call of that position, NULL where it did not."""
+    return f"{ERROR}_{position}"
+
+
+def store_name(function: str, digest: str) -> str:
+    """What a function's predictions are remembered under; a warehouse may have to shorten it."""
+    return f"{function}@{digest[:16]}"
+
+
 NoteKind = Literal["pending", "scoring", "reference"]
 """Of a workspace's notes: publications that wait, what is being scored, which node uses which store."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from sqlinfer.runner.results import NodeResult
+from sqlinfer.spec.results import NodeResult
 
 
 @dataclass(frozen=True, slots=True)
