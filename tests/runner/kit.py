@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+import sqlglot
 
 from sqlinfer.adapters.duckdb.adapter import DuckDBAdapter
+from sqlinfer.compiler.scans import scan_of
 from sqlinfer.jobs.tuning import chunk_bounds
 from sqlinfer.project import DataTest, Node, NodeConfig
 from sqlinfer.relation import Relation
@@ -108,9 +110,14 @@ def plan(
         node,
         "duckdb",
         "select id, predict('twice', x) as score from customers",
-        (Stage("s1", stage, scored, sql, ("id",), (call,), reproducible=True),),
+        (rewritten(Stage("s1", stage, scored, "", ("id",), (call,), reproducible=True), sql),),
         Result(f"SELECT {columns} FROM {scored.sql()}"),
     )
+
+
+def rewritten(stage: Stage, sql: str) -> Stage:
+    """The stage with other SQL, and what the compiler would say of that."""
+    return replace(stage, sql=sql, scan=scan_of(sqlglot.parse_one(sql, dialect="duckdb"), sql, "duckdb"))
 
 
 def node(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pytest
-from kit import KEY, Night, node, plan, prepared
+from kit import KEY, Night, node, plan, prepared, rewritten
 
 from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 from sqlinfer.errors import RunError
@@ -105,7 +105,7 @@ def test_a_second_call_scores_what_the_first_one_has_not(night: Night, known: in
     keys = ", ".join(f"CASE WHEN {c} IS NOT NULL THEN {KEY.replace('x', c)} END AS k{c}" for c in "xy")
     calls = tuple(replace(stage.calls[0], arguments=(c,), key=f"k{c}", status=None, output=f"score_{c}") for c in "xy")
     sql = f"SELECT id, x, y, {keys} FROM customers"
-    stage = replace(stage, sql=sql, calls=calls)
+    stage = rewritten(replace(stage, calls=calls), sql)
     scored = stage.scored
     assert scored is not None
     two = replace(two, stages=(stage,), result=replace(two.result, sql=f"SELECT * FROM {scored.sql()}"))
@@ -155,10 +155,9 @@ def test_arguments_of_every_type_are_carried_as_they_are(night: Night) -> None:
     arguments = tuple(Argument(name, "VARCHAR") for name in _ARGUMENTS)
     contract = FunctionContract("many", "c" * 64, arguments, outputs, strategy="store")
     key = "hash(id)::UHUGEINT + 1"
-    stage = replace(
-        plan().stages[0],
-        sql=f"SELECT id, {', '.join(_ARGUMENTS)}, {key} AS k FROM customers",
-        calls=(Call("many", "c" * 64, "store", _ARGUMENTS, "score", "k", None, "many()"),),
+    call = Call("many", "c" * 64, "store", _ARGUMENTS, "score", "k", None, "many()")
+    stage = rewritten(
+        replace(plan().stages[0], calls=(call,)), f"SELECT id, {', '.join(_ARGUMENTS)}, {key} AS k FROM customers"
     )
     store = StoreTable(contract)
     with night.environment() as env:
@@ -180,7 +179,7 @@ def test_arguments_of_every_type_are_carried_as_they_are(night: Night) -> None:
 
 
 def _pinned(env: RunEnvironment, stage: Stage, contract: FunctionContract) -> keyed.KeyedCall:
-    source = keyed.by_row(env.workspace, stage, "duckdb", 1)
+    source = keyed.by_row(env.workspace, stage, 1)
     assert source is not None
     (one,) = keyed.pin_by_key(env.workspace, stage, source, [contract], keep_results=True)
     return one
@@ -226,11 +225,11 @@ def test_rows_that_become_several_are_not_told_by_their_row_id(distinct: Night, 
     )
     closed = ")" if "(SELECT" in items else ""
     (stage,) = plan().stages
-    stage = replace(stage, sql=f"SELECT {items} FROM customers{closed}")
+    stage = rewritten(stage, f"SELECT {items} FROM customers{closed}")
     with distinct.environment() as env, env.workspace.warehouse():
-        assert keyed.by_row(env.workspace, stage, "duckdb", 1) is None
-        plain = replace(stage, sql=stage.sql.replace("unnest([x, y])", "x"))
-        assert keyed.by_row(env.workspace, plain, "duckdb", 1) is not None
+        assert keyed.by_row(env.workspace, stage, 1) is None
+        plain = rewritten(stage, stage.sql.replace("unnest([x, y])", "x"))
+        assert keyed.by_row(env.workspace, plain, 1) is not None
 
 
 def test_passing_rows_have_room_for_a_block_of_each_column_and_thread(night: Night) -> None:

@@ -6,6 +6,7 @@ import pytest
 import sqlglot
 from kit import DIGEST, Night, node, prepared, side
 
+from sqlinfer.compiler.scans import passed_rows
 from sqlinfer.runner import parts
 from sqlinfer.runner.node import run_node
 from sqlinfer.spec.plan import Call, Counts, Plan, Result, Stage
@@ -33,8 +34,10 @@ def plan(*strategies: str) -> Plan:
     )
     outputs = ", ".join(f"p{i}" for i in range(CALLS))
     written = sqlglot.parse_one(f"SELECT id, {outputs} FROM {scored.sql()}", dialect="duckdb")
-    read = written.sql(dialect="duckdb", pretty=True, comments=False, identify=True)  # as the compiler emits it
-    return Plan("scores", "duckdb", "", (Stage("s1", stage, scored, sql, ("id",), tuple(calls)),), Result(read))
+    read = written.sql(dialect="duckdb")
+    known = (scored.name,) if set(strategies) == {"store"} else ()
+    result = Result(read, passes_rows_of=passed_rows(written, read, "duckdb", (), known))
+    return Plan("scores", "duckdb", "", (Stage("s1", stage, scored, sql, ("id",), tuple(calls)),), result)
 
 
 def run(night: Night, *strategies: str, **config: object):

@@ -89,9 +89,7 @@ def _compile(
     if left is not None:
         raise UnsupportedQuery("predict() cannot be planned in this position", location=source.locate(left))
     _name_output(result, names)
-    emitted = result.sql(dialect=catalog.dialect, pretty=True, comments=False, identify=True)
-    columns = names or _names(result)
-    rest = Result(emitted, columns, builder.reads(result, emitted))
+    rest = builder.result(result, names or _names(result))
     return Plan(node, catalog.dialect, sql, tuple(builder.stages), rest, tuple(applied))
 
 

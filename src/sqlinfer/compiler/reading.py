@@ -3,35 +3,57 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from sqlinfer.compiler.verbatim import Verbatim
-from sqlinfer.relation import Relation, quote
+from sqlinfer.compiler.scans import whole_tree
+from sqlinfer.relation import Relation, fold, quote
 from sqlinfer.spec.plan import PlanReads
 
 
 def reads_of(query: exp.Expr, emitted: str, dialect: str, namespace: Relation) -> PlanReads:
     """``emitted`` is the text of the query, which alone tells what the user's own text in it reads."""
-    if query.find(Verbatim) is None:
-        return _in_tree(query, namespace)
-    try:
-        return _in_tree(sqlglot.parse_one(emitted, dialect=dialect), namespace)
-    except SqlglotError:
+    tree = whole_tree(query, emitted, dialect)
+    if tree is None:
         return PlanReads(frozenset(_in_text(emitted, dialect, namespace)), True)
+    return _in_tree(tree, namespace)
+
+
+def relations_in(sql: str, dialect: str) -> tuple[str, ...]:
+    """Relations that a query of the user's reads, for people; none where the parser does not know the SQL."""
+    try:
+        tree = sqlglot.parse_one(sql, dialect=dialect)
+    except SqlglotError:
+        return ()
+    return tuple(dict.fromkeys(_shown(table) for table in _tables(tree)))
 
 
 def _in_tree(query: exp.Expr, namespace: Relation) -> PlanReads:
-    ctes = {cte.alias for cte in query.find_all(exp.CTE)}
-    stages, warehouse = set(), False
-    for table in query.find_all(exp.Table):
+    stages: set[str] = set()
+    others: dict[str, None] = {}
+    for table in _tables(query):
         if table.catalog == (namespace.catalog or "") and table.db == (namespace.schema or ""):
             stages.add(table.name)
-        elif isinstance(table.this, exp.Func) or table.db or table.name not in ctes:
-            warehouse = True
-    return PlanReads(frozenset(stages), warehouse)
+        else:
+            others[_shown(table)] = None
+    return PlanReads(frozenset(stages), bool(others), tuple(others))
+
+
+def _tables(query: exp.Expr) -> Iterator[exp.Table]:
+    """What is no CTE of the query."""
+    ctes = {fold(cte.alias) for cte in query.find_all(exp.CTE)}
+    for table in query.find_all(exp.Table):
+        if isinstance(table.this, exp.Func) or table.db or fold(table.name) not in ctes:
+            yield table
+
+
+def _shown(table: exp.Table) -> str:
+    if isinstance(table.this, exp.Func):
+        return table.this.sql()
+    return str(Relation(table.name, table.db or None, table.catalog or None))
 
 
 def _in_text(sql: str, dialect: str, namespace: Relation) -> set[str]:

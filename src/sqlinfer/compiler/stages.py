@@ -15,13 +15,14 @@ from sqlinfer.compiler.casts import CastArgument, cast_argument, status
 from sqlinfer.compiler.fits import fit, is_certain
 from sqlinfer.compiler.keys import key
 from sqlinfer.compiler.reading import reads_of
+from sqlinfer.compiler.scans import origins_of, passed_rows, scan_of
 from sqlinfer.compiler.sites import Site
 from sqlinfer.errors import CallError
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog
 from sqlinfer.spec.function import FILE_STAMP, Argument
 from sqlinfer.spec.names import OURS, scored_name, stage_name
-from sqlinfer.spec.plan import Call, PlanReads, Stage
+from sqlinfer.spec.plan import Call, PlanReads, Result, Scan, Stage
 
 _MADE: dict[type[exp.Expr], str] = {
     exp.Array: "ANY[]", exp.Struct: "STRUCT", exp.Map: "MAP", exp.VarMap: "MAP", exp.ToMap: "MAP",
@@ -77,6 +78,28 @@ class Builder:
     def reads(self, query: exp.Expr, emitted: str) -> PlanReads:
         return reads_of(query, emitted, self.catalog.dialect, self.catalog.namespace)
 
+    def scan(self, query: exp.Expr, emitted: str) -> Scan | None:
+        found = scan_of(query, emitted, self.catalog.dialect)
+        mine = replace(self.catalog.namespace, name=found.table.name) if found is not None else None
+        # A stage is read as it is: its rows have no ids that anything else knows.
+        return replace(found, by_row="") if found is not None and found.table == mine else found
+
+    def result(self, query: exp.Expr, columns: tuple[str, ...]) -> Result:
+        """The rest of the query, once all stages are there."""
+        dialect = self.catalog.dialect
+        sql = query.sql(dialect=dialect, pretty=True, comments=False, identify=True)
+        # A stream is scored by this run as a whole: only look-ups know of earlier runs.
+        looked_up = [s for s in self.stages if s.scored and all(call.strategy == "store" for call in s.calls)]
+        scored = [stage.scored.name for stage in looked_up if stage.scored]
+        return Result(
+            sql,
+            columns,
+            self.reads(query, sql),
+            self.scan(query, sql),
+            passed_rows(query, sql, dialect, columns, scored),
+            tuple(origins_of(query).items()),
+        )
+
     def reads_scored(self, query: exp.Expr) -> bool:
         """Whether a query depends on predictions: it must then leave the warehouse alone, whose rows were pinned."""
         return any(t.name in self.late for t in query.find_all(exp.Table) if self.is_staged(t))
@@ -104,6 +127,7 @@ class Builder:
             reproducible=self._reproducible(select),
             untyped=untyped.sql(dialect=self.catalog.dialect, comments=False, identify=True) if untyped else "",
             reads=self.reads(select, sql),
+            scan=self.scan(select, sql),
         )
         if self.reads_scored(select):
             self.late.add(relation.name)

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-
 from sqlinfer.catalog import CompiledNode
+from sqlinfer.compiler.reading import relations_in
 from sqlinfer.project import DataTest, Node
-from sqlinfer.relation import Relation
-from sqlinfer.spec.names import SIDE
 from sqlinfer.spec.plan import Plan
 
 
 def reads(plan: Plan) -> tuple[str, ...]:
     """Relations of the warehouse in the order of the SQL; none where the parser does not know the SQL."""
-    found: dict[str, None] = {}
-    for sql in (*(stage.sql for stage in plan.stages), plan.result.sql):
-        try:
-            tree = sqlglot.parse_one(sql, dialect=plan.dialect)
-        except SqlglotError:
-            continue
-        found |= dict.fromkeys(_tables(tree))
-    return tuple(found)
-
-
-def _tables(tree: exp.Expr) -> Iterator[str]:
-    ctes = {cte.alias.casefold() for cte in tree.find_all(exp.CTE)}
-    for table in tree.find_all(exp.Table):
-        if isinstance(table.this, exp.Func):
-            yield table.this.sql()
-        elif table.catalog != SIDE and (table.db or table.name.casefold() not in ctes):
-            yield str(Relation(table.name, table.db or None, table.catalog or None))
+    if not plan.stages:
+        return relations_in(plan.result.sql, plan.dialect)
+    every = [*(stage.reads for stage in plan.stages), plan.result.reads]
+    return tuple(dict.fromkeys(name for reads in every for name in reads.relations))
 
 
 def tests(node: Node) -> tuple[str, ...]:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from sqlinfer.adapters.duckdb.key_columns import json_of
 from sqlinfer.relation import fold, quote
@@ -35,7 +31,7 @@ class Identity:
     def of(cls, plan: Plan, unique_key: Sequence[str] = (), tested: Sequence[str] = ()) -> Identity:
         """``tested``: columns that a data test holds to be unique."""
         names = unique_key or (*tested, *plan.result.columns)
-        origins = _origins(plan)
+        origins = {fold(name): of for name, of in plan.result.origins}
         return cls(tuple((name, origins.get(fold(name), name)) for name in dict.fromkeys(names)), bool(unique_key))
 
     def carried(self, stage: Stage) -> tuple[str, ...]:
@@ -63,15 +59,3 @@ def _is_shown(column: Column, call: Call) -> bool:
 
 def _words(text: str) -> set[str]:
     return {fold(word) for word in re.findall(r"\w+", text)}
-
-
-def _origins(plan: Plan) -> Mapping[str, str]:
-    """Column of the result → the column that it hands on, where it does."""
-    try:
-        tree = sqlglot.parse_one(plan.result.sql, dialect=plan.dialect)
-    except SqlglotError:
-        return {}
-    if not isinstance(tree, exp.Select):
-        return {}
-    handed = [(item.alias_or_name, item.unalias()) for item in tree.selects]
-    return {fold(name): column.name for name, column in handed if isinstance(column, exp.Column)}

@@ -13,10 +13,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, literal, quote
@@ -24,7 +20,7 @@ from sqlinfer.runner import held
 from sqlinfer.runner.parts import is_in_parts
 from sqlinfer.runner.store import StoreTable, count, holds_twice
 from sqlinfer.spec.function import FunctionContract
-from sqlinfer.spec.names import OURS, ROW, SIDE
+from sqlinfer.spec.names import OURS, ROW
 from sqlinfer.spec.plan import Call, Stage
 from sqlinfer.types import is_fixed_width, is_numeric
 
@@ -34,7 +30,6 @@ _KNOWS_MOST = 0.5
 """Above this ratio of stored keys to table rows, assume that most inputs are known and few repeat."""
 _WIDEST = 16
 """Bytes of the widest type of fixed width."""
-_PLAIN = ("joins", "group", "distinct", "having", "qualify", "limit", "offset", "laterals", "order", "with_", "sample")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +74,7 @@ class KeyedCall:
         return f"{dot}{quote(self.call.key or '')} IS NOT NULL" if self.state is None else f"{dot}{self.state} = {NEW}"
 
 
-def by_row(work: Workspace, stage: Stage, dialect: str, least: int) -> ByRow | None:
+def by_row(work: Workspace, stage: Stage, least: int) -> ByRow | None:
     """A stage of ``least`` rows with the row id of the one native table that it scans, or None.
 
     Call it with the warehouse attached.
@@ -91,59 +86,10 @@ def by_row(work: Workspace, stage: Stage, dialect: str, least: int) -> ByRow | N
     rows = work.estimate(stage.sql)
     if rows is None or rows < least:
         return None
-    found = _base(stage.sql, dialect)
-    if found is None or not isinstance(found[2].this, exp.Identifier) or found[2].catalog == SIDE:
+    if stage.scan is None or not stage.scan.by_row or not work.has_row_ids(stage.scan.table):
         return None
-    table = Relation(found[2].name, found[2].db or None, found[2].catalog or None)
-    if not work.has_row_ids(table):
-        return None
-    columns = _scanned(found[0])
-    return ByRow(_with_row_id(*found).sql(dialect=dialect), rows, work.estimate(f"FROM {table.sql()}") or rows, columns)
-
-
-def scanned_columns(sql: str, dialect: str) -> int | None:
-    """How many columns a scan with filters and projections alone reads, which needs next to no memory.
-
-    None for any other SQL.
-    """
-    found = _base(sql, dialect)
-    return _scanned(found[0]) if found is not None else None
-
-
-def _scanned(tree: exp.Expr) -> int | None:
-    if tree.find(exp.Window, exp.AggFunc, exp.AnonymousAggFunc, exp.Star) or len(list(tree.find_all(exp.Table))) != 1:
-        return None
-    return len({column.name for column in tree.find_all(exp.Column)})
-
-
-def _with_row_id(tree: exp.Expr, levels: list[exp.Select], table: exp.Table) -> exp.Expr:
-    """The tree with column ROW, changed in place."""
-    row_id = exp.column("rowid", table=table.alias_or_name, quoted=True)
-    levels.pop().select(exp.alias_(row_id, ROW, quoted=True), copy=False)
-    for level in levels:
-        level.select(exp.column(ROW, quoted=True), copy=False)
-    return tree
-
-
-def _base(sql: str, dialect: str) -> tuple[exp.Expr, list[exp.Select], exp.Table] | None:
-    """The one table that nested SELECTs with nothing but filters and projections read."""
-    try:
-        tree = sqlglot.parse_one(sql, dialect=dialect)
-    except SqlglotError:
-        return None
-    levels: list[exp.Select] = []
-    node: exp.Expr | None = tree
-    while isinstance(node, exp.Select) and not any(node.args.get(name) for name in _PLAIN):
-        levels.append(node)
-        source = node.args.get("from_")
-        node = source.this if source is not None else None
-        if isinstance(node, exp.Subquery) and not node.args.get("pivots"):
-            node = node.this
-    if not isinstance(node, exp.Table) or node.args.get("pivots") or node.args.get("sample"):
-        return None
-    if tree.find(exp.UDTF, exp.Explode):
-        return None  # a row becomes several
-    return tree, levels, node
+    scan, table = stage.scan, stage.scan.table.sql()
+    return ByRow(scan.by_row, rows, work.estimate(f"FROM {table}") or rows, scan.columns)
 
 
 def pin_by_key(

@@ -26,7 +26,7 @@ from sqlinfer.errors import (
 )
 from sqlinfer.project import DataTest, Node
 from sqlinfer.relation import Relation
-from sqlinfer.runner import errorlog, keyed, publication, staging
+from sqlinfer.runner import errorlog, publication, staging
 from sqlinfer.runner.auditing import (
     audit_again,
     audit_staged,
@@ -303,7 +303,7 @@ def _publish(
     # Lower the limit only for streams; keyed stages stay resident and would spill.
     streams = all(call.strategy == "stream" for call in plan.calls)
     passes = not result.lasts and streams and wanted.how.kind == "table"
-    scanned = keyed.scanned_columns(plan.result.sql, plan.dialect) if passes else None
+    scanned = plan.result.scan.columns if passes and plan.result.scan is not None else None
 
     def audit(target: Relation) -> None:
         progress.tests += audit_written(env, replace(node, tests=late), target, progress.counts)

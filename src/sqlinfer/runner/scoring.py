@@ -13,7 +13,7 @@ from sqlinfer.runner import errorlog, parts, staging
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.held import begin, held
 from sqlinfer.runner.identity import Identity
-from sqlinfer.runner.keyed import KeyedCall, forget_inputs, gather_fresh, scanned_columns
+from sqlinfer.runner.keyed import KeyedCall, forget_inputs, gather_fresh
 from sqlinfer.runner.lookup import LookUp, lookup_columns, reconcile
 from sqlinfer.runner.scoring_parts import settle, side_by_side
 from sqlinfer.runner.scoring_store import score_into_store, score_together
@@ -170,7 +170,7 @@ def _stream(
     table = held(stage) if fused else stage.scored
     columns = (*stage.columns, *(one.call.output for one in stored))
     work = StreamPass(plan.owner, stage, calls, source, table, columns, rows, identity)
-    scanned = scanned_columns(stage.sql, plan.dialect) if fused and stage.reproducible else None
+    scanned = stage.scan.columns if fused and stage.reproducible and stage.scan is not None else None
     with nullcontext() if scanned is None else env.workspace.passing(scanned):
         counts = run_stream(env, work, seconds)
     if fused:

@@ -84,7 +84,7 @@ def pin(
 
 
 def _by_row(work: Workspace, stage: Stage, plan: Plan, least: int | None) -> keyed.ByRow | None:
-    source = None if least is None else keyed.by_row(work, stage, plan.dialect, least)
+    source = None if least is None else keyed.by_row(work, stage, least)
     return None if source is None or _is_read_again(stage, plan) else source
 
 

@@ -58,6 +58,33 @@ class PlanReads:
     stages: frozenset[str] = frozenset()
     """Names of stages and scored relations."""
     warehouse: bool = True
+    relations: tuple[str, ...] = ()
+    """What of the warehouse is read, for people, in the order of the SQL; empty where the parser does not know it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A query that reads one table, with filters and projections alone."""
+
+    table: Relation
+    columns: int | None
+    """An upper bound of how many are read, None where that is not sure."""
+    by_row: str = ""
+    """The same SQL with one column more, ``names.ROW``: the id that the warehouse gives the row. Empty: there is
+    none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassedRows:
+    """A result whose rows are rows of one scored relation, which knows the run that scored each."""
+
+    scored: str
+    """The name of that relation."""
+    sql: str
+    """The result's SQL with two columns more at its end, those of ``names.SCORED_BY`` and ``SCORED_AT``."""
+    scored_by: str
+    """What the two are called in ``sql``."""
+    scored_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +104,8 @@ class Stage:
     untyped: str = ""
     """A query for the arguments whose type only the warehouse knows, named ``<output>.<argument>``; empty: none."""
     reads: PlanReads = PlanReads()
+    scan: Scan | None = None
+    """None: the SQL does more than scan one table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +113,11 @@ class Result:
     sql: str
     columns: tuple[str, ...] = ()
     reads: PlanReads = PlanReads(warehouse=False)
+    scan: Scan | None = None
+    passes_rows_of: PassedRows | None = None
+    """None: no scored relation, or rows are no longer those of one (groups, set operations, streams)."""
+    origins: tuple[tuple[str, str], ...] = ()
+    """Columns that are handed on as they are: name in the result, name in the stage or scored relation."""
 
 
 @dataclass(frozen=True, slots=True)
