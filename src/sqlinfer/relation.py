@@ -32,6 +32,10 @@ class Relation:
     def sql(self, dialect: str = "duckdb") -> str:
         return self.expression().sql(dialect=dialect)
 
+    def query(self, dialect: str = "duckdb") -> str:
+        """All of its rows, as SQL."""
+        return f"SELECT * FROM {self.sql(dialect)}"
+
     def folded(self) -> Relation:
         """The form used for case-insensitive look-ups."""
         return Relation(
@@ -44,6 +48,8 @@ class Relation:
         return ".".join(part for part in (self.catalog, self.schema, self.name) if part)
 
 
+_DOUBLED = ("duckdb", "postgres")
+"""Dialects in which a quote is doubled inside a string, and nothing else has a meaning."""
 _SMALL = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
@@ -66,13 +72,17 @@ def side_name(unique_id: str) -> str:
     return f"{readable}_{hashlib.blake2b(unique_id.encode(), digest_size=8).hexdigest()}"
 
 
-def literal(text: str) -> str:
-    """A SQL string with this text, in the spelling that every dialect reads.
+def literal(text: str, dialect: str = "duckdb") -> str:
+    """A SQL string with this text.
 
     >>> literal("it's")
     "'it''s'"
     """
-    return "'" + text.replace("'", "''") + "'"
+    if dialect in _DOUBLED:
+        return "'" + text.replace("'", "''") + "'"
+    from sqlglot import exp
+
+    return exp.Literal.string(text).sql(dialect=dialect)
 
 
 def quote(identifier: str, dialect: str = "duckdb") -> str:

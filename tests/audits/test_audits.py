@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from sqlinfer.audits.base import Audit, Rows, Subject
+from sqlinfer.audits.base import Audit, Rows, Scoring, Subject
 from sqlinfer.audits.registry import AUDITS, Problem, find, read
 from sqlinfer.errors import RunError
 
@@ -91,7 +91,7 @@ def test_the_rows_that_fail(db, kind: str, column: str | None, arguments: dict, 
 
 @pytest.mark.parametrize(("maximum", "expected"), [(0.01, 1), (0.02, 0)])
 def test_an_error_rate_is_that_of_the_run(db, maximum: float, expected: int) -> None:
-    assert failures(db, "error_rate", None, {"max": maximum}, scoring=(15, 1000)) == expected
+    assert failures(db, "error_rate", None, {"max": maximum}, scoring=Scoring(15, 1000)) == expected
 
 
 NUMBERS = "select i::double as v from range(1000) as r(i)"

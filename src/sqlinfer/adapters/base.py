@@ -265,6 +265,8 @@ class Workspace(Protocol):
     """One exclusive working place. Statements run on one writer connection; each reader has its own."""
 
     run_id: str
+    dialect: str
+    """Of the SQL that it takes."""
     persistent: bool
     """False for a scratch workspace, whose side catalog lives in memory and is forgotten."""
     warnings: list[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from sqlinfer.audits.base import Audit, Subject, Value, bound_sql, is_float
+from sqlinfer.audits.base import Audit, Subject, Value, bound_sql, is_float, type_sql
 
 
 class AcceptedRange(Audit):
@@ -26,7 +26,8 @@ class AcceptedRange(Audit):
 
     def failing(self, on: Subject) -> str:
         strict = "" if self.inclusive else "="
-        bad = [f"{on.needed} <{strict} {bound_sql(self.min_value)}"] if self.min_value is not None else []
-        bad += [f"{on.needed} >{strict} {bound_sql(self.max_value)}"] if self.max_value is not None else []
-        bad += [f"{on.needed} = CAST('NaN' AS DOUBLE PRECISION)"] if is_float(on.column_type) else []
+        bad = [f"{on.needed} <{strict} {bound_sql(self.min_value, on.dialect)}"] if self.min_value is not None else []
+        bad += [f"{on.needed} >{strict} {bound_sql(self.max_value, on.dialect)}"] if self.max_value is not None else []
+        nan = f"CAST('NaN' AS {type_sql('DOUBLE', on.dialect)})"
+        bad += [f"{on.needed} = {nan}"] if is_float(on.column_type) else []
         return f"SELECT * FROM {on.rows.source} AS q WHERE {' OR '.join(bad)}"

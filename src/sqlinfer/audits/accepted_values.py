@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 from sqlinfer.audits.base import Audit, Subject, Value, value_sql
 from sqlinfer.relation import literal
 
+_TEXTS = ("VARCHAR", "TEXT", "STRING", "CHAR")
+
 
 class AcceptedValues(Audit):
     kind: ClassVar = "accepted_values"
@@ -23,15 +25,15 @@ class AcceptedValues(Audit):
 
     def failing(self, on: Subject) -> str:
         known = [value for value in self.values if value is not None]  # NOT IN (…, NULL) is never true
-        listed = ", ".join(self._sql(value, on.column_type) for value in known)
+        listed = ", ".join(self._sql(value, on) for value in known)
         return (
             f"SELECT {on.needed} AS value_field, count(*) AS n_records FROM {on.rows.source} AS q "
             f"WHERE {on.needed} NOT IN ({listed}) GROUP BY {on.needed}"
         )
 
-    def _sql(self, value: Any, column_type: str | None) -> str:
+    def _sql(self, value: Any, on: Subject) -> str:
         """dbt quotes every value: a number is the text of a number where the column is text."""
         if isinstance(value, str) and not self.quote:
             return value
-        text = (column_type or "").upper().startswith(("VARCHAR", "TEXT", "STRING"))
-        return literal(str(value)) if text and self.quote else value_sql(value)
+        text = (on.column_type or "").upper().startswith(_TEXTS)
+        return literal(str(value), on.dialect) if text and self.quote else value_sql(value, on.dialect)

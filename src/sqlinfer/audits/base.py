@@ -18,6 +18,8 @@ from sqlinfer.relation import fold, literal, quote
 _PLAIN = re.compile(r"^[^\W\d]\w*$")
 _QUOTED = re.compile(r'^"(?:[^"]|"")+"$')
 _DATE = re.compile(r"^\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?$", re.A)
+_CASELESS = ("duckdb",)
+"""Dialects in which a quoted name finds the column in any case."""
 _FLOATS = ("FLOAT", "REAL", "DOUBLE", "DOUBLE PRECISION")
 _NUMBERS = (*_FLOATS, "TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
             "UINTEGER", "UBIGINT", "UHUGEINT", "DECIMAL", "NUMERIC")  # fmt: skip
@@ -52,6 +54,7 @@ class Rows:
     source: str
     types: Mapping[str, str]
     """Column → type, in the warehouse's spelling."""
+    dialect: str = "duckdb"
 
     def name(self, text: str) -> str:
         """SQL of a column, or of an expression where no column has this name.
@@ -66,14 +69,30 @@ class Rows:
         """
         text = text.strip()
         plain = text[1:-1].replace('""', '"') if _QUOTED.match(text) else text
-        if self.type_of(plain) is not None:
-            return quote(plain)
+        own = self._own(plain)
+        if own is not None:
+            return quote(plain if self.dialect in _CASELESS else own, self.dialect)
         if plain is text and not _PLAIN.match(text):
             return f"({text})"
         raise RunError(f"there is no column '{plain}'", hint=did_you_mean(plain, list(self.types)))
 
     def type_of(self, column: str) -> str | None:
-        return next((kind for name, kind in self.types.items() if fold(name) == fold(column)), None)
+        own = self._own(column)
+        return None if own is None else self.types[own]
+
+    def _own(self, column: str) -> str | None:
+        """The column's name in the table; the same letters in another case are the same name."""
+        if column in self.types:
+            return column
+        return next((name for name in self.types if fold(name) == fold(column)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """What a run scored of the node."""
+
+    errors: int = 0
+    inputs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +109,12 @@ class Subject:
     """The rows of this run alone, where ``rows`` has those that stay in the table too."""
     other: Callable[[Any], Rows] = field(default=lambda name: _unknown(name))
     """The relation that an argument names."""
-    scoring: tuple[int, int] | None = None
-    """Error rows and inputs of the node's run."""
+    scoring: Scoring | None = None
+    """Of the node's run."""
+
+    @property
+    def dialect(self) -> str:
+        return self.rows.dialect
 
     @property
     def needed(self) -> str:
@@ -127,7 +150,7 @@ class Audit(BaseModel):
         """SQL whose rows are the failures, with the columns that dbt's test of the kind has."""
 
 
-def value_sql(value: Any) -> str:
+def value_sql(value: Any, dialect: str = "duckdb") -> str:
     """A value of a yml file as SQL: text is a string.
 
     >>> value_sql("it's"), value_sql(2), value_sql(True)
@@ -143,10 +166,10 @@ def value_sql(value: Any) -> str:
         return f"TIMESTAMP {literal(value.isoformat(' '))}"
     if isinstance(value, date):
         return f"DATE {literal(value.isoformat())}"
-    return literal(str(value))
+    return literal(str(value), dialect)
 
 
-def bound_sql(value: Any) -> str:
+def bound_sql(value: Any, dialect: str = "duckdb") -> str:
     """A bound of a range: text is an expression, as in dbt_utils; a date without quotes is a date.
 
     >>> bound_sql("other_column + 1"), bound_sql("2026-01-31")
@@ -154,7 +177,18 @@ def bound_sql(value: Any) -> str:
     """
     if isinstance(value, str):
         return literal(value) if _DATE.match(value) else f"({value})"
-    return value_sql(value)
+    return value_sql(value, dialect)
+
+
+def type_sql(data_type: str, dialect: str) -> str:
+    """A type of ``types`` in the warehouse's spelling.
+
+    >>> type_sql("DOUBLE", "postgres"), type_sql("TEXT", "spark")
+    ('DOUBLE PRECISION', 'STRING')
+    """
+    from sqlglot import exp
+
+    return exp.DataType.build(data_type, dialect="duckdb").sql(dialect=dialect)
 
 
 def is_float(data_type: str | None) -> bool:

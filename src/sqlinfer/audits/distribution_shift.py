@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from pydantic import StrictInt
 
-from sqlinfer.audits.base import Audit, Number, Subject, is_number
+from sqlinfer.audits.base import Audit, Number, Subject, is_number, type_sql
 
 _FLOOR = "0.0001"
 """Share of a bucket that is empty on one side."""
@@ -37,8 +37,11 @@ class DistributionShift(Audit):
         if on.published is None:
             return "SELECT 0.0 AS psi WHERE 1 = 0"
         new, old = (on.tonight or on.rows).source, on.published.source
-        value = f"CAST({on.needed} AS DOUBLE PRECISION)" if is_number(on.column_type) else on.needed
-        marks, bucket = self._numbers(value, old) if is_number(on.column_type) else ("", f"CAST({value} AS VARCHAR)")
+        if is_number(on.column_type):
+            value = f"CAST({on.needed} AS {type_sql('DOUBLE', on.dialect)})"
+            marks, bucket = self._numbers(value, old)
+        else:
+            value, marks, bucket = on.needed, "", f"CAST({on.needed} AS {type_sql('TEXT', on.dialect)})"
         also = ", marks" if marks else ""
 
         def shares(source: str) -> str:
@@ -49,9 +52,9 @@ class DistributionShift(Audit):
             return f"SELECT b, n * 1.0 / sum(n) OVER () AS share FROM ({counted}) AS c"
 
         return (
-            f"WITH {marks}old AS ({shares(old)}), new AS ({shares(new)}), both_sides AS ("
-            f"SELECT greatest(coalesce(new.share, 0), {_FLOOR}) AS a, greatest(coalesce(old.share, 0), {_FLOOR}) AS e "
-            "FROM old FULL JOIN new ON old.b = new.b OR (old.b IS NULL AND new.b IS NULL)) "
+            f"WITH {marks}old AS ({shares(old)}), new AS ({shares(new)}), either AS ("
+            "SELECT b, share AS a, 0 AS e FROM new UNION ALL SELECT b, 0 AS a, share AS e FROM old), both_sides AS ("
+            f"SELECT greatest(sum(a), {_FLOOR}) AS a, greatest(sum(e), {_FLOOR}) AS e FROM either GROUP BY b) "
             "SELECT psi FROM (SELECT sum((a - e) * ln(a / e)) AS psi FROM both_sides) AS s "
             f"WHERE psi > {self.max} AND EXISTS (SELECT 1 FROM old)"
         )

@@ -20,7 +20,7 @@ class ErrorRate(Audit):
 
     def failing(self, on: Subject) -> str:
         if on.column is None and on.scoring is not None:
-            errors, inputs = on.scoring
-            return f"SELECT n AS errors FROM (SELECT {errors} AS n) AS e WHERE n > {self.max} * {inputs}"
+            counted = f"SELECT {on.scoring.errors} AS n"
+            return f"SELECT n AS errors FROM ({counted}) AS e WHERE n > {self.max} * {on.scoring.inputs}"
         share = f"avg(CASE WHEN {on.needed} IS NULL THEN 1.0 ELSE 0.0 END)"
         return f"SELECT r AS null_rate FROM (SELECT {share} AS r FROM {on.rows.source} AS q) AS n WHERE r > {self.max}"

@@ -18,6 +18,7 @@ from typing import Any
 from sqlinfer import catalog, inference
 from sqlinfer.adapters.base import Adapter
 from sqlinfer.adapters.registry import open_adapter
+from sqlinfer.audits.queries import TESTED
 from sqlinfer.catalog import CompiledNode, ProjectCompiler
 from sqlinfer.compiler.hooks import render_hooks
 from sqlinfer.compiler.render import render_generic, render_test
@@ -36,7 +37,6 @@ from sqlinfer.project.ways import with_way
 from sqlinfer.relation import Relation
 from sqlinfer.runner import deaths
 from sqlinfer.runner.audit_tables import run_tests
-from sqlinfer.runner.datatests import TESTED
 from sqlinfer.runner.environment import RunEnvironment, now_utc
 from sqlinfer.runner.node import retry_publication, run_node
 from sqlinfer.runner.results import RunResult

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sqlinfer.audits.base import Scoring
+from sqlinfer.audits.queries import NOTHING
 from sqlinfer.errors import SqlinferError
 from sqlinfer.project import DataTest
 from sqlinfer.relation import Relation
@@ -28,12 +30,12 @@ def run_tests(env: RunEnvironment, tests: Iterable[tuple[DataTest, Relation | No
 
 def _tested(env: RunEnvironment, test: DataTest, relation: Relation | None) -> Tested:
     if relation is None:
-        return Tested("SELECT 1", relations=env.relations)
+        return Tested(NOTHING, relations=env.relations)
     scoring = _last_scoring(env, test, relation) if test.kind == "error_rate" and test.column is None else None
-    return Tested(relation.sql(), relation, scoring=scoring, relations=env.relations)
+    return Tested(relation, relation, scoring=scoring, relations=env.relations)
 
 
-def _last_scoring(env: RunEnvironment, test: DataTest, relation: Relation) -> tuple[int, int] | None:
-    """Error rows and inputs of the run that published the relation last."""
+def _last_scoring(env: RunEnvironment, test: DataTest, relation: Relation) -> Scoring | None:
+    """Of the run that published the relation last."""
     last = env.workspace.last_run(relation, test.node or "")
-    return None if last is None else (last.errors, last.inputs)
+    return None if last is None else Scoring(last.errors, last.inputs)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sqlinfer.adapters.base import Materialization
+from sqlinfer.audits.base import Scoring
+from sqlinfer.audits.queries import at_most
 from sqlinfer.errors import SqlinferError
 from sqlinfer.project import DataTest, Node
-from sqlinfer.relation import Relation, quote
+from sqlinfer.relation import Relation
 from sqlinfer.runner import staging
 from sqlinfer.runner.datatests import Tested, needs_warehouse, refuse_failed, run_test
 from sqlinfer.runner.environment import RunEnvironment
@@ -24,14 +26,14 @@ def audit_staged(
         return ()
     work = env.workspace
     with staging.attached_if(work, how.adds or any(needs_warehouse(test) for test in node.tests)):
-        whole = work.outcome(how, f"SELECT * FROM {staged.sql()}") if how.adds else None
+        whole = work.outcome(how, staged.query(work.dialect)) if how.adds else None
         reads = any(needs_warehouse(test) for test in node.tests)
         tested = Tested(
-            whole or staged.sql(),
+            whole or staged,
             node.relation,
             node.relation if reads and work.has(node.relation) else None,
-            staged.sql() if whole else None,
-            (counts.errors, counts.inputs),
+            staged if whole else None,
+            Scoring(counts.errors, counts.inputs),
             env.relations,
         )
         return _run(env, node, tested)
@@ -41,8 +43,8 @@ def audit_written(
     env: RunEnvironment, node: Node, target: Relation, counts: Counts | None = None
 ) -> tuple[NodeResult, ...]:
     """Tests on a table which the open transaction has written."""
-    scoring = (counts.errors, counts.inputs) if counts else (0, 0)
-    tested = Tested(target.sql(), target, scoring=scoring, relations=env.relations)
+    scoring = Scoring(counts.errors, counts.inputs) if counts else Scoring()
+    tested = Tested(target, target, scoring=scoring, relations=env.relations)
     return _run(env, node, tested, in_transaction=True)
 
 
@@ -61,7 +63,7 @@ def audit_again(env: RunEnvironment, node: Node, how: Materialization, sql: str)
     """Keep the failing rows of a table that was rolled back: ``sql`` is its query."""
     work = env.workspace
     with work.warehouse():
-        tested = Tested(work.outcome(how, sql) or sql, node.relation, scoring=(0, 0), relations=env.relations)
+        tested = Tested(work.outcome(how, sql) or sql, node.relation, scoring=Scoring(), relations=env.relations)
         again = [test for test in node.tests if test.stored]
         results = [run_test(work, test, tested) for test in again]
     store_failures(env, again, results)
@@ -110,11 +112,8 @@ def store_failures(env: RunEnvironment, tests: Iterable[DataTest], results: Sequ
 
 def _store(env: RunEnvironment, test: DataTest, sql: str) -> None:
     assert test.stored is not None
-    if test.stored.schema:
-        catalog = f"{quote(test.stored.catalog)}." if test.stored.catalog else ""
-        env.workspace.execute(f"CREATE SCHEMA IF NOT EXISTS {catalog}{quote(test.stored.schema)}")
-    limit = f" LIMIT {int(test.config['limit'])}" if test.config.get("limit") else ""
-    env.workspace.materialize(Materialization(test.stored), f"SELECT * FROM ({sql}) AS f{limit}")
+    env.workspace.make_place(test.stored)
+    env.workspace.materialize(Materialization(test.stored), at_most(sql, test.config.get("limit")))
 
 
 def gate(env: RunEnvironment, node: Node, results: tuple[NodeResult, ...], staged: Relation) -> None:

@@ -8,7 +8,8 @@ from time import perf_counter
 from typing import Any
 
 from sqlinfer.adapters.base import Workspace
-from sqlinfer.audits.base import Audit, Rows, Subject
+from sqlinfer.audits.base import Audit, Rows, Scoring, Subject
+from sqlinfer.audits.queries import NOTHING, all_rows, failing_of_own, failures, one_column, some_rows, verdict
 from sqlinfer.audits.registry import Problem, find, read
 from sqlinfer.errors import DataTestError, RunError, SqlinferError, did_you_mean
 from sqlinfer.project import DataTest
@@ -16,24 +17,21 @@ from sqlinfer.relation import Relation
 from sqlinfer.spec.results import NodeResult, Status
 
 SINGULAR = "singular"
-TESTED = '"sqlinfer_tested"'
-"""Under this name tests of the project's own read the rows that they are about."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tested:
     """What the tests of one node look at."""
 
-    sql: str
-    """A query or a relation: the rows that the relation has, or will have."""
+    rows: Relation | str
+    """A relation or a query: the rows that the relation has, or will have."""
     relation: Relation | None = None
-    """Where readers find it; a test that refers to it means ``sql``."""
+    """Where readers find it; a test that refers to it means ``rows``."""
     published: Relation | None = None
-    """As readers see it now, where it is there and differs from ``sql``."""
-    tonight: str | None = None
-    """The rows of this run alone, where ``sql`` has more."""
-    scoring: tuple[int, int] | None = None
-    """Error rows and inputs of the run."""
+    """As readers see it now, where it is there and differs from ``rows``."""
+    tonight: Relation | None = None
+    """The rows of this run alone, where ``rows`` has more."""
+    scoring: Scoring | None = None
     relations: Mapping[str, Relation] = field(default_factory=dict)
     """What arguments may name."""
 
@@ -63,24 +61,23 @@ def run_test(work: Workspace, test: DataTest, tested: Tested) -> NodeResult:
     began = perf_counter()
     try:
         sql = test_sql(work, test, tested)
-        failures, status, message = _judged(work, test, sql)
+        judged = _judged(work, test, sql)
     except SqlinferError as error:
         raise RunError(
             f"data test {test.name}: {error.message}", hint=error.hint, location=test.location or error.location
         ) from error
     return NodeResult(
-        test.unique_id, status, message=message, execution_time=perf_counter() - began, failures=failures,
-        compiled_code=sql,
+        test.unique_id, judged.status, message=judged.message, execution_time=perf_counter() - began,
+        failures=judged.failures, compiled_code=sql,
     )  # fmt: skip
 
 
 def test_sql(work: Workspace, test: DataTest, tested: Tested) -> str:
     """The failing rows of a test."""
     if test.kind == SINGULAR:
-        return test.sql or "SELECT 1 WHERE 1 = 0"
+        return test.sql or NOTHING
     if test.sql is not None:
-        tested_rows = _rows(work, tested.sql, test.where).source
-        return f"WITH {TESTED} AS {tested_rows} SELECT * FROM (\n{test.sql}\n) AS failing"
+        return failing_of_own(test.sql, _rows(work, tested.rows, test.where).source)
     audit = read(test.kind, test.arguments, test.column)
     if isinstance(audit, Problem):
         raise RunError(audit.message, hint=audit.hint)
@@ -91,7 +88,7 @@ test_sql.__test__ = False  # type: ignore[attr-defined]
 
 
 def _subject(work: Workspace, test: DataTest, audit: Audit, tested: Tested) -> Subject:
-    rows = _rows(work, tested.sql, test.where)
+    rows = _rows(work, tested.rows, test.where)
     column = rows.name(test.column) if test.column else None
     return Subject(
         rows,
@@ -104,31 +101,27 @@ def _subject(work: Workspace, test: DataTest, audit: Audit, tested: Tested) -> S
     )
 
 
-def _rows(work: Workspace, sql: str, where: str | None = None) -> Rows:
-    source = f"SELECT * FROM {sql if _is_name(sql) else f'({sql})'} AS t"
-    types = {column.name: column.data_type for column in work.describe(source)}
-    return Rows(f"({source} WHERE ({where}))" if where else f"({source})", types)
-
-
-def _is_name(sql: str) -> bool:
-    return sql.startswith('"')
+def _rows(work: Workspace, what: Relation | str, where: str | None = None) -> Rows:
+    query = all_rows(what, work.dialect)
+    types = {column.name: column.data_type for column in work.describe(query)}
+    return Rows(some_rows(query, where), types, work.dialect)
 
 
 def _type_of(work: Workspace, rows: Rows, name: str | None, column: str | None) -> str | None:
     if name is None or column is None:
         return None
-    return rows.type_of(name) or work.describe(f"SELECT {column} AS v FROM {rows.source} AS q")[0].data_type
+    return rows.type_of(name) or work.describe(one_column(column, rows.source))[0].data_type
 
 
 def _published(work: Workspace, test: DataTest, tested: Tested) -> Rows | None:
     """None as well where the published relation does not have the column yet."""
     if tested.published is None:
         return None
-    found = _rows(work, tested.published.sql())
+    found = _rows(work, tested.published)
     try:
         if test.column is not None:
             found.name(test.column)
-        return _rows(work, tested.published.sql(), test.where)
+        return _rows(work, tested.published, test.where)
     except SqlinferError:
         return None
 
@@ -144,24 +137,28 @@ def _other(work: Workspace, name: Any, tested: Tested) -> Rows:
     if found is None:
         raise RunError(f"it refers to '{text}'", hint=did_you_mean(text, tested.relations))
     if tested.relation is not None and found.folded() == tested.relation.folded():
-        return _rows(work, tested.sql)
-    return _rows(work, found.sql())
+        return _rows(work, tested.rows)
+    return _rows(work, found)
 
 
-def _judged(work: Workspace, test: DataTest, sql: str) -> tuple[int, Status, str]:
-    """Failures, status and message, by dbt's rules."""
-    limit = f" LIMIT {int(test.config['limit'])}" if test.config.get("limit") else ""
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    failures: int
+    status: Status
+    message: str = ""
+
+
+def _judged(work: Workspace, test: DataTest, sql: str) -> _Verdict:
+    """By dbt's rules."""
     counted = test.config.get("fail_calc") or "count(*)"
-    found = work.rows(f"SELECT {counted} FROM (SELECT * FROM ({sql}) AS f{limit}) AS dbt_internal_test LIMIT 2")
-    failures = _number(found, counted)
-    ifs = [f"{failures} {condition.replace('==', '=')}" for condition in (test.error_if, test.warn_if)]
-    is_error, is_warning = work.rows(f"SELECT {ifs[0]}, {ifs[1]}")[0]
-    got = f"got {failures} result{'s' if failures != 1 else ''}"
+    count = _number(work.rows(failures(sql, counted, test.config.get("limit"))), counted)
+    is_error, is_warning = work.rows(verdict(count, test.error_if, test.warn_if))[0]
+    got = f"got {count} result{'s' if count != 1 else ''}"
     if test.severity == "error" and is_error:
-        return failures, "fail", f"{got}, configured to fail if {test.error_if}"
+        return _Verdict(count, "fail", f"{got}, configured to fail if {test.error_if}")
     if is_warning:
-        return failures, "warn", f"{got}, configured to warn if {test.warn_if}"
-    return failures, "pass", ""
+        return _Verdict(count, "warn", f"{got}, configured to warn if {test.warn_if}")
+    return _Verdict(count, "pass")
 
 
 def _number(found: Sequence[Sequence[Any]], counted: str) -> int:

@@ -45,6 +45,8 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.02, 0.2
 class DuckDBWorkspace:
     """A context manager. Not for several threads, except that readers may be drained in another thread."""
 
+    dialect = "duckdb"
+
     def __init__(
         self,
         settings: DuckDBSettings,
