@@ -317,6 +317,9 @@ class Workspace(Protocol):
         Raises: as ``publishing()``.
         """
 
+    def run_statement(self, sql: str) -> None:
+        """A statement of the user's own (a hook), inside ``publishing()`` or ``writing()``."""
+
     def note(self, kind: NoteKind, name: str, payload: Mapping[str, Any] | None) -> None:
         """Keep a note (JSON values) until it is replaced, or dropped by None. A part of the transaction around it."""
 

@@ -13,7 +13,7 @@ def run_inside(work: Workspace, hooks: Iterable[Hook], node: str) -> None:
     """Inside ``publishing()``. Raises PublicationError: the transaction is rolled back."""
     for hook in hooks:
         try:
-            work.execute(hook.sql)
+            work.run_statement(hook.sql)
         except SqlinferError as error:
             said = f"{hook.name} of '{node}' failed: {error.message}; the published table is unchanged"
             raise PublicationError(said, hint=error.hint, location=hook.location) from error.__cause__
@@ -35,7 +35,7 @@ def run_by_themselves(work: Workspace, hooks: Iterable[Hook], label: str, timeou
     try:
         with work.writing(timeout):
             for now in wanted:
-                work.execute(now.sql)
+                work.run_statement(now.sql)
     except SqlinferError as error:
         of = f" of '{label}'" if label else ""
         waited = f" (waited {timeout:g} s)" if isinstance(error, DatabaseLocked) else ""

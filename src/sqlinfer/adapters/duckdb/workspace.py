@@ -322,6 +322,9 @@ class DuckDBWorkspace:
         with suppress(AdapterError):
             self.execute(f"CHECKPOINT {self._catalog()}")
 
+    def run_statement(self, sql: str) -> None:
+        self.execute(sql)
+
     def materialize(self, how: Materialization, sql: str) -> Written:
         return materialize(self, how, sql)
 
