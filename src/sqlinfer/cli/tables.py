@@ -115,13 +115,14 @@ def flatten(table: pa.Table) -> pa.Table:
     import pyarrow as pa
 
     from sqlinfer.adapters.duckdb.printing import printed
+    from sqlinfer.arrays import from_texts
 
     for position, column in enumerate(table.schema):
         if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
             table = table.set_column(position, column.name, printed(table.select([position])).column(0))
         if pa.types.is_nested(column.type):
             text = [None if v is None else json.dumps(plain(v)) for v in table.column(position).to_pylist()]
-            table = table.set_column(position, column.name, pa.array(text, pa.string()))
+            table = table.set_column(position, column.name, from_texts(text))
     return table
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from sqlinfer import arrays
 from sqlinfer.errors import ArtifactError, InferenceError
 from sqlinfer.inference.block import Block, Feeder, LazyRows, array_feeder, select
 from sqlinfer.inference.images import ImageRows
@@ -108,7 +109,7 @@ class Assembler:
 
     def _dense(self, columns: Sequence[pa.Array], positions: Array | None, argument: str) -> pa.Array:
         column = columns[self._names.index(argument)]
-        return column if positions is None else column.take(pa.array(positions))
+        return column if positions is None else column.take(arrays.from_numpy(positions))
 
     def _vocabulary(self, input_name: str) -> pa.Array | None:
         return self._coded.vocabulary if self._coded is not None and input_name in self._coded.inputs else None

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from sqlinfer import arrays
 from sqlinfer.errors import InferenceError
 from sqlinfer.inference.codes import codes_of
 from sqlinfer.inference.tensors import Array, column_values, dtype_of, is_list, list_lengths, list_null_rows
@@ -110,7 +111,7 @@ def select(columns: Sequence[pa.Array], widths: Sequence[int | None]) -> Selecti
         return Selection(None, {}, 0)
     good = np.ones(total, dtype=bool)
     for column in nullable:
-        good &= column.is_valid().to_numpy(zero_copy_only=False)
+        good &= arrays.valid(column)
     null_inputs = total - int(good.sum())
     rejected: dict[int, str] = {}
     for column, width in lists:
@@ -121,7 +122,7 @@ def select(columns: Sequence[pa.Array], widths: Sequence[int | None]) -> Selecti
 
 def _reject_lists(column: pa.Array, width: int | None, good: Array, rejected: dict[int, str]) -> None:
     places = np.flatnonzero(good)
-    dense = column if len(places) == len(column) else column.take(pa.array(places))
+    dense = column if len(places) == len(column) else column.take(arrays.from_numpy(places))
     if width is None and len(dense):
         width = int(np.bincount(list_lengths(dense)).argmax())
     wrong = list_lengths(dense) != width

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from sqlinfer import arrays
 from sqlinfer.inference.tensors import Array
 
 
@@ -12,11 +13,10 @@ def codes_of(column: pa.Array, vocabulary: pa.Array) -> Array:
     """int64 positions in the vocabulary, -1 for strings outside of it. The column has no nulls."""
     if pa.types.is_dictionary(column.type):
         known = codes_of(column.dictionary.cast(pa.large_string()), vocabulary)
-        picked: Array = known.take(column.indices.to_numpy(zero_copy_only=False))
+        picked: Array = known.take(arrays.to_numpy(column.indices))
         return picked
     import pyarrow.compute as pc
 
     found = pc.index_in(column.cast(pa.large_string()), value_set=vocabulary)
-    filled = found.fill_null(-1) if found.null_count else found
-    codes: Array = filled.to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes
+    codes: Array = np.where(arrays.valid(found), arrays.raw(found), -1)
+    return codes.astype(np.int64, copy=False)

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from sqlinfer.arrays import from_numpy, to_numpy
 from sqlinfer.errors import InferenceError, SqlinferError
 from sqlinfer.inference.batch_result import BatchResult
 
@@ -85,7 +86,7 @@ def pack_result(result: BatchResult) -> pa.Buffer:
     missing = np.zeros(result.rows, dtype=bool) if result.missing is None else result.missing
     names = [str(position) for position in range(len(result.arrays))]
     batch = pa.RecordBatch.from_arrays(
-        [*result.arrays, result.errors, pa.array(missing)], names=[*names, "errors", "missing"]
+        [*result.arrays, result.errors, from_numpy(missing)], names=[*names, "errors", "missing"]
     )
     return pack(batch.replace_schema_metadata({"null_inputs": str(result.null_inputs), "failed": str(result.failed)}))
 
@@ -100,7 +101,7 @@ def unpack_result(payload: bytes, outputs: pa.Schema, rows: int) -> BatchResult:
         batch = unpack(payload)
         batch.validate(full=True)
         said = batch.schema.metadata
-        missing = np.array(batch.column("missing").to_numpy(zero_copy_only=False), dtype=bool)
+        missing = to_numpy(batch.column("missing")).astype(bool)
         errors, arrays = batch.column("errors"), tuple(batch.columns[:-2])
         result = BatchResult(
             arrays, errors, missing if missing.any() else None, batch.num_rows,

@@ -27,6 +27,7 @@ import numpy as np
 import pyarrow as pa
 
 from sqlinfer import numerals
+from sqlinfer.arrays import from_texts
 from sqlinfer.errors import InferenceError, PassStopped, WorkerDied
 from sqlinfer.inference import frames
 from sqlinfer.inference.batch_result import BatchResult, joined
@@ -210,7 +211,7 @@ class Remote:
         self.quarantined += 1
         self.outcomes.bad(death.error)
         arrays = tuple(pa.nulls(1, item.type) for item in self.outputs)
-        return BatchResult(arrays, pa.array([death.error], pa.string()), np.ones(1, dtype=bool), 1, 0, 1)
+        return BatchResult(arrays, from_texts([death.error]), np.ones(1, dtype=bool), 1, 0, 1)
 
     def _account(self, result: BatchResult) -> None:
         self.outcomes.good(result.rows - result.failed)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from sqlinfer import arrays
 from sqlinfer.errors import InferenceError, KernelError, KernelOutOfMemory, ProjectError, SqlinferError
 from sqlinfer.inference.assembly import column_of
 from sqlinfer.inference.block import Block, Scratch, select
@@ -129,7 +130,7 @@ class NativeAssembler:
         rows = batch.num_rows if places is None else len(places)
         block = Block(batch.num_rows, rows, places, (), chosen.rejected, chosen.null_inputs)
         if rows:
-            dense = columns if places is None else [column.take(pa.array(places)) for column in columns]
+            dense = columns if places is None else [column.take(arrays.from_numpy(places)) for column in columns]
             typed = [_typed(column, kind) for column, kind in zip(dense, self._types, strict=True)]
             named = pa.RecordBatch.from_arrays(typed, names=[argument.name for argument in self._arguments])
             block.feeders = (RowsFeeder(named),)

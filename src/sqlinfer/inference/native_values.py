@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sqlinfer import arrays
 from sqlinfer.errors import InferenceError, KernelError
 from sqlinfer.inference.outputs import INVALID_INF, INVALID_NAN
 from sqlinfer.inference.tensors import Array
@@ -55,7 +56,7 @@ def _array(values: Any, vector: bool) -> pa.Array | None:
     if isinstance(values, pa.Array):
         return values
     if isinstance(values, np.ma.MaskedArray):
-        return pa.array(np.ma.getdata(values), mask=np.ma.getmaskarray(values)) if values.ndim == 1 else None
+        return _masked(values) if values.ndim == 1 else None
     if isinstance(values, np.ndarray):
         return _from_numpy(values, vector)
     if isinstance(values, list | tuple):
@@ -75,10 +76,21 @@ def _from_numpy(values: Array, vector: bool) -> pa.Array | None:
         return _from_objects(values.tolist())
     if values.dtype.kind not in "biufmM":
         return None
+    flat = _numbers(np.ascontiguousarray(values).reshape(-1))
     if values.ndim == 1:
-        return pa.array(values)
-    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+        return flat
     return pa.FixedSizeListArray.from_arrays(flat, values.shape[1]) if values.shape[1] else None
+
+
+def _masked(values: np.ma.MaskedArray[Any, Any]) -> pa.Array:
+    return _numbers(np.ma.getdata(values), np.ma.getmaskarray(values))
+
+
+def _numbers(values: Array, missing: Array | None = None) -> pa.Array:
+    """pyarrow's own way for what is none: times, objects, numbers in another order of bytes."""
+    if values.dtype.kind in "biuf" and values.dtype.isnative:
+        return arrays.from_numpy(values, missing=missing)
+    return pa.array(values, mask=missing)
 
 
 def _from_objects(values: list[Any]) -> pa.Array:
@@ -138,8 +150,8 @@ def _same_width(given: pa.DataType, declared: pa.DataType) -> bool:
 
 def _whole(found: pa.Array) -> pa.Array:
     """NaN is no integer: NULL, which is looked at like NaN."""
-    values = found.to_numpy(zero_copy_only=False)
-    return pa.array(values, mask=~np.isfinite(values))
+    values = arrays.to_numpy(found)
+    return arrays.from_numpy(values, missing=~np.isfinite(values))
 
 
 def _said(kind: pa.DataType) -> str:
@@ -200,33 +212,28 @@ class ArrowCollector:
             wanted = np.where(missing, -1, wanted)
         if len(self._pieces) == 1 and self._size == total and (wanted == np.arange(total)).all():
             return tuple(self._pieces[0])
-        indices = pa.array(wanted, mask=wanted < 0)
+        indices = arrays.from_numpy(wanted, missing=wanted < 0)
         whole = (pa.concat_arrays([piece[p] for piece in self._pieces]) for p in range(len(self._outputs)))
         return tuple(array.take(indices) for array in whole)
 
 
 def _invalid(array: pa.Array) -> dict[int, str]:
     """Place → error class."""
-    bad = {int(place): INVALID_NULL for place in np.flatnonzero(_numpy(array.is_null()))} if array.null_count else {}
+    bad = dict.fromkeys(np.flatnonzero(~arrays.valid(array)).tolist(), INVALID_NULL) if array.null_count else {}
     values, width = array, 1
     if pa.types.is_fixed_size_list(array.type):
         width = array.type.list_size
         values = array.values.slice(array.offset * width, len(array) * width)
     owners: Array = np.arange(len(values)) // width
     if pa.types.is_list(array.type):
-        values, lengths = array.flatten(), np.diff(_numpy(array.offsets))  # which leaves out what lies under NULL
-        owners = np.repeat(np.arange(len(array)), np.where(_numpy(array.is_valid()), lengths, 0))
+        values, lengths = array.flatten(), np.diff(arrays.to_numpy(array.offsets))  # leaves out what lies under NULL
+        owners = np.repeat(np.arange(len(array)), np.where(arrays.valid(array), lengths, 0))
     if values is not array and values.null_count:
-        for place in owners[np.flatnonzero(_numpy(values.is_null()))].tolist():
+        for place in owners[np.flatnonzero(~arrays.valid(values))].tolist():
             bad.setdefault(int(place), INVALID_NULL)
     if pa.types.is_floating(values.type):
-        numbers = _numpy(values)
+        numbers = arrays.to_numpy(values)
         wrong = np.flatnonzero(~np.isfinite(numbers))
         for item, place in zip(wrong.tolist(), owners[wrong].tolist(), strict=True):
             bad.setdefault(int(place), INVALID_NAN if np.isnan(numbers[item]) else INVALID_INF)
     return bad
-
-
-def _numpy(array: pa.Array) -> Array:
-    found: Array = array.to_numpy(zero_copy_only=False)
-    return found

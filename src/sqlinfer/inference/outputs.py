@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from sqlinfer import arrays
 from sqlinfer.errors import InferenceError
 from sqlinfer.inference.kernel import Raw
 from sqlinfer.inference.tensors import Array
@@ -174,7 +175,7 @@ def _labels(values: Array, labels: Sequence[str], missing: Array | None) -> pa.A
     codes = values.astype(np.int64)
     outside = (codes < 0) | (codes >= len(labels))
     mask = outside if missing is None else outside | missing
-    return pa.array(labels, pa.string()).take(pa.array(codes, mask=mask if mask.any() else None))
+    return arrays.from_texts(labels).take(arrays.from_numpy(codes, missing=mask))
 
 
 def _vectors(
@@ -183,23 +184,34 @@ def _vectors(
     if width is not None and values.shape[1] != width:
         raise InferenceError(f"output '{binding.name}' has {values.shape[1]} values per row where {width} are declared")
     flat = _plain(np.ascontiguousarray(values).reshape(-1), kind.value_type, None, binding)
-    mask = None if missing is None else pa.array(missing)
+    mask = None if missing is None else arrays.from_numpy(missing)
     if width is not None:
         return pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=mask)
-    offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32) * np.int32(values.shape[1]))
+    offsets = arrays.from_numpy(np.arange(len(values) + 1, dtype=np.int32) * np.int32(values.shape[1]))
     return pa.ListArray.from_arrays(offsets, flat, type=kind, mask=mask)
 
 
 def _plain(values: Array, kind: pa.DataType, missing: Array | None, binding: OutputBinding) -> pa.Array:
     if values.dtype.kind in "OUS":
-        texts = pa.array(values.astype(object), pa.string(), mask=missing)
+        texts = _texts(values, missing)
         return texts if pa.types.is_string(kind) else _cast(texts, kind, binding)
     if pa.types.is_string(kind):
-        return _cast(pa.array(values, mask=missing), kind, binding)
+        return _cast(arrays.from_numpy(values, missing=missing), kind, binding)
     target = np.bool_ if pa.types.is_boolean(kind) else kind.to_pandas_dtype()
     if missing is not None and values.dtype.kind == "f" and not pa.types.is_floating(kind):
         values = np.where(missing, 0, values)
-    return pa.array(np.ascontiguousarray(values.astype(target, copy=False)), kind, mask=missing)
+    return arrays.from_numpy(values.astype(target, copy=False), kind, missing)
+
+
+def _texts(values: Array, missing: Array | None) -> pa.Array:
+    """Outputs of strings are ``str``; what a map holds may be something else."""
+    found: list[Any] = values.astype(object, copy=False).tolist()
+    if missing is not None:
+        found = [None if gone else value for value, gone in zip(found, missing.tolist(), strict=True)]
+    try:
+        return arrays.from_texts(found)
+    except AttributeError:
+        return pa.array(found, pa.string())
 
 
 def _cast(values: pa.Array, kind: pa.DataType, binding: OutputBinding) -> pa.Array:

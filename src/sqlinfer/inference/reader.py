@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
+from sqlinfer import arrays
 from sqlinfer.errors import AdapterError, InferenceError
 from sqlinfer.inference.pipeline import Pipeline
 from sqlinfer.inference.scoring import Outcomes
@@ -149,7 +150,7 @@ class ScoredReader:
     def _results(self, result: BatchResult) -> list[pa.Array]:
         if self._as_column is None or not self._session.contract.is_struct:
             return list(result.arrays)
-        mask = None if result.missing is None else pa.array(result.missing)
+        mask = None if result.missing is None else arrays.from_numpy(result.missing)
         fields = list(self.schema.field(len(self._keep)).type)
         return [pa.StructArray.from_arrays(list(result.arrays), fields=fields, mask=mask)]
 

@@ -55,7 +55,9 @@ def runnable_graph(prepared: PreparedFunction, family: str, cache_dir: Path | No
     if facts["inputs"]:
         import pyarrow as pa
 
-        words = pa.array(facts["vocabulary"], pa.large_string())
+        from sqlinfer import arrays
+
+        words = arrays.from_texts(facts["vocabulary"], pa.large_string())
     return Runnable(graph, frozenset(facts["inputs"]), words, tuple(facts["rewrites"]), kept)
 
 

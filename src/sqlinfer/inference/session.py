@@ -12,6 +12,7 @@ from time import perf_counter
 import numpy as np
 import pyarrow as pa
 
+from sqlinfer.arrays import from_texts
 from sqlinfer.errors import InferenceError, KernelOutOfMemory, SqlinferError
 from sqlinfer.inference import measure, text
 from sqlinfer.inference.assembly import Assembler, Assembling
@@ -130,7 +131,7 @@ class Session(Passes):
         """The result of one row that cannot be assembled."""
         scorer.outcomes.bad(message)
         arrays = tuple(pa.nulls(1, item.type) for item in self.output_fields(None))
-        return BatchResult(arrays, pa.array([message], pa.string()), np.ones(1, dtype=bool), 1, 0, 1)
+        return BatchResult(arrays, from_texts([message]), np.ones(1, dtype=bool), 1, 0, 1)
 
     def _finish(self, block: Block, values: Collecting) -> BatchResult:
         failed = dict(block.failed)
@@ -235,7 +236,7 @@ def _error_column(total: int, errors: dict[int, str]) -> pa.Array:
     column: list[str | None] = [None] * total
     for row, error in errors.items():
         column[row] = error
-    return pa.array(column, pa.string())
+    return from_texts(column)
 
 
 def open_session(

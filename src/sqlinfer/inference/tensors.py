@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sqlinfer import arrays
 from sqlinfer.errors import InferenceError
 
 Array = np.ndarray[Any, Any]
@@ -54,8 +55,7 @@ def numbers(column: pa.Array) -> Array:
         column = column.cast(pa.int64())
     elif not (pa.types.is_primitive(kind) or pa.types.is_boolean(kind)):
         raise InferenceError(f"a column of type {kind} cannot feed a numeric input")
-    result: Array = column.to_numpy(zero_copy_only=False)
-    return result
+    return arrays.to_numpy(column)
 
 
 def strings(column: pa.Array) -> Array:
@@ -66,8 +66,7 @@ def strings(column: pa.Array) -> Array:
         elif pa.types.is_string_view(column.type):
             column = column.cast(pa.large_string())
         column = column.dictionary_encode()
-    values = column.dictionary.to_numpy(zero_copy_only=False).astype(object, copy=False)
-    codes = column.indices.to_numpy(zero_copy_only=False)
+    values, codes = arrays.texts(column.dictionary), arrays.to_numpy(column.indices)
     result: Array = values.take(codes) if len(values) else np.empty(len(codes), dtype=object)
     return result
 

@@ -168,9 +168,11 @@ def result_column(contract: FunctionContract, result: Any, session: Passes) -> p
     """The outputs of a batch as the one column that a call returns."""
     import pyarrow as pa
 
+    from sqlinfer.arrays import from_numpy
+
     if not contract.is_struct:
         return result.arrays[0]
-    mask = pa.array(result.missing) if result.missing is not None else None
+    mask = from_numpy(result.missing) if result.missing is not None else None
     kinds = session.output_fields(None)
     fields = [pa.field(output.name, kind.type) for output, kind in zip(contract.outputs, kinds, strict=True)]
     return pa.StructArray.from_arrays(list(result.arrays), fields=fields, mask=mask)

@@ -23,9 +23,9 @@ def register(connection: DuckDBPyConnection, root: Path) -> None:
     missing = f"missing in {uuid4().hex}"
 
     def stamps(paths: Any) -> Any:
-        import pyarrow as pa
+        from sqlinfer.arrays import from_texts
 
-        return pa.array([stamp(root, path) or missing for path in paths.to_pylist()], pa.string())
+        return from_texts([stamp(root, path) or missing for path in paths.to_pylist()])
 
     text = connection.type("VARCHAR")
     connection.create_function(FILE_STAMP, stamps, [text], text, type="arrow")  # type: ignore[call-overload]
