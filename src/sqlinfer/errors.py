@@ -229,11 +229,13 @@ class StatementRefused(AdapterError):
     """The message is the warehouse's own, with names of ours in it where the SQL is ours (``runner.words``)."""
 
     def __init__(
-        self, message: str, *, hint: str | None = None, location: Location | None = None, unknown_name: bool = False
-    ) -> None:
-        """``unknown_name``: the statement names what the warehouse does not have, or a macro that does not fit."""
+        self, message: str, *, hint: str | None = None, location: Location | None = None, unknown_name: bool = False,
+        code: str = "",
+    ) -> None:  # fmt: skip
+        """``unknown_name``: the statement names what the warehouse does not have, or a macro that does not fit.
+        ``code``: the warehouse's own, such as a SQLSTATE; empty where it has none."""
         super().__init__(message, hint=hint, location=location)
-        self.unknown_name = unknown_name
+        self.unknown_name, self.code = unknown_name, code
 
 
 class DatabaseLocked(AdapterError):

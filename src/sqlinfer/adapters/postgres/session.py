@@ -1,0 +1,212 @@
+"""One connection to the server. A statement at a time; each statement commits by itself unless a transaction is open."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlinfer.adapters.postgres.arrow import values
+from sqlinfer.adapters.postgres.errors import translated
+from sqlinfer.adapters.postgres.settings import PostgresSettings
+from sqlinfer.errors import AdapterError
+from sqlinfer.relation import Relation, literal, quote
+from sqlinfer.spec.catalog import Column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_PAUSE = 1.0
+_BATCH_BYTES = 4 << 20
+_SETTINGS = {
+    "statement_timeout": "0", "idle_in_transaction_session_timeout": "0", "idle_session_timeout": "0",
+    "lock_timeout": "0", "standard_conforming_strings": "on", "datestyle": "ISO", "bytea_output": "hex",
+    "extra_float_digits": "1", "client_connection_check_interval": "2s",
+}  # fmt: skip
+"""Of our sessions, whatever the server's or the role's own are. The last one frees the lock of a dead client."""
+_MULTIPLE = "cannot insert multiple commands"
+
+
+class Session:
+    def __init__(self, settings: PostgresSettings) -> None:
+        self._settings = settings
+        self._connection = _connect(settings)
+        self.in_transaction = False
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        with suppress(Exception):  # the server may be gone
+            self._connection.close()
+
+    @property
+    def alive(self) -> bool:
+        try:
+            return self.rows("SELECT 1") == [(1,)]
+        except AdapterError:
+            return False
+
+    def _prepare(self) -> None:
+        wanted = ", ".join(f"({literal(name)}, {literal(value)})" for name, value in _SETTINGS.items())
+        # Older servers lack some; a system without the needed call refuses the check interval.
+        self.rows(
+            f"SELECT set_config(s.name, v.value, false) FROM (VALUES {wanted}) AS v(name, value) JOIN pg_settings AS s "
+            "ON s.name = lower(v.name) OR s.name = v.name WHERE s.name <> 'client_connection_check_interval'"
+        )
+        with suppress(AdapterError):
+            self.execute("SET client_connection_check_interval = '2s'")
+        if self._settings.role:
+            self.execute(f"SET ROLE {quote(self._settings.role, 'postgres')}")
+        if self._settings.search_path:
+            self.execute(f"SET search_path TO {self._settings.search_path}")
+        else:
+            schema = literal(quote(self._settings.schema, "postgres"))
+            self.rows(f"SELECT set_config('search_path', concat_ws(', ', {schema}, nullif("
+                      "current_setting('search_path'), '')), false)")  # fmt: skip
+
+    # statements
+
+    def execute(self, sql: str, lead: str = "") -> int:
+        """One statement; the number of rows that it wrote, -1 where that is not known."""
+        with translated(sql, lead), closing(self._connection.cursor()) as cursor:
+            cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
+            cursor.execute(sql)
+            return int(cursor.rowcount)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Few of them, as Python values. Any statement that gives rows, also SHOW, EXPLAIN and RETURNING."""
+        with translated(sql), closing(self._connection.cursor()) as cursor:
+            cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
+            cursor.execute(sql)
+            if not cursor.description:
+                return []
+            table = cursor.fetch_arrow_table()
+        columns = [values(column) for column in table.columns]
+        return list(zip(*columns, strict=True)) if columns else [() for _ in range(table.num_rows)]
+
+    def value(self, sql: str) -> Any:
+        """The first column of the first row, None where there is none."""
+        found = self.rows(sql)
+        return found[0][0] if found else None
+
+    def schema(self, sql: str) -> pa.Schema:
+        """Arrow names and types of a query, which is not run."""
+        with translated(sql), closing(self._connection.cursor()) as cursor:
+            return cursor.adbc_execute_schema(sql)
+
+    @contextmanager
+    def reader(self, sql: str) -> Iterator[pa.RecordBatchReader]:
+        """Stream a query. Nothing else may be asked of this session until it ends."""
+        import pyarrow as pa
+
+        with closing(self._connection.cursor()) as cursor:
+            with translated(sql):
+                cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
+                cursor.execute(sql)
+                reader = cursor.fetch_record_batch()
+            schema, batches = reader.schema, _translated_batches(reader, sql)
+            try:
+                yield pa.RecordBatchReader.from_batches(schema, batches)
+            finally:
+                batches.close()
+
+    def append(self, relation: Relation, rows: pa.Table) -> int:
+        """Rows into an existing table, by the names of their columns."""
+        with translated(), closing(self._connection.cursor()) as cursor:
+            return int(cursor.adbc_ingest(relation.name, rows, mode="append", db_schema_name=relation.schema))
+
+    # transactions
+
+    @contextmanager
+    def transaction(self, mode: str = "") -> Iterator[None]:
+        """Committed on a clean exit, else rolled back. Inside another one: a part of that."""
+        if self.in_transaction:
+            yield
+            return
+        self.execute(f"BEGIN {mode}".rstrip())
+        self.in_transaction = True
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            with suppress(Exception):
+                self.execute("ROLLBACK")
+            raise
+        finally:
+            self.in_transaction = False
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A part that may fail without ending the transaction around it."""
+        if not self.in_transaction:
+            yield
+            return
+        self.execute("SAVEPOINT sqlinfer_attempt")
+        try:
+            yield
+        except BaseException:
+            self.execute("ROLLBACK TO SAVEPOINT sqlinfer_attempt")
+            raise
+        finally:
+            with suppress(AdapterError):
+                self.execute("RELEASE SAVEPOINT sqlinfer_attempt")
+
+    # columns
+
+    def describe(self, sql: str) -> tuple[Column, ...]:
+        """Columns of one SELECT in PostgreSQL's own spelling. The query is not run.
+
+        Raises:
+            AdapterError: it is no SELECT, or not one.
+        """
+        names = self._names(sql)
+        listed = ", ".join(f"c{number}" for number in range(len(names)))
+        create = f"CREATE TEMP VIEW sqlinfer_described ({listed}) AS "
+        with self.transaction(), self.attempt():
+            if not names:  # SELECT without columns
+                return ()
+            self.execute(f"{create}{sql}", create)
+            types = self.rows(
+                "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attnum > 0 "
+                "AND attrelid = 'pg_temp.sqlinfer_described'::regclass ORDER BY attnum"
+            )
+            self.execute("DROP VIEW pg_temp.sqlinfer_described")
+        return tuple(Column(name, kind) for name, (kind,) in zip(names, types, strict=True))
+
+    def _names(self, sql: str) -> tuple[str, ...]:
+        try:
+            return tuple(self.schema(sql).names)
+        except AdapterError as error:
+            if _MULTIPLE in error.message:
+                raise AdapterError("the SQL holds several statements", hint="a model is one SELECT") from error
+            raise
+
+
+def _connect(settings: PostgresSettings) -> Any:
+    """Raises AdapterError once every try has failed."""
+    import adbc_driver_postgresql.dbapi as driver
+
+    for left in range(settings.retries, -1, -1):
+        try:
+            with translated():
+                return driver.connect(settings.conninfo, autocommit=True)
+        except AdapterError:
+            if not left:
+                raise
+            time.sleep(_PAUSE)
+    raise AssertionError("unreachable")
+
+
+def _translated_batches(reader: Any, sql: str) -> Iterator[pa.RecordBatch]:
+    with translated(sql):
+        yield from reader
