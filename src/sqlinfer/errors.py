@@ -18,7 +18,8 @@ SqlinferError
 ├── InferenceError        scoring as a whole failed (single bad rows do not raise)
 ├── AdapterError          the warehouse said no
 │   ├── StatementRefused  to one statement, in its own words
-│   └── DatabaseLocked    another process holds the database
+│   ├── DatabaseLocked    another process holds the database
+│   └── ConnectionLost    the warehouse has ended the connection
 └── RunError              a node failed while running
     ├── Cancelled         the caller asked to stop
     ├── PublicationError  the published table is as it was
@@ -244,6 +245,10 @@ class DatabaseLocked(AdapterError):
     def __init__(self, message: str, *, holder: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.holder = holder
+
+
+class ConnectionLost(AdapterError):
+    pass
 
 
 class RunError(SqlinferError):

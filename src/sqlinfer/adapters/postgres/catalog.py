@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sqlinfer.adapters.postgres.session import Session
+from sqlinfer.adapters.postgres.session import PostgresSession
 from sqlinfer.adapters.postgres.settings import PostgresSettings
 from sqlinfer.relation import Relation, literal
 from sqlinfer.spec.catalog import Column, Table, TableKind
@@ -22,14 +22,14 @@ _VISIBLE = (
 )
 
 
-def list_relations(session: Session, settings: PostgresSettings) -> tuple[Table, ...]:
+def list_relations(session: PostgresSession, settings: PostgresSettings) -> tuple[Table, ...]:
     """Of the schemas that the role may use."""
     found = session.rows(f"SELECT n.nspname, c.relname, c.relkind::text {_of(settings)} ORDER BY 1, 2")
     return tuple(Table(Relation(name, schema, settings.database), (), _KINDS[kind]) for schema, name, kind in found)
 
 
 def columns_of(
-    session: Session, settings: PostgresSettings, relations: Iterable[Relation]
+    session: PostgresSession, settings: PostgresSettings, relations: Iterable[Relation]
 ) -> Mapping[Relation, tuple[Column, ...]]:
     """One query. A name that is there in several spellings is the one that is spelt alike."""
     wanted = tuple(dict.fromkeys(relations))
@@ -58,7 +58,7 @@ def columns_of(
     return answer
 
 
-def kind_of(session: Session, settings: PostgresSettings, relation: Relation) -> str | None:
+def kind_of(session: PostgresSession, settings: PostgresSettings, relation: Relation) -> str | None:
     """``table``, ``view`` or ``foreign``; None: there is none."""
     schema = literal(relation.schema or settings.schema)
     kind = session.value(

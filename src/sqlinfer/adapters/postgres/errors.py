@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlinfer.errors import AdapterError, DatabaseLocked, Location, StatementRefused
+from sqlinfer.errors import AdapterError, ConnectionLost, DatabaseLocked, Location, StatementRefused
 from sqlinfer.scrub import scrub
 
 _UNKNOWN = ("42P01", "42703", "42883", "42704", "3F000", "42P02", "42P10")
@@ -15,6 +15,7 @@ _UNKNOWN = ("42P01", "42703", "42883", "42704", "3F000", "42P02", "42P10")
 _HELD, _INTERRUPTED = "55P03", "57014"
 _LOST = ("08", "57P")
 """How SQLSTATE begins where the connection is gone."""
+_GONE = re.compile(r"server closed the connection|no connection to the server|connection to server|SSL SYSCALL", re.I)
 _OF_ROWS = "22"
 _OTHERS_SAY = ("P0", "38", "39", "XX")
 """Classes whose text is written by functions and extensions: it may hold anything."""
@@ -48,8 +49,10 @@ def adapter_error(error: Any, sql: str | None = None, lead: int = 0) -> AdapterE
         return DatabaseLocked(f"PostgreSQL: {said}", hint="somebody else holds it; try again later")
     if state == _INTERRUPTED:
         return AdapterError("the statement was interrupted")
-    if state.startswith(_LOST) or not state:
-        return AdapterError(f"PostgreSQL: {said}")
+    if state.startswith(_LOST):
+        return ConnectionLost(f"PostgreSQL: {said}", hint="what was scored is kept; run again once the server is back")
+    if not state:
+        return AdapterError(f"PostgreSQL: {said}") if not _GONE.search(said) else ConnectionLost(f"PostgreSQL: {said}")
     found = StatementRefused(
         f"PostgreSQL: {_without_values(state, said, sql)}",
         hint=scrub(details.get("PG_DIAG_MESSAGE_HINT", "")) or (_CAST_HINT if state in ("22P02", "22003") else None),

@@ -1,16 +1,17 @@
-"""One connection to the server. A statement at a time; each statement commits by itself unless a transaction is open."""
+"""One connection to the server. Each statement commits by itself unless a transaction is open."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlinfer.adapters.postgres.arrow import values
+from sqlinfer.adapters.postgres.arrow import plain_batches, plain_schema, readable, values
 from sqlinfer.adapters.postgres.errors import translated
 from sqlinfer.adapters.postgres.settings import PostgresSettings
-from sqlinfer.errors import AdapterError
+from sqlinfer.errors import AdapterError, ConnectionLost
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _PAUSE = 1.0
-_BATCH_BYTES = 4 << 20
+BATCH_BYTES = 4 << 20
 _SETTINGS = {
     "statement_timeout": "0", "idle_in_transaction_session_timeout": "0", "idle_session_timeout": "0",
     "lock_timeout": "0", "standard_conforming_strings": "on", "datestyle": "ISO", "bytea_output": "hex",
@@ -28,11 +29,14 @@ _SETTINGS = {
 _MULTIPLE = "cannot insert multiple commands"
 
 
-class Session:
+class PostgresSession:
     def __init__(self, settings: PostgresSettings) -> None:
         self._settings = settings
         self._connection = _connect(settings)
+        self._busy = threading.RLock()
+        """One statement at a time: the second one on a connection ends the first one's reader."""
         self.in_transaction = False
+        self._lost = False
         try:
             self._prepare()
         except BaseException:
@@ -50,11 +54,9 @@ class Session:
             self._connection.close()
 
     @property
-    def alive(self) -> bool:
-        try:
-            return self.rows("SELECT 1") == [(1,)]
-        except AdapterError:
-            return False
+    def is_lost(self) -> bool:
+        """Whether the server has ended the connection, as far as is known without asking it."""
+        return self._lost
 
     def _prepare(self) -> None:
         wanted = ", ".join(f"({literal(name)}, {literal(value)})" for name, value in _SETTINGS.items())
@@ -76,16 +78,25 @@ class Session:
 
     # statements
 
+    @contextmanager
+    def _translated(self, sql: str | None = None, lead: str = "") -> Iterator[None]:
+        try:
+            with translated(sql, lead):
+                yield
+        except ConnectionLost:
+            self._lost = True
+            raise
+
     def execute(self, sql: str, lead: str = "") -> int:
         """One statement; the number of rows that it wrote, -1 where that is not known."""
-        with translated(sql, lead), closing(self._connection.cursor()) as cursor:
+        with self._busy, self._translated(sql, lead), closing(self._connection.cursor()) as cursor:
             cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
             cursor.execute(sql)
             return int(cursor.rowcount)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Few of them, as Python values. Any statement that gives rows, also SHOW, EXPLAIN and RETURNING."""
-        with translated(sql), closing(self._connection.cursor()) as cursor:
+        with self._busy, self._translated(sql), closing(self._connection.cursor()) as cursor:
             cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
             cursor.execute(sql)
             if not cursor.description:
@@ -101,28 +112,46 @@ class Session:
 
     def schema(self, sql: str) -> pa.Schema:
         """Arrow names and types of a query, which is not run."""
-        with translated(sql), closing(self._connection.cursor()) as cursor:
+        with self._busy, self._translated(sql), closing(self._connection.cursor()) as cursor:
             return cursor.adbc_execute_schema(sql)
 
+    def table(self, sql: str, *, plain: bool = False) -> pa.Table:
+        """All rows of a query."""
+        with self.reader(sql, plain=plain) as reader:
+            return reader.read_all()
+
     @contextmanager
-    def reader(self, sql: str) -> Iterator[pa.RecordBatchReader]:
-        """Stream a query. Nothing else may be asked of this session until it ends."""
+    def reader(
+        self, sql: str, *, plain: bool = False, batch_bytes: int = BATCH_BYTES
+    ) -> Iterator[pa.RecordBatchReader]:
+        """Stream a query. Nothing else may be asked of this session until it ends.
+
+        ``plain``: in ordinary Arrow types.
+        """
         import pyarrow as pa
 
-        with closing(self._connection.cursor()) as cursor:
-            with translated(sql):
-                cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
-                cursor.execute(sql)
+        with self._busy, closing(self._connection.cursor()) as cursor:
+            asked = readable(sql, self.schema(sql)) if plain else sql
+            with self._translated(asked):
+                cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(batch_bytes)})
+                cursor.execute(asked)
                 reader = cursor.fetch_record_batch()
-            schema, batches = reader.schema, _translated_batches(reader, sql)
+            schema = plain_schema(reader.schema) if plain else reader.schema
+            batches = self._batches(reader, asked, schema if plain else None)
             try:
                 yield pa.RecordBatchReader.from_batches(schema, batches)
             finally:
                 batches.close()
 
+    def _batches(
+        self, reader: Any, sql: str, plain: pa.Schema | None
+    ) -> Generator[pa.RecordBatch, None, None]:
+        with self._translated(sql):
+            yield from reader if plain is None else plain_batches(iter(reader), plain)
+
     def append(self, relation: Relation, rows: pa.Table) -> int:
         """Rows into an existing table, by the names of their columns."""
-        with translated(), closing(self._connection.cursor()) as cursor:
+        with self._busy, self._translated(), closing(self._connection.cursor()) as cursor:
             return int(cursor.adbc_ingest(relation.name, rows, mode="append", db_schema_name=relation.schema))
 
     # transactions
@@ -206,7 +235,3 @@ def _connect(settings: PostgresSettings) -> Any:
             time.sleep(_PAUSE)
     raise AssertionError("unreachable")
 
-
-def _translated_batches(reader: Any, sql: str) -> Iterator[pa.RecordBatch]:
-    with translated(sql):
-        yield from reader

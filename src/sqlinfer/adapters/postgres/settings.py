@@ -1,4 +1,4 @@
-"""profiles.yml output of ``type: postgres`` → PostgresSettings, spelled as dbt-postgres spells it, and a libpq string."""
+"""profiles.yml output of ``type: postgres``, spelled as dbt-postgres spells it → PostgresSettings with a libpq string."""
 
 from __future__ import annotations
 

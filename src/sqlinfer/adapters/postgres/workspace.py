@@ -1,0 +1,220 @@
+"""The working place of one target: a session that holds its lock, a schema of ours beside the published one."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlinfer.adapters.base import Materialization, Written
+from sqlinfer.adapters.postgres import records, side
+from sqlinfer.adapters.postgres.catalog import kind_of
+from sqlinfer.adapters.postgres.lock import TargetLock
+from sqlinfer.adapters.postgres.materialize import materialize
+from sqlinfer.adapters.postgres.outcome import outcome
+from sqlinfer.adapters.postgres.preflight import check_place, check_target
+from sqlinfer.adapters.postgres.session import PostgresSession
+from sqlinfer.adapters.postgres.settings import PostgresSettings
+from sqlinfer.errors import AdapterError, RunError
+from sqlinfer.relation import Relation
+from sqlinfer.spec.catalog import Column
+from sqlinfer.spec.names import NoteKind
+from sqlinfer.spec.plan import Owner
+from sqlinfer.spec.records import PastRun, RecordKind
+from sqlinfer.spec.session import READ_ROWS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class PostgresWorkspace:
+    def __init__(
+        self, settings: PostgresSettings, run_id: str, *, persistent: bool = True, claim: TargetLock | None = None
+    ) -> None:
+        self.run_id = run_id
+        self.persistent = persistent
+        self.warnings: list[str] = []
+        self.cancel: threading.Event | None = None
+        self.settings = settings
+        self._claimed = claim is not None
+        self._lock = claim if claim is not None else TargetLock(settings, run_id)
+        self._own: PostgresSession | None = None
+        """Of a scratch workspace, which locks nothing."""
+        self._depth = 0
+        self._snapshot: str | None = None
+        self._publishing = False
+
+    def __enter__(self) -> Self:
+        if not self.persistent:
+            self._own = PostgresSession(self.settings)
+        elif not self._claimed:
+            self._lock.acquire()
+        else:
+            self._lock.check()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._own is not None:
+            self._own.close()
+        elif not self._claimed:
+            self._lock.release()
+
+    @property
+    def session(self) -> PostgresSession:
+        return self._own if self._own is not None else self._lock.session
+
+    @property
+    def namespace(self) -> Relation:
+        return self.settings.namespace
+
+    @property
+    def place(self) -> str:
+        return f"database {self.settings.database} on {self.settings.place}"
+
+    # questions
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with self._asking() as session:
+            return session.rows(sql)
+
+    def describe(self, sql: str) -> tuple[Column, ...]:
+        return self.session.describe(sql)
+
+    def has(self, relation: Relation) -> bool:
+        return kind_of(self.session, self.settings, relation) is not None
+
+    def estimate(self, sql: str) -> int | None:
+        with suppress(AdapterError, ValueError, KeyError, IndexError), self._asking() as session:
+            told = session.value(f"EXPLAIN (FORMAT JSON) {sql}")
+            return int((json.loads(told) if isinstance(told, str) else told)[0]["Plan"]["Plan Rows"])
+        return None
+
+    @contextmanager
+    def reader(
+        self, sql: str, rows: int = READ_ROWS, *, plain: bool = False
+    ) -> Iterator[pa.RecordBatchReader]:
+        """On a session of its own, which sees what has been committed: inside ``warehouse()`` the same snapshot."""
+        if self._own is not None or self._publishing:
+            with self.session.reader(sql, plain=plain) as reader:
+                yield reader
+            return
+        with PostgresSession(self.settings) as session, self._same_snapshot(session):
+            with session.reader(sql, plain=plain) as reader:
+                yield reader
+
+    @contextmanager
+    def _same_snapshot(self, session: PostgresSession) -> Iterator[None]:
+        if self._snapshot is None:
+            yield
+            return
+        with session.transaction("ISOLATION LEVEL REPEATABLE READ READ ONLY"):
+            session.execute(f"SET TRANSACTION SNAPSHOT '{self._snapshot}'")
+            yield
+
+    @contextmanager
+    def _asking(self) -> Iterator[PostgresSession]:
+        """Inside ``warehouse()`` a question that fails does not end the snapshot."""
+        session = self.session
+        with session.attempt() if self._depth else nullcontext():
+            yield session
+
+    # the warehouse
+
+    @contextmanager
+    def warehouse(self) -> Iterator[None]:
+        """One snapshot: a transaction that reads the same whatever others commit."""
+        self._depth += 1
+        try:
+            if self._depth > 1 or self._publishing:
+                yield
+                return
+            with self.session.transaction("ISOLATION LEVEL REPEATABLE READ"):
+                if self.persistent:
+                    with suppress(AdapterError), self.session.attempt():
+                        self._snapshot = None
+                    self._snapshot = str(self.session.value("SELECT pg_export_snapshot()"))
+                yield
+        finally:
+            self._depth -= 1
+            if not self._depth:
+                self._snapshot = None
+
+    @contextmanager
+    def publishing(self, timeout: float) -> Iterator[None]:
+        if self._depth or self._publishing:
+            raise RunError("publication asked for while the warehouse is being read")
+        session = self.session
+        self._publishing = True
+        try:
+            with session.transaction():
+                self._wait_for_locks(session, timeout)
+                if self.persistent:
+                    self._lock.check()
+                yield
+        finally:
+            self._publishing = False
+
+    @contextmanager
+    def writing(self, timeout: float) -> Iterator[None]:
+        session = self.session
+        if self.persistent:
+            self._lock.check()
+        session.execute(f"SET lock_timeout = {_milliseconds(timeout)}")
+        try:
+            yield
+        finally:
+            with suppress(AdapterError):  # a hook may have left a transaction open
+                session.execute("ROLLBACK")
+            with suppress(AdapterError):
+                session.execute("SET lock_timeout = 0")
+
+    @staticmethod
+    def _wait_for_locks(session: PostgresSession, timeout: float) -> None:
+        session.execute(f"SET LOCAL lock_timeout = {_milliseconds(timeout)}")
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> None:
+        """A statement of the project's own: a hook."""
+        self.session.execute(sql)
+
+    # publication
+
+    def materialize(self, how: Materialization, sql: str) -> Written:
+        return materialize(self.session, self.settings, how, sql)
+
+    def make_place(self, target: Relation) -> None:
+        side.make_schema(self.session, target.schema or self.settings.schema)
+
+    def check_place(self, how: Materialization) -> None:
+        check_place(self.settings, how)
+
+    def check_target(self, how: Materialization, columns: Sequence[Column], names: Sequence[str]) -> None:
+        check_target(self.session, self.settings, how, columns, names)
+
+    def outcome(self, how: Materialization, sql: str) -> str | None:
+        return outcome(self.session, self.settings, how, sql)
+
+    def record(self, kind: RecordKind, target: Relation, rows: Sequence[Mapping[str, object]]) -> None:
+        records.record(self.session, kind, target, rows)
+
+    def record_errors(self, how: Materialization, sql: str, owner: Owner, *, failed: bool) -> None:
+        records.replace_errors(self.session, self.settings, how, sql, owner, failed=failed)
+
+    def last_run(self, target: Relation, node: str, *, since: datetime | None = None) -> PastRun | None:
+        return records.last_run(self.session, self.settings, target, node, since)
+
+    # notes
+
+    def note(self, kind: NoteKind, name: str, payload: Mapping[str, Any] | None) -> None:
+        if self.persistent:
+            side.write_note(self.session, self.settings, kind, name, payload)
+
+    def notes(self, kind: NoteKind) -> dict[str, dict[str, Any]]:
+        return side.read_notes(self.session, self.settings, kind) if self.persistent else {}
+
+
+def _milliseconds(seconds: float) -> int:
+    """Zero would wait for ever."""
+    return max(1, int(seconds * 1000))
