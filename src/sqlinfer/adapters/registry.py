@@ -12,6 +12,7 @@ from sqlinfer.errors import ProfileError, did_you_mean
 
 ADAPTERS = {
     "duckdb": "sqlinfer.adapters.duckdb.adapter:DuckDBAdapter",
+    "postgres": "sqlinfer.adapters.postgres.adapter:PostgresAdapter",
 }
 
 

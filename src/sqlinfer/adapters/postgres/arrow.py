@@ -50,7 +50,7 @@ def readable(sql: str, schema: pa.Schema) -> str:
         return sql
     names = [f"c{number}" for number in range(len(schema))]
     items = [
-        f"{f'{name}::text' if odd else name} AS {quote(field.name, 'postgres')}"
+        f"{f'{name}::text' if odd else name} AS {quote(field.name)}"
         for name, odd, field in zip(names, strange, schema, strict=True)
     ]
     return f"SELECT {', '.join(items)} FROM (\n{sql}\n) AS q({', '.join(names)})"

@@ -19,6 +19,8 @@ _GONE = re.compile(r"server closed the connection|no connection to the server|co
 _OF_ROWS = "22"
 _OTHERS_SAY = ("P0", "38", "39", "XX")
 """Classes whose text is written by functions and extensions: it may hold anything."""
+_MORE = re.compile(r"\n(?:DETAIL|HINT|CONTEXT|LOCATION):")
+"""A detail may name the values of a row."""
 _QUOTED = re.compile(r'".*"', re.S)
 _HEAD = re.compile(r"^(?:[A-Z_]+: )?(?:\[libpq\] )?(?:Failed to [^:]*: )?(?:could not begin COPY: )?(?:[A-Z]+:  ?)?")
 _NOT_SHOWN = "what it says may come from rows and is not shown"
@@ -43,7 +45,7 @@ def translated(sql: str | None = None, lead: str = "") -> Iterator[None]:
 
 
 def adapter_error(error: Any, sql: str | None = None, lead: int = 0) -> AdapterError:
-    state, details = str(error.sqlstate or ""), {key: _text(value) for key, value in error.details or ()}
+    state, details = str(error.sqlstate or ""), {_text(key): _text(value) for key, value in error.details or ()}
     said = scrub(details.get("PG_DIAG_MESSAGE_PRIMARY") or _primary(str(error)))
     if state == _HELD:
         return DatabaseLocked(f"PostgreSQL: {said}", hint="somebody else holds it; try again later")
@@ -71,8 +73,8 @@ def _text(value: object) -> str:
 def _primary(text: str) -> str:
     """PostgreSQL's own words of a text that the driver has put together."""
     said = text.split("\n\nQuery was:")[0].split("\nLINE ")[0].strip()
-    said = re.sub(r"\. SQLSTATE: \w+$", "", said)
-    return _HEAD.sub("", said.split("\nCONTEXT:")[0], count=1).strip()
+    said = re.sub(r"\. SQLSTATE: \w+$", "", _MORE.split(said)[0])
+    return _HEAD.sub("", said, count=1).strip()
 
 
 def _without_values(state: str, said: str, sql: str | None) -> str:

@@ -1,4 +1,4 @@
-"""One run per target: an advisory lock of the session that publishes, so a dead holder's lock goes with its connection."""
+"""One run per target: an advisory lock of the session that publishes; a dead holder's goes with its connection."""
 
 from __future__ import annotations
 

@@ -59,17 +59,17 @@ def renamed(sql: str, database: str, other: Other) -> Text:
 
 
 def _spelled(found: _Found, new: Relation) -> str:
-    name = quote(found.relation.name, "postgres")
+    name = quote(found.relation.name)
     if found.is_qualifier:
         return name
     alias = "" if found.has_alias or new.name == found.relation.name else f" AS {name}"
-    return new.sql("postgres") + alias
+    return new.sql() + alias
 
 
 def _qualified(sql: str, database: str) -> Iterator[_Found]:
     """``schema.name`` and ``database.schema.name``, as relations and in front of a column."""
     from sqlglot.errors import SqlglotError
-    from sqlglot.tokens import TokenType
+    from sqlglot.tokenizer_core import TokenType
 
     try:
         tokens = _tokens(sql)
@@ -96,7 +96,7 @@ def _tokens(sql: str) -> list[Any]:
 
 def _chain(tokens: list[Any], number: int) -> list[Any]:
     """Tokens of ``a.b.c`` or ``a.*`` that begin here, without their dots; empty where no name does."""
-    from sqlglot.tokens import TokenType
+    from sqlglot.tokenizer_core import TokenType
 
     if not _is_name(tokens[number]):
         return []
@@ -111,7 +111,7 @@ def _chain(tokens: list[Any], number: int) -> list[Any]:
 
 def _is_name(token: Any) -> bool:
     """A keyword may be one, too."""
-    from sqlglot.tokens import TokenType
+    from sqlglot.tokenizer_core import TokenType
 
     if token.token_type in (TokenType.IDENTIFIER, TokenType.VAR):
         return True
@@ -121,6 +121,6 @@ def _is_name(token: Any) -> bool:
 
 def _folded(token: Any) -> str:
     """As PostgreSQL reads it: a name without quotes in lower case."""
-    from sqlglot.tokens import TokenType
+    from sqlglot.tokenizer_core import TokenType
 
     return str(token.text) if token.token_type == TokenType.IDENTIFIER else str(token.text).lower()

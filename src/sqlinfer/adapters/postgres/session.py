@@ -68,11 +68,11 @@ class PostgresSession:
         with suppress(AdapterError):
             self.execute("SET client_connection_check_interval = '2s'")
         if self._settings.role:
-            self.execute(f"SET ROLE {quote(self._settings.role, 'postgres')}")
+            self.execute(f"SET ROLE {quote(self._settings.role)}")
         if self._settings.search_path:
             self.execute(f"SET search_path TO {self._settings.search_path}")
         else:
-            schema = literal(quote(self._settings.schema, "postgres"))
+            schema = literal(quote(self._settings.schema))
             self.rows(f"SELECT set_config('search_path', concat_ws(', ', {schema}, nullif("
                       "current_setting('search_path'), '')), false)")  # fmt: skip
 
@@ -143,9 +143,7 @@ class PostgresSession:
             finally:
                 batches.close()
 
-    def _batches(
-        self, reader: Any, sql: str, plain: pa.Schema | None
-    ) -> Generator[pa.RecordBatch, None, None]:
+    def _batches(self, reader: Any, sql: str, plain: pa.Schema | None) -> Generator[pa.RecordBatch, None, None]:
         with self._translated(sql):
             yield from reader if plain is None else plain_batches(iter(reader), plain)
 
@@ -234,4 +232,3 @@ def _connect(settings: PostgresSettings) -> Any:
                 raise
             time.sleep(_PAUSE)
     raise AssertionError("unreachable")
-

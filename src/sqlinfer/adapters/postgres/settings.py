@@ -1,4 +1,4 @@
-"""profiles.yml output of ``type: postgres``, spelled as dbt-postgres spells it → PostgresSettings with a libpq string."""
+"""profiles.yml output of ``type: postgres``, in the spelling of dbt-postgres → PostgresSettings with a libpq string."""
 
 from __future__ import annotations
 

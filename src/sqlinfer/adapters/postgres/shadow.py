@@ -29,8 +29,8 @@ class PostgresShadow:
 
     def add_table(self, relation: Relation, columns: Iterable[Column]) -> None:
         place = self._place(relation)
-        listed = ", ".join(f"{quote(c.name, 'postgres')} {spelled(c.data_type)}" for c in columns)
-        name = place.sql("postgres")
+        listed = ", ".join(f"{quote(c.name)} {spelled(c.data_type)}" for c in columns)
+        name = place.sql()
         with self._session.transaction():
             self._session.execute(f"DROP TABLE IF EXISTS {name}")
             self._session.execute(f"CREATE TABLE {name} ({listed})")

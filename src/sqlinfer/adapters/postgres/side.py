@@ -27,7 +27,7 @@ def relation(settings: PostgresSettings, name: str) -> Relation:
 
 
 def table(settings: PostgresSettings, name: str) -> str:
-    return relation(settings, name).sql("postgres")
+    return relation(settings, name).sql()
 
 
 def fitted(name: str) -> str:
@@ -72,7 +72,7 @@ def make_schema(session: PostgresSession, name: str) -> None:
     if session.value(f"SELECT count(*) FROM pg_namespace WHERE nspname = {literal(name)}"):
         return
     try:
-        session.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(name, 'postgres')}")
+        session.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(name)}")
     except AdapterError as error:
         hint = f"ask for GRANT CREATE ON DATABASE, or let an owner run CREATE SCHEMA {name} AUTHORIZATION the role"
         raise AdapterError(f"schema {name} cannot be made: {error.message}", hint=hint) from error

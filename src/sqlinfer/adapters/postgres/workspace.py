@@ -93,17 +93,18 @@ class PostgresWorkspace:
         return None
 
     @contextmanager
-    def reader(
-        self, sql: str, rows: int = READ_ROWS, *, plain: bool = False
-    ) -> Iterator[pa.RecordBatchReader]:
+    def reader(self, sql: str, rows: int = READ_ROWS, *, plain: bool = False) -> Iterator[pa.RecordBatchReader]:
         """On a session of its own, which sees what has been committed: inside ``warehouse()`` the same snapshot."""
         if self._own is not None or self._publishing:
             with self.session.reader(sql, plain=plain) as reader:
                 yield reader
             return
-        with PostgresSession(self.settings) as session, self._same_snapshot(session):
-            with session.reader(sql, plain=plain) as reader:
-                yield reader
+        with (
+            PostgresSession(self.settings) as session,
+            self._same_snapshot(session),
+            session.reader(sql, plain=plain) as reader,
+        ):
+            yield reader
 
     @contextmanager
     def _same_snapshot(self, session: PostgresSession) -> Iterator[None]:
@@ -133,8 +134,6 @@ class PostgresWorkspace:
                 return
             with self.session.transaction("ISOLATION LEVEL REPEATABLE READ"):
                 if self.persistent:
-                    with suppress(AdapterError), self.session.attempt():
-                        self._snapshot = None
                     self._snapshot = str(self.session.value("SELECT pg_export_snapshot()"))
                 yield
         finally:
@@ -175,8 +174,7 @@ class PostgresWorkspace:
     def _wait_for_locks(session: PostgresSession, timeout: float) -> None:
         session.execute(f"SET LOCAL lock_timeout = {_milliseconds(timeout)}")
 
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> None:
-        """A statement of the project's own: a hook."""
+    def run_statement(self, sql: str) -> None:
         self.session.execute(sql)
 
     # publication
@@ -197,7 +195,7 @@ class PostgresWorkspace:
         return outcome(self.session, self.settings, how, sql)
 
     def record(self, kind: RecordKind, target: Relation, rows: Sequence[Mapping[str, object]]) -> None:
-        records.record(self.session, kind, target, rows)
+        records.record(self.session, self.settings, kind, target, rows)
 
     def record_errors(self, how: Materialization, sql: str, owner: Owner, *, failed: bool) -> None:
         records.replace_errors(self.session, self.settings, how, sql, owner, failed=failed)
