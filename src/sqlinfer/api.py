@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sqlinfer.jobs.connection import Connection
     from sqlinfer.jobs.events import Event
     from sqlinfer.jobs.explain import Explained
+    from sqlinfer.jobs.forecasting import RunForecast
     from sqlinfer.jobs.freshness import Freshnesses
     from sqlinfer.jobs.night import Night
     from sqlinfer.jobs.udf import Registered
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 Listener = Callable[["Event"], None]
 
 __all__ = [
-    "RunOptions", "build", "clean", "compile", "connect", "debug", "describe_function", "functions", "load", "ls",
-    "outcome", "preview", "register", "retry", "run", "seed", "source_freshness",
+    "RunOptions", "build", "clean", "compile", "connect", "debug", "describe_function", "estimate", "functions",
+    "load", "ls", "outcome", "preview", "register", "retry", "run", "seed", "source_freshness",
     "test", "verify",
 ]  # fmt: skip
 
@@ -96,6 +97,19 @@ def preview(
 def run(options: RunOptions, *, on_event: Listener | None = None, cancel: threading.Event | None = None) -> RunResult:
     """Score and publish the chosen models; what follows a failed one is skipped."""
     return _work("run", options, ("model",), on_event, cancel)
+
+
+def estimate(
+    options: RunOptions, *, on_event: Listener | None = None, cancel: threading.Event | None = None
+) -> RunForecast:
+    """What ``run`` would score, how long that would take and what it would cost. Nothing is scored."""
+    from sqlinfer.jobs import forecasting
+
+    night = _night(options, on_event, cancel)
+    chosen = _selected(night.project, options, ("model",))
+    night.warn(chosen.warnings)
+    _deferred(night, chosen.ids)
+    return forecasting.forecast(night, chosen.ids)
 
 
 def seed(options: RunOptions, *, on_event: Listener | None = None, cancel: threading.Event | None = None) -> RunResult:

@@ -22,6 +22,7 @@ SqlinferError
 │   └── ConnectionLost    the warehouse has ended the connection
 └── RunError              a node failed while running
     ├── Cancelled         the caller asked to stop
+    ├── BoundReached      what the run may spend is spent
     ├── PublicationError  the published table is as it was
     │   ├── NotPublished  scored, and the warehouse stayed held: a retry publishes
     │   └── NoPlaceForPredictions
@@ -257,6 +258,10 @@ class RunError(SqlinferError):
 
 class Cancelled(RunError):
     """Everything committed so far stays."""
+
+
+class BoundReached(RunError):
+    """``--max-rows``, ``--max-seconds`` or ``--max-cost``; everything committed so far stays."""
 
 
 class PublicationError(RunError):

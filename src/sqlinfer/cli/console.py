@@ -153,10 +153,13 @@ class Console:
     def finish(self, result: RunResult) -> int:
         """The closing lines; the exit code."""
         from sqlinfer.cli.lines import closing
+        from sqlinfer.cli.receipts import receipts
 
         self._close_bar()
         for line in closing(result, interrupted=self.cancel.is_set()):
             self.line(line.text, level=line.level, event="Finished", data=line.data)
+        for line in receipts(result):
+            self.line(line.text, level=line.level, event="Receipt", data=line.data)
         if self.cancel.is_set():
             self.interrupted()
             return 1

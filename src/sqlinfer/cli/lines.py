@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlinfer.errors import BoundReached
 from sqlinfer.jobs.events import Event, JobStarted, Preparing, SourceFinished, SourceStarted, TargetClaimed
 from sqlinfer.runner.results import RunResult
 from sqlinfer.shown import counted, shown
@@ -144,6 +145,7 @@ def closing(result: RunResult, *, interrupted: bool = False) -> Iterator[Line]:
         if id(item.error) not in told:
             yield from details(item)
         told |= {id(item.error)} if item.error is not None else set()
+    yield from undone(result)
     if interrupted:
         yield Line("Interrupted", "error")
     elif not result.results:
@@ -152,9 +154,22 @@ def closing(result: RunResult, *, interrupted: bool = False) -> Iterator[Line]:
         warnings = counted(totals["WARN"], "warning")
         yield Line(f"Completed with {warnings}" if totals["WARN"] else "Completed successfully")
     else:
-        yield Line(f"Completed with {counted(totals['ERROR'], 'error')}", "error")
+        yield Line(
+            result.stopped if not totals["ERROR"] else f"Completed with {counted(totals['ERROR'], 'error')}", "error"
+        )
     names = " ".join(f"{name}={totals[name]}" for name in ("PASS", "WARN", "ERROR", "SKIP"))
     yield Line(f"Done. {names} TOTAL={totals.total()}", data={"elapsed": result.elapsed})
+
+
+def undone(result: RunResult) -> Iterator[Line]:
+    """What the bounds of the run have kept from being done."""
+    left = [
+        item for item in result.results
+        if isinstance(item.error, BoundReached) or (result.stopped and item.message == result.stopped)
+    ]  # fmt: skip
+    if left:
+        names = [name_of(item.unique_id) for item in left]
+        yield Line(f"Left undone: {', '.join(names)}", "error", {"unique_ids": [item.unique_id for item in left]})
 
 
 def details(item: NodeResult) -> Iterator[Line]:

@@ -31,6 +31,18 @@ class Whole(click.IntRange):
         return super().convert(value, param, ctx)
 
 
+class Amount(click.FloatRange):
+    """A number that is not below 0."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and numerals.decimal(value) is None:
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 _DIR = click.Path(file_okay=False, path_type=Path)
 _FLAG: dict[str, Any] = {"is_flag": True, "default": None}
 _MANY: dict[str, Any] = {"multiple": True, "metavar": "SELECTOR…"}
@@ -69,6 +81,15 @@ EXECUTION: tuple[Option[Any], ...] = (
 REFRESH: tuple[Option[Any], ...] = (
     click.option("-f", "--full-refresh", help="Rebuild incremental models from nothing.", **_FLAG),
 )
+BOUNDS: tuple[Option[Any], ...] = (
+    click.option("--estimate", is_flag=True, help="Say what would be scored and what it would take, and stop."),
+    click.option(
+        "--max-rows", type=Whole(0), help="Do not score a model that would bring the run above so many inputs."
+    ),
+    click.option("--max-seconds", type=Amount(), help="Nor above so many seconds; stop after the chunk in hand then."),
+    click.option("--max-cost", type=Amount(), help="Nor above such a cost, by prices: of the project file."),
+)
+"""A command takes them as ``**bounds``."""
 EMPTY: tuple[Option[Any], ...] = (
     click.option("--empty/--no-empty", default=None, help="Read no rows: empty tables of the right columns."),
 )

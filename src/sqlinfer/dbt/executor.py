@@ -21,7 +21,7 @@ from sqlinfer.dbt.home import DbtHome
 from sqlinfer.dbt.project import check_compiled, home_of, load_project, profile_of
 from sqlinfer.errors import SqlinferError, UsageError
 from sqlinfer.files import parse_json, read_plain
-from sqlinfer.jobs import artifacts, planning, retrying
+from sqlinfer.jobs import artifacts, planning, retrying, spending
 from sqlinfer.jobs import night as nights
 from sqlinfer.jobs.events import Event
 from sqlinfer.jobs.loop import Loop
@@ -170,12 +170,13 @@ def _work(night: Night, ids: Sequence[str]) -> RunResult:
     result = RunResult(night.run_id, now_utc(), args=args)
     loop = Loop(
         parents={key: node.depends_on for key, node in night.project.nodes.items()}, emit=night.emit,
-        save=partial(artifacts.save_results, night.project), cancelled=night.cancel.is_set,
+        save=partial(artifacts.save_results, night.project), cancelled=night.cancel.is_set, spent=night.bounds.over,
         fail_fast=night.options.fail_fast,
     )  # fmt: skip
     loop.save(result)
     if ids:
         result = _score(night, ids, loop, result)
+    result = spending.settled(night, result)
     loop.save(result)
     return result
 

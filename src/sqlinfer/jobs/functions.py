@@ -86,6 +86,14 @@ class Contracts(Mapping[str, FunctionContract]):
 NATIVE_PLAN = "as many rows a call as take half a second, in processes of its own"
 
 
+def rate(project: Project, contract: FunctionContract) -> float | None:
+    """Rows that a function scores in a second, measured on this machine."""
+    from sqlinfer.inference import read_layout
+
+    layout = read_layout(cache_dir(project), contract.digest, contract.device.partition(":")[0])
+    return layout.rows_per_second if layout is not None else None
+
+
 def batch_plan(folder: Path, contract: FunctionContract) -> str:
     """What the cache in ``folder`` knows of how a function runs: batch, speed, rewrites. No session is loaded."""
     from sqlinfer.inference import read_layout, read_rewrites

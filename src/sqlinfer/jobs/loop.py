@@ -21,6 +21,8 @@ class Loop:
     emit: Emit
     save: Callable[[RunResult], None]
     cancelled: Callable[[], bool]
+    spent: Callable[[], str | None] = lambda: None
+    """Which bound of what the run may spend is reached."""
     fail_fast: bool = False
     broken: dict[str, str] = field(default_factory=dict)
     """unique_id of a node that did not succeed → the one that it is down to."""
@@ -57,6 +59,9 @@ class Loop:
     def _reason_to_skip(self, unique_id: str, result: RunResult) -> str | None:
         if self.cancelled():
             return "interrupted"
+        spent = self.spent()
+        if spent is not None:
+            return spent
         if self.fail_fast and not result.ok:
             return "--fail-fast: an earlier node failed"
         above = next((parent for parent in self.parents.get(unique_id, ()) if parent in self.broken), None)

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from sqlinfer import catalog, inference
@@ -24,10 +25,10 @@ from sqlinfer.compiler.hooks import render_hooks
 from sqlinfer.compiler.render import render_generic, render_test
 from sqlinfer.errors import SqlinferError
 from sqlinfer.inference.preload import preload
-from sqlinfer.jobs import artifacts, crashfile, reads, tuning
+from sqlinfer.jobs import artifacts, crashfile, reads, spending, tuning
 from sqlinfer.jobs.contract import enforce
 from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
-from sqlinfer.jobs.functions import Contracts, Functions, cache_dir, files_of
+from sqlinfer.jobs.functions import Contracts, Functions, cache_dir, files_of, rate
 from sqlinfer.jobs.loop import Loop
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.jobs.run_hooks import run_hooks
@@ -37,6 +38,7 @@ from sqlinfer.project.ways import with_way
 from sqlinfer.relation import Relation
 from sqlinfer.runner import deaths
 from sqlinfer.runner.audit_tables import run_tests
+from sqlinfer.runner.bounds import Bounds, Stop
 from sqlinfer.runner.environment import RunEnvironment, now_utc
 from sqlinfer.runner.node import retry_publication, run_node
 from sqlinfer.runner.results import RunResult
@@ -60,6 +62,11 @@ class Night:
     started_at: datetime = field(default_factory=now_utc)
     functions: Functions = field(init=False)
     adapter: Adapter = field(init=False)
+    bounds: Bounds = field(init=False)
+    stop: threading.Event = field(init=False)
+    """Set when the caller cancels, and when what the run may spend is spent."""
+    began: float = field(default_factory=monotonic)
+    _devices: dict[str, str] = field(default_factory=dict)
     _claim: Any = None
 
     def __post_init__(self) -> None:
@@ -70,6 +77,9 @@ class Night:
             limit = {"memory_limit": tuning.database_memory(self.options.memory_limit)}
             config["settings"] = {**(config.get("settings") or {}), **limit}
         self.adapter = open_adapter(profile.type, config, self.project.root).limited_to(reads.of_project(self.project))
+
+        self.bounds = spending.bounds_of(self.options, self.project.prices, self.began)
+        self.stop = Stop(self.cancel, self.bounds) if self.bounds.any else self.cancel
 
     def allow(self, *sql: str) -> None:
         """The files that SQL from outside of the project (``--inline``, Python) names may be read, too."""
@@ -127,11 +137,17 @@ class Night:
 
         def session(prepared: PreparedFunction) -> AbstractContextManager[Session]:
             always = isolation(prepared) == "process"
-            return (inference.open_isolated if always else inference.open_session)(prepared, **how)
+            return noted(prepared, (inference.open_isolated if always else inference.open_session)(prepared, **how))
 
         def isolated(prepared: PreparedFunction) -> AbstractContextManager[Session]:
             never = isolation(prepared) == "thread"
-            return (inference.open_session if never else inference.open_isolated)(prepared, **how)
+            return noted(prepared, (inference.open_session if never else inference.open_isolated)(prepared, **how))
+
+        def noted(
+            prepared: PreparedFunction, opened: AbstractContextManager[Session]
+        ) -> AbstractContextManager[Session]:
+            self._devices[prepared.contract.digest] = str(getattr(opened, "device", prepared.contract.device))
+            return opened
 
         return RunEnvironment(
             workspace=workspace,
@@ -140,7 +156,7 @@ class Night:
             session_factory=session,
             isolated_factory=isolated,
             emit=self.emit,
-            cancel=self.cancel,
+            cancel=self.stop,
             version=__version__,
             root=self.project.root,
             may_write=partial(locations.refuse_foreign, self.project),
@@ -148,6 +164,10 @@ class Night:
             files_of=partial(files_of, self.project),
             relations=relations(self.project),
             retry_errors=self.options.retry_errors,
+            bounds=self.bounds,
+            prices=self.project.prices,
+            rate=partial(rate, self.project),
+            devices=self._devices,
             **tuning.chunk_bounds(os.environ, self.options.memory_limit),
         )
 
@@ -200,6 +220,7 @@ def _work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Map
         emit=night.emit,
         save=partial(artifacts.save_results, project),
         cancelled=night.cancel.is_set,
+        spent=night.bounds.over,
         fail_fast=night.options.fail_fast,
     )
     loop.save(result)
@@ -209,6 +230,7 @@ def _work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Map
         return _all_skipped(night, loop, result, chosen)
     result = _members(night, loop, result, seeds, models, left)
     result = _hooked(night, project.on_run_end, result, chosen)
+    result = spending.settled(night, result)
     loop.save(result)
     return result
 
@@ -258,7 +280,7 @@ def is_built(project: Project, unique_id: str) -> bool:
 def opened(night: Night) -> Iterator[RunEnvironment]:
     """The exclusive workspace of the target. Raises StoreError where another run holds it."""
     with night.claimed() as claim, night.adapter.workspace(night.run_id, claim) as workspace:
-        workspace.cancel = night.cancel
+        workspace.cancel = night.stop
         evidence = night.project.target_path / f"crash-{night.project.profile.target}.txt"
         if crashfile.crashed(evidence):
             deaths.blame_crash(workspace)

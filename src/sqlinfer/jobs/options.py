@@ -43,6 +43,13 @@ class RunOptions:
     memory_limit: str | None = None
     """Bound of host memory, such as ``4GB``."""
 
+    max_rows: int | None = None
+    """A node whose inputs to score would pass this is not scored. Of ``run`` and ``build``, as the next two."""
+    max_seconds: float | None = None
+    """So is one that would take longer; the run also stops after the chunk in hand when they are used up."""
+    max_cost: float | None = None
+    """The same in the currency of ``prices``."""
+
     retry_errors: bool = False
     """``retry --errors``: score again what failed."""
 

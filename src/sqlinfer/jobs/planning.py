@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from sqlinfer.catalog import CompiledNode
 from sqlinfer.errors import SqlinferError, UsageError, did_you_mean
-from sqlinfer.inference import read_layout
 from sqlinfer.jobs import artifacts, summary
 from sqlinfer.jobs import estimate as estimates
 from sqlinfer.jobs.explain import Estimate, Explained
-from sqlinfer.jobs.functions import batch_plan, cache_dir
+from sqlinfer.jobs.functions import batch_plan, cache_dir, rate
 from sqlinfer.jobs.listing import relative
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.jobs.outcomes import marked
@@ -73,19 +72,12 @@ def explained(night: Night, item: CompiledNode, materialized: str, relation: str
 def expected(night: Night, plan: Plan) -> Mapping[str, Estimate]:
     """Rows of each call, and seconds where its function has been measured on this machine."""
     counted = estimates.estimate(plan, night.adapter)
-    digests = {call.output: call.digest for call in plan.calls}
-    devices = {call.output: night.functions[call.function].contract.device for call in plan.calls}
+    contracts = {call.output: night.functions[call.function].contract for call in plan.calls}
     timed: dict[str, Estimate] = {}
     for output, found in counted.items():
-        speed = rate(night, digests[output], devices[output])
+        speed = rate(night.project, contracts[output])
         timed[output] = replace(found, seconds=found.to_score / speed) if speed else found
     return timed
-
-
-def rate(night: Night, digest: str, device: str) -> float | None:
-    """Measured rows a second."""
-    layout = read_layout(cache_dir(night.project), digest, device.partition(":")[0])
-    return layout.rows_per_second if layout is not None else None
 
 
 def preview_rows(night: Night, node: str | None, sql: str | None, limit: int | None, max_rows: int | None) -> pa.Table:

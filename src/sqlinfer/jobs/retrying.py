@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.errors import UsageError
-from sqlinfer.jobs import artifacts, deferring, night
+from sqlinfer.jobs import artifacts, deferring, night, spending
 from sqlinfer.jobs.night import Night
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import target_path
@@ -42,6 +42,7 @@ def _continue(tonight: Night, last: Mapping[str, Any]) -> RunResult:
     left = [uid for uid in remaining(last, tonight.options.retry_errors) if uid not in finished]
     known = [uid for uid in left if uid in tonight.project.nodes or uid in tonight.project.tests]
     if not known:
+        published = spending.settled(tonight, published)
         if published.results:
             artifacts.save_results(tonight.project, published)
         return published

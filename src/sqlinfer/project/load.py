@@ -17,6 +17,7 @@ from sqlinfer.project.functions import load_functions
 from sqlinfer.project.hooks import read_hooks
 from sqlinfer.project.jinja import engine
 from sqlinfer.project.packages import read_packages
+from sqlinfer.project.prices import read_prices
 from sqlinfer.project.profile import load_profile
 from sqlinfer.project.schema import IGNORED_PROJECT_KEYS, ProjectFile, validate
 from sqlinfer.project.secret import public
@@ -151,6 +152,7 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
         on_run_end=read_hooks(props.on_run_end, "on-run-end", file.locate(("on-run-end",))),
         selectors=read_selectors(root, engine(), yaml_context),
         warnings=tuple(f"'{key}' in {file.path} is ignored" for key in IGNORED_PROJECT_KEYS if key in file.data),
+        prices=read_prices(render_values(props.prices, ("prices",), file, engine(), yaml_context), file),
     )  # fmt: skip
     described = properties.read((*paths["model"], *paths["seed"]), paths["function"], root, engine(), yaml_context)
     base = replace(base, warnings=(*base.warnings, *unbuilt(base, props.snapshot_paths)))

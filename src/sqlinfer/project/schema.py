@@ -63,12 +63,21 @@ class ProjectFile(Strict):
     asset_paths: Any = Field(None, alias="asset-paths")
     log_path: Any = Field(None, alias="log-path")
     vars: dict[str, Any] | None = None
+    prices: Any = None
     models: dict[str, Any] | None = None
     seeds: dict[str, Any] | None = None
     tests: dict[str, Any] | None = None
     data_tests: dict[str, Any] | None = None
     on_run_start: Any = Field(None, alias="on-run-start")
     on_run_end: Any = Field(None, alias="on-run-end")
+
+
+class PricesProps(Strict):
+    """Amounts are numbers in ``currency``, or texts such as ``1.20 USD``."""
+
+    currency: Annotated[str, Field(pattern=r"^([^\W\d_]{1,12}|[$€£¥])$")] | None = None
+    device_hour: Any = None
+    endpoint_month: Any = None
 
 
 IGNORED_PROJECT_KEYS = (

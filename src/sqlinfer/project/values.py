@@ -14,6 +14,7 @@ from sqlinfer.relation import Relation
 from sqlinfer.spec.constraint import Constraint
 from sqlinfer.spec.function import Argument, OnInvalid, Reuse
 from sqlinfer.spec.function import ReturnField as ReturnField
+from sqlinfer.spec.prices import Prices
 
 ResourceType = Literal["model", "seed", "source", "test"]
 Materialized = Literal["view", "ephemeral", "table", "incremental", "external", "seed"]
@@ -331,6 +332,8 @@ class Project:
     selectors: Selectors = field(default_factory=lambda: Selectors({}))
     """Those of selectors.yml."""
     warnings: tuple[str, ...] = ()
+    prices: Prices | None = None
+    """What the machine costs."""
 
     def node(self, name: str) -> Node | None:
         """The enabled model or seed of that name."""

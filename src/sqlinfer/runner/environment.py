@@ -12,9 +12,11 @@ from pathlib import Path
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import Cancelled, RunError
 from sqlinfer.relation import Relation
+from sqlinfer.runner.bounds import Bounds
 from sqlinfer.spec.error_policy import ErrorPolicy
 from sqlinfer.spec.events import Emit, ignore
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
+from sqlinfer.spec.prices import Prices
 from sqlinfer.spec.session import READ_ROWS, SessionFactory
 
 STORE_CHUNK, STREAM_CHUNK = 65_536, 500_000
@@ -68,6 +70,13 @@ class RunEnvironment:
     """Files that a function is made of, with their sha256, for the run record."""
     relations: Mapping[str, Relation] = field(default_factory=dict)
     """Node and source names that data tests refer to → their relations."""
+    bounds: Bounds = field(default_factory=Bounds)
+    """What the run may spend."""
+    prices: Prices | None = None
+    rate: Callable[[FunctionContract], float | None] = lambda _: None
+    """Rows that a function scores in a second, where that was measured on this machine."""
+    devices: Mapping[str, str] = field(default_factory=dict)
+    """Digest of a function that has been loaded → the device that it runs on."""
 
     def function(self, name: str, digest: str) -> PreparedFunction:
         prepared = self.functions.get(name)

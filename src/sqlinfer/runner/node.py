@@ -15,6 +15,7 @@ from sqlinfer.compiler.hooks import NONE, Hooks, touches
 from sqlinfer.compiler.predictions import predicted_columns
 from sqlinfer.errors import (
     AdapterError,
+    Cancelled,
     DataTestError,
     Location,
     NoPlaceForPredictions,
@@ -46,14 +47,17 @@ from sqlinfer.runner.identity import Identity
 from sqlinfer.runner.lineage import LINEAGE_COLUMNS, refuse_taken_names, with_lineage
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.publication import Publication
+from sqlinfer.runner.receipts import receipt_of
 from sqlinfer.runner.scoring import refuse_bad_night, score_plan, total
 from sqlinfer.runner.store import forget_errors
 from sqlinfer.runner.words import in_users_words
 from sqlinfer.spec.catalog import Column
-from sqlinfer.spec.events import NodeFinished, NodeStarted, Publishing, Warned
+from sqlinfer.spec.events import Emit, Event, NodeFinished, NodeStarted, Publishing, Warned
+from sqlinfer.spec.events import Progress as Scoring
 from sqlinfer.spec.function import FILE_MISSING
 from sqlinfer.spec.names import ERROR_RECORDS, LINEAGE, RUN_RECORDS
 from sqlinfer.spec.plan import Counts, Plan
+from sqlinfer.spec.receipt import Receipt
 from sqlinfer.spec.results import NodeResult, Timing
 from sqlinfer.spec.seconds import Seconds
 
@@ -70,6 +74,17 @@ class _Progress:
     left: int = 0
     tests: tuple[NodeResult, ...] = ()
     pending: bool = False
+    receipt: Receipt | None = None
+    done: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    """Function → inputs that have come back, of how many."""
+
+    def hear(self, event: Event) -> None:
+        if isinstance(event, Scoring):
+            self.done[event.function] = event.rows_done, event.rows_total
+
+    @property
+    def elapsed(self) -> float:
+        return perf_counter() - self.began
 
 
 def run_node(
@@ -91,6 +106,7 @@ def run_node(
     kind = f"{'prediction' if plan.stages else node.config.materialized} model"
     env.emit(NodeStarted(node.unique_id, str(node.relation), kind))
     progress = _Progress(env.now(), perf_counter(), Seconds())
+    env = replace(env, emit=_both(progress.hear, env.emit))
     error: SqlinferError | None = None
     try:
         env.stop_if_cancelled()
@@ -103,6 +119,8 @@ def run_node(
         _check_target(plan, node, env, how, columns)
         run_by_themselves(env.workspace, hooks.before, node.name, _timeout(node, env), "nothing was read or scored")
         (_run_scored if plan.stages else _run_plain)(plan, node, env, how, progress, hooks)
+    except Cancelled as failure:
+        error = env.bounds.stopped(progress.done) if env.bounds.over() else failure
     except SqlinferError as failure:
         error = in_users_words(failure, plan, node.path, node.raw_sql)
     except OSError as failure:
@@ -112,6 +130,14 @@ def run_node(
     result = _result(plan, node, env, progress, error)
     env.emit(NodeFinished(result))
     return result
+
+
+def _both(first: Emit, then: Emit) -> Emit:
+    def emit(event: Event) -> None:
+        first(event)
+        then(event)
+
+    return emit
 
 
 def _functions(plan: Plan) -> tuple[str, ...]:
@@ -294,6 +320,7 @@ def _publish(
         progress.started_at, progress.counts, _functions(plan), progress.counts.errors > 0,
         location(node, env.root) if node.config.materialized == "external" else None, side=plan.owner.side,
         provenance=Provenance.of(plan, node, how, env), hooks=hooks,
+        receipt=receipt_of(env, plan, progress.counts, progress.seconds, progress.elapsed),
     )  # fmt: skip
     waits = not late  # else a retry would publish what no test has looked at
     if result.lasts and waits:
@@ -312,7 +339,7 @@ def _publish(
     try:
         with nullcontext() if scanned is None else env.workspace.passing(scanned):
             written = publication.publish(env, wanted, _timeout(node, env), audit if late else None)
-        progress.rows, progress.left = written.rows, written.left
+        progress.rows, progress.left, progress.receipt = written.rows, written.left, written.receipt
     except DataTestError:
         publication.forget(env.workspace, node.unique_id)
         store_failures(env, late, progress.tests)
@@ -355,7 +382,7 @@ def _result(
         left=progress.left,
         counts=progress.counts,
         message=error.message if error else "OK",
-        execution_time=perf_counter() - progress.began,
+        execution_time=progress.elapsed,
         timing=(Timing("execute", progress.started_at, env.now()),),
         seconds=dict(progress.seconds.spent),
         bound_by=progress.seconds.bound_by,
@@ -365,7 +392,15 @@ def _result(
         error=error,
         pending=progress.pending,
         tests=progress.tests,
+        receipt=progress.receipt or _unpublished(plan, env, progress),
     )
+
+
+def _unpublished(plan: Plan, env: RunEnvironment, progress: _Progress) -> Receipt | None:
+    """What was spent in vain, or is published later."""
+    if not plan.stages or not (progress.counts.inputs or progress.done):
+        return None
+    return receipt_of(env, plan, progress.counts, progress.seconds, progress.elapsed)
 
 
 def retry_publication(env: RunEnvironment, unique_id: str | None = None) -> tuple[NodeResult, ...]:
@@ -393,6 +428,7 @@ def _retry(env: RunEnvironment, wanted: Publication) -> NodeResult:
         written.rows if written else None, wanted.counts,
         error.message if error else "OK", perf_counter() - began, (Timing("execute", started_at, env.now()),),
         functions=wanted.functions, error=error, pending=error is not None, left=written.left if written else 0,
+        receipt=written.receipt if written else wanted.receipt,
     )  # fmt: skip
     env.emit(NodeFinished(result))
     return result

@@ -11,9 +11,10 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
-from sqlinfer.adapters.base import Materialization, Workspace, Written
+from sqlinfer.adapters.base import Materialization, Workspace
 from sqlinfer.compiler.hooks import NONE, Hooks
 from sqlinfer.errors import DatabaseLocked, NotPublished, PublicationError, StoreError
 from sqlinfer.failpoints import fail_point
@@ -23,8 +24,10 @@ from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.external import put_in_place, write_beside
 from sqlinfer.runner.hooks import run_by_themselves, run_inside
 from sqlinfer.runner.provenance import Provenance
+from sqlinfer.runner.receipts import from_payload
 from sqlinfer.spec.constraint import Constraint
 from sqlinfer.spec.plan import Counts, Owner
+from sqlinfer.spec.receipt import Receipt
 from sqlinfer.spec.records import RUNS
 
 _HOOKS = ("before", "begin", "end", "after")
@@ -50,6 +53,8 @@ class Publication:
     side: str = ""
     """What the node's relations are called in the side catalog."""
     provenance: Provenance = field(default_factory=Provenance)
+    receipt: Receipt | None = None
+    """What was spent before the publication; None where nothing was scored."""
     hooks: Hooks = NONE
 
     @property
@@ -88,6 +93,7 @@ class Publication:
         raw["how"] = Materialization(**_known(Materialization, how))
         raw["counts"] = Counts(**raw["counts"])
         raw["functions"] = tuple(raw["functions"])
+        raw["receipt"] = from_payload(raw.get("receipt"))
         raw["provenance"] = Provenance(**raw.get("provenance") or {})
         hooks = raw.get("hooks") or {}
         raw["hooks"] = Hooks(**{name: tuple(Hook(**hook) for hook in hooks.get(name) or ()) for name in _HOOKS})
@@ -125,20 +131,29 @@ def waits_as(work: Workspace, side: str) -> bool:
     return any(payload.get("side", payload["node"]) == side for payload in work.notes("pending").values())
 
 
-def publish(env: RunEnvironment, publication: Publication, timeout: float, audit: Any = None) -> Written:
+@dataclass(frozen=True, slots=True)
+class Published:
+    rows: int
+    left: int = 0
+    """As in ``Written``."""
+    receipt: Receipt | None = None
+    """With the publication, until its commit."""
+
+
+def publish(env: RunEnvironment, publication: Publication, timeout: float, audit: Any = None) -> Published:
     """``audit`` is called on the new relation before the commit.
 
     Raises:
         NotPublished: the database stayed held for ``timeout`` seconds.
         PublicationError: a newer run has published.
     """
-    work = env.workspace
+    work, began = env.workspace, perf_counter()
     if publication.location is not None:
         env.may_write(Path(publication.location))
     file = _write_file(work, publication)
     try:
         with work.publishing(timeout):
-            written = _write(env, publication, audit, file)
+            written = _write(env, publication, audit, file, began)
             fail_point("before_publish_commit")
             if file is not None:
                 env.may_write(Path(str(publication.location)))
@@ -165,23 +180,28 @@ def _write_file(work: Workspace, publication: Publication) -> tuple[Path, int] |
         return write_beside(work, publication.sql, Path(publication.location))
 
 
-def _write(env: RunEnvironment, publication: Publication, audit: Any, file: tuple[Path, int] | None) -> Written:
+def _write(
+    env: RunEnvironment, publication: Publication, audit: Any, file: tuple[Path, int] | None, began: float
+) -> Published:
     work, target = env.workspace, publication.how.target
     work.make_place(target)
     last = work.last_run(target, publication.unique_id, since=publication.started_at)
     if last is not None and last.run_id == publication.run_id:
-        return Written(last.rows)  # committed before a kill: nothing is left to do
+        return Published(last.rows, receipt=publication.receipt)  # committed before a kill: nothing is left to do
     if last is not None:
         raise PublicationError(f"a newer run ({last.run_id}) has published {target} already; nothing was changed")
     run_inside(work, publication.hooks.begin, publication.node)
-    written = work.materialize(publication.how, publication.sql) if file is None else Written(file[1])
+    written = work.materialize(publication.how, publication.sql) if file is None else None
     run_inside(work, publication.hooks.end, publication.node)
     if audit is not None:
         audit(target)
     if publication.functions:
         work.record_errors(publication.how, publication.sql, publication.owner, failed=publication.has_errors)
-    work.record(RUNS, target, (_run_record(env, publication, written.rows),))
-    return written
+    receipt = publication.receipt and publication.receipt.later("publish", perf_counter() - began)
+    rows, left = (written.rows, written.left) if written is not None else (file[1] if file else 0, 0)
+    spent = receipt.as_record() if receipt else {}
+    work.record(RUNS, target, ({**_run_record(env, publication, rows), **spent},))
+    return Published(rows, left, receipt)
 
 
 def _run_record(env: RunEnvironment, publication: Publication, rows: int) -> Mapping[str, object]:

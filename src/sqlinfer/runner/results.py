@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sqlinfer.files import write_atomic
 from sqlinfer.scrub import scrub_values
+from sqlinfer.spec.receipt import Receipt
 from sqlinfer.spec.results import NodeResult, iso
 
 SCHEMA = "https://schemas.getdbt.com/dbt/run-results/v6.json"
@@ -23,10 +24,14 @@ class RunResult:
     results: tuple[NodeResult, ...] = ()
     elapsed: float = 0.0
     args: Mapping[str, Any] = field(default_factory=dict)
+    stopped: str = ""
+    """Which bound of what the run may spend ended it."""
+    receipt: Receipt | None = None
+    """What all nodes together have spent; None where none calls a function."""
 
     @property
     def ok(self) -> bool:
-        return all(result.ok for result in self.results)
+        return not self.stopped and all(result.ok for result in self.results)
 
     @property
     def exit_code(self) -> int:
@@ -35,7 +40,7 @@ class RunResult:
     def with_result(self, result: NodeResult, elapsed: float) -> RunResult:
         """A result of the same node replaces the earlier one."""
         kept = tuple(known for known in self.results if known.unique_id != result.unique_id)
-        return RunResult(self.run_id, self.started_at, (*kept, result, *result.tests), elapsed, self.args)
+        return replace(self, results=(*kept, result, *result.tests), elapsed=elapsed)
 
     def as_dbt(self, version: str, now: datetime) -> dict[str, Any]:
         return {

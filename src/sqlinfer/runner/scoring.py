@@ -10,6 +10,7 @@ from time import perf_counter
 from sqlinfer.errors import RunError
 from sqlinfer.relation import quote
 from sqlinfer.runner import errorlog, parts, staging
+from sqlinfer.runner.admission import admit
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.held import begin, held
 from sqlinfer.runner.identity import Identity
@@ -38,17 +39,19 @@ def score_plan(
     """Pin and score every stage in order. ``lineage``: the scored relations must tell which run scored a row."""
     errorlog.start(env.workspace, plan.owner)
     contracts = [env.function(call.function, call.digest).contract for call in plan.calls]
-    if len(plan.stages) == 1 and all(call.strategy == "stream" for call in plan.calls):
+    if len(plan.stages) == 1 and all(call.strategy == "stream" for call in plan.calls) and not env.bounds.any:
         with env.workspace.warehouse():
             if staging.can_fuse(env.workspace, plan, contracts, env.fuse_rows):
                 return _stream(env, plan, plan.stages[0], identity, seconds, fused=True)
     first = staging.early(plan)
     keyed = _pin(env, first, plan, seconds, keep_results=not lineage)
+    admit(env, first)
     found: list[tuple[Call, Counts]] = []
     for stage in plan.stages:
         env.stop_if_cancelled()
         if stage not in first:
             _pin(env, (stage,), plan, seconds)
+            admit(env, (stage,))
         if stage.calls:
             found += _score_stage(env, plan, stage, identity, seconds, keyed.get(stage.name, ()))
     return tuple(found)

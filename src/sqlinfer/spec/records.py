@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlinfer.spec.names import ERROR_RECORDS, RUN_RECORDS
+from sqlinfer.spec.receipt import RECORDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ RUNS = RecordKind(
         "sqlinfer_version": "TEXT",
         "sql_checksum": "TEXT",
         "provenance": "TEXT",
+        **RECORDED,
     },
 )
 """One row for each publication."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sqlinfer.errors import SqlinferError
 from sqlinfer.spec.plan import Counts
+from sqlinfer.spec.receipt import Receipt
 
 Status = Literal["success", "error", "skipped", "pass", "fail", "warn"]
 
@@ -49,6 +50,8 @@ class NodeResult:
     """Rows that are in the published table, and that the node's query for its whole state did not return."""
     tests: tuple[NodeResult, ...] = ()
     """Data tests that ran on the staged relation before publication."""
+    receipt: Receipt | None = None
+    """What a node that calls functions has spent, until its publication was committed."""
 
     @property
     def ok(self) -> bool:
@@ -67,6 +70,8 @@ class NodeResult:
             answer["streamed"] = list(self.streamed)
         if self.bound_by:
             answer["bound_by"] = self.bound_by
+        if self.receipt is not None:
+            answer["receipt"] = self.receipt.as_json()
         if self.pending:
             answer["scored_not_published"] = True
         return {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
-from sqlinfer.cli.options import DEFERRING, EMPTY, EXECUTION, REFRESH, SELECTION, Flags, shared
+from sqlinfer.cli.estimating import show_estimate
+from sqlinfer.cli.options import BOUNDS, DEFERRING, EMPTY, EXECUTION, REFRESH, SELECTION, Flags, add_options, shared
 
 
 @click.command("run")
@@ -16,23 +18,30 @@ from sqlinfer.cli.options import DEFERRING, EMPTY, EXECUTION, REFRESH, SELECTION
     "--manifest", type=click.Path(dir_okay=False, path_type=Path), help="With --dbt: use this manifest.json of dbt.",
 )  # fmt: skip
 @click.option("--sample", metavar="WINDOW", help="With --dbt: inputs of this window alone, '3 days', by event_time.")
+@add_options(BOUNDS)
 @shared(EXECUTION, REFRESH, SELECTION, DEFERRING, EMPTY, claims=True)
-def command(flags: Flags, in_dbt: bool, manifest: Path | None, sample: str | None) -> int:
+def command(
+    flags: Flags, in_dbt: bool, manifest: Path | None, sample: str | None, estimate: bool, **bounds: Any
+) -> int:
     """Score and publish the selected models."""
     from sqlinfer import api
     from sqlinfer.cli.console import job
 
     if in_dbt or manifest is not None:
-        return run_dbt(flags, manifest, sample)
+        if estimate:
+            raise click.UsageError("--estimate does not go with --dbt")
+        return run_dbt(flags, manifest, sample, **bounds)
     if sample:
         raise click.UsageError("--sample goes with --dbt: it looks at the event_time of dbt's nodes")
-    options = flags.options()
+    options = replace(flags.options(), **bounds)
+    if estimate:
+        return show_estimate(flags, options, "run")
     with job(flags, "run") as console:
         result = api.run(options, on_event=console.on_event, cancel=console.cancel)
         return console.finish(result)
 
 
-def run_dbt(flags: Flags, manifest: Path | None, sample: str | None) -> int:
+def run_dbt(flags: Flags, manifest: Path | None, sample: str | None, **bounds: Any) -> int:
     from sqlinfer.cli.commands.dbt import dbt_options
     from sqlinfer.cli.console import job
 
@@ -42,6 +51,6 @@ def run_dbt(flags: Flags, manifest: Path | None, sample: str | None) -> int:
             console.line("Compiling the prediction nodes with dbt")
         from sqlinfer.dbt import executor  # dear: the line comes first
 
-        options = replace(dbt_options(flags), sample=sample)
+        options = replace(dbt_options(flags), sample=sample, **bounds)
         result = executor.run(options, manifest=manifest, on_event=console.on_event, cancel=console.cancel)
         return console.finish(result)
