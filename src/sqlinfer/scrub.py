@@ -34,6 +34,7 @@ _PARAMETER = re.compile(
     re.I,
 )
 _KNOWN: set[str] = set()
+_edition = 0
 
 
 def learn(secrets: Iterable[str]) -> None:
@@ -52,8 +53,15 @@ def spare(names: Iterable[str]) -> None:
         forget_patterns()
 
 
+def edition() -> int:
+    """A number that changes when there is something more, or less, to mask."""
+    return _edition
+
+
 def forget_patterns() -> None:
     """What was made from the known secrets is made anew."""
+    global _edition
+    _edition += 1
     _pattern.cache_clear()
     _grams.cache_clear()
 

@@ -13,7 +13,7 @@ from sqlinfer.relation import Relation
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.node import run_node
 from sqlinfer.runner.preview import preview
-from sqlinfer.runner.results import RunResult, write_results
+from sqlinfer.runner.results import RunResult
 from sqlinfer.runner.seed import seed
 from sqlinfer.runner.store import forget_errors
 from sqlinfer.spec.events import NodeFinished, NodeStarted, Progress
@@ -66,18 +66,16 @@ def test_a_seed_that_is_no_csv_is_one_error(tmp_path: Path) -> None:
     assert "codes.csv" in result.message
 
 
-def test_run_results_follow_dbt(night: Night, tmp_path: Path) -> None:
+def test_run_results_follow_dbt(night: Night) -> None:
     with night.environment() as env:
         result = run_node(plan(), node(), env)
         run = RunResult(env.run_id, env.now()).with_result(result, 1.5)
-        write_results(tmp_path / "target" / "run_results.json", run, "1", env.now())
-    written = json.loads((tmp_path / "target" / "run_results.json").read_text())
+        written = json.loads(json.dumps(run.as_dbt("1", env.now())))
     assert written["metadata"]["dbt_schema_version"].endswith("run-results/v6.json")
     entry = written["results"][0]
     assert (entry["status"], entry["unique_id"]) == ("success", "model.p.scores")
     answer = entry["adapter_response"]
     assert [answer[key] for key in ("rows", "scored", "reused", "null_inputs", "errors")] == [1000, 500, 496, 2, 2]
-    assert [path.name for path in (tmp_path / "target").iterdir()] == ["run_results.json"]
 
 
 def test_events_tell_start_progress_and_end(night: Night) -> None:

@@ -24,10 +24,12 @@ from sqlinfer.files import parse_json, read_plain
 from sqlinfer.jobs import artifacts, planning, retrying, spending
 from sqlinfer.jobs import night as nights
 from sqlinfer.jobs.events import Event
+from sqlinfer.jobs.journal import Journal
 from sqlinfer.jobs.loop import Loop
 from sqlinfer.jobs.night import Night
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import Project
+from sqlinfer.project.journal import with_journal
 from sqlinfer.project.selectors import resolve
 from sqlinfer.runner.environment import now_utc
 from sqlinfer.runner.results import RunResult
@@ -170,14 +172,14 @@ def _work(night: Night, ids: Sequence[str]) -> RunResult:
     result = RunResult(night.run_id, now_utc(), args=args)
     loop = Loop(
         parents={key: node.depends_on for key, node in night.project.nodes.items()}, emit=night.emit,
-        save=partial(artifacts.save_results, night.project), cancelled=night.cancel.is_set, spent=night.bounds.over,
+        journal=Journal(night.project), cancelled=night.cancel.is_set, spent=night.bounds.over,
         fail_fast=night.options.fail_fast,
     )  # fmt: skip
-    loop.save(result)
+    loop.journal.save(result)
     if ids:
         result = _score(night, ids, loop, result)
     result = spending.settled(night, result)
-    loop.save(result)
+    loop.journal.save(result)
     return result
 
 
@@ -185,7 +187,7 @@ def last_run(home: DbtHome) -> dict[str, Any] | None:
     """run_results.json of the last ``sqlinfer run --dbt``."""
     try:
         content = parse_json(read_plain(home.private / "run_results.json"))
-        return dict(content) if content["args"]["dbt"] else None
+        return with_journal(content, home.private, read_plain) if content["args"]["dbt"] else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
 

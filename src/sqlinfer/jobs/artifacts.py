@@ -11,34 +11,31 @@ from sqlinfer.catalog import CompiledNode
 from sqlinfer.errors import ProjectError, SqlinferError, SystemRefused, UsageError
 from sqlinfer.files import open_own, parse_json, write_below
 from sqlinfer.jobs import cleaning, comparing, manifest, script
+from sqlinfer.jobs.journal import RESULTS, Journal
 from sqlinfer.jobs.told import told
 from sqlinfer.project import Node, Project
-from sqlinfer.runner.environment import now_utc
-from sqlinfer.runner.results import RunResult, write_json, write_results
+from sqlinfer.project.journal import with_journal
+from sqlinfer.runner.results import RunResult, write_json
 from sqlinfer.scrub import scrub_sql
 from sqlinfer.version import __version__
 
 if TYPE_CHECKING:
     from sqlinfer.jobs.night import Night
 
-RESULTS = "run_results.json"
-
 
 def save_results(project: Project, result: RunResult) -> None:
-    with told(project):
-        write_results(project.target_path / RESULTS, result, __version__, now_utc())
+    Journal(project).save(result)
 
 
 def read_results(target: Path) -> dict[str, Any]:
-    """The last run's results.
+    """The last run's results, also those that a kill left in the journal alone.
 
     Raises:
         UsageError: there are none, or they are not ours.
     """
     path = target / RESULTS
     try:
-        with open(open_own(path, os.O_RDONLY), encoding="utf-8") as file:
-            content = parse_json(file.read())
+        content = parse_json(_read_own(path))
     except FileNotFoundError:
         raise UsageError("nothing to retry: there is no run_results.json", hint="start with `sqlinfer run`") from None
     except (OSError, ValueError) as error:
@@ -51,7 +48,12 @@ def read_results(target: Path) -> dict[str, Any]:
         whole = False
     if not whole:
         raise UsageError(f"{path} was not written by sqlinfer", hint="start over with `sqlinfer run`")
-    return dict(content)
+    return with_journal(content, target, _read_own)
+
+
+def _read_own(path: Path) -> bytes:
+    with open(open_own(path, os.O_RDONLY), "rb") as file:
+        return file.read()
 
 
 def save_compiled(night: Night, compiled: Mapping[str, CompiledNode | SqlinferError]) -> None:

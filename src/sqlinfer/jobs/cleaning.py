@@ -24,7 +24,7 @@ from sqlinfer.project.locations import belongs, files_of, named_in
 from sqlinfer.project.yamlfile import read_yaml
 
 WRITTEN = "written.json"
-FILES = re.compile(r"manifest\.json|run_results\.json|sources\.json|crash-.*\.txt|\.tmp-[0-9a-f]{32}")
+FILES = re.compile(r"manifest\.json|run_results\.(?:json|journal)|sources\.json|crash-.*\.txt|\.tmp-[0-9a-f]{32}")
 _CACHE = re.compile(
     r"keys|\.tmp-.*|[0-9a-f]{16,64}(?:[-.].*)?|[a-z_]+-[0-9a-f]{8,64}.*|(?:devices|external|files)\.json"
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlinfer.errors import Cancelled, SqlinferError, SystemRefused
+from sqlinfer.jobs.journal import Journal
 from sqlinfer.runner.results import RunResult
 from sqlinfer.spec.events import Emit, NodeFinished
 from sqlinfer.spec.results import NodeResult
@@ -19,7 +20,7 @@ Do = Callable[[str], Iterable[NodeResult]]
 class Loop:
     parents: Mapping[str, Sequence[str]]
     emit: Emit
-    save: Callable[[RunResult], None]
+    journal: Journal
     cancelled: Callable[[], bool]
     spent: Callable[[], str | None] = lambda: None
     """Which bound of what the run may spend is reached."""
@@ -28,16 +29,28 @@ class Loop:
     """unique_id of a node that did not succeed → the one that it is down to."""
 
     def run(self, order: Sequence[str], do: Do, result: RunResult) -> RunResult:
-        begin = time.monotonic() - result.elapsed
-        for unique_id in order:
-            for item in self._one(unique_id, do, result):
-                result = result.with_result(item, time.monotonic() - begin)
-                self._note(item, unique_id)
-            self.save(result)
-        return result
+        try:
+            return self._run(order, do, result)
+        except BaseException:
+            self.journal.settle()
+            raise
 
-    def _one(self, unique_id: str, do: Do, result: RunResult) -> Iterable[NodeResult]:
-        reason = self._reason_to_skip(unique_id, result)
+    def _run(self, order: Sequence[str], do: Do, result: RunResult) -> RunResult:
+        begin = time.monotonic() - result.elapsed
+        done = {item.unique_id: item for item in result.results}
+        all_fine = result.ok
+        for unique_id in order:
+            for item in self._one(unique_id, do, all_fine):
+                for one in (item, *item.tests):  # a result of the same node replaces the earlier one
+                    done.pop(one.unique_id, None)
+                    done[one.unique_id] = one
+                    all_fine = all_fine and one.ok
+                self.journal.note((item, *item.tests), time.monotonic() - begin)
+                self._note(item, unique_id)
+        return replace(result, results=tuple(done.values()), elapsed=time.monotonic() - begin)
+
+    def _one(self, unique_id: str, do: Do, all_fine: bool) -> Iterable[NodeResult]:
+        reason = self._reason_to_skip(unique_id, all_fine)
         if reason is not None:
             skipped = NodeResult(unique_id, "skipped", message=reason)
             self.emit(NodeFinished(skipped))
@@ -56,13 +69,13 @@ class Loop:
             self.emit(NodeFinished(failed))
             return (failed,)
 
-    def _reason_to_skip(self, unique_id: str, result: RunResult) -> str | None:
+    def _reason_to_skip(self, unique_id: str, all_fine: bool) -> str | None:
         if self.cancelled():
             return "interrupted"
         spent = self.spent()
         if spent is not None:
             return spent
-        if self.fail_fast and not result.ok:
+        if self.fail_fast and not all_fine:
             return "--fail-fast: an earlier node failed"
         above = next((parent for parent in self.parents.get(unique_id, ()) if parent in self.broken), None)
         return f"depends on {self.broken[above]}, which failed" if above else None

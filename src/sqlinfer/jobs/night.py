@@ -29,6 +29,7 @@ from sqlinfer.jobs import artifacts, crashfile, reads, spending, tuning
 from sqlinfer.jobs.contract import enforce
 from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
 from sqlinfer.jobs.functions import Contracts, Functions, cache_dir, files_of, rate
+from sqlinfer.jobs.journal import Journal
 from sqlinfer.jobs.loop import Loop
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.jobs.run_hooks import run_hooks
@@ -218,12 +219,12 @@ def _work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Map
     loop = Loop(
         parents={uid: node.depends_on for uid, node in project.nodes.items()},
         emit=night.emit,
-        save=partial(artifacts.save_results, project),
+        journal=Journal(project),
         cancelled=night.cancel.is_set,
         spent=night.bounds.over,
         fail_fast=night.options.fail_fast,
     )
-    loop.save(result)
+    loop.journal.save(result)
     chosen = (*seeds, *models, *(test.unique_id for test in left))
     result = _hooked(night, project.on_run_start, result, chosen)
     if not result.ok:
@@ -231,7 +232,7 @@ def _work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Map
     result = _members(night, loop, result, seeds, models, left)
     result = _hooked(night, project.on_run_end, result, chosen)
     result = spending.settled(night, result)
-    loop.save(result)
+    loop.journal.save(result)
     return result
 
 
@@ -248,7 +249,7 @@ def _all_skipped(night: Night, loop: Loop, result: RunResult, ids: Sequence[str]
         skipped = NodeResult(uid, "skipped", message="on-run-start failed")
         night.emit(NodeFinished(skipped))
         result = result.with_result(skipped, result.elapsed)
-    loop.save(result)
+    loop.journal.save(result)
     return result
 
 

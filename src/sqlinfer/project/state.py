@@ -10,6 +10,7 @@ from typing import Any
 from sqlinfer.errors import UsageError, did_you_mean
 from sqlinfer.files import parse_json, read_plain
 from sqlinfer.project.aspects import ASPECTS, Aspects
+from sqlinfer.project.journal import with_journal
 from sqlinfer.relation import Relation
 
 _WORDS = ("new", "old", "modified", "unmodified", *(f"modified.{name}" for name in ASPECTS))
@@ -73,7 +74,7 @@ class Comparison:
     def _results(self, status: str) -> dict[str, str]:
         if status not in _STATUSES:
             raise UsageError(f"unknown status '{status}'", hint=did_you_mean(status, _STATUSES))
-        return _statuses(self._read("run_results.json"))
+        return _statuses(with_journal(self._read("run_results.json"), self.folder or Path(), read_plain))
 
     def _sources(self, status: str) -> set[str]:
         known = ("fresher", "pass", "warn", "error", "runtime error")

@@ -62,7 +62,3 @@ class RunResult:
 def write_json(path: Path, content: object) -> None:
     """Replace a file as a whole: readers see the old text or the new one, also after a kill. Secrets are masked."""
     write_atomic(path, json.dumps(scrub_values(content), indent=2).encode())
-
-
-def write_results(path: Path, result: RunResult, version: str, now: datetime) -> None:
-    write_json(path, result.as_dbt(version, now))
