@@ -6,21 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import pyarrow as pa
 import pytest
 from kit import KEY, Night, node, plan, prepared, rewritten
 
+from sqlinfer.adapters.duckdb import error_log, keyed
+from sqlinfer.adapters.duckdb.lookups import LookUp
+from sqlinfer.adapters.duckdb.reconcile import reconcile
+from sqlinfer.adapters.duckdb.scratch import FRESH, scratch
+from sqlinfer.adapters.duckdb.store import StoreTable
 from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 from sqlinfer.errors import RunError
 from sqlinfer.jobs.tuning import parse_size
-from sqlinfer.runner import errorlog, held, keyed
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.identity import Identity
-from sqlinfer.runner.lookup import LookUp, reconcile
 from sqlinfer.runner.node import run_node
-from sqlinfer.runner.scoring_store import chunks
-from sqlinfer.runner.store import StoreTable
 from sqlinfer.spec.function import Argument, FunctionContract, Output
+from sqlinfer.spec.identity import Identity
 from sqlinfer.spec.plan import Call, Counts, Owner, Stage
 
 
@@ -139,7 +139,7 @@ def test_results_of_another_run_are_found(distinct: Night) -> None:
         assert one.inputs is not None
         work.execute(f"INSERT INTO {store.relation.sql()} SELECT k, x, NULL, now(), 'another' FROM {one.inputs.sql()}")
         fresh = keyed.gather_fresh(work, stage, 0, one, store, "this run")
-        assert fresh == held.held(stage, held.FRESH)
+        assert fresh == scratch(stage, FRESH)
         assert work.rows(f"SELECT count(*), min(value) FROM {fresh.sql()}") == [(10, 5000.0)]
 
 
@@ -185,22 +185,6 @@ def _pinned(env: RunEnvironment, stage: Stage, contract: FunctionContract) -> ke
     return one
 
 
-@pytest.mark.parametrize(("pause", "sizes"), [(0.0, [256, 44]), (0.3, [128, 128, 44])])
-def test_a_chunk_that_takes_no_time_may_be_larger(
-    night: Night, pause: float, sizes: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [0.0]
-    monkeypatch.setattr("sqlinfer.runner.scoring_store.monotonic", lambda: clock[-1])
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for start in range(0, 300, 64):
-            clock.append(clock[-1] + pause)
-            yield pa.record_batch({"x": list(range(start, min(start + 64, 300)))})
-
-    with night.environment() as env:
-        assert [chunk.num_rows for chunk in chunks(env, batches(), 100, 200)] == sizes
-
-
 def test_a_failure_among_new_results_is_told_from_a_missing_one(distinct: Night) -> None:
     """Digests of keys stand for a join only where both sides have the same."""
     with ten_new(distinct) as (env, stage, store, one):
@@ -211,11 +195,11 @@ def test_a_failure_among_new_results_is_told_from_a_missing_one(distinct: Night)
         work.execute(f"CREATE OR REPLACE TABLE {table.sql()} AS FROM {store.relation.sql()} LIMIT 0")
         work.execute(f"INSERT INTO {table.sql()} {rows} WHERE x <> 5005")
         found = LookUp(stage.calls[0], store, table, one)
-        errorlog.start(work, Owner("scores"))
+        error_log.make(work, Owner("scores"))
         with pytest.raises(RunError, match="1 inputs of twice"):
-            reconcile(env, Owner("scores"), stage, found, 9, Identity((("id", "id"),), True))
+            reconcile(work, Owner("scores"), stage, found, Identity((("id", "id"),), True))
         work.execute(f"INSERT INTO {table.sql()} {rows} WHERE x = 5005")
-        assert reconcile(env, Owner("scores"), stage, found, 9, Identity((("id", "id"),), True)).errors == 1
+        assert reconcile(work, Owner("scores"), stage, found, Identity((("id", "id"),), True)).errors == 1
 
 
 @pytest.mark.parametrize("items", ["id, unnest([x, y]) AS x", "id, x FROM (SELECT id, unnest([x, y]) AS x"])
@@ -232,7 +216,7 @@ def test_rows_that_become_several_are_not_told_by_their_row_id(distinct: Night, 
         assert keyed.by_row(env.workspace, plain, 1) is not None
 
 
-def test_passing_rows_have_room_for_a_block_of_each_column_and_thread(night: Night) -> None:
+def test_a_low_memory_scan_has_room_for_a_block_of_each_column_and_thread(night: Night) -> None:
     def limit(work: DuckDBWorkspace) -> float:
         return parse_size(work.rows("SELECT current_setting('memory_limit')")[0][0].replace(" ", "")) / (1 << 20)
 
@@ -246,6 +230,6 @@ def test_passing_rows_have_room_for_a_block_of_each_column_and_thread(night: Nig
     ):
         with night.adapter(settings=settings).workspace("run") as work:
             before = limit(work)
-            with work.passing(columns):
+            with work.low_memory_scan(columns):
                 assert limit(work) == pytest.approx(expected, abs=1)
             assert limit(work) == before

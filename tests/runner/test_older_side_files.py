@@ -12,7 +12,7 @@ from kit import DIGEST, Night, node, plan, side
 from sqlinfer.adapters.base import Materialization
 from sqlinfer.errors import StoreError
 from sqlinfer.relation import Relation
-from sqlinfer.runner.deaths import blame_crash
+from sqlinfer.runner.crash_notes import blame_crash
 from sqlinfer.runner.environment import now_utc
 from sqlinfer.runner.node import retry_publication, run_node
 from sqlinfer.runner.publication import Publication

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import sqlglot
 from kit import DIGEST, Night, node, prepared, side
 
+from sqlinfer.adapters.duckdb.pinned import part_relations
+from sqlinfer.adapters.shared.groups import groups_of, parts_of
 from sqlinfer.compiler.scans import passed_rows
-from sqlinfer.runner import parts
 from sqlinfer.runner.node import run_node
 from sqlinfer.spec.plan import Call, Counts, Plan, Result, Stage
 
@@ -96,10 +99,25 @@ def test_lineage_tells_which_run_scored_a_row(night: Night) -> None:
 def test_nothing_is_left_in_the_side_file(night: Night, strategy: str) -> None:
     run(night, strategy)
     with night.adapter().workspace("look") as work:
-        assert not any(work.has(part) for part in parts.relations(plan(strategy).stages[0]))
+        assert not any(work.has(part) for part in part_relations(plan(strategy).stages[0]))
 
 
-def test_groups_hold_one_strategy_and_few_calls() -> None:
-    found = parts.groups(plan("store", "stream").stages[0].calls)
-    assert [len(group) for group in found] == [8, 2, 8, 2]
-    assert all(len({call.strategy for call in group}) == 1 for group in found)
+def test_a_part_holds_one_strategy_and_few_calls() -> None:
+    found = parts_of(plan("store", "stream").stages[0].calls)
+    assert [len(part) for part in found] == [8, 2, 8, 2]
+    assert all(len({call.strategy for call in part}) == 1 for part in found)
+
+
+def test_calls_of_one_function_go_together_where_a_stage_has_many() -> None:
+    (stage,) = plan("store", "stream").stages
+    assert [len(group) for group in groups_of(stage)] == [8, 2, 8, 2]
+    other = tuple(replace(call, digest=DIGEST[::-1] if n % 2 else "b" * 64) for n, call in enumerate(stage.calls))
+    mixed = groups_of(replace(stage, calls=tuple(replace(call, strategy="store") for call in other)))
+    assert [len(group) for group in mixed] == [8, 2, 6, 4]
+    assert all(len({call.digest for call in group}) == 1 for group in mixed)
+
+
+def test_few_calls_are_scored_one_by_one_and_streams_in_one_pass() -> None:
+    (stage,) = plan("store", "stream").stages
+    few = replace(stage, calls=stage.calls[:5])
+    assert [[call.output for call in group] for group in groups_of(few)] == [["p0"], ["p2"], ["p4"], ["p1", "p3"]]

@@ -15,7 +15,6 @@ from sqlinfer.runner.node import run_node
 from sqlinfer.runner.preview import preview
 from sqlinfer.runner.results import RunResult
 from sqlinfer.runner.seed import seed
-from sqlinfer.runner.store import forget_errors
 from sqlinfer.spec.events import NodeFinished, NodeStarted, Progress
 from sqlinfer.spec.plan import Plan, Result
 
@@ -102,7 +101,7 @@ def test_forgotten_errors_are_tried_again(night: Night) -> None:
     with night.environment() as env:
         run_node(plan(), node(), env)
         night.sessions.clear()
-        assert forget_errors(env.workspace, prepared().contract) == 1
+        assert env.workspace.forget_errors(prepared().contract) == 1
         run_node(plan(), node(), env)
     assert night.scored == 1
 

@@ -221,6 +221,12 @@ class ScoringVerbs(Protocol):
         ``error_class``: only those whose error starts with it.
         """
 
+    def unscored(self, pinned: Pinned, calls: Sequence[Call]) -> int:
+        """How many inputs scoring would take for calls of one function with a store, or for one that is streamed.
+
+        Nothing is made, and nothing but the stage and the store is read.
+        """
+
     def forecast(self, pinned: Pinned, call: Call) -> Forecast:
         """Count what scoring would find. Writes nothing."""
 
@@ -261,7 +267,7 @@ class KeepingVerbs(Protocol):
         """What is kept in memory for a node goes, however the node has ended."""
 
 
-class Workspace(Protocol):
+class Workspace(ScoringVerbs, Protocol):
     """One exclusive working place. Statements run on one writer connection; each reader has its own."""
 
     run_id: str
@@ -296,9 +302,6 @@ class Workspace(Protocol):
         """Run ``sql`` with the Arrow table visible under the name ``chunk``."""
 
     def transaction(self) -> AbstractContextManager[None]: ...
-
-    def fleeting(self) -> AbstractContextManager[None]:
-        """Tables written inside are dropped soon: they may be fast to write rather than small."""
 
     def warehouse(self) -> AbstractContextManager[None]:
         """The warehouse attached read-only, unqualified names resolve to it. Re-entrant."""
@@ -381,17 +384,11 @@ class Workspace(Protocol):
     def estimate(self, sql: str) -> int | None:
         """The warehouse's own guess of the rows of a query, None where it has none."""
 
-    def has_row_ids(self, relation: Relation) -> bool:
-        """Whether ``rowid`` tells the rows of this base table for as long as the warehouse stays attached."""
-
-    def passing(self, columns: int, keep: int = 0) -> AbstractContextManager[None]:
+    def low_memory_scan(self, columns: int, keep: int = 0) -> AbstractContextManager[None]:
         """Lower the memory limit during a scan that reads rows of so many columns once.
 
         ``keep``: bytes that what is made of them takes.
         """
-
-    def load_store(self, name: str) -> bool:
-        """In a scratch workspace: make the remembered predictions of a store readable. False where there are none."""
 
 
 class ShadowDatabase(Protocol):

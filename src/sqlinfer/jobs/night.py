@@ -37,7 +37,7 @@ from sqlinfer.project import DataTest, Project, locations
 from sqlinfer.project.values import Hook
 from sqlinfer.project.ways import with_way
 from sqlinfer.relation import Relation
-from sqlinfer.runner import deaths
+from sqlinfer.runner import crash_notes
 from sqlinfer.runner.audit_tables import run_tests
 from sqlinfer.runner.bounds import Bounds, Stop
 from sqlinfer.runner.environment import RunEnvironment, now_utc
@@ -284,7 +284,7 @@ def opened(night: Night) -> Iterator[RunEnvironment]:
         workspace.cancel = night.stop
         evidence = night.project.target_path / f"crash-{night.project.profile.target}.txt"
         if crashfile.crashed(evidence):
-            deaths.blame_crash(workspace)
+            crash_notes.blame_crash(workspace)
         night.warn(workspace.warnings)
         with crashfile.watched(evidence):
             yield night.environment(workspace)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sqlinfer.adapters.base import PinOptions
 from sqlinfer.errors import SqlinferError, UnknownFunction, UsageError
 from sqlinfer.functions.originals import SideBySide, has_original, side_by_side
 from sqlinfer.jobs.events import Preparing
@@ -15,8 +16,7 @@ from sqlinfer.jobs.night import Night
 from sqlinfer.jobs.told import told
 from sqlinfer.project import FunctionConfig, Project
 from sqlinfer.relation import quote
-from sqlinfer.runner import staging
-from sqlinfer.runner.identity import Identity
+from sqlinfer.runner.identity import identity_of
 from sqlinfer.runner.scoring import score_plan
 from sqlinfer.spec.events import Warned
 from sqlinfer.spec.function import PreparedFunction
@@ -161,13 +161,13 @@ def _relation(project: Project, text: str) -> str:
 
 def _arguments(night: Night, plan: Plan, prepared: PreparedFunction, rows: int) -> pa.RecordBatch | None:
     """Of all calls of the function in a plan. Where one reads other predictions, those are made, in memory."""
-    name, early = prepared.contract.name, staging.early(plan)
+    name, early = prepared.contract.name, plan.early
     calls = [(stage, call) for stage in plan.stages for call in stage.calls if call.function == name]
     with night.adapter.scratch() as work, work.warehouse():
         if all(stage in early for stage, _ in calls):
-            staging.pin(work, early, plan, {})
+            work.pin(plan, early, PinOptions())
         else:
-            score_plan(replace(night.environment(None), workspace=work), plan, Identity.of(plan), Seconds())
+            score_plan(replace(night.environment(None), workspace=work), plan, identity_of(plan), Seconds())
         found = []
         for stage, call in calls:
             with work.reader(_query(stage, call, rows), plain=True) as reader:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from sqlinfer.adapters.shared.admission import streamed_inputs_sql, unknown_inputs_sql
-from sqlinfer.runner import staging
+from sqlinfer.adapters.base import Pinned
 from sqlinfer.runner.bounds import Wanted
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.rates import seconds_per_row
-from sqlinfer.spec.plan import Call, Stage
+from sqlinfer.spec.plan import Call
 
 
-def admit(env: RunEnvironment, stages: Iterable[Stage]) -> None:
-    """``stages`` are pinned and nothing of them is scored.
+def admit(env: RunEnvironment, stages: Iterable[Pinned]) -> None:
+    """Nothing of the stages is scored yet.
 
     Raises:
         BoundReached: they would pass a bound.
@@ -22,19 +21,18 @@ def admit(env: RunEnvironment, stages: Iterable[Stage]) -> None:
         env.bounds.admit([one for stage in stages for one in _wanted(env, stage)])
 
 
-def _wanted(env: RunEnvironment, stage: Stage) -> Iterator[Wanted]:
+def _wanted(env: RunEnvironment, pinned: Pinned) -> Iterator[Wanted]:
     stored: dict[str, list[Call]] = {}
-    for call in stage.calls:
+    for call in pinned.stage.calls:
         if call.strategy == "store":
             stored.setdefault(call.digest, []).append(call)
         else:
-            yield _of(env, call, streamed_inputs_sql(stage, call))
+            yield _of(env, pinned, (call,))
     for calls in stored.values():
-        store = staging.store_relation(calls[0])
-        yield _of(env, calls[0], unknown_inputs_sql(stage, calls, store if env.workspace.has(store) else None))
+        yield _of(env, pinned, calls)
 
 
-def _of(env: RunEnvironment, call: Call, counting: str) -> Wanted:
-    rows = int(env.workspace.rows(counting)[0][0])
-    contract = env.function(call.function, call.digest).contract
+def _of(env: RunEnvironment, pinned: Pinned, calls: Sequence[Call]) -> Wanted:
+    rows = env.workspace.unscored(pinned, calls)
+    contract = env.function(calls[0].function, calls[0].digest).contract
     return Wanted(rows, rows * seconds_per_row(contract, env.rate(contract)))

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from sqlinfer.adapters.base import Workspace
+from sqlinfer.adapters.duckdb.store import StoreTable, count
 from sqlinfer.failpoints import fail_point
 from sqlinfer.relation import Relation, quote
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.store import StoreTable, count
 from sqlinfer.spec.names import META, SIDE, STORE
 from sqlinfer.spec.plan import Plan
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,18 +9,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlinfer.adapters.base import Workspace
-from sqlinfer.errors import Cancelled, RunError
+from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation
 from sqlinfer.runner.bounds import Bounds
 from sqlinfer.spec.error_policy import ErrorPolicy
 from sqlinfer.spec.events import Emit, ignore
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
 from sqlinfer.spec.prices import Prices
-from sqlinfer.spec.session import READ_ROWS, SessionFactory
+from sqlinfer.spec.scorer import ChunkLimits, stop_if
+from sqlinfer.spec.session import SessionFactory
 
 STORE_CHUNK, STREAM_CHUNK = 65_536, 500_000
-QUICK_CHUNK, QUICK_SECONDS = 262_144, 0.5
-"""In its first half second a chunk may grow to 262,144 rows: each commit costs as much as scoring thousands."""
+QUICK_CHUNK = 262_144
 CHUNK_BYTES, READ_BYTES = 128 << 20, 32 << 20
 FUSE_ROWS, KEYED_ROWS = 1_000_000, 200_000
 
@@ -87,19 +86,13 @@ class RunEnvironment:
     def error_policy(self, contract: FunctionContract) -> ErrorPolicy:
         return ErrorPolicy.of(contract, self.max_error_rate)
 
-    def read_rows(self, *contracts: FunctionContract) -> int:
-        """Rows of one read batch: DuckDB's row group, fewer where the arguments are wide."""
-        width = sum(_width(argument.data_type) for contract in contracts for argument in contract.arguments)
-        return max(64, min(READ_ROWS, self.read_bytes // max(width, 1)))
+    @property
+    def store_limits(self) -> ChunkLimits:
+        return ChunkLimits(self.store_chunk, self.quick_chunk, self.chunk_seconds, self.chunk_bytes, self.read_bytes)
+
+    @property
+    def stream_limits(self) -> ChunkLimits:
+        return ChunkLimits(self.stream_chunk, None, self.chunk_seconds, self.chunk_bytes, self.read_bytes)
 
     def stop_if_cancelled(self) -> None:
-        if self.cancel.is_set():
-            raise Cancelled("interrupted; what was scored is kept", hint="`sqlinfer run` or `sqlinfer retry` continues")
-
-
-def _width(data_type: str) -> int:
-    """Bytes of a value, roughly."""
-    items = re.search(r"\[(\d+)\]$", data_type)
-    if items:
-        return 8 * int(items[1])
-    return {"BLOB": 65_536, "TEXT": 64}.get(data_type, 256 if data_type.endswith("[]") else 8)
+        stop_if(self.cancel)

@@ -10,6 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 from sqlinfer.adapters.base import Materialization
+from sqlinfer.adapters.duckdb.scratch import drop_scratch, reads_scratch, scratch_result
 from sqlinfer.adapters.schema_change import refuse_missing_predictions
 from sqlinfer.compiler.hooks import NONE, Hooks, touches
 from sqlinfer.compiler.predictions import predicted_columns
@@ -27,7 +28,7 @@ from sqlinfer.errors import (
 )
 from sqlinfer.project import DataTest, Node
 from sqlinfer.relation import Relation
-from sqlinfer.runner import errorlog, publication, staging
+from sqlinfer.runner import publication, staging
 from sqlinfer.runner.auditing import (
     audit_again,
     audit_staged,
@@ -41,15 +42,13 @@ from sqlinfer.runner.compaction import compact
 from sqlinfer.runner.datatests import refuse_failed
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.external import check_file, location
-from sqlinfer.runner.held import held_result, holds, let_go
 from sqlinfer.runner.hooks import run_by_themselves
-from sqlinfer.runner.identity import Identity
+from sqlinfer.runner.identity import identity_of
 from sqlinfer.runner.lineage import LINEAGE_COLUMNS, refuse_taken_names, with_lineage
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.receipts import receipt_of
 from sqlinfer.runner.scoring import refuse_bad_night, score_plan, total
-from sqlinfer.runner.store import forget_errors
 from sqlinfer.runner.words import in_users_words
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.events import Emit, Event, NodeFinished, NodeStarted, Publishing, Warned
@@ -244,9 +243,9 @@ def _forget_failures(plan: Plan, env: RunEnvironment) -> None:
     for call in plan.calls:
         contract = env.function(call.function, call.digest).contract
         if env.retry_errors:
-            forget_errors(env.workspace, contract)
+            env.workspace.forget_errors(contract)
         elif contract.file_argument is not None:
-            forget_errors(env.workspace, contract, FILE_MISSING)
+            env.workspace.forget_errors(contract, FILE_MISSING)
 
 
 def _run_scored(
@@ -261,11 +260,12 @@ def _run_scored(
     work = env.workspace
     publication.forget(work, node.unique_id)
     staging.clear(work, plan)
+    work.execute(f"DROP TABLE IF EXISTS {work.error_records(plan.owner).sql()}")
     if plan.owner.side != plan.node and not publication.waits_as(work, plan.node):
         staging.clear_older(work, plan)
     _forget_failures(plan, env)
     try:
-        identity = Identity.of(plan, node.config.unique_key, unique_columns(node))
+        identity = identity_of(plan, node.config.unique_key, unique_columns(node))
         scored = score_plan(env, plan, identity, progress.seconds, lineage=node.config.lineage)
         progress.counts = total(scored)
         refuse_bad_night(env, plan, scored)
@@ -279,10 +279,10 @@ def _run_scored(
         began = perf_counter()
         compact(env, plan, is_slice=how.is_slice)
         staging.clear(work, plan)
-        work.execute(f"DROP TABLE IF EXISTS {errorlog.relation(plan.owner.side).sql()}")
+        work.execute(f"DROP TABLE IF EXISTS {work.error_records(plan.owner).sql()}")
         progress.seconds.add("clean", perf_counter() - began)
     finally:
-        let_go(work)
+        drop_scratch(work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,13 +299,13 @@ def _stage_result(plan: Plan, node: Node, env: RunEnvironment) -> _Staged:
     again = bool(node.tests or node.config.unique_key) or node.config.materialized == "external"
     reads = plan.result.reads
     again = again or reads.warehouse
-    if not holds(work, plan):
+    if not reads_scratch(work, plan):
         with staging.attached_if(work, reads.warehouse):
             work.execute(f"CREATE OR REPLACE {'TABLE' if again else 'VIEW'} {target.sql()} AS {sql}")
         return _Staged(target, lasts=True)
     if again and not node.tests:
-        work.execute(f"CREATE OR REPLACE TABLE {held_result(plan).sql()} AS {sql}")
-        sql, again = f"FROM {held_result(plan).sql()}", False
+        work.execute(f"CREATE OR REPLACE TABLE {scratch_result(plan).sql()} AS {sql}")
+        sql, again = f"FROM {scratch_result(plan).sql()}", False
     work.execute(f"CREATE OR REPLACE {'TABLE' if again else 'VIEW'} {target.sql()} AS {sql}")
     return _Staged(target, lasts=again)
 
@@ -337,7 +337,7 @@ def _publish(
         refuse_failed(progress.tests)
 
     try:
-        with nullcontext() if scanned is None else env.workspace.passing(scanned):
+        with nullcontext() if scanned is None else env.workspace.low_memory_scan(scanned):
             written = publication.publish(env, wanted, _timeout(node, env), audit if late else None)
         progress.rows, progress.left, progress.receipt = written.rows, written.left, written.receipt
     except DataTestError:

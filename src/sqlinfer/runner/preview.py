@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Adapter
 from sqlinfer.errors import SqlinferError
-from sqlinfer.runner import errorlog, staging
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.identity import Identity
+from sqlinfer.runner.identity import identity_of
 from sqlinfer.runner.scoring import score_plan, total
-from sqlinfer.runner.store import store_name
 from sqlinfer.runner.words import in_users_words
 from sqlinfer.spec.outcome import Outcome
 from sqlinfer.spec.plan import Plan
@@ -37,11 +35,8 @@ def _rows(plan: Plan, adapter: Adapter, env: RunEnvironment, limit: int | None) 
         inner = replace(env, workspace=work)
         outcome = Outcome()
         if plan.stages:
-            for call in plan.calls:
-                if call.strategy == "store" and not work.has(staging.store_relation(call)):
-                    work.load_store(store_name(call.function, call.digest))
-            counts = total(score_plan(inner, plan, Identity.of(plan), Seconds()))
-            outcome = Outcome.of(counts, errorlog.reasons(work, plan.owner) if counts.errors else ())
+            counts = total(score_plan(inner, plan, identity_of(plan), Seconds(), remembered=True))
+            outcome = Outcome.of(counts, work.reasons(plan.owner) if counts.errors else ())
         cut = f"SELECT * FROM ({plan.result.sql}) LIMIT {int(limit)}" if limit is not None else plan.result.sql
         with work.reader(cut, plain=True) as reader:
             return reader.read_all(), outcome

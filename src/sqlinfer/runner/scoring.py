@@ -1,30 +1,24 @@
-"""Stages → scored relations: store calls first (look-up views), then one stream pass for the rest."""
+"""Stages → scored relations, by the verbs of the workspace: pin, then find, score and look up each group of calls."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
+from functools import partial
 from time import perf_counter
 
+from sqlinfer.adapters.base import Pinned, PinOptions, Todo
 from sqlinfer.errors import RunError
-from sqlinfer.relation import quote
-from sqlinfer.runner import errorlog, parts, staging
+from sqlinfer.runner import crash_notes
 from sqlinfer.runner.admission import admit
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.held import begin, held
-from sqlinfer.runner.identity import Identity
-from sqlinfer.runner.keyed import KeyedCall, forget_inputs, gather_fresh
-from sqlinfer.runner.lookup import LookUp, lookup_columns, reconcile
-from sqlinfer.runner.scoring_parts import settle, side_by_side
-from sqlinfer.runner.scoring_store import score_into_store, score_together
-from sqlinfer.runner.scoring_stream import StreamPass, run_stream
-from sqlinfer.runner.store import StoreTable, count
+from sqlinfer.runner.scorer import FunctionScorer
+from sqlinfer.spec.events import Progress
+from sqlinfer.spec.identity import Identity
 from sqlinfer.spec.plan import Call, Counts, Plan, Stage
+from sqlinfer.spec.scorer import ChunkLimits, Tally, Watch
 from sqlinfer.spec.seconds import Seconds
 
-Keyed = dict[str, tuple[KeyedCall, ...]]
-"""Name of a stage that was staged by key → its calls."""
 CallCounts = tuple[tuple[Call, Counts], ...]
 """Each call of a plan that was scored, and its counts."""
 
@@ -34,151 +28,100 @@ def total(scored: CallCounts) -> Counts:
 
 
 def score_plan(
-    env: RunEnvironment, plan: Plan, identity: Identity, seconds: Seconds, *, lineage: bool = False
+    env: RunEnvironment,
+    plan: Plan,
+    shown: Identity,
+    seconds: Seconds,
+    *,
+    lineage: bool = False,
+    remembered: bool = False,
 ) -> CallCounts:
-    """Pin and score every stage in order. ``lineage``: the scored relations must tell which run scored a row."""
-    errorlog.start(env.workspace, plan.owner)
-    contracts = [env.function(call.function, call.digest).contract for call in plan.calls]
-    if len(plan.stages) == 1 and all(call.strategy == "stream" for call in plan.calls) and not env.bounds.any:
-        with env.workspace.warehouse():
-            if staging.can_fuse(env.workspace, plan, contracts, env.fuse_rows):
-                return _stream(env, plan, plan.stages[0], identity, seconds, fused=True)
-    first = staging.early(plan)
-    keyed = _pin(env, first, plan, seconds, keep_results=not lineage)
-    admit(env, first)
-    found: list[tuple[Call, Counts]] = []
+    """Pin and score every stage in order.
+
+    Args:
+        shown: what error records show of a row.
+        lineage: the scored relations must tell which run scored a row.
+        remembered: in a scratch workspace, what durable stores hold is used.
+    """
+    contracts = {call.function: env.function(call.function, call.digest).contract for call in plan.calls}
+    unread = None if env.bounds.any else env.fuse_rows  # what is not read yet cannot be counted
+    options = PinOptions(contracts, shown, lineage, remembered, unread, env.keyed_rows)
+    pinned = _pin(env, plan, plan.early, options, seconds)
+    admit(env, pinned.values())
+    counted: CallCounts = ()
     for stage in plan.stages:
         env.stop_if_cancelled()
-        if stage not in first:
-            _pin(env, (stage,), plan, seconds)
-            admit(env, (stage,))
-        if stage.calls:
-            found += _score_stage(env, plan, stage, identity, seconds, keyed.get(stage.name, ()))
-    return tuple(found)
+        if stage.name not in pinned:
+            late = _pin(env, plan, (stage,), replace(options, unread_rows=None, keyed_rows=None), seconds)
+            admit(env, late.values())
+            pinned |= late
+        for calls in pinned[stage.name].groups:
+            counted += _score_group(env, plan, pinned[stage.name], calls, seconds)
+    return counted
 
 
 def _pin(
-    env: RunEnvironment, stages: tuple[Stage, ...], plan: Plan, seconds: Seconds, *, keep_results: bool = False
-) -> Keyed:
+    env: RunEnvironment, plan: Plan, stages: Sequence[Stage], options: PinOptions, seconds: Seconds
+) -> dict[str, Pinned]:
+    if not stages:
+        return {}
     began = perf_counter()
-    contracts = {call.function: env.function(call.function, call.digest).contract for call in plan.calls}
-    keyed = staging.pin(env.workspace, stages, plan, contracts, keep_results=keep_results, least=env.keyed_rows)
+    found: Mapping[str, Pinned] = env.workspace.pin(plan, stages, options)
     seconds.add("stage", perf_counter() - began)
-    return keyed
+    return dict(found)
 
 
-def _score_stage(
-    env: RunEnvironment,
-    plan: Plan,
-    stage: Stage,
-    identity: Identity,
-    seconds: Seconds,
-    keyed: tuple[KeyedCall, ...],
+def _score_group(
+    env: RunEnvironment, plan: Plan, pinned: Pinned, calls: tuple[Call, ...], seconds: Seconds
 ) -> CallCounts:
-    if parts.is_in_parts(stage):
-        return _score_in_parts(env, plan, stage, identity, seconds)
-    counted: list[tuple[Call, Counts]] = []
-    found = []
-    for position, call in enumerate(stage.calls):
-        if call.strategy == "store":
-            one = keyed[position] if keyed else None
-            scored = score_into_store(env, plan.owner, stage, call, seconds, one)
-            began = perf_counter()
-            found.append(_look_up(env, stage, position, one))
-            counted.append((call, reconcile(env, plan.owner, stage, found[-1], scored, identity)))
-            if one is not None:
-                forget_inputs(env.workspace, one)
-            seconds.add("reconcile", perf_counter() - began)
-    if len(found) < len(stage.calls):
-        return (*counted, *_stream(env, plan, stage, identity, seconds, stored=tuple(found)))
-    if stage.scored is None:
-        raise RunError(f"stage {stage.name} has calls but no scored relation")
-    items, source = lookup_columns(stage, found, stage.columns)
-    env.workspace.execute(f"CREATE OR REPLACE VIEW {stage.scored.sql()} AS SELECT {', '.join(items)} FROM {source}")
+    if calls[0].strategy == "stream":
+        todo = env.workspace.find(pinned, calls)
+        tallies = _score(env, plan, todo, env.stream_limits, seconds)
+        env.workspace.look_up(pinned, calls)
+        return tuple((call, tally.counts) for call, tally in zip(calls, tallies, strict=True))
+    began = perf_counter()
+    todo = env.workspace.find(pinned, calls)
+    seconds.add("find", perf_counter() - began)
+    scored = 0
+    if todo.wanted:
+        (tally,) = _score(env, plan, todo, env.store_limits, seconds, times=len(calls))
+        scored = tally.counts.scored
+    began = perf_counter()
+    looked_up = env.workspace.look_up(pinned, calls)
+    seconds.add("reconcile", perf_counter() - began)
+    return _with_scored(calls, looked_up, scored)
+
+
+def _with_scored(calls: tuple[Call, ...], looked_up: tuple[Counts, ...], scored: int) -> CallCounts:
+    """An input that several calls have was scored once: it counts for the first of them."""
+    counted, left = list[tuple[Call, Counts]](), scored
+    for call, counts in zip(calls, looked_up, strict=True):
+        fresh = min(left, counts.reused)
+        counted.append((call, replace(counts, scored=fresh, reused=counts.reused - fresh)))
+        left -= fresh
+    if left:
+        found = sum(looked_up, Counts())
+        raise RunError(
+            f"counts of {calls[0].sql} do not reconcile: {found.inputs} inputs, {scored} scored, {found.errors} errors"
+        )
     return tuple(counted)
 
 
-def _score_in_parts(env: RunEnvironment, plan: Plan, stage: Stage, identity: Identity, seconds: Seconds) -> CallCounts:
-    """A stage of many calls. The first columns of a part are those that error records name a row by."""
-    if stage.scored is None:
-        raise RunError(f"stage {stage.name} has calls but no scored relation")
-    counted: list[tuple[Call, Counts]] = []
-    named = identity.carried(stage)
-    for number, calls in enumerate(parts.groups(stage.calls)):
-        part = replace(stage, calls=calls, columns=named, scored=parts.relation(stage, number))
-        if calls[0].strategy == "stream":
-            counted += _stream(env, plan, part, identity, seconds)
-        else:
-            counts, found = _score_together(env, plan, part, identity, seconds)
-            settle(env.workspace, stage, number, found)
-            counted += counts
-    side_by_side(env.workspace, stage, stage.scored)
-    return tuple(counted)
+def _score(
+    env: RunEnvironment, plan: Plan, todo: Todo, limits: ChunkLimits, seconds: Seconds, times: int = 1
+) -> tuple[Tally, ...]:
+    """``times``: how many calls have their inputs in one row of the stage."""
+    work, node = env.workspace, plan.owner.key
+    functions = tuple(env.function(call.function, call.digest) for call in todo.calls)
+    policies = tuple(env.error_policy(function.contract).together(times) for function in functions)
+    name = todo.calls[-1].function
 
+    def told(done: int, wanted: int | None, spent: Mapping[str, float]) -> None:
+        env.emit(Progress(node, name, done, wanted, spent))
 
-def _score_together(
-    env: RunEnvironment, plan: Plan, part: Stage, identity: Identity, seconds: Seconds
-) -> tuple[CallCounts, list[LookUp]]:
-    """The look-ups of a part; the inputs of calls of one function are found and scored in one pass."""
-    counted, found = list[tuple[Call, Counts]](), list[LookUp]()
-    for _, same in groupby(enumerate(part.calls), key=lambda one: one[1].digest):
-        calls = tuple(same)
-        left = score_together(env, plan.owner, part, [call for _, call in calls], seconds)
-        began = perf_counter()
-        for position, call in calls:
-            found.append(_look_up(env, part, position, None))
-            counts = reconcile(env, plan.owner, part, found[-1], 0, identity)
-            fresh = min(left, counts.reused)  # an input that several calls have was scored once
-            counted.append((call, replace(counts, scored=fresh, reused=counts.reused - fresh)))
-            left -= fresh
-        seconds.add("reconcile", perf_counter() - began)
-    return tuple(counted), found
-
-
-def _look_up(env: RunEnvironment, stage: Stage, position: int, keyed: KeyedCall | None) -> LookUp:
-    call = stage.calls[position]
-    store = StoreTable(env.function(call.function, call.digest).contract)
-    if keyed is None:
-        return LookUp(call, store, store.relation)
-    if keyed.known is None:
-        return LookUp(call, store, store.relation, keyed)
-    return LookUp(call, store, gather_fresh(env.workspace, stage, position, keyed, store, env.run_id), keyed)
-
-
-def _stream(
-    env: RunEnvironment,
-    plan: Plan,
-    stage: Stage,
-    identity: Identity,
-    seconds: Seconds,
-    *,
-    stored: tuple[LookUp, ...] = (),
-    fused: bool = False,
-) -> CallCounts:
-    """``stored``: the stage's calls that were scored into the store."""
-    calls = tuple(call for call in stage.calls if call.strategy == "stream")
-    read = dict.fromkeys(stage.columns)
-    for call in calls:
-        read |= dict.fromkeys((*call.arguments, *((call.status,) if call.status else ())))
-    if fused:
-        source, rows = f"SELECT {', '.join(quote(name) for name in read)} FROM ({stage.sql})", None
-    else:
-        known = {one.call.output for one in stored}
-        items, tables = lookup_columns(stage, stored, [name for name in read if name not in known])
-        source, rows = f"SELECT {', '.join(items)} FROM {tables}", count(env.workspace, stage.relation)
-    if stage.scored is None:
-        raise RunError(f"stage {stage.name} has calls but no scored relation")
-    if fused:
-        begin(env.workspace)
-    table = held(stage) if fused else stage.scored
-    columns = (*stage.columns, *(one.call.output for one in stored))
-    work = StreamPass(plan.owner, stage, calls, source, table, columns, rows, identity)
-    scanned = stage.scan.columns if fused and stage.reproducible and stage.scan is not None else None
-    with nullcontext() if scanned is None else env.workspace.passing(scanned):
-        counts = run_stream(env, work, seconds)
-    if fused:
-        env.workspace.execute(f"CREATE OR REPLACE VIEW {stage.scored.sql()} AS FROM {table.sql()}")
-    return tuple(zip(calls, counts, strict=True))
+    watch = Watch(limits, env.cancel, seconds, partial(crash_notes.advance, work, functions), told)
+    with crash_notes.noted(env, node, functions, todo.progress) as factory:
+        return work.score(todo, FunctionScorer(todo.calls, functions, policies, factory), watch)
 
 
 def refuse_bad_night(env: RunEnvironment, plan: Plan, scored: CallCounts) -> None:
@@ -186,8 +129,9 @@ def refuse_bad_night(env: RunEnvironment, plan: Plan, scored: CallCounts) -> Non
     for call, counts in scored:
         policy = env.error_policy(env.function(call.function, call.digest).contract)
         if not policy.accepts(counts.inputs, counts.errors):
-            records = errorlog.relation(plan.owner.side)
-            classes = errorlog.summary(env.workspace, plan.owner, call.function)
+            records = env.workspace.error_records(plan.owner)
+            found = env.workspace.error_classes(plan.owner, call.function)
+            classes = ", ".join(f"{count} {name}" for name, count in found)
             raise RunError(
                 f"{counts.errors} of {counts.inputs} inputs of {call.function} failed ({classes}), more than "
                 f"max_error_rate {policy.max_rate:g}; the published table is unchanged",

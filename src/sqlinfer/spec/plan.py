@@ -160,6 +160,19 @@ class Plan:
     def calls(self) -> tuple[Call, ...]:
         return tuple(call for stage in self.stages for call in stage.calls)
 
+    @property
+    def early(self) -> tuple[Stage, ...]:
+        """Stages that depend on no scored relation: one snapshot of the warehouse holds for all of them."""
+        late: set[str] = set()
+        found = []
+        for stage in self.stages:
+            if stage.reads.stages & late:
+                late |= {stage.relation.name}
+            else:
+                found.append(stage)
+            late |= {stage.scored.name} if stage.scored else set()
+        return tuple(found)
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:

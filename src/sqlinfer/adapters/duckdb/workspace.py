@@ -12,22 +12,33 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlinfer.adapters.base import Materialization, Written
-from sqlinfer.adapters.duckdb import file_stamp, notes, records
+from sqlinfer.adapters.base import Forecast, Materialization, Pinned, PinOptions, Todo, Written
+from sqlinfer.adapters.duckdb import error_log, file_stamp, notes, records
 from sqlinfer.adapters.duckdb.damage import is_damaged, looks_damaged
 from sqlinfer.adapters.duckdb.errors import is_streamed, streamed, translated
+from sqlinfer.adapters.duckdb.find import find
+from sqlinfer.adapters.duckdb.forecast import forecast, unscored
 from sqlinfer.adapters.duckdb.lock import TargetLock
+from sqlinfer.adapters.duckdb.look_up import look_up
 from sqlinfer.adapters.duckdb.materialize import existing_kind, materialize
 from sqlinfer.adapters.duckdb.outcome import outcome
+from sqlinfer.adapters.duckdb.pin import pin
+from sqlinfer.adapters.duckdb.pinned import DuckDBPinned, DuckDBTodo
 from sqlinfer.adapters.duckdb.preflight import check_place, check_target
+from sqlinfer.adapters.duckdb.scoring_store import score_into_store
+from sqlinfer.adapters.duckdb.scoring_stream import score_stream
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings, default_memory, open_memory, thread_count
+from sqlinfer.adapters.duckdb.store import forget_errors
 from sqlinfer.errors import AdapterError, DatabaseLocked, RunError, StoreError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
+from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.names import ERRORS, META, NAMESPACE, SIDE, STAGE, STORE, NoteKind
-from sqlinfer.spec.plan import Owner
+from sqlinfer.spec.outcome import Reason
+from sqlinfer.spec.plan import Call, Counts, Owner, Plan, Stage
 from sqlinfer.spec.records import ERRORS as ERROR_RECORDS
 from sqlinfer.spec.records import RUNS, PastRun, RecordKind
+from sqlinfer.spec.scorer import Scorer, Tally, Watch
 from sqlinfer.spec.session import READ_ROWS
 
 if TYPE_CHECKING:
@@ -35,7 +46,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 FORMAT_VERSION = 1
-PASSING_MEMORY, COLUMN_MEMORY = 128 << 20, 512 << 10
+SCAN_MEMORY, COLUMN_MEMORY = 128 << 20, 512 << 10
 """For a scan whose rows are read once: all of it, and each column of each thread (a block of 256 KiB, and what is read
 ahead). Measured on 420 MB: a tenth faster than with room for all of it."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 0.2
@@ -201,8 +212,9 @@ class DuckDBWorkspace:
             self._in_transaction = False
 
     @contextmanager
-    def fleeting(self) -> Iterator[None]:
-        """Analysing and compressing floats takes a third of the time of writing them."""
+    def uncompressed(self) -> Iterator[None]:
+        """Tables written inside are dropped soon: analysing and compressing floats takes a third of the time of writing
+        them."""
         with suppress(AdapterError):
             self.execute("SET force_compression = 'uncompressed'")
         try:
@@ -212,10 +224,12 @@ class DuckDBWorkspace:
                 self.execute("RESET force_compression")
 
     @contextmanager
-    def passing(self, columns: int, keep: int = 0) -> Iterator[None]:
-        """Evict blocks early, so that their pages are used again."""
+    def low_memory_scan(self, columns: int, keep: int = 0) -> Iterator[None]:
+        """Lower the memory limit during a scan that reads rows of so many columns once: blocks are evicted early, so
+        that their pages are used again. ``keep``: bytes that what is made of them takes.
+        """
         threads = thread_count(self._writer)
-        usual, room = default_memory(threads), PASSING_MEMORY + keep + columns * threads * COLUMN_MEMORY
+        usual, room = default_memory(threads), SCAN_MEMORY + keep + columns * threads * COLUMN_MEMORY
         if self._settings.memory_limit is not None or room >= usual:
             yield
             return
@@ -368,6 +382,45 @@ class DuckDBWorkspace:
             finally:
                 self.execute(f"DETACH {held}")
         return False
+
+    # scoring
+
+    def pin(self, plan: Plan, stages: Sequence[Stage], options: PinOptions) -> Mapping[str, DuckDBPinned]:
+        return pin(self, plan, stages, options)
+
+    def find(self, pinned: Pinned, calls: Sequence[Call]) -> DuckDBTodo:
+        assert isinstance(pinned, DuckDBPinned)
+        return find(self, pinned, calls)
+
+    def score(self, todo: Todo, scorer: Scorer, watch: Watch) -> tuple[Tally, ...]:
+        assert isinstance(todo, DuckDBTodo)
+        if todo.store is None:
+            return score_stream(self, todo, scorer, watch)
+        return score_into_store(self, todo, todo.store, scorer, watch)
+
+    def look_up(self, pinned: Pinned, calls: Sequence[Call]) -> tuple[Counts, ...]:
+        assert isinstance(pinned, DuckDBPinned)
+        return look_up(self, pinned, calls)
+
+    def unscored(self, pinned: Pinned, calls: Sequence[Call]) -> int:
+        assert isinstance(pinned, DuckDBPinned)
+        return unscored(self, pinned, calls)
+
+    def forecast(self, pinned: Pinned, call: Call) -> Forecast:
+        assert isinstance(pinned, DuckDBPinned)
+        return forecast(self, pinned, call)
+
+    def error_records(self, owner: Owner) -> Relation:
+        return error_log.relation(owner)
+
+    def error_classes(self, owner: Owner, function: str) -> tuple[tuple[str, int], ...]:
+        return error_log.classes(self, owner, function)
+
+    def reasons(self, owner: Owner) -> tuple[Reason, ...]:
+        return error_log.reasons(self, owner)
+
+    def forget_errors(self, contract: FunctionContract, error_class: str = "") -> int:
+        return forget_errors(self, contract, error_class)
 
     # attaching
 

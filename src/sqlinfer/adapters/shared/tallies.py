@@ -36,10 +36,12 @@ class Counting:
     def _add_marked(self, chunk: pa.Table, error: pa.ChunkedArray, status: pa.ChunkedArray) -> pa.Table | None:
         import pyarrow.compute as pc
 
-        skipped, null = pc.equal(status, SKIPPED), pc.equal(status, NULL_INPUT)
+        from sqlinfer.arrays import from_texts
+
+        skipped, null = (pc.equal(status, one) for one in from_texts([SKIPPED, NULL_INPUT]))
         self.skipped += pc.sum(skipped).as_py() or 0
         self.nulls += pc.sum(null).as_py() or 0
-        ours = pc.and_(pc.is_valid(status), pc.invert(pc.fill_null(pc.or_(skipped, null), False)))
+        ours = pc.and_kleene(pc.is_valid(status), pc.invert(pc.or_(skipped, null)))
         return self._keep(chunk, pc.or_(pc.is_valid(error), ours))
 
     def _add_errors(self, chunk: pa.Table, error: pa.ChunkedArray) -> pa.Table | None:

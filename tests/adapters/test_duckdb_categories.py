@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import duckdb
 import pyarrow as pa
 import pytest
 
+from sqlinfer.adapters.duckdb.categories import MOST, as_enums, select
 from sqlinfer.inference.codes import codes_of
-from sqlinfer.runner.categories import MOST, as_enums, select
-from sqlinfer.spec.plan import Call
 
 WORDS = ["a", "A", "", "o'clock", 'x"y', "ü", "other", " a", "null"]
 TEXTS = [*WORDS, None, "zzz", "other_", "OTHER", "a ", "\u0001"]
 
 
-def call(*arguments: str) -> Call:
-    return Call("f", "d" * 64, "stream", arguments, "out", None, None, "f()")
-
-
 @pytest.mark.parametrize("lossless", ["true", "false"])
 def test_an_enum_column_feeds_the_codes_of_its_texts(lossless: str) -> None:
     texts = pa.table({"id": range(len(TEXTS)), 't"1': TEXTS})
-    enums = as_enums(SimpleNamespace(categories={0: WORDS}), call('t"1'))
+    enums = as_enums({'t"1': WORDS})
     con = duckdb.connect(config={"arrow_lossless_conversion": lossless})
     items = select(("id", 't"1'), enums)
     read = con.sql(f"SELECT {items} FROM texts ORDER BY id").to_arrow_table()
@@ -36,8 +29,6 @@ def test_an_enum_column_feeds_the_codes_of_its_texts(lossless: str) -> None:
 
 
 def test_texts_that_somebody_else_needs_stay_texts() -> None:
-    known = SimpleNamespace(categories={0: WORDS, 1: WORDS})
-    assert list(as_enums(known, call("s", "t"), carried={"s"})) == ["t"]
-    assert as_enums(known, call("s", "s")) == {}
-    assert as_enums(SimpleNamespace(categories={0: [str(n) for n in range(MOST + 1)]}), call("s")) == {}
-    assert as_enums(SimpleNamespace(categories={}), call("s")) == {}
+    assert list(as_enums({"s": WORDS, "t": WORDS}, carried={"s"})) == ["t"]
+    assert as_enums({"s": [str(n) for n in range(MOST + 1)]}) == {}
+    assert as_enums({}) == {}

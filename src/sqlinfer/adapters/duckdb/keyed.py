@@ -12,17 +12,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from sqlinfer.adapters.base import Workspace
+from sqlinfer.adapters.duckdb.scratch import FRESH, TODO, make_scratch, scratch
+from sqlinfer.adapters.duckdb.scratch import NEW as NEW_INPUTS
+from sqlinfer.adapters.duckdb.store import StoreTable, count, holds_twice
+from sqlinfer.adapters.shared.groups import is_in_parts
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, literal, quote
-from sqlinfer.runner import held
-from sqlinfer.runner.parts import is_in_parts
-from sqlinfer.runner.store import StoreTable, count, holds_twice
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.names import OURS, ROW
 from sqlinfer.spec.plan import Call, Stage
 from sqlinfer.types import is_fixed_width, is_numeric
+
+if TYPE_CHECKING:
+    from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 
 KNOWN, FAILED, NEW = 0, 1, 2
 """States of a row that has a key: its result is in the store, its failure is, neither is."""
@@ -74,8 +78,8 @@ class KeyedCall:
         return f"{dot}{quote(self.call.key or '')} IS NOT NULL" if self.state is None else f"{dot}{self.state} = {NEW}"
 
 
-def by_row(work: Workspace, stage: Stage, least: int) -> ByRow | None:
-    """A stage of ``least`` rows with the row id of the one native table that it scans, or None.
+def by_row(work: DuckDBWorkspace, stage: Stage, min_rows: int) -> ByRow | None:
+    """A stage of ``min_rows`` rows with the row id of the one native table that it scans, or None.
 
     Call it with the warehouse attached.
     """
@@ -84,7 +88,7 @@ def by_row(work: Workspace, stage: Stage, least: int) -> ByRow | None:
     if any(call.strategy != "store" or call.key is None for call in stage.calls):
         return None
     rows = work.estimate(stage.sql)
-    if rows is None or rows < least:
+    if rows is None or rows < min_rows:
         return None
     if stage.scan is None or not stage.scan.by_row or not work.has_row_ids(stage.scan.table):
         return None
@@ -93,7 +97,7 @@ def by_row(work: Workspace, stage: Stage, least: int) -> ByRow | None:
 
 
 def pin_by_key(
-    work: Workspace, stage: Stage, source: ByRow, contracts: Sequence[FunctionContract], *, keep_results: bool
+    work: DuckDBWorkspace, stage: Stage, source: ByRow, contracts: Sequence[FunctionContract], *, keep_results: bool
 ) -> tuple[KeyedCall, ...]:
     """Make the stage and the new inputs of its calls, while the caller holds the warehouse.
 
@@ -105,7 +109,7 @@ def pin_by_key(
     Raises:
         StoreError: a key occurs twice in a store.
     """
-    held.begin(work)
+    make_scratch(work)
     found = [_call(work, stage, position, source, one, keep_results) for position, one in enumerate(contracts)]
     _stage(work, stage, source, contracts, found)
     return tuple(
@@ -117,10 +121,10 @@ def pin_by_key(
 
 
 def _call(
-    work: Workspace, stage: Stage, position: int, source: ByRow, contract: FunctionContract, keep_results: bool
+    work: DuckDBWorkspace, stage: Stage, position: int, source: ByRow, contract: FunctionContract, keep_results: bool
 ) -> KeyedCall:
     call, store = stage.calls[position], StoreTable(contract)
-    work.execute(store.create())
+    store.make(work)
     narrow = not any(output.data_type.endswith("]") or output.data_type == "BLOB" for output in contract.outputs)
     rows = count(work, store.relation)
     state = f"{OURS}_state_{position}" if rows else None
@@ -129,7 +133,7 @@ def _call(
     return KeyedCall(call, state, known, carried, None, 0, rows)
 
 
-def _carried(work: Workspace, call: Call, position: int, sql: str) -> tuple[Carried, ...]:
+def _carried(work: DuckDBWorkspace, call: Call, position: int, sql: str) -> tuple[Carried, ...]:
     by_type: dict[str, list[str]] = {}
     names = ", ".join(quote(name) for name in dict.fromkeys(call.arguments))
     for column in work.describe(f"SELECT {names} FROM ({sql})"):
@@ -140,7 +144,11 @@ def _carried(work: Workspace, call: Call, position: int, sql: str) -> tuple[Carr
 
 
 def _stage(
-    work: Workspace, stage: Stage, by_row: ByRow, contracts: Sequence[FunctionContract], found: Sequence[KeyedCall]
+    work: DuckDBWorkspace,
+    stage: Stage,
+    by_row: ByRow,
+    contracts: Sequence[FunctionContract],
+    found: Sequence[KeyedCall],
 ) -> None:
     names = dict.fromkeys(stage.columns)
     for keyed in found:
@@ -161,10 +169,10 @@ def _stage(
         for one in keyed.carried:
             values = ", ".join(f"q.{quote(name)}" for name in one.arguments)
             items.append(f"CASE WHEN {alias}.state IS NULL AND {key} IS NOT NULL THEN [{values}] END AS {one.name}")
-    rows, sql = held.held(stage), f"SELECT {', '.join(items)} FROM {source}"
+    rows, sql = scratch(stage), f"SELECT {', '.join(items)} FROM {source}"
     joined = any(keyed.state for keyed in found)
     room = None if joined else _room(work, sql, by_row.table_rows)
-    with nullcontext() if room is None or by_row.columns is None else work.passing(by_row.columns, room):
+    with nullcontext() if room is None or by_row.columns is None else work.low_memory_scan(by_row.columns, room):
         work.execute(f"CREATE OR REPLACE TABLE {rows.sql()} AS {sql}")
     work.execute(f"CREATE OR REPLACE VIEW {stage.relation.sql()} AS FROM {rows.sql()}")
     if joined:
@@ -173,7 +181,7 @@ def _stage(
             raise holds_twice(stage.calls[0].function, read, made)
 
 
-def _room(work: Workspace, sql: str, rows: int) -> int | None:
+def _room(work: DuckDBWorkspace, sql: str, rows: int) -> int | None:
     """Bytes that the rows take at most in memory, None where their width is not known."""
     types = [column.data_type for column in work.describe(sql)]
     fixed = all(is_fixed_width(one) or (is_numeric(one) and not one.endswith("]")) for one in types)
@@ -187,14 +195,14 @@ def _remembered(store: StoreTable, keyed: KeyedCall) -> str:
     return f"SELECT l.input_key, {state} AS state{result} FROM {store.relation.sql()} AS l"
 
 
-def _carried_inputs(work: Workspace, stage: Stage, position: int, keyed: KeyedCall) -> KeyedCall:
-    key, rows = quote(keyed.call.key or ""), held.held(stage).sql()
+def _carried_inputs(work: DuckDBWorkspace, stage: Stage, position: int, keyed: KeyedCall) -> KeyedCall:
+    key, rows = quote(keyed.call.key or ""), scratch(stage).sql()
     new, once = f"FROM {rows} AS r WHERE {keyed.is_new('r')}", ""
     found, wanted = work.rows(f"SELECT count(*), count(DISTINCT r.{key}) {new}")[0]
     if not wanted:
         return keyed
     if wanted < found:
-        todo = held.held(stage, held.TODO, position).sql()
+        todo = scratch(stage, TODO, position).sql()
         work.execute(f"CREATE OR REPLACE TABLE {todo} AS SELECT min(r.rowid) AS row_id {new} GROUP BY r.{key}")
         once = f" AND r.rowid IN (SELECT row_id FROM {todo})"
     arguments = ", ".join(
@@ -202,14 +210,14 @@ def _carried_inputs(work: Workspace, stage: Stage, position: int, keyed: KeyedCa
         for column in keyed.carried
         for number, name in enumerate(column.arguments, 1)
     )
-    inputs = held.held(stage, held.NEW, position)
+    inputs = scratch(stage, NEW_INPUTS, position)
     work.execute(f"CREATE OR REPLACE VIEW {inputs.sql()} AS SELECT r.{key}, {arguments} {new}{once}")
     return replace(keyed, inputs=inputs, wanted=wanted)
 
 
-def _fetched_inputs(work: Workspace, stage: Stage, sql: str, position: int, keyed: KeyedCall) -> KeyedCall:
-    key, new = quote(keyed.call.key or ""), f"FROM {held.held(stage).sql()} WHERE {keyed.is_new()}"
-    todo, inputs = held.held(stage, held.TODO, position), held.held(stage, held.NEW, position)
+def _fetched_inputs(work: DuckDBWorkspace, stage: Stage, sql: str, position: int, keyed: KeyedCall) -> KeyedCall:
+    key, new = quote(keyed.call.key or ""), f"FROM {scratch(stage).sql()} WHERE {keyed.is_new()}"
+    todo, inputs = scratch(stage, TODO, position), scratch(stage, NEW_INPUTS, position)
     work.execute(f"CREATE OR REPLACE TABLE {todo.sql()} AS SELECT min({ROW}) AS row_id, {key} {new} GROUP BY {key}")
     wanted = count(work, todo)
     if wanted:
@@ -229,14 +237,14 @@ def _fetched_inputs(work: Workspace, stage: Stage, sql: str, position: int, keye
 
 
 def gather_fresh(
-    work: Workspace, stage: Stage, position: int, keyed: KeyedCall, store: StoreTable, run_id: str
+    work: DuckDBWorkspace, stage: Stage, position: int, keyed: KeyedCall, store: StoreTable, run_id: str
 ) -> Relation | None:
     """Where the results of NEW rows are once they are scored: the store, or a copy of its rows where they are few."""
     if keyed.inputs is None:
         return None
     if keyed.wanted * 4 > count(work, store.relation):
         return store.relation
-    fresh, rows = held.held(stage, held.FRESH, position), store.relation.sql()
+    fresh, rows = scratch(stage, FRESH, position), store.relation.sql()
     mine = f"FROM {rows} WHERE run_id = {literal(run_id)}"
     wanted = f"SEMI JOIN {keyed.inputs.sql()} AS n ON n.{quote(keyed.call.key or '')} = l.input_key"
     if int(work.rows(f"SELECT count(*) {mine}")[0][0]) <= keyed.wanted * 4:
@@ -248,7 +256,7 @@ def gather_fresh(
     return fresh
 
 
-def forget_inputs(work: Workspace, keyed: KeyedCall) -> None:
+def forget_inputs(work: DuckDBWorkspace, keyed: KeyedCall) -> None:
     """They have been scored and counted; what the stage carries goes with the stage."""
     if keyed.inputs is not None and not keyed.carried:
         work.execute(f"DROP TABLE {keyed.inputs.sql()}")

@@ -6,35 +6,41 @@ warehouse again then, and scores only what no store remembers.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sqlinfer.adapters.base import Workspace
+from sqlinfer.adapters.duckdb.statements import Statements
 from sqlinfer.relation import Relation
 from sqlinfer.spec.names import SCRATCH, result_name
 from sqlinfer.spec.plan import Plan, Stage
+
+if TYPE_CHECKING:
+    from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 
 ROWS, TODO, NEW, FRESH = "rows", "todo", "new", "fresh"
 """Rows of a stage (scored ones, where they are streamed); of a call: keys to do, their arguments, their results."""
 _SCHEMA = "held"
 
 
-def held(stage: Stage, kind: str = ROWS, position: int = 0) -> Relation:
+def scratch(stage: Stage, kind: str = ROWS, position: int = 0) -> Relation:
     return Relation(f"{stage.relation.name}__{kind}{position}", _SCHEMA, SCRATCH)
 
 
-def held_result(plan: Plan) -> Relation:
+def scratch_result(plan: Plan) -> Relation:
     """The result, where publishing reads it more than once."""
     return Relation(result_name(plan.owner.side), _SCHEMA, SCRATCH)
 
 
-def begin(work: Workspace) -> None:
+def make_scratch(work: DuckDBWorkspace) -> None:
     """Before anything is held."""
     work.execute(f"CREATE SCHEMA IF NOT EXISTS {SCRATCH}.{_SCHEMA}")
 
 
-def holds(work: Workspace, plan: Plan) -> bool:
+def reads_scratch(work: Workspace, plan: Plan) -> bool:
     """Whether what the plan's scored relations read is gone when the process is."""
-    return any(work.has(held(stage)) for stage in plan.stages)
+    return any(work.has(scratch(stage)) for stage in plan.stages)
 
 
-def let_go(work: Workspace) -> None:
+def drop_scratch(work: Statements) -> None:
     """At the end of a node: a workspace works on one at a time."""
     work.execute(f"DROP SCHEMA IF EXISTS {SCRATCH}.{_SCHEMA} CASCADE")

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlinfer.adapters.base import Workspace
+from sqlinfer.adapters.duckdb.statements import Statements
+from sqlinfer.adapters.shared.store_columns import output_columns
 from sqlinfer.errors import StoreError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.function import FunctionContract
-from sqlinfer.spec.names import SIDE, STORE
+from sqlinfer.spec.names import SIDE, STORE, store_name
 from sqlinfer.spec.plan import Call
 from sqlinfer.types import element_type, is_array
 
-RESERVED = ("input_key", "error", "scored_at", "run_id")
-
-
-def store_name(function: str, digest: str) -> str:
-    return f"{function}@{digest[:16]}"
+if TYPE_CHECKING:
+    from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +32,13 @@ class StoreTable:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Column names of the outputs, in the contract's order."""
-        names: list[str] = []
-        for output in self.contract.outputs:
-            name = output.name
-            while name.casefold() in (*RESERVED, *(other.casefold() for other in names)):
-                name += "_"
-            names.append(name)
-        return tuple(names)
+        return output_columns(self.contract)
+
+    def make(self, work: DuckDBWorkspace, *, remembered: bool = False) -> None:
+        """The table, unless it is there. ``remembered``: in a scratch workspace with what the side file holds."""
+        if remembered and not work.has(self.relation):
+            work.load_store(self.name)
+        work.execute(self.create())
 
     def create(self) -> str:
         outputs = ", ".join(
@@ -104,11 +102,11 @@ def todo_sql(store: StoreTable, stage: Relation, call: Call) -> str:
     )
 
 
-def count(work: Workspace, relation: Relation) -> int:
+def count(work: Statements, relation: Relation) -> int:
     return int(work.rows(f"SELECT count(*) FROM {relation.sql()}")[0][0])
 
 
-def forget_errors(work: Workspace, contract: FunctionContract, error_class: str = "") -> int:
+def forget_errors(work: DuckDBWorkspace, contract: FunctionContract, error_class: str = "") -> int:
     """Drop remembered failures, so that this run tries those inputs again. Returns how many there were.
 
     ``error_class``: only those whose error starts with it.

@@ -10,8 +10,8 @@ the next night, too. Where the node that died comes through without one, the dea
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 
 from sqlinfer.adapters.base import Workspace
@@ -19,7 +19,7 @@ from sqlinfer.errors import AdapterError
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.spec.events import Warned
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
-from sqlinfer.spec.session import Session
+from sqlinfer.spec.session import Session, SessionFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +59,71 @@ def blame_crash(work: Workspace) -> None:
 
 
 @contextmanager
-def opened_session(env: RunEnvironment, node: str, prepared: PreparedFunction, progress: int = 0) -> Iterator[Session]:
-    """A session for one pass, in worker processes where the last runs died with this function.
+def noted(
+    env: RunEnvironment, node: str, functions: Iterable[PreparedFunction], progress: int
+) -> Iterator[SessionFactory]:
+    """A note for each function while one pass is made; the factory opens it, in worker processes where the last runs
+    died with it.
 
     ``progress``: how far the work is, in any unit that ``advance`` goes on with.
     """
     if not env.workspace.persistent:
-        with env.session_factory(prepared) as session:
-            yield session
+        yield env.session_factory
         return
-    mine, isolate = _begin(env, node, prepared.contract, progress)
-    factory = env.isolated_factory if isolate and env.isolated_factory else env.session_factory
-    quarantined = 0
-    finished = False
-    try:
-        with factory(prepared) as session:
+    with ExitStack() as stack:
+        passes = {}
+        for prepared in dict.fromkeys(functions):
+            one = stack.enter_context(_noted(env, node, prepared.contract, progress))
+            passes[prepared.contract.digest] = one
+        yield _Sessions(passes)
+
+
+@dataclass(slots=True)
+class _Pass:
+    factory: SessionFactory
+    quarantined: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Sessions:
+    """A ``SessionFactory`` that counts the rows which were given up. It can be pickled where its factories can."""
+
+    passes: Mapping[str, _Pass]
+    """By digest."""
+
+    @contextmanager
+    def __call__(self, prepared: PreparedFunction) -> Iterator[Session]:
+        one = self.passes[prepared.contract.digest]
+        with one.factory(prepared) as session:
             try:
                 yield session
             finally:
-                quarantined = session.quarantined
+                one.quarantined += session.quarantined
+
+
+@contextmanager
+def _noted(env: RunEnvironment, node: str, contract: FunctionContract, progress: int) -> Iterator[_Pass]:
+    mine, isolate = _begin(env, node, contract, progress)
+    one = _Pass(env.isolated_factory if isolate and env.isolated_factory else env.session_factory)
+    finished = False
+    try:
+        yield one
         finished = True
     finally:
         with suppress(AdapterError):
-            found = mine.found or quarantined > 0
+            found = mine.found or one.quarantined > 0
             cleared = env.run_id if finished and not found else None
             _write(env.workspace, _Note(mine.digest, node, isolate=mine.isolate or found, found=found, cleared=cleared))
 
 
-def advance(work: Workspace, contract: FunctionContract, progress: int) -> None:
+def advance(work: Workspace, functions: Iterable[PreparedFunction], progress: int) -> None:
     """Inside the transaction that commits a chunk."""
-    if work.persistent:
-        for note in _known(work, contract.digest):
-            if note.run_id is not None:
-                _write(work, replace(note, progress=progress))
+    if not work.persistent:
+        return
+    digests = {prepared.contract.digest for prepared in functions}
+    for note in _known(work):
+        if note.run_id is not None and note.digest in digests:
+            _write(work, replace(note, progress=progress))
 
 
 def _begin(env: RunEnvironment, node: str, contract: FunctionContract, progress: int) -> tuple[_Note, bool]:

@@ -1,30 +1,34 @@
-"""Results of a stage's groups of calls → one scored relation, its rows put together by their order."""
+"""Results of the parts of a stage's calls → one scored relation, its rows put together by their order."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from sqlinfer.adapters.base import Workspace
+from sqlinfer.adapters.duckdb.lookups import LookUp, lookup_columns
+from sqlinfer.adapters.duckdb.pinned import part_relation
+from sqlinfer.adapters.duckdb.store import count
+from sqlinfer.adapters.shared.groups import parts_of
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, quote
-from sqlinfer.runner import parts
-from sqlinfer.runner.lookup import LookUp, lookup_columns
-from sqlinfer.runner.store import count
 from sqlinfer.spec.names import SCORED_AT, SCORED_BY
 from sqlinfer.spec.plan import Stage
 
+if TYPE_CHECKING:
+    from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 
-def settle(work: Workspace, stage: Stage, number: int, found: Sequence[LookUp]) -> None:
-    """The results of a group of look-ups as a table in the order of the stage's rows."""
+
+def settle(work: DuckDBWorkspace, stage: Stage, number: int, found: Sequence[LookUp]) -> None:
+    """The results of a part's look-ups as a table in the order of the stage's rows."""
     items, source = lookup_columns(stage, found, ())
-    with work.fleeting():
+    with work.uncompressed():
         work.execute(
-            f"CREATE OR REPLACE TABLE {parts.relation(stage, number).sql()} AS "
+            f"CREATE OR REPLACE TABLE {part_relation(stage, number).sql()} AS "
             f"SELECT {', '.join(items)} FROM {source} ORDER BY s.rowid"
         )
 
 
-def side_by_side(work: Workspace, stage: Stage, scored: Relation) -> None:
+def side_by_side(work: DuckDBWorkspace, stage: Stage, scored: Relation) -> None:
     """Make the scored relation of the stage from its parts.
 
     Raises:
@@ -33,8 +37,8 @@ def side_by_side(work: Workspace, stage: Stage, scored: Relation) -> None:
     rows, source = count(work, stage.relation), f"{stage.relation.sql()} AS s"
     items = [f"s.{quote(column)}" for column in stage.columns]
     latest: list[str] = []
-    for number, calls in enumerate(parts.groups(stage.calls)):
-        part = parts.relation(stage, number)
+    for number, calls in enumerate(parts_of(stage.calls)):
+        part = part_relation(stage, number)
         if count(work, part) != rows:
             raise RunError(f"{rows} rows were staged, a part of their results has {count(work, part)}")
         source += f" POSITIONAL JOIN {part.sql()} AS r{number}"

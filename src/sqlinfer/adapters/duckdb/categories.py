@@ -9,21 +9,18 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 from sqlinfer.relation import literal, quote
-from sqlinfer.spec.plan import Call
-from sqlinfer.spec.session import Session
 
 MOST = 10_000
 """Categories of one ENUM: it is spelled out in the query."""
 
 
-def as_enums(session: Session, call: Call, carried: Container[str] = ()) -> dict[str, str]:
-    """Argument column → SQL of the same name that reads it as an ENUM. ``carried`` columns are needed as they are."""
-    return {
-        call.arguments[position]: _enum(call.arguments[position], words)
-        for position, words in session.categories.items()
-        if call.arguments[position] not in carried and call.arguments.count(call.arguments[position]) == 1
-        and len(words) <= MOST
-    }  # fmt: skip
+def as_enums(categories: Mapping[str, Sequence[str]], carried: Container[str] = ()) -> dict[str, str]:
+    """Argument column → SQL of the same name that reads it as an ENUM. ``carried`` columns are needed as they are.
+
+    ``categories``: those of an ``OpenScorer``.
+    """
+    few = {name: words for name, words in categories.items() if len(words) <= MOST}
+    return {name: _enum(name, words) for name, words in few.items() if name not in carried}
 
 
 def select(names: Iterable[str], enums: Mapping[str, str]) -> str:

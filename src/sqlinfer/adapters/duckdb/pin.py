@@ -1,0 +1,83 @@
+"""Stages of a plan → relations that stand still. All that read the warehouse alone share one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from sqlinfer.adapters.base import PinOptions
+from sqlinfer.adapters.duckdb import error_log, keyed
+from sqlinfer.adapters.duckdb.pinned import DuckDBPinned
+from sqlinfer.adapters.shared.groups import is_in_parts
+from sqlinfer.failpoints import fail_point
+from sqlinfer.spec.function import FunctionContract
+from sqlinfer.spec.plan import Plan, Stage
+
+if TYPE_CHECKING:
+    from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
+
+UNREAD_SECONDS = 20.0
+"""So long a pass may hold the warehouse open."""
+_PER_ROW, _FLOPS = 3e-7, 5e10
+"""Seconds a row for reading and writing; operations a second of two cores (measured: 1.3e11 for a matrix product)."""
+
+
+def pin(work: DuckDBWorkspace, plan: Plan, stages: Sequence[Stage], options: PinOptions) -> dict[str, DuckDBPinned]:
+    error_log.make(work, plan.owner)
+    found = {stage.name: DuckDBPinned(stage, plan.owner, options) for stage in stages}
+    touches = any(stage.reads.warehouse for stage in stages)
+    with work.warehouse() if touches else nullcontext():
+        if _may_stay_unread(work, plan, options):
+            for one in found.values():
+                one.unread = True
+            return found
+        by_row = {stage: _by_row(work, stage, plan, options) for stage in stages}
+        for stage, source in by_row.items():
+            if source is not None:
+                contracts = [options.contracts[call.function] for call in stage.calls]
+                found[stage.name].keyed = keyed.pin_by_key(
+                    work, stage, source, contracts, keep_results=not options.lineage
+                )
+        _copy(work, (stage for stage, source in by_row.items() if source is None))
+    fail_point("after_stage")
+    return found
+
+
+def _copy(work: DuckDBWorkspace, stages: Iterable[Stage]) -> None:
+    with work.uncompressed(), work.transaction():
+        for stage in stages:
+            work.execute(f"CREATE OR REPLACE TABLE {stage.relation.sql()} AS {stage.sql}")
+        fail_point("before_stage_commit")
+
+
+def _may_stay_unread(work: DuckDBWorkspace, plan: Plan, options: PinOptions) -> bool:
+    """Whether the one stage may be read straight into the session, the stream itself being what pins its rows.
+
+    That holds the warehouse open for reading while scoring runs, so it must be worth it and quick.
+    """
+    if options.unread_rows is None or not work.persistent or len(plan.stages) != 1 or not plan.calls:
+        return False
+    if any(call.strategy != "stream" for call in plan.calls) or is_in_parts(plan.stages[0]):
+        return False
+    rows = work.estimate(plan.stages[0].sql)
+    if rows is None or rows < options.unread_rows:
+        return False
+    return rows * (_PER_ROW + _operations(plan, options) / _FLOPS) < UNREAD_SECONDS
+
+
+def _operations(plan: Plan, options: PinOptions) -> float:
+    """For one row."""
+    contracts: list[FunctionContract] = [options.contracts[call.function] for call in plan.calls]
+    return sum(contract.cost_per_row for contract in contracts)
+
+
+def _by_row(work: DuckDBWorkspace, stage: Stage, plan: Plan, options: PinOptions) -> keyed.ByRow | None:
+    source = None if options.keyed_rows is None else keyed.by_row(work, stage, options.keyed_rows)
+    return None if source is None or _is_read_again(stage, plan) else source
+
+
+def _is_read_again(stage: Stage, plan: Plan) -> bool:
+    """Whether the rest of the plan reads the stage itself, not only its scored relation."""
+    others = [other.reads for other in plan.stages if other is not stage] + [plan.result.reads]
+    return any(stage.relation.name in reads.stages for reads in others)
