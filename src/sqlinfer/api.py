@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from sqlinfer.jobs.explain import Explained
     from sqlinfer.jobs.forecasting import RunForecast
     from sqlinfer.jobs.freshness import Freshnesses
+    from sqlinfer.jobs.nearline import Waiting
     from sqlinfer.jobs.night import Night
     from sqlinfer.jobs.udf import Registered
     from sqlinfer.jobs.verify import Verification
+    from sqlinfer.jobs.warm import WarmSessions
     from sqlinfer.runner.results import RunResult
     from sqlinfer.spec.outcome import Outcome
 
@@ -40,7 +42,8 @@ Listener = Callable[["Event"], None]
 
 __all__ = [
     "RunOptions", "build", "clean", "compile", "connect", "debug", "describe_function", "estimate", "functions",
-    "load", "ls", "outcome", "preview", "register", "retry", "run", "seed", "source_freshness",
+    "load", "ls", "outcome", "preview", "register", "retry", "run", "run_every", "schedule", "seed",
+    "source_freshness",
     "test", "verify",
 ]  # fmt: skip
 
@@ -112,6 +115,44 @@ def estimate(
     return forecasting.forecast(night, chosen.ids)
 
 
+def run_every(
+    options: RunOptions,
+    seconds: float,
+    *,
+    on_event: Listener | None = None,
+    on_wait: Callable[[Waiting], None] = lambda _: None,
+    cancel: threading.Event | None = None,
+    on_result: Callable[[RunResult], object] = lambda _: None,
+) -> RunResult | None:
+    """``run`` again and again in this process, ``seconds`` from one start to the next, until ``cancel`` is set.
+
+    Files of the project are read anew each time, and sessions stay open. Runs never overlap; failing ones make the
+    pause longer. The last result, None where there is none.
+
+    Raises:
+        SqlinferError: the first run did not start, or another loop works on this target.
+    """
+    from sqlinfer.jobs import nearline
+    from sqlinfer.jobs.warm import WarmSessions
+
+    stop, sessions = cancel or threading.Event(), WarmSessions()
+
+    def once() -> RunResult:
+        try:
+            result = _work("run", options, ("model",), on_event, stop, sessions)
+        finally:
+            sessions.settle()
+        on_result(result)
+        return result
+
+    project = load(options)
+    with nearline.alone(project.target_path, project.profile.target):
+        try:
+            return nearline.Loop(once, seconds, stop, on_wait).run()
+        finally:
+            sessions.close()
+
+
 def seed(options: RunOptions, *, on_event: Listener | None = None, cancel: threading.Event | None = None) -> RunResult:
     """Load the chosen seeds."""
     return _work("seed", options, ("seed",), on_event, cancel)
@@ -155,6 +196,22 @@ def source_freshness(
     return freshness.look(night, chosen.ids, output)
 
 
+def schedule(
+    options: RunOptions, scheduler: str, *, at: str = "02:00", timezone: str | None = None, command: str = "run"
+) -> Mapping[str, str]:
+    """Files that make a scheduler run the project every night, by name: ``schedule(options, "systemd")``.
+
+    Args:
+        scheduler: ``cron``, ``systemd``, ``airflow``, ``dagster``, ``prefect``, ``github-actions`` or ``kubernetes``.
+        at: when, ``HH:MM``.
+        timezone: an IANA name; None: the scheduler's own.
+        command: ``run`` or ``build``.
+    """
+    from sqlinfer.jobs import scheduling
+
+    return scheduling.files(load(options), options, scheduler, at=at, timezone=timezone, command=command)
+
+
 def connect(project_dir: Path | str = ".", **options: Any) -> Connection:
     """A way to run queries with predict() from Python: ``connect("shop").sql("select predict(…) …")``.
 
@@ -188,10 +245,12 @@ def _work(
     kinds: Sequence[str],
     on_event: Listener | None,
     cancel: threading.Event | None,
+    sessions: WarmSessions | None = None,
 ) -> RunResult:
     from sqlinfer.jobs import night as nights
 
     night = _night(options, on_event, cancel)
+    night.sessions = sessions
     chosen = _selected(night.project, options, kinds)
     night.warn(chosen.warnings)
     _deferred(night, chosen.ids)

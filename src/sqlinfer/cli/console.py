@@ -152,6 +152,14 @@ class Console:
 
     def finish(self, result: RunResult) -> int:
         """The closing lines; the exit code."""
+        self.close_run(result)
+        if self.cancel.is_set():
+            self.interrupted()
+            return 1
+        return result.exit_code
+
+    def close_run(self, result: RunResult) -> None:
+        """The lines that close one run of perhaps several."""
         from sqlinfer.cli.lines import closing
         from sqlinfer.cli.receipts import receipts
 
@@ -160,10 +168,6 @@ class Console:
             self.line(line.text, level=line.level, event="Finished", data=line.data)
         for line in receipts(result):
             self.line(line.text, level=line.level, event="Receipt", data=line.data)
-        if self.cancel.is_set():
-            self.interrupted()
-            return 1
-        return result.exit_code
 
     def interrupted(self) -> None:
         folder = f" --project-dir {self.flags.project_dir}" if self.flags.project_dir else ""

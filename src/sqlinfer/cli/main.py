@@ -31,6 +31,7 @@ COMMANDS = {
     "preview": "Show the first rows of a node or of inline SQL, without publishing anything.",
     "retry": "Continue the last run: what failed, was skipped, or was scored and not published.",
     "run": "Score and publish the selected models.",
+    "schedule": "Print a unit for cron, systemd, Airflow and others that runs the project every night.",
     "seed": "Load the seeds into the warehouse.",
     "source": "Compare the newest rows of the sources with their freshness.",
     "test": "Run the data tests of the selected nodes on the published tables.",

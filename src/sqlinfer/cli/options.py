@@ -183,7 +183,8 @@ def shared(*groups: tuple[Option[Any], ...], claims: bool = False) -> Option[Any
             merged = {name: before.get(name, value) if value in (None, ()) else value for name, value in given.items()}
             common = {name: merged.pop(name) for name in COMMON & merged.keys()}
             flags = Flags(**{name: from_env(name) if value is None else value for name, value in common.items()})
-            if not claims or merged.get("in_dbt") or merged.get("manifest"):  # dbt's files choose that target
+            # dbt's files choose that target; a loop claims it once a run.
+            if not claims or merged.get("in_dbt") or merged.get("manifest") or merged.get("every"):
                 return function(flags, **merged)
             context = click.get_current_context()
             with door(flags.root, flags, os.environ) as context.obj:

@@ -33,6 +33,7 @@ from sqlinfer.jobs.journal import Journal
 from sqlinfer.jobs.loop import Loop
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.jobs.run_hooks import run_hooks
+from sqlinfer.jobs.warm import WarmSessions
 from sqlinfer.project import DataTest, Project, locations
 from sqlinfer.project.values import Hook
 from sqlinfer.project.ways import with_way
@@ -67,6 +68,8 @@ class Night:
     stop: threading.Event = field(init=False)
     """Set when the caller cancels, and when what the run may spend is spent."""
     began: float = field(default_factory=monotonic)
+    sessions: WarmSessions | None = None
+    """Where sessions stay open after the run."""
     _devices: dict[str, str] = field(default_factory=dict)
     _claim: Any = None
 
@@ -138,7 +141,11 @@ class Night:
 
         def session(prepared: PreparedFunction) -> AbstractContextManager[Session]:
             always = isolation(prepared) == "process"
-            return noted(prepared, (inference.open_isolated if always else inference.open_session)(prepared, **how))
+
+            def opener() -> AbstractContextManager[Session]:
+                return noted(prepared, (inference.open_isolated if always else inference.open_session)(prepared, **how))
+
+            return self.sessions.lend(prepared, opener) if self.sessions is not None else opener()
 
         def isolated(prepared: PreparedFunction) -> AbstractContextManager[Session]:
             never = isolation(prepared) == "thread"

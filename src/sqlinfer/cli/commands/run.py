@@ -18,15 +18,21 @@ from sqlinfer.cli.options import BOUNDS, DEFERRING, EMPTY, EXECUTION, REFRESH, S
     "--manifest", type=click.Path(dir_okay=False, path_type=Path), help="With --dbt: use this manifest.json of dbt.",
 )  # fmt: skip
 @click.option("--sample", metavar="WINDOW", help="With --dbt: inputs of this window alone, '3 days', by event_time.")
+@click.option("--every", metavar="INTERVAL", help="Stay, and run again at this interval: 30s, 5m, 1h.")
 @add_options(BOUNDS)
 @shared(EXECUTION, REFRESH, SELECTION, DEFERRING, EMPTY, claims=True)
 def command(
-    flags: Flags, in_dbt: bool, manifest: Path | None, sample: str | None, estimate: bool, **bounds: Any
-) -> int:
+    flags: Flags, in_dbt: bool, manifest: Path | None, sample: str | None, every: str | None, estimate: bool,
+    **bounds: Any,
+) -> int:  # fmt: skip
     """Score and publish the selected models."""
     from sqlinfer import api
     from sqlinfer.cli.console import job
 
+    if every is not None:
+        if in_dbt or manifest is not None or sample or estimate or flags.full_refresh:
+            raise click.UsageError("--every goes with none of --dbt, --manifest, --sample, --estimate, --full-refresh")
+        return run_every(flags, every, **bounds)
     if in_dbt or manifest is not None:
         if estimate:
             raise click.UsageError("--estimate does not go with --dbt")
@@ -39,6 +45,29 @@ def command(
     with job(flags, "run") as console:
         result = api.run(options, on_event=console.on_event, cancel=console.cancel)
         return console.finish(result)
+
+
+def run_every(flags: Flags, every: str, **bounds: Any) -> int:
+    """0 where it was stopped while all was well."""
+    from sqlinfer import api
+    from sqlinfer.cli.console import job
+    from sqlinfer.jobs import nearline
+
+    seconds = nearline.interval(every)
+    with job(flags, "run") as console:
+
+        def waits(state: nearline.Waiting) -> None:
+            if state.error is not None:
+                console.paragraph(str(state.error), level="error")
+            again = f", after {state.failures} failed in a row" if state.failures else ""
+            console.line(f"Next run at {state.at:%H:%M:%S}{again}", event="Waiting", data={"seconds": state.seconds})
+
+        result = api.run_every(
+            replace(flags.options(), **bounds), seconds, on_event=console.on_event, on_wait=waits,
+            cancel=console.cancel, on_result=console.close_run,
+        )  # fmt: skip
+        console.line("Stopped", event="Stopped")
+        return 0 if result is None or result.ok else 1
 
 
 def run_dbt(flags: Flags, manifest: Path | None, sample: str | None, **bounds: Any) -> int:
