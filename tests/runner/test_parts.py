@@ -39,7 +39,8 @@ def plan(*strategies: str) -> Plan:
     written = sqlglot.parse_one(f"SELECT id, {outputs} FROM {scored.sql()}", dialect="duckdb")
     read = written.sql(dialect="duckdb")
     known = (scored.name,) if set(strategies) == {"store"} else ()
-    result = Result(read, passes_rows_of=passed_rows(written, read, "duckdb", (), known))
+    names = ("id", *(f"p{i}" for i in range(CALLS)))
+    result = Result(read, names, passes_rows_of=passed_rows(written, read, "duckdb", names, known))
     return Plan("scores", "duckdb", "", (Stage("s1", stage, scored, sql, ("id",), tuple(calls)),), result)
 
 

@@ -13,6 +13,7 @@ from sqlinfer.adapters.base import Materialization
 from sqlinfer.adapters.duckdb.scratch import drop_scratch, reads_scratch, scratch_result
 from sqlinfer.adapters.schema_change import refuse_missing_predictions
 from sqlinfer.compiler.hooks import NONE, Hooks, touches
+from sqlinfer.compiler.lineage import LINEAGE_COLUMNS, refuse_taken_names, with_lineage
 from sqlinfer.compiler.predictions import predicted_columns
 from sqlinfer.errors import (
     AdapterError,
@@ -44,7 +45,6 @@ from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.external import check_file, location
 from sqlinfer.runner.hooks import run_by_themselves
 from sqlinfer.runner.identity import identity_of
-from sqlinfer.runner.lineage import LINEAGE_COLUMNS, refuse_taken_names, with_lineage
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.receipts import receipt_of
