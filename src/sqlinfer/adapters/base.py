@@ -252,22 +252,23 @@ class KeepingVerbs(Protocol):
     def load(self, name: str, table: pa.Table, types: Mapping[str, str]) -> Relation:
         """Rows of a seed's file. ``types``: column → type to cast it to, where that is declared."""
 
-    def compact(self, plan: Plan, contracts: Mapping[str, FunctionContract], *, is_slice: bool) -> None:
+    def compact(self, plan: Plan, *, is_slice: bool) -> None:
         """Drop store keys that no node refers to any more. Hygiene only: results never depend on it.
 
         ``is_slice``: the plan has read only some of its rows, which says nothing of the others.
         """
 
-    def clear(self, plan: Plan) -> None:
-        """Stages, scored relations, the result and the gathered error records of the plan's owner go, whichever run
-        left them. Before a run begins and when it is done; a publication that waits stays where its name is another's.
+    def clear(self, owner: Owner) -> None:
+        """Stages, scored relations, results, seeds and gathered error records of the owner go, whichever run left them.
+
+        Before a run begins and when it is done. A publication that waits stays where its name is another's.
         """
 
     def release(self) -> None:
         """What is kept in memory for a node goes, however the node has ended."""
 
 
-class Workspace(ScoringVerbs, Protocol):
+class Workspace(ScoringVerbs, KeepingVerbs, Protocol):
     """One exclusive working place. Statements run on one writer connection; each reader has its own."""
 
     run_id: str

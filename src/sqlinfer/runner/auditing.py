@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 
 from sqlinfer.adapters.base import Materialization
 from sqlinfer.audits.base import Scoring
@@ -10,7 +11,6 @@ from sqlinfer.audits.queries import at_most
 from sqlinfer.errors import SqlinferError
 from sqlinfer.project import DataTest, Node
 from sqlinfer.relation import Relation
-from sqlinfer.runner import staging
 from sqlinfer.runner.datatests import Tested, needs_warehouse, refuse_failed, run_test
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.spec.events import Audited, Warned
@@ -25,9 +25,9 @@ def audit_staged(
     if not node.tests:
         return ()
     work = env.workspace
-    with staging.attached_if(work, how.adds or any(needs_warehouse(test) for test in node.tests)):
+    reads = any(needs_warehouse(test) for test in node.tests)
+    with work.warehouse() if how.adds or reads else nullcontext():
         whole = work.outcome(how, staged.query(work.dialect)) if how.adds else None
-        reads = any(needs_warehouse(test) for test in node.tests)
         tested = Tested(
             whole or staged,
             node.relation,

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
 
-from sqlinfer.adapters.base import Materialization
-from sqlinfer.adapters.duckdb.scratch import drop_scratch, reads_scratch, scratch_result
+from sqlinfer.adapters.base import Held, Materialization, Workspace
 from sqlinfer.adapters.schema_change import refuse_missing_predictions
 from sqlinfer.compiler.hooks import NONE, Hooks, touches
 from sqlinfer.compiler.lineage import LINEAGE_COLUMNS, refuse_taken_names, with_lineage
@@ -29,7 +27,7 @@ from sqlinfer.errors import (
 )
 from sqlinfer.project import DataTest, Node
 from sqlinfer.relation import Relation
-from sqlinfer.runner import publication, staging
+from sqlinfer.runner import publication
 from sqlinfer.runner.auditing import (
     audit_again,
     audit_staged,
@@ -39,7 +37,6 @@ from sqlinfer.runner.auditing import (
     store_failures,
     unique_columns,
 )
-from sqlinfer.runner.compaction import compact
 from sqlinfer.runner.datatests import refuse_failed
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.external import check_file, location
@@ -259,17 +256,14 @@ def _run_scored(
         refuse_taken_names(plan)
     work = env.workspace
     publication.forget(work, node.unique_id)
-    staging.clear(work, plan)
-    work.execute(f"DROP TABLE IF EXISTS {work.error_records(plan.owner).sql()}")
-    if plan.owner.side != plan.node and not publication.waits_as(work, plan.node):
-        staging.clear_older(work, plan)
+    work.clear(plan.owner)
     _forget_failures(plan, env)
     try:
         identity = identity_of(plan, node.config.unique_key, unique_columns(node))
         scored = score_plan(env, plan, identity, progress.seconds, lineage=node.config.lineage)
         progress.counts = total(scored)
         refuse_bad_night(env, plan, scored)
-        result = _stage_result(plan, node, env)
+        result = _held_result(plan, node, env)
         early, late = split_tests(node.tests, touches(hooks, node.relation, plan.dialect))
         staged = replace(node, tests=early)
         progress.tests = audit_staged(env, staged, how, result.relation, progress.counts)
@@ -277,46 +271,27 @@ def _run_scored(
         env.stop_if_cancelled()
         _publish(plan, node, env, how, progress, result, hooks, late)
         began = perf_counter()
-        compact(env, plan, is_slice=how.is_slice)
-        staging.clear(work, plan)
-        work.execute(f"DROP TABLE IF EXISTS {work.error_records(plan.owner).sql()}")
+        work.compact(plan, is_slice=how.is_slice)
+        work.clear(plan.owner)
         progress.seconds.add("clean", perf_counter() - began)
     finally:
-        drop_scratch(work)
+        work.release()
 
 
-@dataclass(frozen=True, slots=True)
-class _Staged:
-    relation: Relation
-    lasts: bool
-    """Whether it outlives the process; else it reads what is held in memory."""
-
-
-def _stage_result(plan: Plan, node: Node, env: RunEnvironment) -> _Staged:
-    """A view where it is read once, a table where tests or key checks read it again (and must see the same rows)."""
-    work, target = env.workspace, staging.result_relation(env.workspace, plan.owner.side)
+def _held_result(plan: Plan, node: Node, env: RunEnvironment) -> Held:
+    """Tests, key checks and files read it again, and must see the same rows; so must a retry."""
     sql = with_lineage(plan, env.run_id, _functions(plan)) if node.config.lineage else plan.result.sql
     again = bool(node.tests or node.config.unique_key) or node.config.materialized == "external"
-    reads = plan.result.reads
-    again = again or reads.warehouse
-    if not reads_scratch(work, plan):
-        with staging.attached_if(work, reads.warehouse):
-            work.execute(f"CREATE OR REPLACE {'TABLE' if again else 'VIEW'} {target.sql()} AS {sql}")
-        return _Staged(target, lasts=True)
-    if again and not node.tests:
-        work.execute(f"CREATE OR REPLACE TABLE {scratch_result(plan).sql()} AS {sql}")
-        sql, again = f"FROM {scratch_result(plan).sql()}", False
-    work.execute(f"CREATE OR REPLACE {'TABLE' if again else 'VIEW'} {target.sql()} AS {sql}")
-    return _Staged(target, lasts=again)
+    again = again or plan.result.reads.warehouse
+    return env.workspace.hold(plan, sql, again=again, tested=bool(node.tests))
 
 
 def _publish(
-    plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress, result: _Staged,
+    plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress, result: Held,
     hooks: Hooks, late: tuple[DataTest, ...],
 ) -> None:  # fmt: skip
-    staged = result.relation
     wanted = Publication(
-        node.unique_id, plan.node, env.run_id, how, f"SELECT * FROM {staged.sql()}",
+        node.unique_id, plan.node, env.run_id, how, result.relation.query(env.workspace.dialect),
         progress.started_at, progress.counts, _functions(plan), progress.counts.errors > 0,
         location(node, env.root) if node.config.materialized == "external" else None, side=plan.owner.side,
         provenance=Provenance.of(plan, node, how, env), hooks=hooks,
@@ -327,25 +302,20 @@ def _publish(
         publication.remember(env.workspace, wanted)
     env.emit(Publishing(node.unique_id, str(node.relation)))
     began = perf_counter()
-    # Lower the limit only for streams; keyed stages stay resident and would spill.
-    streams = all(call.strategy == "stream" for call in plan.calls)
-    passes = not result.lasts and streams and wanted.how.kind == "table"
-    scanned = plan.result.scan.columns if passes and plan.result.scan is not None else None
 
     def audit(target: Relation) -> None:
         progress.tests += audit_written(env, replace(node, tests=late), target, progress.counts)
         refuse_failed(progress.tests)
 
     try:
-        with nullcontext() if scanned is None else env.workspace.low_memory_scan(scanned):
-            written = publication.publish(env, wanted, _timeout(node, env), audit if late else None)
+        written = publication.publish(env, wanted, _timeout(node, env), audit if late else None)
         progress.rows, progress.left, progress.receipt = written.rows, written.left, written.receipt
     except DataTestError:
         publication.forget(env.workspace, node.unique_id)
         store_failures(env, late, progress.tests)
         raise
     except NotPublished:
-        progress.pending = waits and (_keep_as_table(env, staged) or result.lasts)
+        progress.pending = waits and _kept(env.workspace, result) is not None
         if not progress.pending:
             publication.forget(env.workspace, node.unique_id)
         elif not result.lasts:
@@ -360,15 +330,12 @@ def _publish(
     progress.seconds.add("publish", perf_counter() - began)
 
 
-def _keep_as_table(env: RunEnvironment, staged: Relation) -> bool:
-    """Materialise: a view would change before the retry, or read what ends with the process."""
-    work, copy = env.workspace, Relation(f"{staged.name}_kept", staged.schema, staged.catalog)
-    with suppress(AdapterError), work.transaction():
-        work.execute(f"CREATE OR REPLACE TABLE {copy.sql()} AS FROM {staged.sql()}")
-        staging.drop(work, staged)
-        work.execute(f'ALTER TABLE {copy.sql()} RENAME TO "{staged.name}"')
-        return True
-    return False
+def _kept(work: Workspace, result: Held) -> Held | None:
+    """What a retry can publish, None where it would be gone: a view would change until then."""
+    try:
+        return work.keep(result)
+    except AdapterError:
+        return result if result.lasts else None
 
 
 def _result(
@@ -419,7 +386,7 @@ def _retry(env: RunEnvironment, wanted: Publication) -> NodeResult:
     try:
         written = publication.publish(env, wanted, env.publish_timeout)
         publication.forget(env.workspace, wanted.unique_id)
-        staging.drop(env.workspace, staging.result_relation(env.workspace, wanted.side))
+        env.workspace.clear(wanted.owner)
         publication.finish(env, wanted, env.publish_timeout)
     except SqlinferError as failure:
         error = failure

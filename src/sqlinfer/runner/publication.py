@@ -126,11 +126,6 @@ def pending(work: Workspace) -> tuple[Publication, ...]:
     return tuple(Publication.from_payload(payload) for payload in work.notes("pending").values())
 
 
-def waits_as(work: Workspace, side: str) -> bool:
-    """Whether a publication waits whose relations are called so."""
-    return any(payload.get("side", payload["node"]) == side for payload in work.notes("pending").values())
-
-
 @dataclass(frozen=True, slots=True)
 class Published:
     rows: int

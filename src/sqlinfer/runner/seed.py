@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from sqlinfer.compiler.hooks import NONE, Hooks
 from sqlinfer.errors import Location, ProjectError, SqlinferError, did_you_mean
 from sqlinfer.project import Node
-from sqlinfer.relation import quote, side_name
-from sqlinfer.runner import publication, staging
+from sqlinfer.runner import publication
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.hooks import run_by_themselves
 from sqlinfer.runner.node import materialization
 from sqlinfer.runner.publication import Publication
 from sqlinfer.spec.events import NodeFinished, NodeStarted
 from sqlinfer.spec.names import seed_name
+from sqlinfer.spec.plan import Owner
 from sqlinfer.spec.results import NodeResult, Timing
 
 if TYPE_CHECKING:
@@ -29,20 +28,19 @@ def seed(node: Node, env: RunEnvironment, hooks: Hooks = NONE) -> NodeResult:
     env.emit(NodeStarted(node.unique_id, str(node.relation), "seed file"))
     started_at, began, rows = env.now(), perf_counter(), None
     error: SqlinferError | None = None
-    staged = replace(env.workspace.namespace, name=seed_name(side_name(node.unique_id)))
+    work, owner = env.workspace, Owner(node.name, node.unique_id)
     try:
         table = read_csv(node)
-        items = ", ".join(_item(name, node) for name in table.column_names)
         how = materialization(None, node, env, False)
-        env.workspace.check_place(how)
-        run_by_themselves(env.workspace, hooks.before, node.name, env.publish_timeout, "nothing was loaded")
-        env.workspace.insert(f"CREATE OR REPLACE TABLE {staged.sql()} AS SELECT {items} FROM chunk", table)
+        work.check_place(how)
+        run_by_themselves(work, hooks.before, node.name, env.publish_timeout, "nothing was loaded")
+        staged = work.load(seed_name(owner.side), table, _types(table.column_names, node))
         wanted = Publication(
             node.unique_id, node.name, env.run_id, how,
-            f"SELECT * FROM {staged.sql()}", started_at, hooks=hooks,
+            staged.query(work.dialect), started_at, hooks=hooks,
         )  # fmt: skip
         rows = publication.publish(env, wanted, env.publish_timeout).rows
-        staging.drop(env.workspace, staged)
+        work.clear(owner)
         publication.finish(env, wanted, env.publish_timeout)
     except SqlinferError as failure:
         error = failure
@@ -55,10 +53,10 @@ def seed(node: Node, env: RunEnvironment, hooks: Hooks = NONE) -> NodeResult:
     return result
 
 
-def _item(name: str, node: Node) -> str:
-    types = {key.casefold(): value for key, value in node.config.column_types.items()}
-    wanted = types.get(name.casefold())
-    return f"CAST({quote(name)} AS {wanted}) AS {quote(name)}" if wanted else quote(name)
+def _types(names: Sequence[str], node: Node) -> Mapping[str, str]:
+    """Column of the file → declared type."""
+    declared = {key.casefold(): value for key, value in node.config.column_types.items()}
+    return {name: declared[name.casefold()] for name in names if name.casefold() in declared}
 
 
 def read_csv(node: Node) -> pa.Table:

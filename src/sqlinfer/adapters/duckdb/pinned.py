@@ -8,7 +8,7 @@ from sqlinfer.adapters.base import PinOptions
 from sqlinfer.adapters.duckdb.keyed import KeyedCall
 from sqlinfer.adapters.duckdb.lookups import LookUp
 from sqlinfer.adapters.duckdb.store import StoreTable
-from sqlinfer.adapters.shared.groups import groups_of, is_in_parts, parts_of
+from sqlinfer.adapters.shared.groups import groups_of, parts_of
 from sqlinfer.relation import Relation
 from sqlinfer.spec.plan import Call, Owner, Stage
 
@@ -68,8 +68,3 @@ class DuckDBTodo:
 
 def part_relation(stage: Stage, number: int) -> Relation:
     return Relation(f"{stage.relation.name}__part{number}", stage.relation.schema, stage.relation.catalog)
-
-
-def part_relations(stage: Stage) -> tuple[Relation, ...]:
-    """The tables that scoring the stage leaves behind."""
-    return tuple(part_relation(stage, n) for n in range(len(parts_of(stage.calls)))) if is_in_parts(stage) else ()

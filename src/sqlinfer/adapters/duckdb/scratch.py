@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlinfer.adapters.base import Workspace
 from sqlinfer.adapters.duckdb.statements import Statements
 from sqlinfer.relation import Relation
 from sqlinfer.spec.names import SCRATCH, result_name
@@ -36,7 +35,7 @@ def make_scratch(work: DuckDBWorkspace) -> None:
     work.execute(f"CREATE SCHEMA IF NOT EXISTS {SCRATCH}.{_SCHEMA}")
 
 
-def reads_scratch(work: Workspace, plan: Plan) -> bool:
+def reads_scratch(work: DuckDBWorkspace, plan: Plan) -> bool:
     """Whether what the plan's scored relations read is gone when the process is."""
     return any(work.has(scratch(stage)) for stage in plan.stages)
 

@@ -12,12 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlinfer.adapters.base import Forecast, Materialization, Pinned, PinOptions, Todo, Written
-from sqlinfer.adapters.duckdb import error_log, file_stamp, notes, records
+from sqlinfer.adapters.base import Forecast, Held, Materialization, Pinned, PinOptions, Todo, Written
+from sqlinfer.adapters.duckdb import error_log, file_stamp, keeping, notes, records
 from sqlinfer.adapters.duckdb.damage import is_damaged, looks_damaged
 from sqlinfer.adapters.duckdb.errors import is_streamed, streamed, translated
 from sqlinfer.adapters.duckdb.find import find
 from sqlinfer.adapters.duckdb.forecast import forecast, unscored
+from sqlinfer.adapters.duckdb.key_sets import DuckDBKeySets
 from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.look_up import look_up
 from sqlinfer.adapters.duckdb.materialize import existing_kind, materialize
@@ -27,8 +28,10 @@ from sqlinfer.adapters.duckdb.pinned import DuckDBPinned, DuckDBTodo
 from sqlinfer.adapters.duckdb.preflight import check_place, check_target
 from sqlinfer.adapters.duckdb.scoring_store import score_into_store
 from sqlinfer.adapters.duckdb.scoring_stream import score_stream
+from sqlinfer.adapters.duckdb.scratch import drop_scratch
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings, default_memory, open_memory, thread_count
 from sqlinfer.adapters.duckdb.store import forget_errors
+from sqlinfer.adapters.shared import compaction
 from sqlinfer.errors import AdapterError, DatabaseLocked, RunError, StoreError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
@@ -81,6 +84,8 @@ class DuckDBWorkspace:
         self._suspect = False
         self._in_transaction = False
         self._read_file = False
+        self._one_pass: int | None = None
+        """Columns of a result that is streamed from memory into its table."""
         self._stamps: DuckDBPyConnection | None = None
 
     def __enter__(self) -> DuckDBWorkspace:
@@ -340,7 +345,34 @@ class DuckDBWorkspace:
         self.execute(sql)
 
     def materialize(self, how: Materialization, sql: str) -> Written:
-        return materialize(self, how, sql)
+        with nullcontext() if self._one_pass is None or how.kind != "table" else self.low_memory_scan(self._one_pass):
+            return materialize(self, how, sql)
+
+    # what is kept between scoring and publishing, and between runs
+
+    def hold(self, plan: Plan, sql: str, *, again: bool, tested: bool) -> Held:
+        held = keeping.hold(self, plan, sql, again=again, tested=tested)
+        # Lower the limit only for streams; keyed stages stay resident and would spill.
+        streams = all(call.strategy == "stream" for call in plan.calls)
+        if not held.lasts and streams and plan.result.scan is not None:
+            self._one_pass = plan.result.scan.columns
+        return held
+
+    def keep(self, held: Held) -> Held:
+        return keeping.keep(self, held)
+
+    def load(self, name: str, table: pa.Table, types: Mapping[str, str]) -> Relation:
+        return keeping.load(self, name, table, types)
+
+    def compact(self, plan: Plan, *, is_slice: bool) -> None:
+        compaction.compact(self, DuckDBKeySets(self, self.run_id), plan, is_slice=is_slice)
+
+    def clear(self, owner: Owner) -> None:
+        keeping.clear(self, owner)
+
+    def release(self) -> None:
+        self._one_pass = None
+        drop_scratch(self)
 
     def make_place(self, target: Relation) -> None:
         if target.schema:

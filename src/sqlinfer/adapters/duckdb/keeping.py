@@ -1,0 +1,87 @@
+"""What is kept in the side file between scoring and publishing: a node's result, a seed's rows, what runs left."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sqlinfer.adapters.base import Held
+from sqlinfer.adapters.duckdb.scratch import reads_scratch, scratch_result
+from sqlinfer.relation import Relation, quote
+from sqlinfer.spec.names import ERRORS, SIDE, result_name
+from sqlinfer.spec.plan import Owner, Plan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
+
+_KINDS = r"(s\d+(_scored|__part\d+)?|result(_kept)?|todo|seed)"
+"""How names of an owner's relations end (``spec.names``)."""
+
+
+def hold(work: DuckDBWorkspace, plan: Plan, sql: str, *, again: bool, tested: bool) -> Held:
+    target = replace(work.namespace, name=result_name(plan.owner.side))
+    if not reads_scratch(work, plan):
+        with work.warehouse() if plan.result.reads.warehouse else nullcontext():
+            _make(work, target, sql, is_table=again)
+        return Held(target, lasts=True)
+    if again and not tested:  # what holds the rows is in memory itself: a table there costs no disk
+        rows = scratch_result(plan)
+        _make(work, rows, sql, is_table=True)
+        sql, again = rows.query(), False
+    _make(work, target, sql, is_table=again)
+    return Held(target, lasts=again)
+
+
+def _make(work: DuckDBWorkspace, target: Relation, sql: str, *, is_table: bool) -> None:
+    work.execute(f"CREATE OR REPLACE {'TABLE' if is_table else 'VIEW'} {target.sql()} AS {sql}")
+
+
+def keep(work: DuckDBWorkspace, held: Held) -> Held:
+    copy = replace(held.relation, name=f"{held.relation.name}_kept")
+    with work.transaction():
+        _make(work, copy, held.relation.query(), is_table=True)
+        work.execute(f"DROP {_staged(work)[held.relation.name]} {held.relation.sql()}")
+        work.execute(f"ALTER TABLE {copy.sql()} RENAME TO {quote(held.relation.name)}")
+    return Held(held.relation, lasts=True)
+
+
+def load(work: DuckDBWorkspace, name: str, table: pa.Table, types: Mapping[str, str]) -> Relation:
+    target = replace(work.namespace, name=name)
+    items = ", ".join(
+        f"CAST({quote(column)} AS {types[column]}) AS {quote(column)}" if column in types else quote(column)
+        for column in table.column_names
+    )
+    work.insert(f"CREATE OR REPLACE TABLE {target.sql()} AS SELECT {items} FROM chunk", table)
+    return target
+
+
+def clear(work: DuckDBWorkspace, owner: Owner) -> None:
+    """Relations are found by their names: another version of the node's query may have made more of them."""
+    _clear(work, owner.side)
+    waiting = {payload.get("side", payload.get("node")) for payload in work.notes("pending").values()}
+    if owner.side != owner.name and owner.name not in waiting:  # an earlier version used the node's plain name
+        _clear(work, owner.name)
+
+
+def _clear(work: DuckDBWorkspace, side: str) -> None:
+    ours = re.compile(rf"{re.escape(side)}__{_KINDS}")
+    for name, kind in _staged(work).items():
+        if ours.fullmatch(name):
+            work.execute(f"DROP {kind} {replace(work.namespace, name=name).sql()}")
+    work.execute(f"DROP TABLE IF EXISTS {Relation(side, ERRORS, SIDE).sql()}")
+
+
+def _staged(work: DuckDBWorkspace) -> dict[str, str]:
+    """Name → VIEW or TABLE, views first: they read the tables."""
+    place = (work.namespace.catalog, work.namespace.schema)
+    found = work.rows(
+        "SELECT view_name, 'VIEW' FROM duckdb_views() WHERE database_name = ? AND schema_name = ? "
+        "UNION ALL SELECT table_name, 'TABLE' FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?",
+        place * 2,
+    )
+    return dict(found)
