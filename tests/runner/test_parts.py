@@ -8,7 +8,7 @@ import pytest
 import sqlglot
 from kit import DIGEST, Night, node, prepared, side
 
-from sqlinfer.adapters.duckdb.pinned import part_relations
+from sqlinfer.adapters.duckdb.pinned import part_relation
 from sqlinfer.adapters.shared.groups import groups_of, parts_of
 from sqlinfer.compiler.scans import passed_rows
 from sqlinfer.runner.node import run_node
@@ -100,7 +100,8 @@ def test_lineage_tells_which_run_scored_a_row(night: Night) -> None:
 def test_nothing_is_left_in_the_side_file(night: Night, strategy: str) -> None:
     run(night, strategy)
     with night.adapter().workspace("look") as work:
-        assert not any(work.has(part) for part in part_relations(plan(strategy).stages[0]))
+        stage = plan(strategy).stages[0]
+        assert not any(work.has(part_relation(stage, number)) for number in range(len(parts_of(stage.calls))))
 
 
 def test_a_part_holds_one_strategy_and_few_calls() -> None:
