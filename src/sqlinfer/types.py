@@ -48,6 +48,17 @@ def canonical(text: str, dialect: str = "duckdb") -> str:
     return spelled.replace("FLOAT", "REAL") if "FLOAT" in spelled and "DOUBLE" not in spelled else spelled
 
 
+def type_sql(data_type: str, dialect: str) -> str:
+    """A canonical type in the warehouse's spelling.
+
+    >>> type_sql("DOUBLE", "postgres"), type_sql("TEXT", "spark")
+    ('DOUBLE PRECISION', 'STRING')
+    """
+    from sqlglot import exp
+
+    return exp.DataType.build(data_type, dialect="duckdb").sql(dialect=dialect)
+
+
 def is_array(data_type: str) -> bool:
     return data_type.endswith("]")
 

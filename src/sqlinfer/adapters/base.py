@@ -286,9 +286,8 @@ class Workspace(ScoringVerbs, KeepingVerbs, Protocol):
     place: str
     """Where the side catalog lies, for people: a file name."""
 
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> None: ...
-
-    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]: ...
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Of a query: one of a plan, of a data test, or built in ``adapters.shared``."""
 
     def reader(
         self, sql: str, rows: int = READ_ROWS, *, plain: bool = False
@@ -298,11 +297,6 @@ class Workspace(ScoringVerbs, KeepingVerbs, Protocol):
         Values come back exactly as they are in the warehouse (128-bit keys included), some in Arrow extension types;
         ``plain`` gives the ordinary Arrow types that other programs read.
         """
-
-    def insert(self, sql: str, chunk: pa.Table) -> None:
-        """Run ``sql`` with the Arrow table visible under the name ``chunk``."""
-
-    def transaction(self) -> AbstractContextManager[None]: ...
 
     def warehouse(self) -> AbstractContextManager[None]:
         """The warehouse attached read-only, unqualified names resolve to it. Re-entrant."""
@@ -384,12 +378,6 @@ class Workspace(ScoringVerbs, KeepingVerbs, Protocol):
 
     def estimate(self, sql: str) -> int | None:
         """The warehouse's own guess of the rows of a query, None where it has none."""
-
-    def low_memory_scan(self, columns: int, keep: int = 0) -> AbstractContextManager[None]:
-        """Lower the memory limit during a scan that reads rows of so many columns once.
-
-        ``keep``: bytes that what is made of them takes.
-        """
 
 
 class ShadowDatabase(Protocol):

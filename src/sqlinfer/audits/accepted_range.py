@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from sqlinfer.audits.base import Audit, Subject, Value, bound_sql, is_float, type_sql
+from sqlinfer.audits.base import Audit, Subject, Value, bound_sql, is_float
+from sqlinfer.types import type_sql
 
 
 class AcceptedRange(Audit):

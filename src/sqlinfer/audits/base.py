@@ -180,17 +180,6 @@ def bound_sql(value: Any, dialect: str = "duckdb") -> str:
     return value_sql(value, dialect)
 
 
-def type_sql(data_type: str, dialect: str) -> str:
-    """A type of ``types`` in the warehouse's spelling.
-
-    >>> type_sql("DOUBLE", "postgres"), type_sql("TEXT", "spark")
-    ('DOUBLE PRECISION', 'STRING')
-    """
-    from sqlglot import exp
-
-    return exp.DataType.build(data_type, dialect="duckdb").sql(dialect=dialect)
-
-
 def is_float(data_type: str | None) -> bool:
     return (data_type or "").upper() in _FLOATS
 

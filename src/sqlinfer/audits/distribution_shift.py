@@ -11,7 +11,8 @@ from typing import ClassVar
 
 from pydantic import StrictInt
 
-from sqlinfer.audits.base import Audit, Number, Subject, is_number, type_sql
+from sqlinfer.audits.base import Audit, Number, Subject, is_number
+from sqlinfer.types import type_sql
 
 _FLOOR = "0.0001"
 """Share of a bucket that is empty on one side."""

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlinfer.adapters.shared import script
 from sqlinfer.catalog import CompiledNode
 from sqlinfer.errors import ProjectError, SqlinferError, SystemRefused, UsageError
 from sqlinfer.files import open_own, parse_json, write_below
-from sqlinfer.jobs import cleaning, comparing, manifest, script
+from sqlinfer.jobs import cleaning, comparing, manifest
 from sqlinfer.jobs.journal import RESULTS, Journal
 from sqlinfer.jobs.told import told
 from sqlinfer.project import Node, Project

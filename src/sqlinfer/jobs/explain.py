@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlinfer.jobs import script
+from sqlinfer.adapters.shared import script
 from sqlinfer.jobs.tree import Tree
 from sqlinfer.shown import counted
 from sqlinfer.spec.function import FunctionContract

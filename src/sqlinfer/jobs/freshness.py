@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from sqlinfer.adapters.shared.queries import newest
 from sqlinfer.errors import AdapterError, ProjectError, SqlinferError, UsageError
 from sqlinfer.files import parse_json, read_plain
 from sqlinfer.jobs.events import SourceFinished, SourceStarted
@@ -190,8 +191,7 @@ def _sql(source: Source, dialect: str) -> str:
     assert freshness is not None
     if freshness.query:
         return freshness.query.strip().rstrip(";")
-    where = f"\nwhere {freshness.filter}" if freshness.filter else ""
-    return f"select max({freshness.loaded_at}) as max_loaded_at\nfrom {source.relation.sql(dialect)}{where}"
+    return newest(str(freshness.loaded_at), source.relation, freshness.filter, dialect)
 
 
 def _threshold(limit: tuple[int, str] | None) -> dict[str, Any]:

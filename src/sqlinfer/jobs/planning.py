@@ -95,7 +95,7 @@ def preview_rows(night: Night, node: str | None, sql: str | None, limit: int | N
                 names = [one.name for one in night.project.nodes.values()]
                 raise UsageError(f"no node is named '{node}'", hint=did_you_mean(str(node), names))
             if found.resource_type == "seed":
-                plan = compiler.inline(f"select * from {found.relation.sql()}", limit=limit).plan
+                plan = compiler.inline(found.relation.query(night.adapter.dialect), limit=limit).plan
             else:
                 plan = compiler.compile(found, limit=limit).plan
     if max_rows is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from sqlinfer.adapters.duckdb.macros import create_macro, has_function
 from sqlinfer.compiler.casts import cast_argument, status
 from sqlinfer.compiler.fits import never
 from sqlinfer.relation import literal, quote
@@ -85,7 +86,7 @@ def register_function(connection: Any, prepared: PreparedFunction, session: Pass
     """
     contract = prepared.contract
     inner, tally = inner_name(contract), Tally(contract.name)
-    if connection.execute("SELECT 1 FROM duckdb_functions() WHERE function_name = ?", [inner]).fetchall():
+    if has_function(connection, inner):
         connection.remove_function(inner)
     connection.create_function(
         inner,
@@ -114,7 +115,7 @@ def macro(contract: FunctionContract, inner: str) -> str:
     checked = f"CASE {' '.join(refused)} ELSE {state} END"
     call = f"{quote(inner)}({', '.join((*casts, checked))})"
     body = f"list_transform([struct_pack({packed})], lambda {_ROW}: {call})[1]"
-    return f"CREATE OR REPLACE TEMP MACRO {quote(contract.name)}({', '.join(names)}) AS {body}"
+    return create_macro(contract.name, names, body)
 
 
 def _refused(contract: FunctionContract, argument: Argument, raw: str) -> str:

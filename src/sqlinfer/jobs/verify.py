@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import PinOptions
+from sqlinfer.adapters.shared.queries import distinct_arguments, predicting
 from sqlinfer.errors import SqlinferError, UnknownFunction, UsageError
 from sqlinfer.functions.originals import SideBySide, has_original, side_by_side
 from sqlinfer.jobs.events import Preparing
@@ -15,12 +16,11 @@ from sqlinfer.jobs.functions import cache_dir
 from sqlinfer.jobs.night import Night
 from sqlinfer.jobs.told import told
 from sqlinfer.project import FunctionConfig, Project
-from sqlinfer.relation import quote
 from sqlinfer.runner.identity import identity_of
 from sqlinfer.runner.scoring import score_plan
 from sqlinfer.spec.events import Warned
 from sqlinfer.spec.function import PreparedFunction
-from sqlinfer.spec.plan import Call, Plan, Stage
+from sqlinfer.spec.plan import Plan
 from sqlinfer.spec.seconds import Seconds
 
 if TYPE_CHECKING:
@@ -128,13 +128,14 @@ def _plans(night: Night, function: str) -> Iterator[Plan]:
 
 def _plan_from(night: Night, prepared: PreparedFunction, relation: str) -> Plan:
     """A query that calls the function with the columns named like its arguments."""
-    columns = ", ".join(quote(one.name) for one in prepared.contract.arguments)
-    sql = f"select predict('{prepared.contract.name}', {columns}) as p from {_relation(night.project, relation)}"
+    contract, dialect = prepared.contract, night.adapter.dialect
+    names = [one.name for one in contract.arguments]
+    sql = predicting(contract.name, names, _relation(night.project, relation, dialect), dialect)
     with night.compiler() as compiler:
         return compiler.inline(sql, name="--from").plan
 
 
-def _relation(project: Project, text: str) -> str:
+def _relation(project: Project, text: str, dialect: str) -> str:
     """A node, a source (``shop.customers``), or a table as the warehouse knows it, quoted."""
     import sqlglot
     from sqlglot import exp
@@ -142,11 +143,10 @@ def _relation(project: Project, text: str) -> str:
 
     node = project.node(text)
     if node is not None:
-        return node.relation.sql()
+        return node.relation.sql(dialect)
     for source in project.sources.values():
         if f"{source.source_name}.{source.name}" == text:
-            return source.relation.sql()
-    dialect = project.profile.type
+            return source.relation.sql(dialect)
     try:
         table = sqlglot.parse_one(text, into=exp.Table, dialect=dialect)
     except SqlglotError:
@@ -170,16 +170,10 @@ def _arguments(night: Night, plan: Plan, prepared: PreparedFunction, rows: int) 
             score_plan(replace(night.environment(None), workspace=work), plan, identity_of(plan), Seconds())
         found = []
         for stage, call in calls:
-            with work.reader(_query(stage, call, rows), plain=True) as reader:
+            asked = distinct_arguments(stage, call, rows, work.dialect)
+            with work.reader(asked, plain=True) as reader:
                 found.append(_typed(reader.read_all(), prepared))
     return _together(found, rows)
-
-
-def _query(stage: Stage, call: Call, rows: int) -> str:
-    columns = ", ".join(f"{quote(name)} AS {quote(f'a{place}')}" for place, name in enumerate(call.arguments))
-    scored = [f"{quote(name)} IS NOT NULL" for name in call.arguments]
-    scored += [f"{quote(call.status)} IS NULL"] if call.status else []
-    return f"SELECT DISTINCT {columns} FROM {stage.relation.sql()} WHERE {' AND '.join(scored)} LIMIT {rows}"
 
 
 def _typed(table: pa.Table, prepared: PreparedFunction) -> pa.Table:

@@ -18,7 +18,7 @@ from sqlinfer.spec.results import NodeResult
 def run_tests(env: RunEnvironment, tests: Iterable[tuple[DataTest, Relation | None]]) -> tuple[NodeResult, ...]:
     """Each test with the relation that it tests (None for singular ones). One snapshot for all of them."""
     wanted, results = tuple(tests), []
-    with env.workspace.warehouse(), env.workspace.transaction():
+    with env.workspace.warehouse():
         for test, relation in wanted:
             try:
                 results.append(run_test(env.workspace, test, _tested(env, test, relation)))

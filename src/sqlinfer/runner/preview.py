@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Adapter
+from sqlinfer.adapters.shared.queries import first_rows
 from sqlinfer.errors import SqlinferError
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.identity import identity_of
@@ -37,6 +38,5 @@ def _rows(plan: Plan, adapter: Adapter, env: RunEnvironment, limit: int | None) 
         if plan.stages:
             counts = total(score_plan(inner, plan, identity_of(plan), Seconds(), remembered=True))
             outcome = Outcome.of(counts, work.reasons(plan.owner) if counts.errors else ())
-        cut = f"SELECT * FROM ({plan.result.sql}) LIMIT {int(limit)}" if limit is not None else plan.result.sql
-        with work.reader(cut, plain=True) as reader:
+        with work.reader(first_rows(plan.result.sql, limit), plain=True) as reader:
             return reader.read_all(), outcome

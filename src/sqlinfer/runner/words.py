@@ -7,14 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from sqlinfer.errors import DataTestError, Location, SqlinferError, StatementRefused
-from sqlinfer.spec.names import OURS, SIDE, STAGE
+from sqlinfer.spec.names import OURS
 from sqlinfer.spec.plan import Call, Plan, Stage
 
 _ALIASES = re.compile(r'"?\b_(?:[a-z]\d+|raw|cast|input|c|nested\d*|preview)\b"?\.')
-_RELATIONS = re.compile(rf'(?:"?{SIDE}"?\.)?"?{STAGE}"?\."?[^"\s.]+__(?:s\d+(?:_scored)?|result)"?')
 _CANDIDATES = re.compile(r"\s*Candidate bindings:[^\n]*")
 _IDENTIFIER = re.compile(r'"((?:[^"]|"")+)"(\s*\.)?')
-_OURS = re.compile(rf"_[a-z]\d+(_.*)?$|_raw$|_cast$|{OURS}|{SIDE}$|{STAGE}$|.*__s\d+(_scored)?$|[cv]\d+$")
+_OURS = re.compile(rf"_[a-z]\d+(_.*)?$|_raw$|_cast$|{OURS}|.*__s\d+(_scored)?$|[cv]\d+$")
 
 
 def in_users_words(
@@ -46,7 +45,18 @@ def _said(message: str, plan: Plan) -> str:
     shown = _CANDIDATES.search(message)
     if shown is not None and (OURS in shown[0] or '"_' in shown[0]):
         message = message.replace(shown[0], "")
-    return _RELATIONS.sub("the rows of this query", _ALIASES.sub("", message))
+    return _relations(plan).sub("the rows of this query", _ALIASES.sub("", message))
+
+
+def _relations(plan: Plan) -> re.Pattern[str]:
+    """Names of stages and results, with the place where this warehouse keeps them or without its catalog."""
+    catalog, schema = (rf'"?{re.escape(name)}"?\.' for name in _place_of_stages(plan))
+    return re.compile(rf'(?:{catalog})?{schema}"?[^"\s.]+__(?:s\d+(?:_scored)?|result)"?')
+
+
+def _place_of_stages(plan: Plan) -> tuple[str, str]:
+    relation = plan.stages[0].relation
+    return relation.catalog or "", relation.schema or ""
 
 
 def _argument(name: str, call: Call) -> str:
@@ -63,7 +73,8 @@ def _place(where: Location, message: str, plan: Plan) -> Location | None:
     rest = (where.text or "")[max(0, (where.column or 1) - 1) :]
     names = [name.replace('""', '"') for name, dot in _IDENTIFIER.findall(rest) if not dot]
     names += re.findall(r"\bcolumn \"?(\w+)", message)
-    for name in (name for name in names if not _OURS.match(name)):
+    places = _place_of_stages(plan)
+    for name in (name for name in names if not _OURS.match(name) and name not in places):
         found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", plan.sql, re.IGNORECASE)
         if found is not None:
             return Location.in_source(plan.sql, *found.span())

@@ -1,7 +1,4 @@
-"""Names that several packages spell: relations and columns of ours in the SQL of users, plans and warehouses.
-
-``SIDE`` and its schemas are DuckDB's side file. Where stages live, a workspace says itself (``namespace``).
-"""
+"""Names that several packages spell: relations and columns of ours in the SQL of users, plans and warehouses."""
 
 from __future__ import annotations
 
@@ -9,14 +6,8 @@ from typing import Literal
 
 from sqlinfer.relation import Relation
 
-SIDE = "sqlinfer_side"
-"""Catalog of the side file in every SQL text."""
-STAGE, STORE, ERRORS, META = "stage", "store", "errors", "meta"
-"""Schemas of the side file."""
-NAMESPACE = Relation("", STAGE, SIDE)
-"""Where stages live unless a warehouse says otherwise."""
-SCRATCH = "memory"
-"""Catalog of a database in memory, spilled to a temporary folder when it grows, gone with the process."""
+NAMESPACE = Relation("", "stage", "sqlinfer_side")
+"""Where stages live unless a warehouse says otherwise (``Adapter.namespace``): DuckDB's side file."""
 
 RUN_RECORDS, ERROR_RECORDS = "sqlinfer_runs", "sqlinfer_errors"
 """Tables beside the published ones."""

@@ -68,13 +68,18 @@ class AdapterConformance:
             pass
 
     def test_side_relations_survive_the_workspace(self, adapter: Adapter) -> None:
-        kept = replace(adapter.namespace, name="kept")
+        import pyarrow as pa
+
+        table = pa.table({"x": [1, 2]})
         with adapter.workspace("one") as work:
-            work.execute(f"CREATE TABLE {kept.sql()} AS SELECT 1 AS x")
+            kept = work.load("kept", table, {})
+            assert kept == replace(adapter.namespace, name="kept")
         with adapter.workspace("two") as work:
-            assert work.has(kept)
+            assert work.rows(f"select count(*) from {kept.sql(work.dialect)}") == [(2,)]
         with adapter.scratch() as work:
-            assert not work.has(kept)
+            left = work.load("left", table, {})
+        with adapter.workspace("three") as work:
+            assert not work.has(left)
 
     def test_notes_outlive_the_workspace_and_follow_the_transaction(self, adapter: Adapter) -> None:
         with adapter.workspace("one") as work:
@@ -82,7 +87,7 @@ class AdapterConformance:
             work.note("pending", "b", {"n": 2})
             work.note("scoring", "a", {"n": 3})
             work.note("pending", "a", {"n": 4, "of": ["x", None]})
-            with contextlib.suppress(ZeroDivisionError), work.transaction():
+            with contextlib.suppress(ZeroDivisionError), work.publishing(5):
                 work.note("pending", "b", {"n": 5})
                 raise ZeroDivisionError
         with adapter.workspace("two") as work:

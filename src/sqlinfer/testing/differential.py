@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from sqlinfer import types
+from sqlinfer.adapters.duckdb.names import SIDE, STAGE
 from sqlinfer.adapters.duckdb.result_names import result_names
 from sqlinfer.compiler.calls import Source
 from sqlinfer.compiler.compile import compile_query, reads, without_predictions
@@ -24,7 +25,6 @@ from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column, Table, TableKind
 from sqlinfer.spec.function import FunctionContract, Strategy
-from sqlinfer.spec.names import SIDE, STAGE
 from sqlinfer.spec.plan import CAST_ERROR, NULL_INPUT, SKIPPED, Call, Plan, Stage
 
 Implementation = Callable[..., Any]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sqlinfer.adapters.duckdb.names import SCRATCH, SIDE
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.errors import ProjectError
 from sqlinfer.relation import Relation, fold
 from sqlinfer.spec.catalog import Column, Table, TableKind
-from sqlinfer.spec.names import SCRATCH, SIDE
 from sqlinfer.types import canonical
 
 _RELATIONS = """

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from sqlglot import exp
 
 from sqlinfer.adapters.base import Materialization
+from sqlinfer.adapters.duckdb.names import SCRATCH
 from sqlinfer.adapters.duckdb.statements import Statements
 from sqlinfer.errors import AdapterError, PublicationError
 from sqlinfer.relation import Relation, fold, quote
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.constraint import Constraint
-from sqlinfer.spec.names import SCRATCH
 
 _TRIAL = f"{SCRATCH}.main.sqlinfer_trial"
 _SAME = "lower(schema_name) = lower(?) AND lower(database_name) = lower(coalesce(?, current_database()))"

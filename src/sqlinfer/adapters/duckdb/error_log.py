@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.duckdb.key_columns import json_of
+from sqlinfer.adapters.duckdb.names import ERRORS, SIDE
 from sqlinfer.adapters.shared import error_rows
 from sqlinfer.relation import Relation, quote
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.identity import Identity
-from sqlinfer.spec.names import ERRORS, SIDE
 from sqlinfer.spec.outcome import Reason
 from sqlinfer.spec.plan import Call, Owner, Stage
 from sqlinfer.spec.records import ERRORS as RECORDS

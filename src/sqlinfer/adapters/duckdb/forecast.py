@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Forecast
+from sqlinfer.adapters.duckdb.names import SIDE, STORE
 from sqlinfer.adapters.duckdb.pinned import DuckDBPinned
 from sqlinfer.adapters.shared.admission import streamed_inputs_sql, unknown_inputs_sql
 from sqlinfer.relation import Relation, quote
-from sqlinfer.spec.names import SIDE, STORE, store_name
+from sqlinfer.spec.names import store_name
 from sqlinfer.spec.plan import SKIPPED, Call
 
 if TYPE_CHECKING:

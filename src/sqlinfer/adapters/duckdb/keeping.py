@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Held
+from sqlinfer.adapters.duckdb.names import ERRORS, SIDE
 from sqlinfer.adapters.duckdb.scratch import reads_scratch, scratch_result
 from sqlinfer.relation import Relation, quote
-from sqlinfer.spec.names import ERRORS, SIDE, result_name
+from sqlinfer.spec.names import result_name
 from sqlinfer.spec.plan import Owner, Plan
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlinfer.adapters.duckdb.names import META, SIDE, STORE
 from sqlinfer.relation import Relation, quote
-from sqlinfer.spec.names import META, SIDE, STORE
 
 if TYPE_CHECKING:
     from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace

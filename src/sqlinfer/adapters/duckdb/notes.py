@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from sqlinfer.adapters.duckdb.names import META, SIDE
 from sqlinfer.adapters.duckdb.statements import Statements
 from sqlinfer.relation import Relation
-from sqlinfer.spec.names import META, SIDE, NoteKind
+from sqlinfer.spec.names import NoteKind
 
 _NOTES = Relation("notes", META, SIDE)
 _PENDING, _PASSES, _REFS = (Relation(name, META, SIDE) for name in ("pending", "passes", "refs"))

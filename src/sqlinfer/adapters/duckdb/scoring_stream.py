@@ -11,6 +11,7 @@ from sqlinfer.adapters.duckdb import error_log
 from sqlinfer.adapters.duckdb.categories import as_enums, select
 from sqlinfer.adapters.duckdb.key_columns import NO_KEY
 from sqlinfer.adapters.duckdb.lookups import lookup_columns
+from sqlinfer.adapters.duckdb.names import SCRATCH
 from sqlinfer.adapters.duckdb.pinned import DuckDBPinned, DuckDBTodo
 from sqlinfer.adapters.duckdb.scratch import make_scratch, scratch
 from sqlinfer.adapters.duckdb.store import count
@@ -21,7 +22,7 @@ from sqlinfer.adapters.shared.tallies import Counting
 from sqlinfer.errors import RunError
 from sqlinfer.failpoints import fail_point
 from sqlinfer.relation import Relation, quote
-from sqlinfer.spec.names import SCRATCH, error_column
+from sqlinfer.spec.names import error_column
 from sqlinfer.spec.plan import Call, Stage
 from sqlinfer.spec.scorer import Scorer, Tally, Watch, stop_if
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlinfer.adapters.duckdb.names import SCRATCH
 from sqlinfer.adapters.duckdb.statements import Statements
 from sqlinfer.relation import Relation
-from sqlinfer.spec.names import SCRATCH, result_name
+from sqlinfer.spec.names import result_name
 from sqlinfer.spec.plan import Plan, Stage
 
 if TYPE_CHECKING:

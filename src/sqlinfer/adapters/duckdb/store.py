@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlinfer.adapters.duckdb.names import SIDE, STORE
 from sqlinfer.adapters.duckdb.statements import Statements
 from sqlinfer.adapters.shared.store_columns import output_columns
 from sqlinfer.errors import StoreError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.function import FunctionContract
-from sqlinfer.spec.names import SIDE, STORE, store_name
+from sqlinfer.spec.names import store_name
 from sqlinfer.spec.plan import Call
 from sqlinfer.types import element_type, is_array
 

@@ -22,6 +22,7 @@ from sqlinfer.adapters.duckdb.key_sets import DuckDBKeySets
 from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.look_up import look_up
 from sqlinfer.adapters.duckdb.materialize import existing_kind, materialize
+from sqlinfer.adapters.duckdb.names import ERRORS, META, SIDE, STAGE, STORE
 from sqlinfer.adapters.duckdb.outcome import outcome
 from sqlinfer.adapters.duckdb.pin import pin
 from sqlinfer.adapters.duckdb.pinned import DuckDBPinned, DuckDBTodo
@@ -36,7 +37,7 @@ from sqlinfer.errors import AdapterError, DatabaseLocked, RunError, StoreError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.function import FunctionContract
-from sqlinfer.spec.names import ERRORS, META, NAMESPACE, SIDE, STAGE, STORE, NoteKind
+from sqlinfer.spec.names import NAMESPACE, NoteKind
 from sqlinfer.spec.outcome import Reason
 from sqlinfer.spec.plan import Call, Counts, Owner, Plan, Stage
 from sqlinfer.spec.records import ERRORS as ERROR_RECORDS
