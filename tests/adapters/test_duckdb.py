@@ -13,6 +13,7 @@ from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.errors import AdapterError, ProfileError, StoreError
 from sqlinfer.relation import Relation
 from sqlinfer.testing.adapter_conformance import AdapterConformance
+from sqlinfer.testing.scoring_conformance import ScoringConformance
 
 
 @pytest.fixture
@@ -30,6 +31,10 @@ def load(adapter: DuckDBAdapter) -> Callable[[str], None]:
 
 
 class TestDuckDB(AdapterConformance):
+    pass
+
+
+class TestScoring(ScoringConformance):
     pass
 
 
