@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +85,7 @@ def _made(prepared: PreparedFunction, family: str) -> tuple[dict[str, Any], byte
         if coded is not None:
             facts |= {"inputs": list(coded.inputs), "vocabulary": list(coded.vocabulary), "rewrites": [CODED]}
             graph = coded.graph
-    for rewrite in _rewrites_for(family):
+    for rewrite in _rewrites_for(family, dict.fromkeys(facts["inputs"], len(facts["vocabulary"]))):
         found = rewrite(graph)
         graph = found.graph
         facts["rewrites"] += found.done
@@ -93,9 +93,13 @@ def _made(prepared: PreparedFunction, family: str) -> tuple[dict[str, Any], byte
     return facts, graph if facts["rewrites"] else b""
 
 
-def _rewrites_for(family: str) -> tuple[Callable[[bytes], Rewritten], ...]:
-    """Each looks at the graph that the ones before it made."""
-    return (_faster_forests,) if family == "cpu" else ()
+def _rewrites_for(family: str, coded: Mapping[str, int]) -> tuple[Callable[[bytes], Rewritten], ...]:
+    """Each looks at the graph that the ones before it made. ``coded``: inputs with codes of so many words."""
+    if family != "cpu":
+        return ()
+    from sqlinfer.inference.graphs.linear import looked_up_sums
+
+    return (lambda graph: looked_up_sums(graph, coded), _faster_forests)
 
 
 def _faster_forests(graph: bytes) -> Rewritten:

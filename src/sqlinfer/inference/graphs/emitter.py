@@ -44,6 +44,13 @@ class Emitter:
             self.rows[key] = made
         return self.rows[key]
 
+    def flat(self, tensor: str) -> str:
+        """[N] of a tensor [N,1] or [N]."""
+        key = f"{tensor} flat"
+        if key not in self.rows:
+            self.rows[key] = self.node("Reshape", tensor, self.constant(np.array([-1], dtype=np.int64)))
+        return self.rows[key]
+
     def _across(self, tensor: str) -> str:
         if tensor not in self.rows:
             self.rows[tensor] = self.node("Transpose", tensor, perm=[1, 0])

@@ -14,3 +14,7 @@ class Rewritten:
     """What was made of it, e.g. ``trees without branches``."""
     kept: tuple[str, ...] = ()
     """What stays as it is and why, e.g. ``trees as they are: their thresholds are doubles``."""
+
+
+class Kept(Exception):
+    """Why a part of a graph stays as it is; no words where there is nothing to say."""
