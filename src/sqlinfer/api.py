@@ -24,7 +24,7 @@ from sqlinfer.shown import counted
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sqlinfer.jobs.checks import Check
+    from sqlinfer.adapters.base import Check
     from sqlinfer.jobs.connection import Connection
     from sqlinfer.jobs.events import Event
     from sqlinfer.jobs.explain import Explained

@@ -7,7 +7,7 @@ stores and errors live, plus the warehouse itself, attached only inside ``wareho
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -380,6 +380,14 @@ class Workspace(ScoringVerbs, KeepingVerbs, Protocol):
         """The warehouse's own guess of the rows of a query, None where it has none."""
 
 
+class Claim(Protocol):
+    """The right to work on a target. A context manager."""
+
+    @property
+    def path(self) -> Path | None:
+        """The lock file on this machine; None where the warehouse itself holds the lock."""
+
+
 class ShadowDatabase(Protocol):
     """Empty tables of the right types, to find the columns of relations that are not built yet."""
 
@@ -415,6 +423,15 @@ class ShadowDatabase(Protocol):
         alias). Needs no relation to exist; empty where the warehouse cannot tell."""
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that a run needs, tried by ``sqlinfer debug``."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
 class Adapter(Protocol):
     type: str
     dialect: str
@@ -425,6 +442,13 @@ class Adapter(Protocol):
 
     def limited_to(self, reads: Reads) -> Adapter:
         """The same warehouse with no more access to files than this; one that reads none is returned as it is."""
+
+    def checks(self) -> Iterator[Check]:
+        """What a run needs of the warehouse beside a connection that reads. Nothing is changed.
+
+        Raises:
+            AdapterError: it cannot be reached.
+        """
 
     def list_relations(self) -> tuple[Table, ...]:
         """Every table and view with its kind; ``columns`` is left empty."""
@@ -441,8 +465,8 @@ class Adapter(Protocol):
 
     def shadow(self) -> AbstractContextManager[ShadowDatabase]: ...
 
-    def claim(self, run_id: str) -> AbstractContextManager[Any]:
-        """The right to work on this target, for a whole run. Cheap: it opens no database.
+    def claim(self, run_id: str) -> AbstractContextManager[Claim]:
+        """The right to work on this target, for a whole run. Cheap: it reads nothing.
 
         Raises:
             StoreError: another run holds it; the message names the holder.

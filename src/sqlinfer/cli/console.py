@@ -116,7 +116,8 @@ class Console:
         from sqlinfer.spec.events import Progress, Publishing
 
         if isinstance(event, TargetClaimed):
-            self.door.claimed(event.database, event.lock)
+            if event.lock is not None:
+                self.door.claimed(event.database, event.lock)
             return
         self.lines = self.lines or Lines()
         if isinstance(event, Progress):

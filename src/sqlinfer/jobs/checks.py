@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from sqlinfer.adapters.base import Check
 from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.errors import SqlinferError
 from sqlinfer.functions import describe
@@ -13,31 +13,25 @@ from sqlinfer.jobs.functions import Functions
 from sqlinfer.project import Project
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    name: str
-    ok: bool
-    detail: str = ""
-
-
 def run(project: Project, device: str | None, emit: Callable[[Event], None]) -> Iterator[Check]:
     profile = project.profile
     yield Check("project", True, f"{project.name} in {project.root}")
     yield Check("profile", True, f"{profile.name}, target {profile.target} ({profile.type}) from {profile.path}")
-    yield connection(project)
+    yield from connection(project)
     yield chosen_device(device or "auto")
     functions = Functions(project, device or "auto", emit)
     yield from (artifact(functions, name) for name in functions)
 
 
-def connection(project: Project) -> Check:
+def connection(project: Project) -> Iterator[Check]:
     try:
         adapter = open_adapter(project.profile.type, project.profile.config, project.root)
         relations = adapter.list_relations()
+        place = ".".join(part for part in (adapter.default.catalog, adapter.default.schema) if part)
+        yield Check("connection", True, f"{place}: {len(relations)} tables and views")
+        yield from adapter.checks()
     except SqlinferError as error:
-        return Check("connection", False, str(error))
-    place = ".".join(part for part in (adapter.default.catalog, adapter.default.schema) if part)
-    return Check("connection", True, f"{place}: {len(relations)} tables and views")
+        yield Check("connection", False, str(error))
 
 
 def chosen_device(device: str) -> Check:

@@ -24,7 +24,8 @@ class TargetClaimed:
 
     database: str
     """As the profile spells it."""
-    lock: Path
+    lock: Path | None
+    """None where the warehouse itself holds the lock."""
 
 
 @dataclass(frozen=True, slots=True)

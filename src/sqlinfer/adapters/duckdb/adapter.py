@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlinfer.adapters.base import Reads
+from sqlinfer.adapters.base import Check, Reads
 from sqlinfer.adapters.duckdb.catalog import columns_of, list_relations, spelled
 from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
@@ -42,6 +42,10 @@ class DuckDBAdapter:
     @property
     def default(self) -> Relation:
         return Relation("", self.settings.schema, self.settings.catalog)
+
+    def checks(self) -> Iterator[Check]:
+        """A file that is read can be written, or ``check_place`` says so before anything is scored."""
+        yield from ()
 
     def list_relations(self) -> tuple[Table, ...]:
         with self._reading() as work:

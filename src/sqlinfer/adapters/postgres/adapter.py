@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlinfer.adapters.base import Reads
+from sqlinfer.adapters.base import Check, Reads
 from sqlinfer.adapters.postgres.catalog import columns_of, list_relations
+from sqlinfer.adapters.postgres.checks import checks
 from sqlinfer.adapters.postgres.lock import TargetLock
 from sqlinfer.adapters.postgres.session import PostgresSession
 from sqlinfer.adapters.postgres.settings import PostgresSettings
@@ -44,6 +45,9 @@ class PostgresAdapter:
 
     def limited_to(self, reads: Reads) -> PostgresAdapter:
         return self
+
+    def checks(self) -> Iterator[Check]:
+        return checks(self.settings)
 
     def list_relations(self) -> tuple[Table, ...]:
         with self._session() as session:

@@ -60,11 +60,10 @@ def columns_of(
 
 def kind_of(session: PostgresSession, settings: PostgresSettings, relation: Relation) -> str | None:
     """``table``, ``view`` or ``foreign``; None: there is none."""
-    schema = literal(relation.schema or settings.schema)
+    place = session.there(Relation(relation.name, relation.schema or settings.schema))
     kind = session.value(
-        "SELECT c.relkind::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
-        f"WHERE c.relname = {literal(relation.name)} AND n.nspname = {schema} "
-        "AND c.relkind IN ('r', 'p', 'm', 'v', 'f')"
+        f"SELECT relkind::text FROM pg_class WHERE oid = to_regclass({literal(place.sql())}) "
+        "AND relkind IN ('r', 'p', 'm', 'v', 'f')"
     )
     return _KINDS[kind] if kind else None
 

@@ -15,15 +15,22 @@ _UNKNOWN = ("42P01", "42703", "42883", "42704", "3F000", "42P02", "42P10")
 _HELD, _INTERRUPTED = "55P03", "57014"
 _LOST = ("08", "57P")
 """How SQLSTATE begins where the connection is gone."""
-_GONE = re.compile(r"server closed the connection|no connection to the server|connection to server|SSL SYSCALL", re.I)
+_GONE = re.compile(
+    r"server closed the connection|no connection to the server|connection to server|SSL SYSCALL|terminating connection",
+    re.I,
+)
 _OF_ROWS = "22"
 _OTHERS_SAY = ("P0", "38", "39", "XX")
 """Classes whose text is written by functions and extensions: it may hold anything."""
 _MORE = re.compile(r"\n(?:DETAIL|HINT|CONTEXT|LOCATION):")
 """A detail may name the values of a row."""
 _QUOTED = re.compile(r'".*"', re.S)
-_HEAD = re.compile(r"^(?:[A-Z_]+: )?(?:\[libpq\] )?(?:Failed to [^:]*: )?(?:could not begin COPY: )?(?:[A-Z]+:  ?)?")
+_HEAD = re.compile(
+    r"^(?:[A-Z_]+: )?(?:\[libpq\] )?(?:Failed to [^:]*: )?(?:Execution error \[\w+\]: )?"
+    r"(?:could not begin COPY: )?(?:[A-Z]+:  ?)?"
+)
 _NOT_SHOWN = "what it says may come from rows and is not shown"
+_AFTERWARDS = "what was scored is kept; run again once the server is back"
 _CAST_HINT = "values of rows are not shown; look for the ones that do not fit with a regular expression"
 
 
@@ -52,7 +59,7 @@ def adapter_error(error: Any, sql: str | None = None, lead: int = 0) -> AdapterE
     if state == _INTERRUPTED:
         return AdapterError("the statement was interrupted")
     if state.startswith(_LOST):
-        return ConnectionLost(f"PostgreSQL: {said}", hint="what was scored is kept; run again once the server is back")
+        return ConnectionLost(f"PostgreSQL: {said}", hint=_AFTERWARDS)
     if not state:
         return AdapterError(f"PostgreSQL: {said}") if not _GONE.search(said) else ConnectionLost(f"PostgreSQL: {said}")
     found = StatementRefused(
@@ -64,6 +71,16 @@ def adapter_error(error: Any, sql: str | None = None, lead: int = 0) -> AdapterE
     if sql is not None and "PG_DIAG_STATEMENT_POSITION" in details:
         found.at(_place(sql, int(details["PG_DIAG_STATEMENT_POSITION"]) - 1 - lead))
     return found
+
+
+def streamed(text: str, sql: str) -> AdapterError:
+    """What Arrow raises while rows stream out of the server: its text holds no SQLSTATE, and may hold a value."""
+    said = scrub(_primary(text))
+    if _GONE.search(said):
+        return ConnectionLost(f"PostgreSQL: {said}", hint=_AFTERWARDS)
+    if "canceling statement" in said:
+        return AdapterError("the statement was interrupted")
+    return StatementRefused(f"PostgreSQL: {_without_values(_OF_ROWS, said, sql)}", hint=_CAST_HINT)
 
 
 def _text(value: object) -> str:

@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 from sqlinfer.adapters.postgres import side
@@ -37,6 +38,11 @@ class TargetLock:
         self.release()
 
     @property
+    def path(self) -> Path | None:
+        """No file: the server holds the lock."""
+        return None
+
+    @property
     def session(self) -> PostgresSession:
         """The one that holds the lock; connected and locked again where the server has ended it.
 
@@ -50,7 +56,7 @@ class TargetLock:
         return self._session
 
     def acquire(self) -> None:
-        session = PostgresSession(self.settings)
+        session = PostgresSession(self.settings, run_id=self.run_id)
         try:
             self._wait(session)
             side.prepare(session, self.settings)
@@ -87,7 +93,7 @@ class TargetLock:
     def _reconnect(self) -> None:
         assert self._session is not None
         self._session.close()
-        self._session = PostgresSession(self.settings)
+        self._session = PostgresSession(self.settings, run_id=self.run_id)
         self._wait(self._session)
         self._check_signature(self._session)
         self._sign(self._session)

@@ -81,6 +81,7 @@ def replace_errors(
     session: PostgresSession, settings: PostgresSettings, how: Materialization, sql: str, owner: Owner, *, failed: bool
 ) -> None:
     """Records of rows that were replaced go, those of this run come."""
+    gathered = side.relation(settings, f"errors__{owner.side}")
     table = _beside(settings, how.target, ERRORS)
     if not failed and standing(session, table) is None:
         return
@@ -92,12 +93,7 @@ def replace_errors(
         session.execute(f"DELETE FROM {name} WHERE {own} AND {replaced}")
     if failed:
         names = listed(tuple(ERRORS.columns))
-        session.execute(f"INSERT INTO {name} ({names}) SELECT {names} FROM {errors_table(settings, owner).sql()}")
-
-
-def errors_table(settings: PostgresSettings, owner: Owner) -> Relation:
-    """Error records of a node's run, until they are published."""
-    return side.relation(settings, f"errors__{owner.side}")
+        session.execute(f"INSERT INTO {name} ({names}) SELECT {names} FROM {gathered.sql()}")
 
 
 def _replaced(how: Materialization, sql: str) -> str | None:

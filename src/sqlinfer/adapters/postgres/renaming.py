@@ -39,14 +39,17 @@ class _Found:
     has_alias: bool
 
 
-def renamed(sql: str, database: str, other: Other) -> Text:
+def renamed(sql: str, database: str, other: Other, *, statements: bool = False) -> Text:
     """Every relation that stands with its schema, so that it cannot be a column or an alias.
 
     Where the last part of its name becomes another one, the old one becomes its alias.
+
+    Args:
+        statements: a list of columns may follow a relation; else what stands before a parenthesis is a function.
     """
     out: list[str] = []
     pieces, done, size = [], 0, 0
-    for found in _qualified(sql, database):
+    for found in _qualified(sql, database, statements):
         new = other(found.relation)
         if new is None:
             continue
@@ -66,7 +69,7 @@ def _spelled(found: _Found, new: Relation) -> str:
     return new.sql() + alias
 
 
-def _qualified(sql: str, database: str) -> Iterator[_Found]:
+def _qualified(sql: str, database: str, statements: bool) -> Iterator[_Found]:
     """``schema.name`` and ``database.schema.name``, as relations and in front of a column."""
     from sqlglot.errors import SqlglotError
     from sqlglot.tokenizer_core import TokenType
@@ -82,7 +85,7 @@ def _qualified(sql: str, database: str) -> Iterator[_Found]:
         following = tokens[number].token_type if number < len(tokens) else None
         names = [_folded(token) for token in chain if token.token_type != TokenType.STAR]
         count = 3 if len(names) > 2 and names[0] == database else 2
-        if len(names) < count or (len(chain) == count and following == TokenType.L_PAREN):
+        if len(names) < count or (len(chain) == count and following == TokenType.L_PAREN and not statements):
             continue  # a column alone, or a function
         relation = Relation(*reversed(names[:count]))
         yield _Found(chain[0].start, chain[count - 1].end + 1, relation, len(chain) > count, following in aliases)

@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlinfer.adapters.postgres.arrow import plain_batches, plain_schema, readable, values
-from sqlinfer.adapters.postgres.errors import translated
+from sqlinfer.adapters.postgres.errors import streamed, translated
+from sqlinfer.adapters.postgres.renaming import renamed
 from sqlinfer.adapters.postgres.settings import PostgresSettings
 from sqlinfer.errors import AdapterError, ConnectionLost
 from sqlinfer.relation import Relation, literal, quote
@@ -18,6 +20,9 @@ from sqlinfer.spec.catalog import Column
 if TYPE_CHECKING:
     import pyarrow as pa
 
+TEMP = "pg_temp"
+RUN_ID = "sqlinfer.run_id"
+"""A setting of our sessions: rows of a store have it by default, so that it does not travel with each of them."""
 _PAUSE = 1.0
 BATCH_BYTES = 4 << 20
 _SETTINGS = {
@@ -30,8 +35,10 @@ _MULTIPLE = "cannot insert multiple commands"
 
 
 class PostgresSession:
-    def __init__(self, settings: PostgresSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: PostgresSettings, *, run_id: str = "", scratch: bool = False) -> None:
+        """``run_id``: rows of stores have it by default. ``scratch``: what lies in the schema of ours is temporary."""
+        self._settings, self._run_id = settings, run_id
+        self._scratch = scratch
         self._connection = _connect(settings)
         self._busy = threading.RLock()
         """One statement at a time: the second one on a connection ends the first one's reader."""
@@ -65,6 +72,7 @@ class PostgresSession:
             f"SELECT set_config(s.name, v.value, false) FROM (VALUES {wanted}) AS v(name, value) JOIN pg_settings AS s "
             "ON s.name = lower(v.name) OR s.name = v.name WHERE s.name <> 'client_connection_check_interval'"
         )
+        self.rows(f"SELECT set_config('{RUN_ID}', {literal(self._run_id)}, false)")
         with suppress(AdapterError):
             self.execute("SET client_connection_check_interval = '2s'")
         if self._settings.role:
@@ -87,8 +95,35 @@ class PostgresSession:
             self._lost = True
             raise
 
+    def there(self, relation: Relation) -> Relation:
+        """Where the relation is for this session."""
+        if self._scratch and relation.schema == self._settings.side_schema:
+            return replace(relation, schema=TEMP, catalog=None)
+        return relation
+
+    def _text(self, sql: str) -> str:
+        """Relations of ours by the place where they are."""
+        if not self._scratch:
+            return sql
+        side = self._settings.side_schema
+
+        def moved(found: Relation) -> Relation | None:
+            return self.there(found) if found.schema == side else None
+
+        return renamed(sql, self._settings.database, moved, statements=True).sql
+
+    @contextmanager
+    def durable(self) -> Iterator[None]:
+        """What lies in the schema of ours is the durable one."""
+        before, self._scratch = self._scratch, False
+        try:
+            yield
+        finally:
+            self._scratch = before
+
     def execute(self, sql: str, lead: str = "") -> int:
         """One statement; the number of rows that it wrote, -1 where that is not known."""
+        sql = self._text(sql)
         with self._busy, self._translated(sql, lead), closing(self._connection.cursor()) as cursor:
             cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
             cursor.execute(sql)
@@ -96,6 +131,7 @@ class PostgresSession:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Few of them, as Python values. Any statement that gives rows, also SHOW, EXPLAIN and RETURNING."""
+        sql = self._text(sql)
         with self._busy, self._translated(sql), closing(self._connection.cursor()) as cursor:
             cursor.adbc_statement.set_options(**{"adbc.postgresql.use_copy": "false"})
             cursor.execute(sql)
@@ -112,6 +148,7 @@ class PostgresSession:
 
     def schema(self, sql: str) -> pa.Schema:
         """Arrow names and types of a query, which is not run."""
+        sql = self._text(sql)
         with self._busy, self._translated(sql), closing(self._connection.cursor()) as cursor:
             return cursor.adbc_execute_schema(sql)
 
@@ -131,7 +168,7 @@ class PostgresSession:
         import pyarrow as pa
 
         with self._busy, closing(self._connection.cursor()) as cursor:
-            asked = readable(sql, self.schema(sql)) if plain else sql
+            asked = self._text(readable(sql, self.schema(sql)) if plain else sql)
             with self._translated(asked):
                 cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(batch_bytes)})
                 cursor.execute(asked)
@@ -144,13 +181,28 @@ class PostgresSession:
                 batches.close()
 
     def _batches(self, reader: Any, sql: str, plain: pa.Schema | None) -> Generator[pa.RecordBatch, None, None]:
-        with self._translated(sql):
+        import pyarrow as pa
+
+        try:
             yield from reader if plain is None else plain_batches(iter(reader), plain)
+        except (pa.ArrowException, OSError) as error:
+            if getattr(error, "errno", None) is not None:
+                raise
+            found = streamed(str(error), sql)
+            self._lost = self._lost or isinstance(found, ConnectionLost)
+            raise found from None  # its text may hold a value of a row
 
     def append(self, relation: Relation, rows: pa.Table) -> int:
         """Rows into an existing table, by the names of their columns."""
+        relation = self.there(relation)
         with self._busy, self._translated(), closing(self._connection.cursor()) as cursor:
             return int(cursor.adbc_ingest(relation.name, rows, mode="append", db_schema_name=relation.schema))
+
+    def create(self, relation: Relation, rows: pa.Table) -> None:
+        """A new table of rows."""
+        relation = self.there(relation)
+        with self._busy, self._translated(), closing(self._connection.cursor()) as cursor:
+            cursor.adbc_ingest(relation.name, rows, mode="create", db_schema_name=relation.schema)
 
     # transactions
 
@@ -198,10 +250,8 @@ class PostgresSession:
         """
         names = self._names(sql)
         listed = ", ".join(f"c{number}" for number in range(len(names)))
-        create = f"CREATE TEMP VIEW sqlinfer_described ({listed}) AS "
+        create = f"CREATE TEMP VIEW sqlinfer_described {f'({listed})' if names else ''} AS "
         with self.transaction(), self.attempt():
-            if not names:  # SELECT without columns
-                return ()
             self.execute(f"{create}{sql}", create)
             types = self.rows(
                 "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attnum > 0 "

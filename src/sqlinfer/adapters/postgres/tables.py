@@ -53,9 +53,8 @@ class Standing:
 
 def standing(session: PostgresSession, target: Relation) -> Standing | None:
     found = session.rows(
-        "SELECT c.oid::bigint, c.relkind::text, c.reltype::bigint FROM pg_class AS c "
-        "JOIN pg_namespace AS n ON n.oid = c.relnamespace "
-        f"WHERE c.relname = {literal(target.name)} AND n.nspname = {literal(target.schema or '')}"
+        "SELECT oid::bigint, relkind::text, reltype::bigint FROM pg_class "
+        f"WHERE oid = to_regclass({literal(session.there(target).sql())})"
     )
     if not found:
         return None

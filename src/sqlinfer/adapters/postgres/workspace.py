@@ -9,21 +9,33 @@ from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlinfer.adapters.base import Materialization, Written
-from sqlinfer.adapters.postgres import records, side
+from sqlinfer.adapters.base import Forecast, Held, Materialization, PinOptions, Written
+from sqlinfer.adapters.postgres import error_log, keeping, records, side
 from sqlinfer.adapters.postgres.catalog import kind_of
+from sqlinfer.adapters.postgres.find import find, unscored
+from sqlinfer.adapters.postgres.forecast import forecast
+from sqlinfer.adapters.postgres.key_sets import PostgresKeySets
 from sqlinfer.adapters.postgres.lock import TargetLock
+from sqlinfer.adapters.postgres.look_up import look_up
 from sqlinfer.adapters.postgres.materialize import materialize
 from sqlinfer.adapters.postgres.outcome import outcome
+from sqlinfer.adapters.postgres.pin import pin
+from sqlinfer.adapters.postgres.pinned import PostgresPinned, PostgresTodo
 from sqlinfer.adapters.postgres.preflight import check_place, check_target
+from sqlinfer.adapters.postgres.score import score
 from sqlinfer.adapters.postgres.session import PostgresSession
 from sqlinfer.adapters.postgres.settings import PostgresSettings
+from sqlinfer.adapters.postgres.store import StoreTable, forget_errors
+from sqlinfer.adapters.shared.compaction import compact
 from sqlinfer.errors import AdapterError, RunError
-from sqlinfer.relation import Relation
+from sqlinfer.relation import Relation, quote
 from sqlinfer.spec.catalog import Column
+from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.names import NoteKind
-from sqlinfer.spec.plan import Owner
+from sqlinfer.spec.outcome import Reason
+from sqlinfer.spec.plan import Call, Counts, Owner, Plan, Stage
 from sqlinfer.spec.records import PastRun, RecordKind
+from sqlinfer.spec.scorer import Scorer, Tally, Watch
 from sqlinfer.spec.session import READ_ROWS
 
 if TYPE_CHECKING:
@@ -35,6 +47,7 @@ class PostgresWorkspace:
         self, settings: PostgresSettings, run_id: str, *, persistent: bool = True, claim: TargetLock | None = None
     ) -> None:
         self.run_id = run_id
+        self.dialect = "postgres"
         self.persistent = persistent
         self.warnings: list[str] = []
         self.cancel: threading.Event | None = None
@@ -49,7 +62,7 @@ class PostgresWorkspace:
 
     def __enter__(self) -> Self:
         if not self.persistent:
-            self._own = PostgresSession(self.settings)
+            self._own = PostgresSession(self.settings, run_id=self.run_id, scratch=True)
         elif not self._claimed:
             self._lock.acquire()
         else:
@@ -76,7 +89,7 @@ class PostgresWorkspace:
 
     # questions
 
-    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with self._asking() as session:
             return session.rows(sql)
 
@@ -84,7 +97,7 @@ class PostgresWorkspace:
         return self.session.describe(sql)
 
     def has(self, relation: Relation) -> bool:
-        return kind_of(self.session, self.settings, relation) is not None
+        return self.kind(relation) is not None
 
     def estimate(self, sql: str) -> int | None:
         with suppress(AdapterError, ValueError, KeyError, IndexError), self._asking() as session:
@@ -202,6 +215,98 @@ class PostgresWorkspace:
 
     def last_run(self, target: Relation, node: str, *, since: datetime | None = None) -> PastRun | None:
         return records.last_run(self.session, self.settings, target, node, since)
+
+    # scoring
+
+    def pin(self, plan: Plan, stages: Sequence[Stage], options: PinOptions) -> Mapping[str, PostgresPinned]:
+        return pin(self, plan, stages, options)
+
+    def find(self, pinned: PostgresPinned, calls: Sequence[Call]) -> PostgresTodo:
+        return find(self, pinned, calls)
+
+    def score(self, todo: PostgresTodo, scorer: Scorer, watch: Watch) -> tuple[Tally, ...]:
+        return score(self, todo, scorer, watch)
+
+    def look_up(self, pinned: PostgresPinned, calls: Sequence[Call]) -> tuple[Counts, ...]:
+        return look_up(self, pinned, calls)
+
+    def unscored(self, pinned: PostgresPinned, calls: Sequence[Call]) -> int:
+        return unscored(self, pinned, calls)
+
+    def forecast(self, pinned: PostgresPinned, call: Call) -> Forecast:
+        return forecast(self, pinned, call)
+
+    def error_records(self, owner: Owner) -> Relation:
+        return error_log.relation(self.settings, owner)
+
+    def error_classes(self, owner: Owner, function: str) -> tuple[tuple[str, int], ...]:
+        return error_log.classes(self, owner, function)
+
+    def reasons(self, owner: Owner) -> tuple[Reason, ...]:
+        return error_log.reasons(self, owner)
+
+    def forget_errors(self, contract: FunctionContract, error_class: str = "") -> int:
+        return forget_errors(self, contract, error_class)
+
+    @property
+    def create_unlogged(self) -> str:
+        """How a statement begins that makes a table which a crash may empty."""
+        return "CREATE UNLOGGED TABLE" if self.persistent else "CREATE TABLE"
+
+    def kind(self, relation: Relation) -> str | None:
+        return kind_of(self.session, self.settings, relation)
+
+    @contextmanager
+    def reading(self) -> Iterator[PostgresSession]:
+        """For reading while the workspace's own session writes."""
+        if self._own is not None:
+            yield self._own
+            return
+        with PostgresSession(self.settings) as session:
+            yield session
+
+    def durable_store(self, relation: Relation) -> Relation | None:
+        """In the schema of ours, also for a scratch workspace; None where it is not there."""
+        with suppress(AdapterError), self._asking() as session, session.durable():
+            return relation if kind_of(session, self.settings, relation) else None
+        return None  # a schema that the role may not use
+
+    def make_store(self, store: StoreTable, stage: Stage, calls: Sequence[Call], *, remembered: bool) -> None:
+        """The table, unless it is there. ``remembered``: in a scratch workspace with what the durable one knows."""
+        is_new = self.kind(store.relation) is None
+        if is_new:
+            store.make(self.session)
+        durable = self.durable_store(store.relation) if remembered and not self.persistent else None
+        if durable is None:
+            return
+        mine, rows = (self.session.there(one).sql() for one in (store.relation, stage.relation))
+        keys = " UNION ".join(f"SELECT {quote(call.key or '')} FROM {rows}" for call in calls)
+        names = ", ".join(map(quote, ("input_key", *store.columns, "error", "scored_at", "run_id")))
+        with self._asking() as session, session.durable():
+            session.execute(
+                f"INSERT INTO {mine} ({names}) SELECT {names} FROM {durable.sql()} AS s WHERE s.input_key IN ({keys}) "
+                f"AND NOT EXISTS (SELECT 1 FROM {mine} AS m WHERE m.input_key = s.input_key)"
+            )
+
+    # what is kept
+
+    def hold(self, plan: Plan, sql: str, *, again: bool, tested: bool) -> Held:
+        return keeping.hold(self, plan, sql, again=again, tested=tested)
+
+    def keep(self, held: Held) -> Held:
+        return keeping.keep(self, held)
+
+    def load(self, name: str, table: pa.Table, types: Mapping[str, str]) -> Relation:
+        return keeping.load(self, name, table, types)
+
+    def compact(self, plan: Plan, *, is_slice: bool) -> None:
+        compact(self, PostgresKeySets(self), plan, is_slice=is_slice)
+
+    def clear(self, owner: Owner) -> None:
+        keeping.clear(self, owner)
+
+    def release(self) -> None:
+        """Nothing is kept in memory."""
 
     # notes
 
