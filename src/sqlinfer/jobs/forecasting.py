@@ -12,8 +12,8 @@ from sqlinfer.jobs import planning
 from sqlinfer.jobs.functions import rate
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.runner.bounds import Wanted
-from sqlinfer.runner.rates import seconds_per_row
 from sqlinfer.spec.prices import Cost, cost_of
+from sqlinfer.spec.rates import seconds_per_row
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from sqlinfer.adapters.base import Pinned
 from sqlinfer.runner.bounds import Wanted
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.rates import seconds_per_row
 from sqlinfer.spec.plan import Call
+from sqlinfer.spec.rates import seconds_per_row
 
 
 def admit(env: RunEnvironment, stages: Iterable[Pinned]) -> None:

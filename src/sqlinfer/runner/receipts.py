@@ -6,10 +6,10 @@ from dataclasses import fields
 from typing import Any
 
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.rates import seconds_per_row
 from sqlinfer.runner.usage import peak_memory
 from sqlinfer.spec.plan import Counts, Plan
 from sqlinfer.spec.prices import Prices
+from sqlinfer.spec.rates import seconds_per_row
 from sqlinfer.spec.receipt import Receipt
 from sqlinfer.spec.seconds import Seconds
 

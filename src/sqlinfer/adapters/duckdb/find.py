@@ -10,6 +10,7 @@ from sqlinfer.adapters.duckdb.keyed import KeyedCall
 from sqlinfer.adapters.duckdb.pinned import DuckDBPinned, DuckDBTodo
 from sqlinfer.adapters.duckdb.store import StoreTable, count, todo_sql
 from sqlinfer.adapters.shared.groups import is_in_parts
+from sqlinfer.adapters.shared.lookups import inputs_of
 from sqlinfer.relation import Relation, quote
 from sqlinfer.spec.names import RESULT, todo_name
 from sqlinfer.spec.plan import Call, Stage
@@ -67,16 +68,10 @@ def _together(
 
 
 def _union_of_inputs(stage: Stage, calls: Sequence[Call], names: Sequence[str], store: StoreTable) -> str:
-    """Each key that the store lacks once, with arguments; where there is a key, no argument is NULL."""
-    branches = []
-    for call in calls:
-        items = [f"{quote(argument)} AS {name}" for argument, name in zip(call.arguments, names, strict=True)]
-        key = quote(call.key or "")
-        items.insert(0, f"{key} AS input_key")
-        branches.append(f"SELECT {', '.join(items)} FROM {stage.relation.sql()} WHERE {key} IS NOT NULL")
+    """Each key that the store lacks once, with arguments."""
     values = "".join(f", any_value(q.{name}) AS {name}" for name in names)
     return (
-        f"SELECT q.input_key{values} FROM ({' UNION ALL '.join(branches)}) AS q "
+        f"SELECT q.input_key{values} FROM ({inputs_of(stage, calls, names)}) AS q "
         f"ANTI JOIN {store.relation.sql()} AS s ON s.input_key = q.input_key GROUP BY q.input_key"
     )
 

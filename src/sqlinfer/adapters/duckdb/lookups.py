@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlinfer.adapters.duckdb.keyed import FAILED, KeyedCall
 from sqlinfer.adapters.duckdb.store import StoreTable
+from sqlinfer.adapters.shared.lookups import key_of, latest
 from sqlinfer.relation import Relation, quote
-from sqlinfer.spec.names import SCORED_AT, SCORED_BY
 from sqlinfer.spec.plan import Call, Stage
 
 
@@ -24,7 +24,7 @@ class LookUp:
 
     @property
     def key(self) -> str:
-        return f"s.{quote(self.call.key or '')}"
+        return key_of(self.call)
 
     @property
     def is_held(self) -> bool:
@@ -60,15 +60,5 @@ def lookup_columns(stage: Stage, found: Sequence[LookUp], columns: Sequence[str]
         items.append(f"{one.value(f'l{position}')} AS {quote(one.call.output)}")
         source += one.join(f"l{position}")
     if not any(one.is_held for one in found):
-        items += _latest([f"l{position}" for position in range(len(found))])
+        items += latest([f"l{position}" for position in range(len(found))])
     return items, source
-
-
-def _latest(aliases: Sequence[str]) -> list[str]:
-    """The run that scored the row last: of several calls the one with the latest time."""
-    if not aliases:
-        return []
-    at = ", ".join(f"{alias}.scored_at" for alias in aliases)
-    moment = f"greatest({at})" if len(aliases) > 1 else at
-    runs = " ".join(f"WHEN {alias}.scored_at = {moment} THEN {alias}.run_id" for alias in aliases)
-    return [f"CASE {runs} END AS {SCORED_BY}", f"{moment} AS {SCORED_AT}"]

@@ -13,14 +13,13 @@ from sqlinfer.adapters.shared.groups import is_in_parts
 from sqlinfer.failpoints import fail_point
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Plan, Stage
+from sqlinfer.spec.rates import estimated_seconds
 
 if TYPE_CHECKING:
     from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 
 UNREAD_SECONDS = 20.0
 """So long a pass may hold the warehouse open."""
-_PER_ROW, _FLOPS = 3e-7, 5e10
-"""Seconds a row for reading and writing; operations a second of two cores (measured: 1.3e11 for a matrix product)."""
 
 
 def pin(work: DuckDBWorkspace, plan: Plan, stages: Sequence[Stage], options: PinOptions) -> dict[str, DuckDBPinned]:
@@ -63,7 +62,7 @@ def _may_stay_unread(work: DuckDBWorkspace, plan: Plan, options: PinOptions) -> 
     rows = work.estimate(plan.stages[0].sql)
     if rows is None or rows < options.unread_rows:
         return False
-    return rows * (_PER_ROW + _operations(plan, options) / _FLOPS) < UNREAD_SECONDS
+    return rows * estimated_seconds(_operations(plan, options)) < UNREAD_SECONDS
 
 
 def _operations(plan: Plan, options: PinOptions) -> float:

@@ -9,6 +9,7 @@ from sqlinfer.adapters.duckdb.key_columns import NO_KEY
 from sqlinfer.adapters.duckdb.lookups import LookUp
 from sqlinfer.adapters.duckdb.store import holds_twice
 from sqlinfer.adapters.shared import error_rows
+from sqlinfer.adapters.shared.lookups import status_of
 from sqlinfer.errors import RunError
 from sqlinfer.relation import quote
 from sqlinfer.spec.identity import Identity
@@ -26,7 +27,7 @@ def reconcile(work: DuckDBWorkspace, owner: Owner, stage: Stage, one: LookUp, sh
         RunError: an input has no result (it is never published as NULL).
     """
     call, rows = one.call, stage.relation.sql()
-    status = f"s.{quote(call.status)}" if call.status else f"CASE WHEN {one.key} IS NULL THEN '{NULL_INPUT}' END"
+    status = status_of(call)
     inputs, nulls, early, failed, looked_up = work.rows(
         f"SELECT count(*) FILTER ({status} IS DISTINCT FROM '{SKIPPED}'), count(*) FILTER ({status} = '{NULL_INPUT}'), "
         f"count(*) FILTER ({error_rows.is_bad(status)}), count(*) FILTER ({one.has_failed}), "
