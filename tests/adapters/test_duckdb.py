@@ -12,6 +12,7 @@ from sqlinfer.adapters.duckdb.settings import catalog_name
 from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.errors import AdapterError, ProfileError, StoreError
 from sqlinfer.relation import Relation
+from sqlinfer.spec.catalog import Column
 from sqlinfer.testing.adapter_conformance import AdapterConformance
 from sqlinfer.testing.scoring_conformance import ScoringConformance
 
@@ -36,6 +37,13 @@ class TestDuckDB(AdapterConformance):
 
 class TestScoring(ScoringConformance):
     pass
+
+
+def test_shadow_knows_the_macros_of_the_warehouse(adapter: DuckDBAdapter, load: Callable) -> None:
+    load("create macro plus_one(v) as v + 1")
+    with adapter.shadow() as shadow:
+        shadow.add_table(Relation("raw", "main", adapter.default.catalog), (Column("x", "DOUBLE"),))
+        assert shadow.describe("select plus_one(x) as y from raw") == (Column("y", "DOUBLE"),)
 
 
 def test_unknown_warehouse_and_unknown_key_get_a_hint(tmp_path: Path) -> None:
