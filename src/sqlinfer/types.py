@@ -48,15 +48,29 @@ def canonical(text: str, dialect: str = "duckdb") -> str:
     return spelled.replace("FLOAT", "REAL") if "FLOAT" in spelled and "DOUBLE" not in spelled else spelled
 
 
-def type_sql(data_type: str, dialect: str) -> str:
-    """A canonical type in the warehouse's spelling.
+_POSTGRES = {
+    "TINYINT": "smallint", "UTINYINT": "smallint", "SMALLINT": "smallint", "USMALLINT": "integer", "INT": "integer",
+    "INTEGER": "integer", "UINTEGER": "bigint", "UINT": "bigint", "BIGINT": "bigint", "UBIGINT": "numeric(20)",
+    "REAL": "real", "FLOAT": "real", "DOUBLE": "double precision", "BOOLEAN": "boolean", "TEXT": "text",
+    "VARCHAR": "text", "BLOB": "bytea", "DATE": "date",
+}  # fmt: skip
 
-    >>> type_sql("DOUBLE", "postgres"), type_sql("TEXT", "spark")
-    ('DOUBLE PRECISION', 'STRING')
+
+def type_sql(data_type: str, dialect: str) -> str:
+    """A canonical type in the warehouse's spelling: the narrowest of its own types that holds all values.
+
+    >>> type_sql("REAL[384]", "postgres"), type_sql("UBIGINT", "postgres"), type_sql("TEXT", "spark")
+    ('real[]', 'numeric(20)', 'STRING')
     """
     from sqlglot import exp
 
-    return exp.DataType.build(data_type, dialect="duckdb").sql(dialect=dialect)
+    if dialect != "postgres":
+        return exp.DataType.build(data_type, dialect="duckdb").sql(dialect=dialect)
+    if is_array(data_type):
+        return f"{type_sql(element_type(data_type), dialect).removesuffix('[]')}[]"
+    if data_type.startswith("STRUCT"):
+        return "jsonb"
+    return _POSTGRES.get(data_type) or exp.DataType.build(data_type, dialect="duckdb").sql(dialect=dialect)
 
 
 def is_array(data_type: str) -> bool:

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from sqlglot import exp
 
-from sqlinfer.compiler.keys import key
+from sqlinfer.compiler.forms import DUCKDB
 
 KINDS = {
     "integers": ("BIGINT", "i::bigint"),
@@ -20,7 +20,7 @@ KINDS = {
 
 def key_sql(data_types: list[str]) -> str:
     columns = [(exp.column(f"v{i}"), t) for i, t in enumerate(data_types)]
-    return key(columns, "duckdb").sql("duckdb")
+    return DUCKDB.key(columns).sql("duckdb")
 
 
 @pytest.fixture

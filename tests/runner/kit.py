@@ -117,7 +117,7 @@ def plan(
 
 def rewritten(stage: Stage, sql: str) -> Stage:
     """The stage with other SQL, and what the compiler would say of that."""
-    return replace(stage, sql=sql, scan=scan_of(sqlglot.parse_one(sql, dialect="duckdb"), sql, "duckdb"))
+    return replace(stage, sql=sql, scan=scan_of(sqlglot.parse_one(sql, dialect="duckdb"), sql, "duckdb", "rowid"))
 
 
 def node(

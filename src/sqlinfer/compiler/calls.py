@@ -17,6 +17,8 @@ from sqlinfer.errors import CallError, Location, UnknownFunction, did_you_mean
 from sqlinfer.spec.function import FunctionContract
 
 PREDICT = "predict"
+FIELD = "field"
+"""Metadata of a Dot over a call: name and canonical type of the output."""
 
 
 class PredictCall(exp.Expression, exp.Func):
@@ -201,6 +203,7 @@ def _bound(node: exp.Expr, contract: FunctionContract, arguments: list[exp.Expr]
     if missing:
         raise _wrong_count(contract, len(values), source.locate(node), missing)
     _check_field(node, contract, source)
+    _mark_field(node, contract)
     call = PredictCall(this=contract.name, expressions=[values[n].copy() for n in names])
     call.meta.update(node.meta)
     return call
@@ -216,6 +219,19 @@ def _check_field(node: exp.Expr, contract: FunctionContract, source: Source) -> 
         hint = did_you_mean(dot.expression.name, fields) or f"it returns one {contract.return_type.lower()}"
         raise CallError(f"{contract.name} has no field '{dot.expression.name}'", hint=hint,
                         location=source.locate(dot))  # fmt: skip
+
+
+def _mark_field(node: exp.Expr, contract: FunctionContract) -> None:
+    """What the field is, for warehouses that keep structs otherwise."""
+    whole = node
+    while isinstance(whole.parent, exp.Paren):
+        whole = whole.parent
+    dot = whole.parent
+    if not contract.is_struct or not isinstance(dot, exp.Dot) or dot.this is not whole:
+        return
+    found = next((o for o in contract.outputs if o.name.casefold() == dot.expression.name.casefold()), None)
+    if found is not None:
+        dot.meta[FIELD] = (found.name, found.data_type)
 
 
 def _column(name: str, table: exp.Expr | None, node: exp.Expr) -> exp.Column:
@@ -334,6 +350,7 @@ def _scored_input(contract: FunctionContract, relation: exp.Expr, node: exp.Expr
         value: exp.Expr = call.copy()
         if contract.is_struct:
             value = exp.Dot(this=value, expression=exp.to_identifier(output.name))
+            value.meta[FIELD] = (output.name, output.data_type)
         outputs.append(exp.alias_(value, output.name if contract.is_struct else contract.name, copy=False))
     star = exp.Column(this=exp.Star(), table=exp.to_identifier("_input"))
     return exp.select(star, *outputs, copy=False).from_(relation, copy=False)

@@ -17,6 +17,7 @@ from sqlinfer.compiler.calls import (
     may_call,
 )
 from sqlinfer.compiler.deep import deep
+from sqlinfer.compiler.forms import Form, form_of
 from sqlinfer.compiler.names import qualified, table_functions
 from sqlinfer.compiler.order_names import resolve_order
 from sqlinfer.compiler.parse import parse
@@ -31,6 +32,7 @@ from sqlinfer.compiler.volatile import keywords_as_functions, refuse_sequences
 from sqlinfer.errors import ColumnError, CompileError, UnsupportedQuery, did_you_mean
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column
+from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Plan, Result
 
 
@@ -81,7 +83,7 @@ def _compile(
             applied.append(rule.__name__)
     if not has_calls(query):  # all of them were unused
         _name_output(query, names)
-        emitted = query.sql(dialect=catalog.dialect, pretty=True, comments=False, identify=True)
+        emitted = form_of(catalog).sql(query, pretty=True)
         return Plan(node, catalog.dialect, sql, (), Result(emitted, names or _names(query)), tuple(applied))
     builder = Builder(catalog, side, source)
     result = Planner(builder, catalog.functions).result(query)
@@ -107,7 +109,7 @@ def _names(query: exp.Expr) -> tuple[str, ...]:
 def _parsed(catalog: Catalog, source: Source, *, relations: bool = True) -> exp.Query:
     query = parse(source, catalog.dialect)
     with_pieces(query, catalog.pieces, relations=relations)
-    query = name_results(query, source, catalog.dialect, catalog.functions)
+    query = name_results(query, source, catalog.functions, form_of(catalog))
     query = keywords_as_functions(query, catalog) if catalog.dialect == "duckdb" else query
     settle_table_arguments(query, catalog.functions, source)
     return canonicalise(query, catalog.functions, source)
@@ -183,16 +185,39 @@ def without_predictions(source: Source, catalog: Catalog) -> str:
     def replaced() -> str:
         if not may_call(source.sql, catalog.functions):
             return source.sql.strip().rstrip(";")
-        query = _parsed(catalog, source, relations=False)
+        query, form = _parsed(catalog, source, relations=False), form_of(catalog)
         for call in reversed(list(query.find_all(PredictCall))):
             contract = catalog.functions[call.function]
-            typed = exp.Cast(this=exp.null(), to=exp.DataType.build(contract.return_type, dialect="duckdb"))
+            typed = exp.Cast(this=exp.null(), to=_result_type(contract, form))
             checks = exp.or_(*[exp.Is(this=exp.paren(a.copy()), expression=exp.null()) for a in call.expressions])
-            parent = call.parent
+            parent, whole = _outer_dot(call, contract, form, typed)
             value = exp.case().when(checks, typed.copy()).else_(typed)
             if parent is None:
                 raise ColumnError("a query cannot be a bare call")
-            call.replace(exp.paren(value) if isinstance(parent, (exp.Dot, exp.Binary, exp.Unary)) else value)
-        return query.sql(dialect=catalog.dialect, comments=False)
+            whole.replace(exp.paren(value) if isinstance(parent, (exp.Dot, exp.Binary, exp.Unary)) else value)
+        return form.sql(query, identify=False)
 
     return deep(replaced, source)
+
+
+def _result_type(contract: FunctionContract, form: Form) -> exp.DataType:
+    if not contract.is_struct:
+        return form.data_type(contract.return_type)
+    return form.struct_type({output.name: output.data_type for output in contract.outputs}, contract.return_type)
+
+
+def _outer_dot(
+    call: PredictCall, contract: FunctionContract, form: Form, typed: exp.Cast
+) -> tuple[exp.Expr | None, exp.Expr]:
+    """What is exchanged for a typed NULL, and what stands around it: a field of a struct that is kept flat is one."""
+    whole: exp.Expr = call
+    while isinstance(whole.parent, exp.Paren):
+        whole = whole.parent
+    dot = whole.parent
+    if not (form.flat_structs and contract.is_struct and isinstance(dot, exp.Dot) and dot.this is whole):
+        return call.parent, call
+    output = next((o for o in contract.outputs if o.name.casefold() == dot.expression.name.casefold()), None)
+    if output is not None:
+        typed.set("to", form.data_type(output.data_type))
+        return dot.parent, dot
+    return call.parent, call

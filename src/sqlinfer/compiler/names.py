@@ -12,6 +12,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.schema import MappingSchema
 
 from sqlinfer.compiler.calls import Source
+from sqlinfer.compiler.forms import form_of
 from sqlinfer.compiler.normal_forms import after_names, before_names, unique_outputs
 from sqlinfer.compiler.said import in_our_words
 from sqlinfer.errors import ColumnError, CompileError
@@ -37,7 +38,7 @@ def qualified(query: exp.Query, catalog: Catalog, source: Source) -> exp.Query:
     """
     _name_in_full(query, catalog)
     query, functions = _shelve_table_functions(query, catalog)
-    before_names(query, source)
+    before_names(query, source, form_of(catalog))
     tables = list(_tables(query, catalog, functions))
     try:
         resolved = _resolved(query, catalog, tables)
@@ -129,11 +130,11 @@ class _Schema(MappingSchema):
 
 
 def _schema(tables: Iterable[Table], catalog: Catalog, with_row_ids: bool) -> MappingSchema:
-    schema = _Schema(catalog.dialect)
+    schema, folds = _Schema(catalog.dialect), form_of(catalog).folds_case
     for table in tables:
         parts = (table.relation.catalog or catalog.default.catalog, table.relation.schema or catalog.default.schema)
         name = ".".join(f'"{p.replace(chr(34), chr(34) * 2)}"' for p in (*parts, table.relation.name) if p)
-        mapping = {_quoted(c): c.data_type for c in table.columns}
+        mapping = {_quoted(c, folds): c.data_type for c in table.columns}
         node = exp.to_table(name, dialect="duckdb")
         if with_row_ids and table.kind == "table" and all(c.name.casefold() != ROW_ID for c in table.columns):
             mapping[ROW_ID] = "BIGINT"
@@ -142,9 +143,10 @@ def _schema(tables: Iterable[Table], catalog: Catalog, with_row_ids: bool) -> Ma
     return schema
 
 
-def _quoted(column: Column) -> str:
+def _quoted(column: Column, folds: bool) -> str:
     escaped = column.name.replace('"', '""')
-    return column.name if re.fullmatch(r"[A-Za-z_]\w*", column.name) else f'"{escaped}"'
+    plain = re.fullmatch(r"[A-Za-z_]\w*" if folds else r"[a-z_][a-z0-9_]*", column.name)
+    return column.name if plain else f'"{escaped}"'
 
 
 _POSITION = re.compile(r"Line: (\d+), Col: (\d+)")

@@ -9,17 +9,18 @@ from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from sqlinfer.compiler.analyse import is_aggregate, walk_own
 from sqlinfer.compiler.calls import Source
+from sqlinfer.compiler.forms import Form
 from sqlinfer.compiler.subquery_keys import keys_below, mark_keys
 from sqlinfer.compiler.using import columns_of_using, mark_using
 from sqlinfer.errors import UnsupportedQuery
 
 
-def before_names(query: exp.Query, source: Source) -> None:
+def before_names(query: exp.Query, source: Source, form: Form) -> None:
     """What must be spelt out before columns are resolved."""
     _columns_function(query, source)
     _group_by_all(query)
     _positions_in_sets(query)
-    _values_columns(query)
+    _values_columns(query, form)
     mark_using(query)
     for join in query.find_all(exp.Join):
         join.meta["inequality"] = join.method == "ASOF" and bool(join.args.get("using"))
@@ -146,8 +147,8 @@ def _joins_in_parentheses(query: exp.Query) -> None:
         node.replace(inner.subquery(alias, copy=False))
 
 
-def _values_columns(query: exp.Query) -> None:
-    """VALUES without column names gets DuckDB's: col0, col1, …"""
+def _values_columns(query: exp.Query, form: Form) -> None:
+    """VALUES without column names gets the warehouse's: col0, col1, …"""
     for values in query.find_all(exp.Values):
         alias = values.args.get("alias")
         if not isinstance(values.parent, (exp.From, exp.Join)) or (alias is not None and alias.args.get("columns")):
@@ -155,7 +156,7 @@ def _values_columns(query: exp.Query) -> None:
         first = values.expressions[0]
         width = len(first.expressions) if isinstance(first, exp.Tuple) else 1
         name = alias.this if alias is not None else exp.to_identifier("valueslist")
-        columns = [exp.to_identifier(f"col{i}") for i in range(width)]
+        columns = [exp.to_identifier(form.values_column(i)) for i in range(width)]
         values.set("alias", exp.TableAlias(this=name, columns=columns))
 
 

@@ -27,8 +27,10 @@ from sqlinfer.compiler.analyse import (
     text,
 )
 from sqlinfer.compiler.calls import PredictCall, calls_in
+from sqlinfer.compiler.forms import Form
 from sqlinfer.compiler.guards import chained, guards_of
 from sqlinfer.compiler.layers import ROWS, level_of
+from sqlinfer.compiler.stages import Builder
 
 if TYPE_CHECKING:
     from sqlinfer.compiler.planner import Planner
@@ -51,11 +53,11 @@ def look_up(select: exp.Select, node: exp.Query, call: PredictCall, planner: Pla
     if not tables_of(call) <= visible | inner_aliases(call):
         return False
     leaves = list({text(c): c for c in columns_in(call) if c.table in visible}.values())
-    _project(combinations, call, leaves, levels[-1], moved)
+    _project(combinations, call, leaves, levels[-1], moved, planner.builder)
     relation = planner.pins.materialise(planner.visit(combinations))
     same = [c for c in calls_in(node) if text(c) == text(call) and c.parent_select is levels[-1]]
     for found in same:
-        found.replace(_read(relation, leaves, planner.builder.alias("m")))
+        found.replace(_read(relation, leaves, planner.builder.alias("m"), planner.builder.form))
     return True
 
 
@@ -137,7 +139,14 @@ def _move(node: exp.Expr, moved: _Moved) -> exp.Expr | None:
         else None  # fmt: skip
 
 
-def _project(whole: exp.Select, call: PredictCall, leaves: list[exp.Column], home: exp.Select, moved: _Moved) -> None:
+def _project(
+    whole: exp.Select,
+    call: PredictCall,
+    leaves: list[exp.Column],
+    home: exp.Select,
+    moved: _Moved,
+    builder: Builder,
+) -> None:
     value, guard = call.copy(), None
     same = [c for c in calls_in(home) if text(c) == text(call) and c.parent_select is home]
     guards = guards_of(call, _root(call, home), lambda operand: False)
@@ -147,7 +156,7 @@ def _project(whole: exp.Select, call: PredictCall, leaves: list[exp.Column], hom
     if guards and (guard is None or len(usable) < len(guards)):
         for argument in value.expressions:
             if can_try(argument) and not has_calls(argument):
-                argument.replace(exp.Anonymous(this="try", expressions=[argument.copy()]))
+                argument.replace(builder.tried(argument, call))
     answer: exp.Expr = value if guard is None else exp.case().when(guard, value)
     columns = [*leaves, answer]
     names = [*(f"a{i}" for i in range(1, len(leaves) + 1)), "p"]
@@ -170,12 +179,11 @@ def _root(call: exp.Expr, home: exp.Select) -> exp.Expr:
     return node
 
 
-def _read(relation: exp.Table, leaves: list[exp.Column], alias: str) -> exp.Subquery:
+def _read(relation: exp.Table, leaves: list[exp.Column], alias: str, form: Form) -> exp.Subquery:
     conditions = [
         exp.NullSafeEQ(this=exp.column(f"a{i}", table=alias, quoted=True), expression=leaf.copy())
         for i, leaf in enumerate(leaves, 1)
     ]
-    value = exp.AnyValue(this=exp.column("p", table=alias, quoted=True))
-    query = exp.select(exp.alias_(value, "p", quoted=True), copy=False)
-    query.from_(exp.alias_(relation.copy(), alias, table=True, quoted=True), copy=False)
+    source = exp.alias_(relation.copy(), alias, table=True, quoted=True)
+    query = form.look_up(exp.column("p", table=alias, quoted=True), exp.Select().from_(source, copy=False))
     return query.where(*conditions, copy=False).subquery(copy=False)

@@ -23,6 +23,7 @@ from sqlinfer.compiler.analyse import (
     walk_own,
 )
 from sqlinfer.compiler.calls import PredictCall
+from sqlinfer.compiler.forms import Form
 from sqlinfer.compiler.layers import GROUPS, WINDOWS, levels_of, lift_aggregates, lift_windows
 from sqlinfer.compiler.pins import Pins, column_names, is_recursive
 from sqlinfer.compiler.sites import Site, filters, has_sites, ordered_conjuncts, sites
@@ -62,7 +63,7 @@ class Planner:
         if isinstance(query, exp.Select):
             return self._select(query)
         if isinstance(query, exp.Values):
-            return self.visit(_values(query))
+            return self.visit(_values(query, self.builder.form))
         raise UnsupportedQuery(
             f"predict() cannot stand in {query.key.upper()}", location=self.builder.source.locate(query)
         )
@@ -129,7 +130,7 @@ class Planner:
                 source.set("this", self.visit(source.this))
             elif isinstance(source, exp.Values) and has_calls(source):
                 columns = source.args["alias"].args.get("columns") or []
-                query = _values(source, [c.name for c in columns])
+                query = _values(source, self.builder.form, [c.name for c in columns])
                 alias = exp.TableAlias(this=source.args["alias"].this.copy())
                 source.replace(exp.Subquery(this=self.visit(query), alias=alias))
             elif isinstance(source, exp.Unnest) and isinstance(source.parent, exp.From) and has_calls(source):
@@ -177,7 +178,7 @@ class Planner:
         # The rows of a stream carry a value of the clock along; a stage by key is made of native columns alone.
         carried = is_aggregated(select) or any(s.contract.strategy == "stream" for s in found)
         constant = None if carried else self.pins.constant
-        names = _Names(self.builder, select, alias, {s.identity: s.output for s in found}, constant)
+        names = _Names(self.builder, select, alias, {s.identity: s for s in found}, constant)
         below, above = filters(select)
         waiting = [(c, names.over(c)) for c in ordered_conjuncts(select, self.functions)]
         ordered = {id(c) for c, _ in waiting}
@@ -254,7 +255,7 @@ class _Names:
         builder: Builder,
         select: exp.Select,
         alias: str,
-        outputs: dict[str, str],
+        outputs: dict[str, Site],
         constant: Callable[[exp.Expr], exp.Expr] | None,
     ) -> None:
         self.builder = builder
@@ -273,8 +274,17 @@ class _Names:
         return replace_top_down(node, self._column)
 
     def _column(self, node: exp.Expr) -> exp.Expr | None:
+        if isinstance(node, exp.Dot) and isinstance(node.this.unnest(), PredictCall):
+            site = self.outputs.get(text(node.this.unnest()))
+            if site is not None and self.builder.columns_of(site):
+                return self._flat(site)[node.expression.name.casefold()]
         if isinstance(node, PredictCall) and text(node) in self.outputs:
-            return exp.column(self.outputs[text(node)], table=self.alias, quoted=True)
+            site = self.outputs[text(node)]
+            if self.builder.columns_of(site):
+                columns = self._flat(site).values()
+                names = (output.name for output in site.contract.outputs)
+                return self.builder.form.struct(dict(zip(names, columns, strict=True)))
+            return exp.column(site.output, table=self.alias, quoted=True)
         if isinstance(node, exp.Column) and node.table in self.sources:
             return exp.column(self._name(node, node.table, node.name), table=self.alias, quoted=True)
         if pinned_by_row(node):
@@ -283,6 +293,11 @@ class _Names:
                 return self.constant(node)
             return exp.column(self._name(node, "", text(node), "now"), table=self.alias, quoted=True)
         return None
+
+    def _flat(self, site: Site) -> dict[str, exp.Column]:
+        """Folded name of a field → its column."""
+        pairs = zip(site.contract.outputs, self.builder.columns_of(site), strict=True)
+        return {o.name.casefold(): exp.column(name, table=self.alias, quoted=True) for o, name in pairs}
 
     def _name(self, node: exp.Expr, table: str, identity: str, wanted: str = "") -> str:
         if (table, identity) not in self._taken:
@@ -325,7 +340,8 @@ class _Names:
         if scored is None:
             return {n: self.columns[n] for n in needed if n in self.columns}
         known = self.builder.column_types[scored.name]
-        done = {n for n in needed if n in self.columns} | (set(known) & set(self.outputs.values()))
+        mine = {name for site in self.outputs.values() for name in self.builder.columns_of(site) or (site.output,)}
+        done = {n for n in needed if n in self.columns} | (set(known) & mine)
         return {n: exp.column(n, table=self.alias, quoted=True) for n in needed if n in done}
 
     def types(self, needed: tuple[str, ...]) -> dict[str, str | None]:
@@ -416,12 +432,12 @@ def _pushed(conditions: list[exp.Expr], limited: bool, select: exp.Select, wave:
     return tuple(lines)
 
 
-def _values(values: exp.Values, columns: list[str] | None = None) -> exp.Expr:
+def _values(values: exp.Values, form: Form, columns: list[str] | None = None) -> exp.Expr:
     """VALUES (a, b), (c, d) → SELECT a, b UNION ALL SELECT c, d."""
     branches = []
     for row in values.expressions:
         items = row.expressions if isinstance(row, exp.Tuple) else [row.unnest()]
-        names = columns or [f"col{i}" for i in range(len(items))]
+        names = columns or [form.values_column(i) for i in range(len(items))]
         aliased = [exp.alias_(item.copy(), name, quoted=True) for item, name in zip(items, names, strict=False)]
         branches.append(exp.select(*aliased, copy=False))
     whole: exp.Expr = branches[0]

@@ -3,7 +3,7 @@
 >>> from sqlglot import parse_one
 >>> query = parse_one("select f(x), x, y as z from t")
 >>> source = Source("select f(x), x, y as z from t", names={7: ((0, ("f(x)", "x", None)),)})
->>> name_results(query, source, "duckdb", ("f",)).sql()
+>>> name_results(query, source, ("f",), DUCKDB).sql()
 'SELECT F(x) AS "f(x)", x, y AS z FROM t'
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from sqlglot import exp
 
 from sqlinfer.compiler.calls import PREDICT, Source
+from sqlinfer.compiler.forms import Form
 
 _NAMED = (exp.Alias, exp.Aliases, exp.Column, exp.Star, exp.Columns)
 """Projections that have a name, or may become several columns."""
@@ -22,8 +23,8 @@ _UNNESTED = (exp.Unnest, exp.Explode)
 _KEYWORDS = (exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentTime, exp.Localtime, exp.Localtimestamp)
 
 
-def name_results(query: exp.Query, source: Source, dialect: str, functions: Collection[str]) -> exp.Query:
-    """``source.names`` are the warehouse's own; where it has none, a call is named as sqlglot spells it."""
+def name_results(query: exp.Query, source: Source, functions: Collection[str], form: Form) -> exp.Query:
+    """``source.names`` are the warehouse's own; where it has none, the form names what holds a call."""
     called = {PREDICT, *(name.casefold() for name in functions)}
     for select in query.find_all(exp.Select):
         for projection, name in zip(list(select.expressions), _given(select, source), strict=True):
@@ -32,7 +33,7 @@ def name_results(query: exp.Query, source: Source, dialect: str, functions: Coll
             if isinstance(projection, _UNNESTED) and not _calls(projection, called):
                 continue
             if name is None and (isinstance(projection, _KEYWORDS) or _calls(projection, called)):
-                name = projection.sql(dialect=dialect, comments=False, normalize_functions="lower")
+                name = form.result_name(projection)
             if name is not None:
                 projection.replace(exp.alias_(projection.copy(), name, quoted=True))
     return query

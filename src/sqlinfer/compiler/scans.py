@@ -16,7 +16,6 @@ from sqlinfer.relation import Relation, fold
 from sqlinfer.spec.names import ROW, SCORED_AT, SCORED_BY
 from sqlinfer.spec.plan import PassedRows, Scan
 
-_ROW_IDS = {"duckdb": "rowid", "postgres": "ctid"}
 _PLAIN = ("joins", "group", "distinct", "having", "qualify", "limit", "offset", "laterals", "order", "with_", "sample")
 """Clauses that a scan has none of."""
 
@@ -31,8 +30,11 @@ def whole_tree(query: exp.Expr, emitted: str, dialect: str) -> exp.Expr | None:
         return None
 
 
-def scan_of(query: exp.Expr, emitted: str, dialect: str) -> Scan | None:
-    """The one table that nested SELECTs with nothing but filters and projections read."""
+def scan_of(query: exp.Expr, emitted: str, dialect: str, row_id: str) -> Scan | None:
+    """The one table that nested SELECTs with nothing but filters and projections read.
+
+    ``row_id``: the hidden column that tells its rows; empty: there is none.
+    """
     tree = whole_tree(query, emitted, dialect)
     found = _levels(tree) if tree is not None else None
     if tree is None or found is None or tree.find(exp.UDTF, exp.Explode):  # with these a row becomes several
@@ -41,7 +43,7 @@ def scan_of(query: exp.Expr, emitted: str, dialect: str) -> Scan | None:
     if not isinstance(table.this, exp.Identifier):
         return None
     relation = Relation(table.name, table.db or None, table.catalog or None)
-    return Scan(relation, _columns(tree), _by_row(query, dialect) if tree is query else "")
+    return Scan(relation, _columns(tree), _by_row(query, dialect, row_id) if tree is query and row_id else "")
 
 
 def _levels(tree: exp.Expr) -> tuple[list[exp.Select], exp.Table] | None:
@@ -64,14 +66,14 @@ def _columns(tree: exp.Expr) -> int | None:
     return len({column.name for column in tree.find_all(exp.Column)})
 
 
-def _by_row(query: exp.Expr, dialect: str) -> str:
+def _by_row(query: exp.Expr, dialect: str, row_id: str) -> str:
     found = _levels(query.copy())
-    if found is None or dialect not in _ROW_IDS:
+    if found is None:
         return ""
     levels, table = found
     whole = levels[0]
-    row_id = exp.column(_ROW_IDS[dialect], table=table.alias_or_name, quoted=True)
-    levels.pop().select(exp.alias_(row_id, ROW, quoted=True), copy=False)
+    column = exp.column(row_id, table=table.alias_or_name, quoted=True)
+    levels.pop().select(exp.alias_(column, ROW, quoted=True), copy=False)
     for level in levels:
         level.select(exp.column(ROW, quoted=True), copy=False)
     return whole.sql(dialect=dialect, comments=False, identify=True)

@@ -13,15 +13,16 @@ from sqlinfer.compiler.analyse import can_try, columns_in, is_volatile, replace_
 from sqlinfer.compiler.calls import Source
 from sqlinfer.compiler.casts import CastArgument, cast_argument, status
 from sqlinfer.compiler.fits import fit, is_certain
-from sqlinfer.compiler.keys import key
+from sqlinfer.compiler.forms import Form, form_of
+from sqlinfer.compiler.forms.base import is_null
 from sqlinfer.compiler.reading import reads_of
 from sqlinfer.compiler.scans import origins_of, passed_rows, scan_of
 from sqlinfer.compiler.sites import Site
-from sqlinfer.errors import CallError
+from sqlinfer.errors import CallError, UnsupportedQuery
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog
-from sqlinfer.spec.function import FILE_STAMP, Argument
-from sqlinfer.spec.names import OURS, scored_name, stage_name
+from sqlinfer.spec.function import Argument
+from sqlinfer.spec.names import OURS, output_columns, scored_name, stage_name
 from sqlinfer.spec.plan import Call, PlanReads, Result, Scan, Stage
 
 _MADE: dict[type[exp.Expr], str] = {
@@ -69,8 +70,44 @@ class Builder:
             self.names += 1
         return f"_{prefix}{self.names}"
 
+    @property
+    def form(self) -> Form:
+        return form_of(self.catalog)
+
+    def tried(self, node: exp.Expr, call: exp.Expr) -> exp.Expr:
+        """An expression that fails gives NULL.
+
+        Raises:
+            UnsupportedQuery: the warehouse has no form for that.
+        """
+        tried = self.form.tried(node)
+        if tried is None:
+            raise UnsupportedQuery(
+                "this call may be evaluated for rows that the query leaves out, and its argument may fail for them",
+                hint="put the condition and the argument into a subquery or a CTE of their own",
+                location=self.source.locate(call),
+            )
+        return tried
+
+    def file_stamp(self, column: str, call: exp.Expr) -> exp.Expr:
+        """Raises UnsupportedQuery where the warehouse cannot look at files."""
+        stamp = self.form.file_stamp(exp.column(column, quoted=True))
+        if stamp is None:
+            raise UnsupportedQuery(
+                f"{self.catalog.dialect} cannot see when a file changes, which the store needs to know",
+                hint="set reuse: false for the function: every row is scored then",
+                location=self.source.locate(call),
+            )
+        return stamp
+
     def relation(self, name: str) -> Relation:
         return replace(self.catalog.namespace, name=name)
+
+    def columns_of(self, site: Site) -> tuple[str, ...]:
+        """Where the outputs of a struct lie in the scored relation; empty where it is one column."""
+        if not (site.contract.is_struct and self.form.flat_structs):
+            return ()
+        return output_columns(site.output, len(site.contract.outputs))
 
     def is_staged(self, table: exp.Table) -> bool:
         return table.name in self.column_types and table.db == (self.catalog.namespace.schema or "")
@@ -79,15 +116,14 @@ class Builder:
         return reads_of(query, emitted, self.catalog.dialect, self.catalog.namespace)
 
     def scan(self, query: exp.Expr, emitted: str) -> Scan | None:
-        found = scan_of(query, emitted, self.catalog.dialect)
+        found = scan_of(query, emitted, self.catalog.dialect, self.form.row_id)
         mine = replace(self.catalog.namespace, name=found.table.name) if found is not None else None
         # A stage is read as it is: its rows have no ids that anything else knows.
         return replace(found, by_row="") if found is not None and found.table == mine else found
 
     def result(self, query: exp.Expr, columns: tuple[str, ...]) -> Result:
         """The rest of the query, once all stages are there."""
-        dialect = self.catalog.dialect
-        sql = query.sql(dialect=dialect, pretty=True, comments=False, identify=True)
+        sql, dialect = self.form.sql(query, pretty=True), self.catalog.dialect
         # A stream is scored by this run as a whole: only look-ups know of earlier runs.
         looked_up = [s for s in self.stages if s.scored and all(call.strategy == "store" for call in s.calls)]
         scored = [stage.scored.name for stage in looked_up if stage.scored]
@@ -115,7 +151,7 @@ class Builder:
         number = len(self.stages) + 1
         relation = self.relation(stage_name(self.side, number))
         scored = self.relation(scored_name(self.side, number)) if calls else None
-        sql = select.sql(dialect=self.catalog.dialect, pretty=True, comments=False, identify=True)
+        sql = self.form.sql(select, pretty=True)
         stage = Stage(
             name=f"s{number}",
             relation=relation,
@@ -125,7 +161,7 @@ class Builder:
             calls=calls,
             pushed=pushed,
             reproducible=self._reproducible(select),
-            untyped=untyped.sql(dialect=self.catalog.dialect, comments=False, identify=True) if untyped else "",
+            untyped=self.form.sql(untyped) if untyped else "",
             reads=self.reads(select, sql),
             scan=self.scan(select, sql),
         )
@@ -189,7 +225,11 @@ class Layer:
         known = dict(self.column_types)
         self.builder.column_types[stage.relation.name] = {n: known.get(n) for n in raw}
         if stage.scored is not None:
-            outputs: dict[str, str | None] = {s.output: s.contract.return_type for s in self.sites}
+            outputs: dict[str, str | None] = {}
+            for site in self.sites:
+                flat = self.builder.columns_of(site)
+                types_of = [o.data_type for o in site.contract.outputs] if flat else [site.contract.return_type]
+                outputs |= dict(zip(flat or (site.output,), types_of, strict=True))
             self.builder.column_types[stage.scored.name] = {n: known.get(n) for n in self.columns} | outputs
         return stage
 
@@ -198,7 +238,7 @@ class Layer:
     ) -> Call:
         guard = None
         if site.guard is not None:
-            raw[f"{site.output}_guard"] = _tried(site.guard, site.partial)
+            raw[f"{site.output}_guard"] = self._tried(site.guard, site)
             self.hidden.add(f"{site.output}_guard")
             guard = exp.column(f"{site.output}_guard", quoted=True)
         finals: list[tuple[Argument, CastArgument, exp.Expr]] = []
@@ -214,7 +254,7 @@ class Layer:
         key_name = None
         if site.contract.strategy == "store":
             key_name = f"{site.output}_key"
-            keys[key_name] = _key(names, site, self.builder.catalog.dialect)
+            keys[key_name] = self._key(names, site)
         dialect = self.builder.catalog.dialect
         return Call(
             function=site.contract.name,
@@ -226,6 +266,7 @@ class Layer:
             status=status_name,
             sql=self.builder.source.quote(site.call, dialect),
             guards=(site.guard.sql(dialect=dialect),) if site.guard is not None else (),
+            columns=self.builder.columns_of(site),
         )
 
     def _argument(
@@ -248,20 +289,37 @@ class Layer:
             if name not in raw:
                 raw[name] = value.copy()
             column = exp.column(name, quoted=True)
-            finals.append((argument, cast_argument(column, argument, given, self.builder.catalog.dialect), column))
+            finals.append((argument, cast_argument(column, argument, given, self.builder.form), column))
             return name
         source_name, name = f"{own}_raw", own
         self.hidden.add(source_name)
-        tried = _tried(value, site.partial)
-        raw[source_name] = tried if site.guard is None else exp.case().when(_tried(site.guard, site.partial), tried)
+        tried = self._tried(value, site)
+        raw[source_name] = tried if site.guard is None else exp.case().when(self._tried(site.guard, site), tried)
         column = exp.column(source_name, quoted=True)
-        cast = cast_argument(column, argument, given, self.builder.catalog.dialect)
+        cast = cast_argument(column, argument, given, self.builder.form)
         final = cast.value
         if site.guard is not None and argument.on_null in ("default", "nan"):
             final = exp.case().when(exp.column(f"{site.output}_guard", quoted=True), final.copy())
         casts[name] = final
         finals.append((argument, cast, final))
         return name
+
+    def _tried(self, node: exp.Expr, site: Site) -> exp.Expr:
+        """NULL instead of an error where SQL might not have evaluated the expression."""
+        risky = site.partial and can_try(node) and not is_volatile(node)
+        return self.builder.tried(node, site.call) if risky else node.copy()
+
+    def _key(self, names: list[str], site: Site) -> exp.Expr:
+        form, contract = self.builder.form, site.contract
+        pairs: list[tuple[exp.Expr, str]] = [
+            (exp.column(name, quoted=True), argument.data_type)
+            for name, argument in zip(names, contract.arguments, strict=True)
+        ]
+        known = exp.and_(*[exp.not_(is_null(column)) for column, _ in pairs])
+        for name, argument in zip(names, contract.arguments, strict=True):
+            if argument.name == contract.file_argument:  # what is scored is the file, not its name
+                pairs.append((self.builder.file_stamp(name, site.call), "TEXT"))
+        return exp.case().when(known, form.key(pairs))
 
     def _given(self, site: Site, argument: Argument, value: exp.Expr) -> str | None:
         """The type of what a call is given, from the query or, where that does not tell, from the warehouse."""
@@ -369,12 +427,6 @@ def _canonical(data_type: str, dialect: str) -> str | None:
         return None
 
 
-def _tried(node: exp.Expr, partial: bool) -> exp.Expr:
-    """NULL instead of an error where SQL might not have evaluated the expression."""
-    risky = partial and can_try(node) and not is_volatile(node)
-    return exp.Anonymous(this="try", expressions=[node.copy()]) if risky else node.copy()
-
-
 def _aliased(columns: Mapping[str, exp.Expr]) -> list[exp.Expr]:
     return [exp.alias_(node.copy(), name, quoted=True) for name, node in columns.items()]
 
@@ -385,17 +437,3 @@ def _over(node: exp.Expr, columns: Mapping[str, exp.Expr]) -> exp.Expr:
         node,
         lambda n: columns[n.name].copy() if isinstance(n, exp.Column) and not n.table and n.name in columns else None,
     )
-
-
-def _key(names: list[str], site: Site, dialect: str) -> exp.Expr:
-    pairs: list[tuple[exp.Expr, str]] = [
-        (exp.column(name, quoted=True), argument.data_type)
-        for name, argument in zip(names, site.contract.arguments, strict=True)
-    ]
-    known = exp.and_(*[exp.not_(exp.Is(this=column.copy(), expression=exp.null())) for column, _ in pairs])
-    pairs += [
-        (exp.Anonymous(this=FILE_STAMP, expressions=[exp.column(name, quoted=True)]), "TEXT")
-        for name, argument in zip(names, site.contract.arguments, strict=True)
-        if argument.name == site.contract.file_argument  # what is scored is the file, not its name
-    ]
-    return exp.case().when(known, key(pairs, dialect))

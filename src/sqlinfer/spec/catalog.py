@@ -65,6 +65,8 @@ class Catalog:
     """The name that a piece has in the text that is compiled → the user's own text."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     """``Stage.untyped`` name → the warehouse's type, once it was asked."""
+    version: tuple[int, ...] = ()
+    """Of the server, where the SQL depends on it: (15, 4)."""
     namespace: Relation = NAMESPACE
     """Where stages live (``name`` is empty)."""
 

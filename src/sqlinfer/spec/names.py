@@ -52,6 +52,11 @@ def scored_name(side: str, number: int) -> str:
     return f"{stage_name(side, number)}_scored"
 
 
+def output_columns(output: str, count: int) -> tuple[str, ...]:
+    """The outputs of a struct where each has a column of its own in the scored relation. ``output``: of the call."""
+    return tuple(f"{output}__{number}" for number in range(1, count + 1))
+
+
 def todo_name(side: str) -> str:
     """Rows of a stage whose inputs the store lacks."""
     return f"{side}__todo"

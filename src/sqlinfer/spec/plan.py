@@ -40,7 +40,8 @@ class Call:
     arguments: tuple[str, ...]
     """Columns of the stage with the cast arguments, in the contract's order (they may be passthrough columns too)."""
     output: str
-    """The column that holds the result in the scored relation: a scalar, or a struct where the contract says so."""
+    """The column that holds the result in the scored relation: a scalar, or a struct where the contract says so (see
+    ``columns``)."""
     key: str | None
     """Column of the stage with the input key (UHUGEINT), NULL where not to be scored. None for streams."""
     status: str | None
@@ -49,6 +50,9 @@ class Call:
     sql: str
     """The call as it reads in the query, for explain."""
     guards: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    """Of the scored relation, one for each output of the contract, where the warehouse keeps a struct as columns of
+    their own. Empty: ``output`` holds the result."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,22 +78,32 @@ SELECT
   "_p1_status",
   CASE
     WHEN NOT "_p1_tenure" IS NULL AND NOT "_p1_charges" IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST("_p1_tenure" AS TEXT)) AS TEXT) || ':' || CAST("_p1_tenure" AS TEXT) || CAST(LENGTH(CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)) AS TEXT) || ':' || CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)
-    )
+    THEN CAST(ENCODE(
+      INT8SEND(
+        HASHFLOAT8EXTENDED(
+          "_p1_charges",
+          HASHINT4EXTENDED("_p1_tenure", 2685821657736338717) # 9160780894979089273
+        )
+      ) || INT8SEND(
+        HASHFLOAT8EXTENDED(
+          "_p1_charges",
+          HASHINT4EXTENDED("_p1_tenure", 1946526487930394057) # 9160780894979089273
+        )
+      ),
+      'hex'
+    ) AS UUID)
   END AS "_p1_key"
 FROM (
   SELECT
     "id",
     CASE
-      WHEN NOT (
-        NOT "_p1_tenure_raw" IS NULL
-        AND (
-          CAST("_p1_tenure_raw" AS INT) IS NULL
-          OR CAST("_p1_tenure_raw" AS DOUBLE PRECISION) IS DISTINCT FROM CAST(CAST("_p1_tenure_raw" AS INT) AS DOUBLE PRECISION)
-        )
-      )
-      THEN CAST("_p1_tenure_raw" AS INT)
+      WHEN "_p1_tenure_raw" ~* '^\s*[+-]?(\d{1,200}(\.\d{0,200})?|\.\d{1,200})([eE][+-]?\d{1,2})?\s*$'
+      THEN CASE
+        WHEN CAST("_p1_tenure_raw" AS DECIMAL) >= -2147483648
+        AND CAST("_p1_tenure_raw" AS DECIMAL) < 2147483648
+        AND CAST("_p1_tenure_raw" AS DECIMAL) = TRUNC(CAST("_p1_tenure_raw" AS DECIMAL))
+        THEN CAST(CAST("_p1_tenure_raw" AS DECIMAL) AS INT)
+      END
     END AS "_p1_tenure",
     CASE
       WHEN "_p1_charges_raw" IS NULL
@@ -102,20 +112,24 @@ FROM (
     END AS "_p1_charges",
     CASE
       WHEN NOT "_p1_tenure_raw" IS NULL
-      AND (
-        CAST("_p1_tenure_raw" AS INT) IS NULL
-        OR CAST("_p1_tenure_raw" AS DOUBLE PRECISION) IS DISTINCT FROM CAST(CAST("_p1_tenure_raw" AS INT) AS DOUBLE PRECISION)
-      )
+      AND CASE
+        WHEN "_p1_tenure_raw" ~* '^\s*[+-]?(\d{1,200}(\.\d{0,200})?|\.\d{1,200})([eE][+-]?\d{1,2})?\s*$'
+        THEN CASE
+          WHEN CAST("_p1_tenure_raw" AS DECIMAL) >= -2147483648
+          AND CAST("_p1_tenure_raw" AS DECIMAL) < 2147483648
+          AND CAST("_p1_tenure_raw" AS DECIMAL) = TRUNC(CAST("_p1_tenure_raw" AS DECIMAL))
+          THEN CAST(CAST("_p1_tenure_raw" AS DECIMAL) AS INT)
+        END
+      END IS NULL
       THEN 'cast_error:tenure'
       WHEN CASE
-        WHEN NOT (
-          NOT "_p1_tenure_raw" IS NULL
-          AND (
-            CAST("_p1_tenure_raw" AS INT) IS NULL
-            OR CAST("_p1_tenure_raw" AS DOUBLE PRECISION) IS DISTINCT FROM CAST(CAST("_p1_tenure_raw" AS INT) AS DOUBLE PRECISION)
-          )
-        )
-        THEN CAST("_p1_tenure_raw" AS INT)
+        WHEN "_p1_tenure_raw" ~* '^\s*[+-]?(\d{1,200}(\.\d{0,200})?|\.\d{1,200})([eE][+-]?\d{1,2})?\s*$'
+        THEN CASE
+          WHEN CAST("_p1_tenure_raw" AS DECIMAL) >= -2147483648
+          AND CAST("_p1_tenure_raw" AS DECIMAL) < 2147483648
+          AND CAST("_p1_tenure_raw" AS DECIMAL) = TRUNC(CAST("_p1_tenure_raw" AS DECIMAL))
+          THEN CAST(CAST("_p1_tenure_raw" AS DECIMAL) AS INT)
+        END
       END IS NULL
       OR CASE
         WHEN "_p1_charges_raw" IS NULL

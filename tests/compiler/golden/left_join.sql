@@ -115,21 +115,31 @@ SELECT
   "_p1_status",
   CASE
     WHEN NOT "_p1_charges" IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)) AS TEXT) || ':' || CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)
-    )
+    THEN CAST(ENCODE(
+      INT8SEND(HASHFLOAT8EXTENDED("_p1_charges", 2685821657736338717)) || INT8SEND(HASHFLOAT8EXTENDED("_p1_charges", 1946526487930394057)),
+      'hex'
+    ) AS UUID)
   END AS "_p1_key"
 FROM (
   SELECT
     "_row",
     "r4__row_2",
     "c2",
-    CAST("_p1_charges_raw" AS DOUBLE PRECISION) AS "_p1_charges",
+    CASE
+      WHEN CAST("_p1_charges_raw" AS TEXT) ~* '^\s*([+-]?(\d{1,200}(\.\d{0,200})?|\.\d{1,200})([eE][+-]?\d{1,2})?|[+-]?(inf|infinity|nan))\s*$'
+      THEN CAST(CAST("_p1_charges_raw" AS TEXT) AS DOUBLE PRECISION)
+    END AS "_p1_charges",
     CASE
       WHEN NOT "_p1_charges_raw" IS NULL
-      AND CAST("_p1_charges_raw" AS DOUBLE PRECISION) IS NULL
+      AND CASE
+        WHEN CAST("_p1_charges_raw" AS TEXT) ~* '^\s*([+-]?(\d{1,200}(\.\d{0,200})?|\.\d{1,200})([eE][+-]?\d{1,2})?|[+-]?(inf|infinity|nan))\s*$'
+        THEN CAST(CAST("_p1_charges_raw" AS TEXT) AS DOUBLE PRECISION)
+      END IS NULL
       THEN 'cast_error:charges'
-      WHEN CAST("_p1_charges_raw" AS DOUBLE PRECISION) IS NULL
+      WHEN CASE
+        WHEN CAST("_p1_charges_raw" AS TEXT) ~* '^\s*([+-]?(\d{1,200}(\.\d{0,200})?|\.\d{1,200})([eE][+-]?\d{1,2})?|[+-]?(inf|infinity|nan))\s*$'
+        THEN CAST(CAST("_p1_charges_raw" AS TEXT) AS DOUBLE PRECISION)
+      END IS NULL
       THEN 'null_input'
     END AS "_p1_status"
   FROM (

@@ -48,9 +48,20 @@ SELECT
   "_p1_charges",
   CASE
     WHEN NOT "_p1_tenure" IS NULL AND NOT "_p1_charges" IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST("_p1_tenure" AS TEXT)) AS TEXT) || ':' || CAST("_p1_tenure" AS TEXT) || CAST(LENGTH(CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)) AS TEXT) || ':' || CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)
-    )
+    THEN CAST(ENCODE(
+      INT8SEND(
+        HASHFLOAT8EXTENDED(
+          "_p1_charges",
+          HASHINT4EXTENDED("_p1_tenure", 2685821657736338717) # 9160780894979089273
+        )
+      ) || INT8SEND(
+        HASHFLOAT8EXTENDED(
+          "_p1_charges",
+          HASHINT4EXTENDED("_p1_tenure", 1946526487930394057) # 9160780894979089273
+        )
+      ),
+      'hex'
+    ) AS UUID)
   END AS "_p1_key"
 FROM (
   SELECT

@@ -53,9 +53,20 @@ SELECT
   "_p2_charges",
   CASE
     WHEN NOT "_p2_tenure" IS NULL AND NOT "_p2_charges" IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST("_p2_tenure" AS TEXT)) AS TEXT) || ':' || CAST("_p2_tenure" AS TEXT) || CAST(LENGTH(CAST("_p2_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)) AS TEXT) || ':' || CAST("_p2_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)
-    )
+    THEN CAST(ENCODE(
+      INT8SEND(
+        HASHFLOAT8EXTENDED(
+          "_p2_charges",
+          HASHINT4EXTENDED("_p2_tenure", 2685821657736338717) # 9160780894979089273
+        )
+      ) || INT8SEND(
+        HASHFLOAT8EXTENDED(
+          "_p2_charges",
+          HASHINT4EXTENDED("_p2_tenure", 1946526487930394057) # 9160780894979089273
+        )
+      ),
+      'hex'
+    ) AS UUID)
   END AS "_p2_key"
 FROM (
   SELECT
@@ -81,9 +92,10 @@ SELECT
   "_s1"."_p2" AS "_p1_charges",
   CASE
     WHEN NOT "_s1"."_p2" IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST("_s1"."_p2" + CAST(0 AS DOUBLE PRECISION) AS TEXT)) AS TEXT) || ':' || CAST("_s1"."_p2" + CAST(0 AS DOUBLE PRECISION) AS TEXT)
-    )
+    THEN CAST(ENCODE(
+      INT8SEND(HASHFLOAT8EXTENDED("_s1"."_p2", 2685821657736338717)) || INT8SEND(HASHFLOAT8EXTENDED("_s1"."_p2", 1946526487930394057)),
+      'hex'
+    ) AS UUID)
   END AS "_p1_key"
 FROM "sqlinfer_side"."stage"."nested__s1_scored" AS "_s1";
 

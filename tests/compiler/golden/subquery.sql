@@ -57,9 +57,10 @@ SELECT
   "orders"."amount" AS "_p1_charges",
   CASE
     WHEN NOT "orders"."amount" IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST("orders"."amount" + CAST(0 AS DOUBLE PRECISION) AS TEXT)) AS TEXT) || ':' || CAST("orders"."amount" + CAST(0 AS DOUBLE PRECISION) AS TEXT)
-    )
+    THEN CAST(ENCODE(
+      INT8SEND(HASHFLOAT8EXTENDED("orders"."amount", 2685821657736338717)) || INT8SEND(HASHFLOAT8EXTENDED("orders"."amount", 1946526487930394057)),
+      'hex'
+    ) AS UUID)
   END AS "_p1_key"
 FROM "warehouse"."shop"."orders" AS "orders";
 
@@ -70,9 +71,20 @@ SELECT
   "_p2_charges",
   CASE
     WHEN NOT "_p2_tenure" IS NULL AND NOT "_p2_charges" IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST("_p2_tenure" AS TEXT)) AS TEXT) || ':' || CAST("_p2_tenure" AS TEXT) || CAST(LENGTH(CAST("_p2_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)) AS TEXT) || ':' || CAST("_p2_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)
-    )
+    THEN CAST(ENCODE(
+      INT8SEND(
+        HASHFLOAT8EXTENDED(
+          "_p2_charges",
+          HASHINT4EXTENDED("_p2_tenure", 2685821657736338717) # 9160780894979089273
+        )
+      ) || INT8SEND(
+        HASHFLOAT8EXTENDED(
+          "_p2_charges",
+          HASHINT4EXTENDED("_p2_tenure", 1946526487930394057) # 9160780894979089273
+        )
+      ),
+      'hex'
+    ) AS UUID)
   END AS "_p2_key"
 FROM (
   SELECT
@@ -99,7 +111,7 @@ FROM "sqlinfer_side"."stage"."subquery__s2_scored" AS "_s2"
 WHERE
   "_s2"."_p2" > (
     SELECT
-      AVG("_s1"."_p1") AS "avg(predict('spend', amount))"
+      AVG("_s1"."_p1") AS "avg"
     FROM "sqlinfer_side"."stage"."subquery__s1_scored" AS "_s1"
   );
 

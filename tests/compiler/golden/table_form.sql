@@ -30,9 +30,10 @@ SELECT
   "_input"."charges" AS "charges",
   CASE
     WHEN NOT "_input"."charges" IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST("_input"."charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)) AS TEXT) || ':' || CAST("_input"."charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)
-    )
+    THEN CAST(ENCODE(
+      INT8SEND(HASHFLOAT8EXTENDED("_input"."charges", 2685821657736338717)) || INT8SEND(HASHFLOAT8EXTENDED("_input"."charges", 1946526487930394057)),
+      'hex'
+    ) AS UUID)
   END AS "_p1_key"
 FROM (
   SELECT

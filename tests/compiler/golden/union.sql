@@ -60,9 +60,20 @@ SELECT
   "_p1_charges",
   CASE
     WHEN NOT "_p1_tenure" IS NULL AND NOT "_p1_charges" IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST("_p1_tenure" AS TEXT)) AS TEXT) || ':' || CAST("_p1_tenure" AS TEXT) || CAST(LENGTH(CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)) AS TEXT) || ':' || CAST("_p1_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)
-    )
+    THEN CAST(ENCODE(
+      INT8SEND(
+        HASHFLOAT8EXTENDED(
+          "_p1_charges",
+          HASHINT4EXTENDED("_p1_tenure", 2685821657736338717) # 9160780894979089273
+        )
+      ) || INT8SEND(
+        HASHFLOAT8EXTENDED(
+          "_p1_charges",
+          HASHINT4EXTENDED("_p1_tenure", 1946526487930394057) # 9160780894979089273
+        )
+      ),
+      'hex'
+    ) AS UUID)
   END AS "_p1_key"
 FROM (
   SELECT
@@ -88,9 +99,10 @@ SELECT
   "orders"."amount" AS "_p2_charges",
   CASE
     WHEN NOT "orders"."amount" IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST("orders"."amount" + CAST(0 AS DOUBLE PRECISION) AS TEXT)) AS TEXT) || ':' || CAST("orders"."amount" + CAST(0 AS DOUBLE PRECISION) AS TEXT)
-    )
+    THEN CAST(ENCODE(
+      INT8SEND(HASHFLOAT8EXTENDED("orders"."amount", 2685821657736338717)) || INT8SEND(HASHFLOAT8EXTENDED("orders"."amount", 1946526487930394057)),
+      'hex'
+    ) AS UUID)
   END AS "_p2_key"
 FROM "warehouse"."shop"."orders" AS "orders";
 
@@ -102,7 +114,7 @@ FROM "sqlinfer_side"."stage"."union__s1_scored" AS "_s1"
 UNION ALL
 SELECT
   "_s2"."order_id" AS "order_id",
-  "_s2"."_p2" AS "predict('spend', amount)"
+  "_s2"."_p2" AS "spend"
 FROM "sqlinfer_side"."stage"."union__s2_scored" AS "_s2";
 
 -- spark: s1

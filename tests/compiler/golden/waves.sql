@@ -61,9 +61,10 @@ SELECT
   "customers"."region" AS "_p1_region",
   CASE
     WHEN NOT "customers"."region" IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST("customers"."region" AS TEXT)) AS TEXT) || ':' || CAST("customers"."region" AS TEXT)
-    )
+    THEN CAST(ENCODE(
+      INT8SEND(HASHTEXTEXTENDED("customers"."region" COLLATE "C", 2685821657736338717)) || INT8SEND(HASHTEXTEXTENDED("customers"."region" COLLATE "C", 1946526487930394057)),
+      'hex'
+    ) AS UUID)
   END AS "_p1_key"
 FROM "warehouse"."shop"."customers" AS "customers";
 
@@ -74,9 +75,20 @@ SELECT
   "_p2_charges",
   CASE
     WHEN NOT "_p2_tenure" IS NULL AND NOT "_p2_charges" IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST("_p2_tenure" AS TEXT)) AS TEXT) || ':' || CAST("_p2_tenure" AS TEXT) || CAST(LENGTH(CAST("_p2_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)) AS TEXT) || ':' || CAST("_p2_charges" + CAST(0 AS DOUBLE PRECISION) AS TEXT)
-    )
+    THEN CAST(ENCODE(
+      INT8SEND(
+        HASHFLOAT8EXTENDED(
+          "_p2_charges",
+          HASHINT4EXTENDED("_p2_tenure", 2685821657736338717) # 9160780894979089273
+        )
+      ) || INT8SEND(
+        HASHFLOAT8EXTENDED(
+          "_p2_charges",
+          HASHINT4EXTENDED("_p2_tenure", 1946526487930394057) # 9160780894979089273
+        )
+      ),
+      'hex'
+    ) AS UUID)
   END AS "_p2_key"
 FROM (
   SELECT
