@@ -18,6 +18,7 @@ from sqlinfer.compiler.calls import (
 )
 from sqlinfer.compiler.deep import deep
 from sqlinfer.compiler.forms import Form, form_of
+from sqlinfer.compiler.forms.base import is_null
 from sqlinfer.compiler.names import qualified, table_functions
 from sqlinfer.compiler.order_names import resolve_order
 from sqlinfer.compiler.parse import parse
@@ -189,7 +190,8 @@ def without_predictions(source: Source, catalog: Catalog) -> str:
         for call in reversed(list(query.find_all(PredictCall))):
             contract = catalog.functions[call.function]
             typed = exp.Cast(this=exp.null(), to=_result_type(contract, form))
-            checks = exp.or_(*[exp.Is(this=exp.paren(a.copy()), expression=exp.null()) for a in call.expressions])
+            known = [a for a in call.expressions if not (form.sets and a.find(*form.sets))]
+            checks = exp.or_(*[is_null(exp.paren(a.copy())) for a in known]) if known else exp.false()
             parent, whole = _outer_dot(call, contract, form, typed)
             value = exp.case().when(checks, typed.copy()).else_(typed)
             if parent is None:

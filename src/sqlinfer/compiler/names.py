@@ -15,7 +15,7 @@ from sqlinfer.compiler.calls import Source
 from sqlinfer.compiler.forms import form_of
 from sqlinfer.compiler.normal_forms import after_names, before_names, unique_outputs
 from sqlinfer.compiler.said import in_our_words
-from sqlinfer.errors import ColumnError, CompileError
+from sqlinfer.errors import ColumnError, CompileError, UnsupportedQuery
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column, Table
 
@@ -36,9 +36,12 @@ def qualified(query: exp.Query, catalog: Catalog, source: Source) -> exp.Query:
         ColumnError: unknown or ambiguous column, with its span.
         CompileError: anything else that cannot be resolved.
     """
+    form = form_of(catalog)
     _name_in_full(query, catalog)
+    if form.names_follow_alias:
+        _name_function_columns(query, catalog)
     query, functions = _shelve_table_functions(query, catalog)
-    before_names(query, source, form_of(catalog))
+    before_names(query, source, form)
     tables = list(_tables(query, catalog, functions))
     try:
         resolved = _resolved(query, catalog, tables)
@@ -48,6 +51,13 @@ def qualified(query: exp.Query, catalog: Catalog, source: Source) -> exp.Query:
         raise in_our_words(str(error), source) from error
     after_names(resolved)
     _restore_table_functions(resolved, functions)
+    whole = resolved.find(exp.TableColumn) if not form.has_rows_as_values else None
+    if whole is not None:
+        raise UnsupportedQuery(
+            f"{whole.name} is a whole row here, which cannot stand in a query with predict()",
+            hint="name its columns",
+            location=source.locate(_node_named(whole.name, "", source)),
+        )
     return resolved
 
 
@@ -223,6 +233,21 @@ def _shelve_table_functions(query: exp.Query, catalog: Catalog) -> tuple[exp.Que
             stand_in.set(key, table.args.get(key))
         table.replace(stand_in)
     return query, shelved
+
+
+def _name_function_columns(query: exp.Query, catalog: Catalog) -> None:
+    """``from generate_series(1, 3) as n`` has a column n; the name is written out, since the alias may change."""
+    for table in query.find_all(exp.Table):
+        known = catalog.table_functions.get(_function_text(table, catalog.dialect)) if _is_function(table) else None
+        alias = table.args.get("alias") or exp.TableAlias()
+        if known is None or not isinstance(table.this, exp.Func) or alias.args.get("columns"):
+            continue
+        function = table.this
+        own = str(function.this) if isinstance(function, exp.Anonymous) else function.sql_name().lower()
+        called = alias.this or exp.to_identifier(own)
+        names = [called.name if column.name == own.lower() else column.name for column in known]
+        columns = [exp.to_identifier(name, quoted=True) for name in names]
+        table.set("alias", exp.TableAlias(this=called, columns=columns))
 
 
 def _stem(name: str) -> str:

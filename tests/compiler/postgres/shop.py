@@ -31,9 +31,11 @@ create table many as select i as id, (i / 4.0)::numeric(10, 2) as price, array[i
 """
 
 FUNCTIONS = """
-create function modulo(a float8, b float8) returns float8 language sql immutable strict as 'select a - b * floor(a / b)';
+create function modulo(a float8, b float8) returns float8 language sql immutable strict as
+    'select a - b * floor(a / b)';
 create function f(x float8) returns float8 language sql immutable strict as 'select udf.modulo(x * 3.25 + 1, 10)';
-create function g(x float8, y float8) returns float8 language sql immutable strict as 'select udf.modulo(x * 2 + y * 5, 7)';
+create function g(x float8, y float8) returns float8 language sql immutable strict as
+    'select udf.modulo(x * 2 + y * 5, 7)';
 create function lab(s text) returns text language sql immutable strict as 'select reverse(s) || length(s)';
 create type st_result as (p float8, l text);
 create function st(x float8) returns st_result language sql immutable as

@@ -43,7 +43,8 @@ class PostgresWorld:
         world = cls(database, connection, {m.contract.name: m for m in models})
         world.run(f"create schema {SIDE.schema}; create schema udf; set datestyle = 'ISO'; {setup}")
         world.run(f"set search_path = udf, public; {udfs}; set search_path = public")
-        world.version = tuple(int(p) for p in re.findall(r"\d+", world.rows("select current_setting('server_version')")[0][0])[:2])
+        number = int(world.rows("select current_setting('server_version_num')")[0][0])
+        world.version = (number // 10000, number % 10000)
         world.refresh()
         return world
 
@@ -208,7 +209,9 @@ class PostgresWorld:
                 continue
             frozen = freeze(arguments)
             if call.key is not None:
-                assert by_key.setdefault(keys[number], frozen) == frozen, f"one key for {by_key[keys[number]]}, {frozen}"
+                assert by_key.setdefault(keys[number], frozen) == frozen, (
+                    f"one key for {by_key[keys[number]]}, {frozen}"
+                )
                 assert by_input.setdefault(frozen, keys[number]) == keys[number], f"two keys for {frozen}"
             inputs.add(frozen)
             values.append(implementation(*arguments))

@@ -33,6 +33,12 @@ class Form:
     """Whether the outputs of a struct lie in columns of their own (``Call.columns``)."""
     names_by_text: ClassVar[bool] = True
     """Whether a result column without an alias is called as its expression reads."""
+    sets: ClassVar[tuple[type[exp.Expr], ...]] = ()
+    """What becomes several rows, and cannot stand in a condition."""
+    names_follow_alias: ClassVar[bool] = False
+    """Whether the alias of a function in FROM is its column's name, too."""
+    has_rows_as_values: ClassVar[bool] = True
+    """Whether a relation's name is a value that a stage can hand on."""
     folds_case: ClassVar[bool] = True
     """Whether quoted names are compared without their case."""
 

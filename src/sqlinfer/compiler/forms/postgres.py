@@ -57,11 +57,14 @@ class PostgresForm(Form):
     flat_structs: ClassVar[bool] = True
     names_by_text: ClassVar[bool] = False
     folds_case: ClassVar[bool] = False
+    sets: ClassVar[tuple[type[exp.Expr], ...]] = (exp.Unnest, exp.Explode, exp.GenerateSeries)
+    names_follow_alias: ClassVar[bool] = True
+    has_rows_as_values: ClassVar[bool] = False
 
     # text
 
     def sql(self, query: exp.Expr, *, pretty: bool = False, identify: bool = True) -> str:
-        query = self._without_fields(query)
+        query = _series_as_rows(self._without_fields(query))
         try:
             return query.sql(dialect=self.dialect, pretty=pretty, comments=False, identify=identify,
                              unsupported_level=ErrorLevel.RAISE)  # fmt: skip
@@ -271,6 +274,20 @@ class PostgresForm(Form):
             array = exp.Array(expressions=[_over(query, listed)])
             return exp.case().when(exp.not_(is_null(entry)), array)
         return self.cast(_entry(struct, name, exp.JSONExtractScalar), data_type)
+
+
+def _series_as_rows(query: exp.Expr) -> exp.Expr:
+    """``unnest(generate_series(…))`` → ``generate_series(…)``, which gives rows and no list."""
+    found = [u for u in query.find_all(exp.Unnest) if isinstance(u.parent, (exp.From, exp.Join))
+             and len(u.expressions) == 1 and isinstance(u.expressions[0], exp.GenerateSeries)]  # fmt: skip
+    if not found:
+        return query
+    query = query.copy()
+    for unnest in list(query.find_all(exp.Unnest)):
+        series = unnest.expressions[0] if len(unnest.expressions) == 1 else None
+        if isinstance(series, exp.GenerateSeries) and isinstance(unnest.parent, (exp.From, exp.Join)):
+            unnest.replace(exp.Table(this=series.copy(), alias=unnest.args.get("alias")))
+    return query
 
 
 def _number(value: int) -> exp.Expr:
