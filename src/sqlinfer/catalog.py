@@ -34,7 +34,7 @@ from sqlinfer.project.ways import with_way
 from sqlinfer.relation import Relation, fold, quote, side_name
 from sqlinfer.spec.catalog import Catalog, Column, Table
 from sqlinfer.spec.function import FunctionContract
-from sqlinfer.spec.plan import Plan, Stage
+from sqlinfer.spec.plan import Call, Plan, Stage
 
 _PIVOT = re.compile(r"\bpivot", re.IGNORECASE)
 
@@ -190,7 +190,7 @@ class ProjectCompiler:
         self.shadow.add_table(stage.relation, columns)
         if stage.scored is not None:
             kept = [column for column in columns if column.name in stage.columns]
-            outputs = [Column(call.output, self.contracts[call.function].return_type) for call in stage.calls]
+            outputs = [column for call in stage.calls for column in _outputs(call, self.contracts[call.function])]
             self.shadow.add_table(stage.scored, (*kept, *outputs))
 
     def _without_files(self, sql: str) -> str:
@@ -209,6 +209,7 @@ class ProjectCompiler:
             table_functions=self._functions,
             macros=self.shadow.macros,
             namespace=self.adapter.namespace,
+            version=self.shadow.version,
         )
 
     def _explained(self, error: AdapterError, source: Source, catalog: Catalog, name: str, bare: str) -> SqlinferError:
@@ -300,6 +301,13 @@ class ProjectCompiler:
     def _full(self, relation: Relation) -> Relation:
         default = self.adapter.default
         return Relation(relation.name, relation.schema or default.schema, relation.catalog or default.catalog)
+
+
+def _outputs(call: Call, contract: FunctionContract) -> tuple[Column, ...]:
+    """What a scored relation has of a call."""
+    if not call.columns:
+        return (Column(call.output, contract.return_type),)
+    return tuple(Column(n, o.data_type) for n, o in zip(call.columns, contract.outputs, strict=True))
 
 
 def resolved_key(node: Node, columns: tuple[Column, ...]) -> tuple[str, ...]:

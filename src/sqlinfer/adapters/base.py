@@ -391,6 +391,8 @@ class Claim(Protocol):
 class ShadowDatabase(Protocol):
     """Empty tables of the right types, to find the columns of relations that are not built yet."""
 
+    version: tuple[int, ...]
+    """Of the server, where emitted SQL depends on it: (15, 4). Empty elsewhere."""
     macros: tuple[Macro, ...]
     """Those of the warehouse, for ``define``."""
 

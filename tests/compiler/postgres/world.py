@@ -180,8 +180,8 @@ class PostgresWorld:
         for call in stage.calls:
             contract = self.models[call.function].contract
             for name, output in zip(call.columns or (call.output,), contract.outputs, strict=True):
-                items.append(f"{f'o.{quote(name)}' if join else 'null'}::{types.spelled(output.data_type, 'postgres')} "
-                             f"as {quote(name)}")  # fmt: skip
+                value, kind = f"o.{quote(name)}" if join else "null", types.type_sql(output.data_type, "postgres")
+                items.append(f"{value}::{kind} as {quote(name)}")
         self._execute(
             f"create table {stage.scored.sql('postgres')} as select {', '.join(items)} "
             f"from {stage.relation.sql('postgres')} s {join} {limit}"

@@ -34,6 +34,8 @@ _QUERIES = ("SELECT", "MULTI")
 
 
 class DuckDBShadow:
+    version: tuple[int, ...] = ()
+
     def __init__(self, work: DuckDBWorkspace, settings: DuckDBSettings) -> None:
         """Shares the DuckDB of ``work``, since starting one takes 10 ms. ``work`` has the warehouse attached, and must
         have let go of it, whose name is taken here, before the shadow is used."""

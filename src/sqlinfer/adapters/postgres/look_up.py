@@ -148,7 +148,7 @@ def _streams(work: PostgresWorkspace, pinned: PostgresPinned) -> list[_Joined]:
 
 
 def _named(call: Call, values: Sequence[str]) -> tuple[str, ...]:
-    names = getattr(call, "columns", ()) or (call.output,)
+    names = call.columns or (call.output,)
     return tuple(f"{value} AS {quote(name)}" for value, name in zip(values, names, strict=True))
 
 

@@ -26,6 +26,8 @@ class PostgresShadow:
         self._session = session
         self._settings = settings
         self._places: dict[Relation, Relation] = {}
+        number = int(session.value("SELECT current_setting('server_version_num')"))
+        self.version: tuple[int, ...] = (number // 10000, number % 10000)
 
     def add_table(self, relation: Relation, columns: Iterable[Column]) -> None:
         place = self._place(relation)

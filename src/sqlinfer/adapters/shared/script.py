@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from sqlinfer.relation import Relation, quote
 from sqlinfer.shown import one_line
 from sqlinfer.spec.function import FILE_STAMP, FunctionContract
-from sqlinfer.spec.plan import Plan, Stage
+from sqlinfer.spec.plan import Call, Plan, Stage
 from sqlinfer.types import type_sql
 
 
@@ -49,15 +49,22 @@ def _create(kind: str, relation: Relation, dialect: str) -> str:
 
 def _scored(stage: Stage, scored: Relation, contracts: Mapping[str, FunctionContract], dialect: str) -> str:
     said = "\n".join(f"-- a run scores {one_line(' '.join(call.sql.split()))} as {call.output}" for call in stage.calls)
-    nulls = [f"{_null(contracts[call.function], dialect)} AS {quote(call.output, dialect)}" for call in stage.calls]
+    nulls = [
+        f"{_null(kind, dialect)} AS {quote(name, dialect)}"
+        for call in stage.calls
+        for name, kind in _outputs(call, contracts[call.function])
+    ]
     columns = ",\n  ".join([*(quote(name, dialect) for name in stage.columns), *nulls])
     made, source = _create("VIEW", scored, dialect), stage.relation.sql(dialect)
     return f"{said}\n{made} SELECT\n  {columns}\nFROM {source}\n;"
 
 
-def _null(contract: FunctionContract, dialect: str) -> str:
-    if dialect == "duckdb":
-        return f"CAST(NULL AS {contract.return_type})"
-    if contract.is_struct:
-        return "NULL"
-    return f"CAST(NULL AS {type_sql(contract.return_type, dialect)})"
+def _outputs(call: Call, contract: FunctionContract) -> list[tuple[str, str]]:
+    """Columns of the scored relation, and their types."""
+    if not call.columns:
+        return [(call.output, contract.return_type)]
+    return [(name, output.data_type) for name, output in zip(call.columns, contract.outputs, strict=True)]
+
+
+def _null(data_type: str, dialect: str) -> str:
+    return f"CAST(NULL AS {data_type if dialect == 'duckdb' else type_sql(data_type, dialect)})"
