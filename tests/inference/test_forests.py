@@ -25,6 +25,11 @@ ML = "ai.onnx.ml"
 FEATURES = 6
 
 
+@pytest.fixture(autouse=True)
+def without_our_own_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SQLINFER_FOREST", "0")
+
+
 def forest(
     *,
     trees: int = 30,

@@ -41,6 +41,8 @@ class Assembler:
 
     def __init__(self, prepared: PreparedFunction, runnable: Runnable | None = None) -> None:
         self._prepared = prepared
+        split = runnable.split if runnable is not None else None
+        self._by_column = split.by_column if split is not None else frozenset()
         self._coded = runnable if runnable is not None and runnable.inputs else None
         self._names = [argument.name for argument in prepared.contract.arguments]
         self._widths = [self._width(name) for name in self._names]
@@ -87,7 +89,8 @@ class Assembler:
         for binding in self._prepared.inputs:
             if binding.layout not in ("tokens", "image"):
                 dense = [self._dense(columns, block.positions, name) for name in binding.arguments]
-                feeders.append(array_feeder(binding, dense, self._vocabulary(binding.name)))
+                by_column = binding.name in self._by_column
+                feeders.append(array_feeder(binding, dense, self._vocabulary(binding.name), by_column=by_column))
         if block.lazy is not None:
             feeders += block.lazy.feeders(block.failed)
         return feeders

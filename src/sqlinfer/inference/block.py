@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from sqlinfer import arrays
 from sqlinfer.errors import InferenceError
 from sqlinfer.inference.codes import codes_of
 from sqlinfer.inference.tensors import Array, column_values, dtype_of, is_list, list_lengths, list_null_rows
+from sqlinfer.inference.trees.running import Columns
 from sqlinfer.spec.function import InputBinding
 
 Scratch = dict[str, Array]
@@ -26,7 +27,7 @@ class Feeder(Protocol):
     @property
     def name(self) -> str: ...
 
-    def feed(self, start: int, stop: int, scratch: Scratch) -> Array: ...
+    def feed(self, start: int, stop: int, scratch: Scratch) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,17 @@ class PackedFeeder:
         return target
 
 
+class ColumnsFeeder:
+    """The columns of a matrix as they lie in memory, for a forest kernel."""
+
+    def __init__(self, name: str, columns: Sequence[Array], dtype: type) -> None:
+        self.name = name
+        self._columns = Columns.of(columns, dtype)
+
+    def feed(self, start: int, stop: int, scratch: Scratch) -> Columns:
+        return self._columns.part(start, stop)
+
+
 class LazyRows(Protocol):
     """Text or images: inputs made per run, with rows that can fail while they are made."""
 
@@ -82,7 +94,7 @@ class Block:
     failed: dict[int, str] = field(default_factory=dict)
     """Row of the block → error, found while feeding or running."""
 
-    def feeds(self, start: int, stop: int, scratch: Scratch) -> dict[str, Array]:
+    def feeds(self, start: int, stop: int, scratch: Scratch) -> dict[str, Any]:
         return {feeder.name: feeder.feed(start, stop, scratch) for feeder in self.feeders}
 
     def splits(self, batch_size: int, token_budget: int | None = None) -> Iterator[tuple[int, int]]:
@@ -133,8 +145,13 @@ def _reject_lists(column: pa.Array, width: int | None, good: Array, rejected: di
             good[place] = False
 
 
-def array_feeder(binding: InputBinding, columns: Sequence[pa.Array], vocabulary: pa.Array | None = None) -> Feeder:
-    """The feeder of one input from its dense argument columns; with a vocabulary strings feed as their codes."""
+def array_feeder(
+    binding: InputBinding, columns: Sequence[pa.Array], vocabulary: pa.Array | None = None, *, by_column: bool = False
+) -> Feeder:
+    """The feeder of one input from its dense argument columns; with a vocabulary strings feed as their codes.
+
+    ``by_column``: the columns of a packed input are not packed.
+    """
     kind = binding.element_type if vocabulary is None else "int64"
     dtype = dtype_of(kind)
 
@@ -146,6 +163,8 @@ def array_feeder(binding: InputBinding, columns: Sequence[pa.Array], vocabulary:
         width = binding.width or (int(list_lengths(column)[0]) if len(column) else 1)
         flat = values_of(column.flatten()).reshape(len(column), width)
         return ColumnFeeder(binding.name, np.ascontiguousarray(flat, dtype=dtype))
+    if binding.layout == "packed" and by_column:
+        return ColumnsFeeder(binding.name, [values_of(column) for column in columns], dtype)
     if binding.layout == "packed":
         return PackedFeeder(binding.name, tuple(values_of(column) for column in columns), dtype)
     if binding.layout in ("vector", "column"):

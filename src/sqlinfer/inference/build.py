@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from sqlinfer.inference.kernel import Kernel
 from sqlinfer.inference.ort_kernel import OrtKernel, SharedSession
 from sqlinfer.inference.providers import Device, create_session
 from sqlinfer.inference.runnable import Runnable, runnable_graph
+from sqlinfer.inference.trees.library import library
 from sqlinfer.inference.unchanged import graph_source
 from sqlinfer.spec.function import PreparedFunction
 
@@ -24,6 +26,10 @@ def kernels(
         ArtifactError: the graph does not load; names the function.
     """
     runnable = runnable_graph(prepared, device.family, cache_dir)
+    found = _forest_kernels(prepared, runnable, device, workers)
+    if found is not None:
+        return found, runnable
+    runnable = replace(runnable, split=None)
     if runnable.rewrites:
         try:
             return _kernels(prepared, runnable.graph, device, workers), runnable
@@ -33,6 +39,24 @@ def kernels(
         return _kernels(prepared, prepared.graph, device, workers), Runnable(prepared.graph)
     except ArtifactError as error:
         raise ArtifactError(f"function '{prepared.contract.name}': {error.message}", hint=error.hint) from error
+
+
+def _forest_kernels(
+    prepared: PreparedFunction, runnable: Runnable, device: Device, workers: int
+) -> list[Kernel] | None:
+    """Around our own forest kernel; None where the graph is not split, or does not load in pieces."""
+    kernel = library()
+    if runnable.split is None or isinstance(kernel, str):
+        return None
+    from sqlinfer.inference.trees.kernel import ForestKernel
+
+    def opened(graph: bytes) -> Any:
+        return create_session(graph, device, 0, 1, prepared.graph.name)
+
+    try:
+        return [ForestKernel(kernel, runnable.split, prepared.output_names, opened)] * workers
+    except ArtifactError:
+        return None
 
 
 def _kernels(prepared: PreparedFunction, graph: Path | bytes, device: Device, workers: int) -> list[Kernel]:

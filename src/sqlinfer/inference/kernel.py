@@ -9,9 +9,9 @@ from traceback import clear_frames
 from typing import Any, Protocol
 
 from sqlinfer.errors import KernelError, KernelOutOfMemory
-from sqlinfer.inference.tensors import Array
 
-Feeds = Mapping[str, Array]
+Feeds = Mapping[str, Any]
+"""Name of an input → its array; for a forest kernel also the columns of a matrix."""
 Raw = Any
 """What one output of a run is: an array, or a list of dicts for a ZipMap."""
 

@@ -9,22 +9,30 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlinfer.errors import ArtifactError
 from sqlinfer.files import parse_json, read_plain, write_atomic
+from sqlinfer.inference.trees.library import Library, library
 from sqlinfer.inference.unchanged import graph_source
 from sqlinfer.spec.function import PreparedFunction
 
 if TYPE_CHECKING:
     from sqlinfer.inference.graphs.rewriting import Rewritten
+    from sqlinfer.inference.trees.split import Split
 
-_VERSION = 4
+_Made = tuple[dict[str, Any], bytes, bytes]
+"""Facts, the graph as it is rewritten, and how it is split."""
+_VERSION = 5
 _LARGEST = 64 << 20
 """Bytes of a graph that is looked at: a forest of that size takes ten seconds to rewrite, once."""
 CODED = "categories as codes"
+KERNEL = "forest kernel"
+NO_KERNEL = "no forest kernel"
+_ENSEMBLE = b"TreeEnsemble"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,8 @@ class Runnable:
     rewrites: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     """What could have been rewritten and was not, and why."""
+    split: Split | None = None
+    """Around the forests that our own kernel runs; ``graph`` is whole all the same."""
 
 
 def runnable_graph(prepared: PreparedFunction, family: str, cache_dir: Path | None) -> Runnable:
@@ -47,7 +57,7 @@ def runnable_graph(prepared: PreparedFunction, family: str, cache_dir: Path | No
     if found is None:
         found = _made(prepared, family)
         _write(cache_dir, name, *found)
-    facts, graph = found
+    facts, graph, split = found
     kept = tuple(facts["kept"])
     if not graph:
         return Runnable(prepared.graph, kept=kept)
@@ -58,7 +68,7 @@ def runnable_graph(prepared: PreparedFunction, family: str, cache_dir: Path | No
         from sqlinfer import arrays
 
         words = arrays.from_texts(facts["vocabulary"], pa.large_string())
-    return Runnable(graph, frozenset(facts["inputs"]), words, tuple(facts["rewrites"]), kept)
+    return Runnable(graph, frozenset(facts["inputs"]), words, tuple(facts["rewrites"]), kept, _unpacked(split))
 
 
 def read_rewrites(cache_dir: Path, digest: str, family: str) -> tuple[str, ...]:
@@ -68,14 +78,18 @@ def read_rewrites(cache_dir: Path, digest: str, family: str) -> tuple[str, ...]:
 
 
 def _name(digest: str, family: str) -> str:
-    return f"runnable-{digest[:32]}-{family}-{_VERSION}"
+    """A CPU's has the instructions in it that it was made for."""
+    found = library() if family == "cpu" else ""
+    instructions = found.instructions if isinstance(found, Library) else "none"
+    kind = f"{family}-{instructions.lower().replace(' ', '-')}" if family == "cpu" else family
+    return f"runnable-{digest[:32]}-{kind}-{_VERSION}"
 
 
-def _made(prepared: PreparedFunction, family: str) -> tuple[dict[str, Any], bytes]:
+def _made(prepared: PreparedFunction, family: str) -> _Made:
     """No bytes where the graph runs as it is."""
     facts: dict[str, Any] = {"inputs": [], "vocabulary": [], "rewrites": [], "kept": []}
     if prepared.graph.stat().st_size > _LARGEST:
-        return facts, b""
+        return facts, b"", b""
     source = graph_source(prepared)
     graph = source if isinstance(source, bytes) else source.read_bytes()
     if any(binding.element_type == "string" for binding in prepared.inputs):
@@ -90,7 +104,52 @@ def _made(prepared: PreparedFunction, family: str) -> tuple[dict[str, Any], byte
         graph = found.graph
         facts["rewrites"] += found.done
         facts["kept"] += found.kept
-    return facts, graph if facts["rewrites"] else b""
+    split = b""
+    if family == "cpu" and _ENSEMBLE in graph:
+        graph, split = _forests(prepared, graph, facts)
+    return facts, graph if facts["rewrites"] else b"", split
+
+
+def _forests(prepared: PreparedFunction, graph: bytes, facts: dict[str, Any]) -> tuple[bytes, bytes]:
+    """How the graph is split where our own kernel runs its forests, else its forests as operators that are faster."""
+    split, why = _split(graph, prepared.output_names)
+    if split is not None:
+        facts["rewrites"].append(f"{KERNEL} ({why})")
+        return graph, split
+    facts["kept"].append(f"ONNX Runtime ({NO_KERNEL}: {why})")
+    found = _faster_forests(graph)
+    facts["rewrites"] += found.done
+    facts["kept"] += found.kept
+    return found.graph, b""
+
+
+def _split(graph: bytes, names: Sequence[str]) -> tuple[bytes | None, str]:
+    """And with which instructions; or nothing, and why not."""
+    from sqlinfer.inference.graphs.ensemble import Unsupported
+    from sqlinfer.inference.graphs.split import split_of
+    from sqlinfer.inference.trees.split import packed
+
+    kernel = library()
+    if isinstance(kernel, str):
+        return None, kernel
+    try:
+        return packed(split_of(graph, names, kernel)), kernel.instructions
+    except Unsupported as error:
+        return None, str(error)
+    except (ArithmeticError, ArtifactError, LookupError, TypeError, ValueError):
+        return None, "a tree ensemble that is not what the standard says"
+
+
+def _unpacked(data: bytes) -> Split | None:
+    """None too where it is damaged: the graph runs as a whole."""
+    if not data:
+        return None
+    from sqlinfer.inference.trees.split import unpacked
+
+    try:
+        return unpacked(data)
+    except (ArtifactError, ArithmeticError, LookupError, TypeError, ValueError):
+        return None
 
 
 def _rewrites_for(family: str, coded: Mapping[str, int]) -> tuple[Callable[[bytes], Rewritten], ...]:
@@ -99,14 +158,12 @@ def _rewrites_for(family: str, coded: Mapping[str, int]) -> tuple[Callable[[byte
         return ()
     from sqlinfer.inference.graphs.linear import looked_up_sums
 
-    return (lambda graph: looked_up_sums(graph, coded), _faster_forests)
+    return (lambda graph: looked_up_sums(graph, coded),)
 
 
 def _faster_forests(graph: bytes) -> Rewritten:
     from sqlinfer.inference.graphs.rewriting import Rewritten
 
-    if b"TreeEnsemble" not in graph:
-        return Rewritten(graph)
     from sqlinfer.inference.graphs.forests import faster_forests
 
     try:
@@ -117,7 +174,7 @@ def _faster_forests(graph: bytes) -> Rewritten:
     return Rewritten(graph) if found is None else Rewritten(*found)
 
 
-def _read(cache_dir: Path | None, name: str) -> tuple[dict[str, Any], bytes] | None:
+def _read(cache_dir: Path | None, name: str) -> _Made | None:
     if cache_dir is None:
         return None
     facts = _facts(cache_dir, name)
@@ -125,13 +182,15 @@ def _read(cache_dir: Path | None, name: str) -> tuple[dict[str, Any], bytes] | N
         return None
     try:
         graph = (cache_dir / f"{name}.onnx").read_bytes() if facts["rewrites"] else b""
-        return (facts, graph) if facts.pop("sha256") == _seal(facts, graph) else None
+        is_split = any(one.startswith(KERNEL) for one in facts["rewrites"])
+        split = (cache_dir / f"{name}.trees").read_bytes() if is_split else b""
+        return (facts, graph, split) if facts.pop("sha256") == _seal(facts, graph + split) else None
     except (OSError, KeyError, TypeError):
         return None
 
 
 def _seal(facts: dict[str, Any], graph: bytes) -> str:
-    """Over both, so that one that is edited is made anew."""
+    """Over all of it, so that one that is edited is made anew."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode() + graph).hexdigest()
 
 
@@ -144,11 +203,14 @@ def _facts(cache_dir: Path, name: str) -> dict[str, Any] | None:
     return facts if isinstance(facts, dict) else None
 
 
-def _write(cache_dir: Path | None, name: str, facts: dict[str, Any], graph: bytes) -> None:
+def _write(cache_dir: Path | None, name: str, facts: dict[str, Any], graph: bytes, split: bytes) -> None:
     """The graph first: the JSON beside it says that it is complete."""
     if cache_dir is None:
         return
     with contextlib.suppress(OSError):
         if graph:
             write_atomic(cache_dir / f"{name}.onnx", graph)
-        write_atomic(cache_dir / f"{name}.json", json.dumps(facts | {"sha256": _seal(facts, graph)}).encode())
+        if split:
+            write_atomic(cache_dir / f"{name}.trees", split)
+        sealed = facts | {"sha256": _seal(facts, graph + split)}
+        write_atomic(cache_dir / f"{name}.json", json.dumps(sealed).encode())

@@ -14,7 +14,7 @@ _SHAPED = {"Reshape", "Flatten", "Squeeze", "Identity"}
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """One column of a float matrix [N,width]."""
+    """One column of a matrix [N,width]."""
 
     tensor: str
     position: int
@@ -35,7 +35,9 @@ Column = Plain | Hot
 class Columns:
     """Of one model."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, kinds: Sequence[int] = (TensorProto.FLOAT,)) -> None:
+        """``kinds``: element types of inputs that are followed."""
+        self._kinds = kinds
         graph = model.graph
         self._producers: dict[str, NodeProto] = {name: node for node in graph.node for name in node.output}
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -63,7 +65,7 @@ class Columns:
 
     def _input(self, tensor: str) -> tuple[Column, ...] | None:
         kind = self._inputs.get(tensor)
-        if kind is None or kind.elem_type != TensorProto.FLOAT or len(kind.shape.dim) != 2:
+        if kind is None or kind.elem_type not in self._kinds or len(kind.shape.dim) != 2:
             return None
         width = kind.shape.dim[1].dim_value
         return tuple(Plain(tensor, position, width) for position in range(width)) or None

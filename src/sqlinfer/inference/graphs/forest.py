@@ -90,11 +90,11 @@ class Forest:
 
     @property
     def post_transform(self) -> str:
-        return _text(self.attributes.get("post_transform", b"NONE"))
+        return as_text(self.attributes.get("post_transform", b"NONE"))
 
     @property
     def aggregate(self) -> str:
-        return _text(self.attributes.get("aggregate_function", b"SUM"))
+        return as_text(self.attributes.get("aggregate_function", b"SUM"))
 
     @cached_property
     def trees(self) -> tuple[_Rows, ...]:
@@ -109,7 +109,7 @@ class Forest:
     @cached_property
     def branches(self) -> list[int]:
         """Inner nodes of each tree."""
-        leaves = np.asarray([_text(mode) == "LEAF" for mode in self.attributes["nodes_modes"]])
+        leaves = np.asarray([as_text(mode) == "LEAF" for mode in self.attributes["nodes_modes"]])
         return [int(len(rows.nodes) - leaves[rows.nodes].sum()) for rows in self.trees]
 
     def alone(self, rows: _Rows) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class Forest:
         def grown(place: int, left: int) -> Tree:
             if left < 0:
                 raise ValueError("a tree with a loop")
-            mode = _text(lists["nodes_modes"][place])
+            mode = as_text(lists["nodes_modes"][place])
             if mode == "LEAF":
                 return Leaf(tuple(weights.get(place, ())))
             return Branch(
@@ -168,13 +168,17 @@ def forest_of(node: NodeProto) -> Forest | None:
     """The forest of a tree ensemble node, or None where it is none that can be rewritten."""
     if node.domain != ML or node.op_type not in _KINDS:
         return None
-    found = Forest(node, {one.name: helper.get_attribute_value(one) for one in node.attribute})
+    found = Forest(node, attributes_of(node))
     if any(name.endswith("_as_tensor") for name in found.attributes):
         return None  # doubles
     if found.is_classifier:
         return found if len(found.labels) > 1 and len(found.base) in (0, found.targets) else None
     plain = found.aggregate == "SUM" and found.post_transform == "NONE"
     return found if plain and len(found.base) in (0, found.targets) else None
+
+
+def attributes_of(node: NodeProto) -> dict[str, Any]:
+    return {one.name: helper.get_attribute_value(one) for one in node.attribute}
 
 
 def _grouped(owners: Ints) -> Iterator[tuple[int, Ints]]:
@@ -185,5 +189,5 @@ def _grouped(owners: Ints) -> Iterator[tuple[int, Ints]]:
         yield int(owners[order[start]]), order[start:stop]
 
 
-def _text(value: bytes | str) -> str:
+def as_text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value

@@ -35,7 +35,7 @@ def faster_forests(graph: bytes) -> tuple[bytes, tuple[str, ...]] | None:
             model.graph.initializer.extend(emitted[0].constants)
     if not done:
         return None
-    kept = _alive(nodes, {port.name for port in model.graph.output})
+    kept = alive(nodes, {port.name for port in model.graph.output})
     del model.graph.node[:], model.graph.value_info[:]
     model.graph.node.extend(kept)
     made = model.SerializeToString()
@@ -55,11 +55,11 @@ def _rewritten(node: NodeProto, columns: Columns, prefix: str, opset: int) -> tu
         emit, how = Emitter(prefix, by_tree(forest, total, prefix)), BY_TREE
     else:
         return None
-    _finish(emit, forest, total)
+    finish(emit, forest, total)
     return emit, how
 
 
-def _finish(emit: Emitter, forest: Forest, total: str) -> None:
+def finish(emit: Emitter, forest: Forest, total: str) -> None:
     """Base values, and for classes the label and the transformation, made by an operator that makes them alike."""
     if not forest.is_classifier:
         base = np.asarray(forest.base or [0.0] * forest.targets, dtype=np.float32)
@@ -103,7 +103,7 @@ def _finish_two_classes(emit: Emitter, forest: Forest, total: str) -> None:
     emit.node("Gather", emit.constant(np.asarray(labels, dtype=kind)), flat, output=label, axis=0)
 
 
-def _alive(nodes: list[NodeProto], wanted: set[str]) -> list[NodeProto]:
+def alive(nodes: list[NodeProto], wanted: set[str]) -> list[NodeProto]:
     """What the outputs need, in order: nothing looks at a one-hot matrix any more."""
     kept: list[NodeProto] = []
     needed = set(wanted)

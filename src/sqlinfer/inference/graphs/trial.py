@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
-ROWS = 1024
+ROWS, MOST_ROWS = 1024, 16_384
 _FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64}
 _INTS = {TensorProto.INT64: np.int64, TensorProto.INT32: np.int32}
 Array = np.ndarray[Any, Any]
@@ -21,15 +22,24 @@ def gives_the_same(graph: bytes, other: bytes) -> bool:
     if feeds is None:
         return False
     try:
-        expected, found = _outputs(graph, feeds), _outputs(other, feeds)
+        expected, found = (outputs_of(opened(one), feeds) for one in (graph, other))
     except Exception:  # ONNX Runtime's exceptions share no base class
         return False
-    return all(_same(a, b) for a, b in zip(expected, found, strict=True))
+    return all(same(a, b) for a, b in zip(expected, found, strict=True))
 
 
-def made_up_rows(model: onnx.ModelProto) -> dict[str, Array] | None:
-    """Values for every input, or None where an input is neither numbers nor codes of a known width."""
+Cuts = Mapping[tuple[str, int], Array]
+"""Input and position in its rows → the thresholds that are asked for there."""
+
+
+def made_up_rows(model: onnx.ModelProto, cuts: Cuts | None = None) -> dict[str, Array] | None:
+    """Values for every input, or None where an input is neither numbers nor codes of a known width.
+
+    Args:
+        cuts: each of them occurs with its neighbours.
+    """
     thresholds, codes = _known(model)
+    rows = min(max([ROWS, *(4 * len(one) for one in (cuts or {}).values())]), MOST_ROWS)
     random = np.random.default_rng(0)
     constants = {tensor.name for tensor in model.graph.initializer}
     feeds: dict[str, Array] = {}
@@ -40,9 +50,10 @@ def made_up_rows(model: onnx.ModelProto) -> dict[str, Array] | None:
         widths = [dim.dim_value for dim in kind.shape.dim[1:]]
         if not kind.shape.dim or kind.shape.dim[0].dim_value or not all(widths):
             return None
-        shape = (ROWS, *widths)
+        shape = (rows, *widths)
         if kind.elem_type in _FLOATS:
-            feeds[port.name] = _floats(random, thresholds, shape).astype(_FLOATS[kind.elem_type])
+            values = _floats(random, thresholds, shape).astype(_FLOATS[kind.elem_type])
+            feeds[port.name] = _at_cuts(random, values, port.name, cuts or {})
         elif kind.elem_type in _INTS:
             feeds[port.name] = random.integers(-1, codes + 2, shape).astype(_INTS[kind.elem_type])
         else:
@@ -68,6 +79,20 @@ def _floats(random: np.random.Generator, thresholds: Array, shape: tuple[int, ..
     return values
 
 
+def _at_cuts(random: np.random.Generator, values: Array, name: str, cuts: Cuts) -> Array:
+    """In three rows of four each threshold, the number below and the one above, in turn."""
+    flat = values.reshape(len(values), -1)
+    for (tensor, position), own in cuts.items():
+        if tensor != name or not len(own) or position >= flat.shape[1]:
+            continue
+        kind = values.dtype.type
+        with np.errstate(over="ignore", under="ignore"):
+            near = np.concatenate([own, *(np.nextafter(own, kind(way)) for way in (np.inf, -np.inf))])
+        places = random.permutation(len(flat))[: len(flat) * 3 // 4]
+        flat[places, position] = random.permutation(np.resize(random.permutation(near), len(places)))
+    return values
+
+
 def _known(model: onnx.ModelProto) -> tuple[Array, int]:
     """All thresholds of trees, and the largest integer category."""
     thresholds, codes = [0.0, 1.0], 1
@@ -75,24 +100,31 @@ def _known(model: onnx.ModelProto) -> tuple[Array, int]:
         for attribute in node.attribute:
             if attribute.name == "nodes_values":
                 thresholds += helper.get_attribute_value(attribute)
+            elif attribute.name in ("nodes_values_as_tensor", "nodes_splits"):
+                thresholds += numpy_helper.to_array(attribute.t).reshape(-1).tolist()
             elif attribute.name in ("cats_int64s", "keys_int64s"):
                 codes = max([codes, *helper.get_attribute_value(attribute)])
-    return np.asarray(thresholds, dtype=np.float32), min(codes, 1 << 40)
+    with np.errstate(over="ignore"):
+        return np.asarray(thresholds, dtype=np.float64).astype(np.float32), min(codes, 1 << 40)
 
 
-def _outputs(graph: bytes, feeds: dict[str, Array]) -> list[Any]:
-    """Of all rows in one run, then of the first row alone."""
+def opened(graph: bytes) -> Any:
+    """A session as those that score: one thread, so that trees are summed in their order."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def outputs_of(session: Any, feeds: dict[str, Array], names: Sequence[str] | None = None) -> list[Any]:
+    """Of all rows in one run, then of the first row alone."""
     one = {name: values[:1] for name, values in feeds.items()}
-    return [*session.run(None, feeds), *session.run(None, one)]
+    return [*session.run(names, feeds), *session.run(names, one)]
 
 
-def _same(a: Any, b: Any) -> bool:
+def same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) and a.dtype.kind == "f":
         return a.shape == b.shape and a.dtype == b.dtype and bool(np.array_equal(a, b, equal_nan=True))
     return bool(np.array_equal(a, b)) if isinstance(a, np.ndarray) else a == b

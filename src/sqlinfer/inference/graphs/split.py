@@ -1,0 +1,227 @@
+"""An ONNX model → the model split around its forests, kept only where a trial gives the bits of ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper
+
+from sqlinfer.inference.graphs.columns import Column, Columns, Hot, Plain
+from sqlinfer.inference.graphs.emitter import Emitter
+from sqlinfer.inference.graphs.ensemble import Trees, Unsupported, trees_of
+from sqlinfer.inference.graphs.forest import ML, Forest, attributes_of
+from sqlinfer.inference.graphs.forests import alive, finish
+from sqlinfer.inference.graphs.programs import compiled
+from sqlinfer.inference.graphs.trial import Cuts, made_up_rows, opened, outputs_of, same
+from sqlinfer.inference.trees.kernel import ForestKernel
+from sqlinfer.inference.trees.library import Library
+from sqlinfer.inference.trees.program import FEATURE
+from sqlinfer.inference.trees.split import Part, Piece, Split
+
+_KINDS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.float32,
+          "tensor(int32)": np.float32}  # fmt: skip
+_INPUT_KINDS = (TensorProto.FLOAT, TensorProto.DOUBLE)
+_ENSEMBLES = {"TreeEnsembleRegressor", "TreeEnsembleClassifier", "TreeEnsemble"}
+Array = np.ndarray[Any, Any]
+
+
+def split_of(graph: bytes, names: Sequence[str], library: Library) -> Split:
+    """
+    Args:
+        names: the outputs that are wanted.
+
+    Raises:
+        Unsupported: why ONNX Runtime has to run the forests.
+    """
+    model = onnx.load_from_string(graph)
+    if model.functions or any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise Unsupported("a graph with functions, or with weights in a file beside it")
+    if any(attribute.HasField("g") or attribute.graphs for node in model.graph.node for attribute in node.attribute):
+        raise Unsupported("a graph with graphs in it")
+    split, cuts = _Splitter(model, names).split()
+    _try(graph, model, split, names, library, cuts)
+    return split
+
+
+def _try(graph: bytes, model: Any, split: Split, names: Sequence[str], library: Library, cuts: Cuts) -> None:
+    feeds = made_up_rows(model, cuts)
+    if feeds is None:
+        raise Unsupported("rows to try it on cannot be made up")
+    try:
+        expected = outputs_of(opened(graph), feeds, names)
+        kernel = ForestKernel(library, split, names, opened)
+        found = [*kernel.run(feeds), *kernel.run({name: values[:1] for name, values in feeds.items()})]
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        raise Unsupported("the graph does not run in pieces") from error
+    if not all(same(a, b) for a, b in zip(expected, found, strict=True)):
+        raise Unsupported("its results differ from ONNX Runtime's")
+
+
+@dataclass(slots=True)
+class _Cut:
+    """One forest, while the graph is split."""
+
+    node: NodeProto
+    columns: tuple[Column, ...]
+    total: str
+    nodes: list[NodeProto] = field(default_factory=list)
+    constants: list[TensorProto] = field(default_factory=list)
+
+    @property
+    def is_classifier(self) -> bool:
+        return str(self.node.op_type) == "TreeEnsembleClassifier"
+
+
+class _Splitter:
+    def __init__(self, model: Any, names: Sequence[str]) -> None:
+        self._model = model
+        self._graph = model.graph
+        constants = {tensor.name for tensor in self._graph.initializer}
+        self._inputs = {port.name: port for port in self._graph.input if port.name not in constants}
+        self._names = tuple(names)
+
+    def split(self) -> tuple[Split, Cuts]:
+        wanted = self._first_forests(alive(list(self._graph.node), set(self._names)))
+        if not wanted:
+            raise Unsupported("no forest that the results need")
+        columns = Columns(self._model, _INPUT_KINDS)
+        cuts = [self._cut(node, columns, f"__forest_{number}_") for number, node in enumerate(wanted)]
+        inside = dict.fromkeys(c.tensor for cut in cuts for c in cut.columns if c.tensor not in self._inputs)
+        head = self._head(list(inside))
+        kinds = self._kinds_of(head)
+        parts: list[Part] = []
+        thresholds: dict[tuple[str, int], Array] = {}
+        for cut in cuts:
+            part = self._part(cut, kinds)
+            parts.append(part)
+            thresholds.update(_thresholds(part))
+        tail, direct = self._tail(cuts, parts)
+        split = Split(tuple(parts), head, tail, direct, self._by_column(cuts, head, tail))
+        return split, {key: values for key, values in thresholds.items() if key[0] in self._inputs}
+
+    def _first_forests(self, nodes: Sequence[NodeProto]) -> list[NodeProto]:
+        """Those that look at nothing that another one made."""
+        made: set[str] = set()
+        found = []
+        for node in nodes:
+            behind = bool(made.intersection(node.input))
+            is_forest = node.domain == ML and node.op_type in _ENSEMBLES
+            if is_forest and not behind:
+                found.append(node)
+            if is_forest or behind:
+                made.update(node.output)
+        return found
+
+    def _cut(self, node: NodeProto, columns: Columns, prefix: str) -> _Cut:
+        given = attributes_of(node)
+        features = given.get("nodes_featureids", [])
+        width = 1 + max(features, default=0)
+        if width > 1 << 24:
+            raise Unsupported("a column that there is not")
+        cut = _Cut(node, columns.of(node.input[0], width), f"{prefix}total")
+        if cut.is_classifier:
+            emit = Emitter(prefix)
+            finish(emit, Forest(node, given), cut.total)
+            cut.nodes, cut.constants = emit.nodes, emit.constants
+        else:
+            cut.total = node.output[0]
+        return cut
+
+    def _head(self, wanted: Sequence[str]) -> Piece | None:
+        if not wanted:
+            return None
+        nodes = alive(list(self._graph.node), set(wanted))
+        return self._piece(nodes, self._graph.initializer, [], [helper.make_empty_tensor_value_info(n) for n in wanted])
+
+    def _kinds_of(self, head: Piece | None) -> dict[str, Any]:
+        """Tensor → numpy's type of what trees over it compare."""
+        ports = {}
+        if head is not None:
+            try:
+                ports = {port.name: port.type for port in opened(head.graph).get_outputs()}
+            except Exception as error:  # ONNX Runtime's exceptions share no base class
+                raise Unsupported("the graph does not run in pieces") from error
+        kinds = {name: _KINDS.get(kind) for name, kind in ports.items()}
+        numbers = {TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64, TensorProto.INT64: np.float32}
+        for name, port in self._inputs.items():
+            kinds[name] = numbers.get(port.type.tensor_type.elem_type)
+        return kinds
+
+    def _part(self, cut: _Cut, kinds: Mapping[str, Any]) -> Part:
+        plain = {kinds[c.tensor] for c in cut.columns if isinstance(c, Plain)} or {np.float32}
+        kind = plain.pop()
+        if plain or kind is None:
+            raise Unsupported("trees over other numbers than floats and doubles")
+        trees: Trees = trees_of(cut.node, kind)
+        found = compiled(trees, cut.columns, kind)
+        wide = cut.node.op_type == "TreeEnsemble" and kind == np.float64
+        return Part(found.program, found.columns, cut.total, wide)
+
+    def _tail(self, cuts: Sequence[_Cut], parts: Sequence[Part]) -> tuple[Piece | None, dict[str, str]]:
+        replaced = {tuple(cut.node.output): cut.nodes for cut in cuts}
+        totals = {part.total for part in parts}
+        nodes = [made for node in self._graph.node for made in replaced.get(tuple(node.output), [node])]
+        alias = {node.output[0]: node.input[0] for node in nodes if node.op_type == "Identity"}
+        direct = {name: _origin(name, alias) for name in self._names}
+        direct = {name: origin for name, origin in direct.items() if origin in totals}
+        rest = [name for name in self._names if name not in direct]
+        if not rest:
+            return None, direct
+        ports = [
+            helper.make_tensor_value_info(
+                part.total, TensorProto.DOUBLE if part.wide else TensorProto.FLOAT, [None, part.program.targets]
+            )
+            for part in parts
+        ]
+        constants = [*self._graph.initializer, *(one for cut in cuts for one in cut.constants)]
+        kinds = {port.name: port for port in self._graph.output}
+        outputs = [kinds[name] if name in kinds else helper.make_empty_tensor_value_info(name) for name in rest]
+        return self._piece(alive(nodes, set(rest)), constants, ports, outputs), direct
+
+    def _piece(
+        self, nodes: Sequence[NodeProto], constants: Iterable[TensorProto], ports: Sequence[Any], outputs: Sequence[Any]
+    ) -> Piece:
+        """A model of some nodes. Its inputs are those that they need of the graph's, and of ``ports``."""
+        used = {name for node in nodes for name in node.input} | {port.name for port in outputs}
+        inputs = [port for port in (*self._inputs.values(), *ports) if port.name in used]
+        kept = [tensor for tensor in constants if tensor.name in used]
+        made = onnx.ModelProto()
+        made.CopyFrom(self._model)
+        graph = made.graph
+        del graph.node[:], graph.initializer[:], graph.input[:], graph.output[:], graph.value_info[:]
+        graph.node.extend(nodes)
+        graph.initializer.extend(kept)
+        graph.input.extend(inputs)
+        graph.output.extend(outputs)
+        names = tuple(port.name for port in outputs)
+        return Piece(made.SerializeToString(), tuple(port.name for port in inputs), names)
+
+    def _by_column(self, cuts: Sequence[_Cut], head: Piece | None, tail: Piece | None) -> frozenset[str]:
+        used = {c.tensor for cut in cuts for c in cut.columns if isinstance(c, Plain)}
+        elsewhere = {name for piece in (head, tail) if piece is not None for name in piece.inputs}
+        hot = {c.tensor for cut in cuts for c in cut.columns if isinstance(c, Hot)}
+        return frozenset((used & self._inputs.keys()) - elsewhere - hot)
+
+
+def _origin(name: str, alias: Mapping[str, str]) -> str:
+    for _ in range(len(alias)):
+        if name not in alias:
+            break
+        name = alias[name]
+    return name
+
+
+def _thresholds(part: Part) -> Cuts:
+    program = part.program
+    found = {}
+    for place, key in enumerate(part.columns):
+        at, levels = int(program.cut_at[place]), int(program.levels[place])
+        cuts = program.cuts[at : at + (1 << levels)] if levels else np.empty(0, program.cuts.dtype)
+        walked = program.node_value[(program.node_feature & FEATURE) == place]
+        together = np.unique(np.concatenate([cuts, walked]))
+        found[key] = together[np.isfinite(together)]
+    return found

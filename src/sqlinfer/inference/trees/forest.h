@@ -1,0 +1,61 @@
+/* A forest as arrays. trees/program.py makes them and checks every index before they come here: nothing is checked again. */
+#ifndef SQLINFER_FOREST_H
+#define SQLINFER_FOREST_H
+
+#include <stdint.h>
+
+enum { FLOAT32 = 0, FLOAT64 = 1, INT32 = 2, INT64 = 3 };
+enum { SUM = 0, AVERAGE = 1, MIN = 2, MAX = 3 };
+enum { RANKED = 0, WALKED = 1 };
+/* How an operation finds its rows, times four, plus where its two values come from. */
+enum { BELOW = 0, WITHIN = 4, MEMBER = 8 };
+enum { LEAF_LEAF = 0, LEAF_TREE = 1, TREE_LEAF = 2, TREE_TREE = 3 };
+enum { NAN_IS_YES = 1 << 30, IS_EQUAL = 1 << 29, FEATURE = IS_EQUAL - 1 };
+
+/* Where the values of one column of the rows lie. */
+typedef struct {
+    const char *data;
+    int64_t stride; /* bytes */
+    int64_t kind;
+} Column;
+
+/* One node of a ranked tree; its operations stand in post-order. */
+typedef struct {
+    uint16_t slot;
+    uint8_t code;
+    uint8_t low, width; /* yes where (uint8_t)(rank - low) <= width; BELOW has low 0 */
+    uint8_t yes, no;    /* leaves, where they are leaves */
+    uint8_t unused;
+    uint32_t members; /* MEMBER: a table of 256 bits */
+} Op;
+
+typedef struct {
+    int64_t is_double, columns, targets, aggregate, trees, groups, has_equal;
+    const void *cuts;      /* of each column 1 << levels, sorted, padded with infinity */
+    const int64_t *cut_at; /* columns */
+    const int64_t *levels; /* columns; 0: the column has no rank */
+    const int64_t *is_wide; /* columns; a rank of two bytes */
+    const int64_t *group_kind;
+    const int64_t *group_tree; /* groups + 1 */
+    const int64_t *group_slot; /* groups + 1 */
+    const int64_t *slot_column;
+    const int64_t *slot_map; /* where in maps, for wide columns */
+    const uint8_t *maps;     /* wide rank -> rank within the group */
+    const int64_t *op_from;  /* trees + 1 */
+    const Op *ops;
+    const uint8_t *members;
+    const int64_t *node_from; /* trees + 1 */
+    const int32_t *node_feature;
+    const void *node_value;
+    const int32_t *node_child; /* within the tree; no is the next one */
+    const int32_t *node_leaf;
+    const int64_t *depth;      /* trees */
+    const int64_t *table_from; /* trees + 1 */
+    const int64_t *table_target;
+    const int64_t *table_at;
+    const int64_t *table_size;
+    const void *leaves;
+    const void *base; /* targets */
+} Forest;
+
+#endif
