@@ -78,7 +78,7 @@ def _compile(compiler: list[str], sources: Path, made: Path) -> None:
         _run([*common, *own, "-c", str(sources / "forest.c"), "-o", objects[-1]])
     objects.append(str(made.with_suffix(".dispatch.o")))
     _run([*common, "-fvisibility=default", "-c", str(sources / "dispatch.c"), "-o", objects[-1]])
-    _run([*compiler, *_architecture(), "-shared", *objects, "-o", str(made)])
+    _run([*compiler, *_architecture(), "-shared", *objects, "-o", str(made), "-lm"])
 
 
 def _run(command: list[str]) -> None:

@@ -52,7 +52,7 @@ class Trees:
     weight: Array
     targets: int
     base: Array
-    """Of each target, added at the end; empty for classes, whose own operator adds it."""
+    """Of each target, added at the end."""
     aggregate: str = "SUM"
     members: Mapping[int, Array] = field(default_factory=dict)
 
@@ -111,10 +111,10 @@ def _of_lists(forest: Forest, kind: Any) -> Trees:
             target,
             _list(given, f"{part}_weights").astype(np.float32).astype(kind),
             forest.targets,
-            (base if len(base) else np.zeros(forest.targets)) if not forest.is_classifier else np.empty(0),
+            base if len(base) else np.zeros(forest.targets),
             forest.aggregate,
         ),
-        None if forest.is_classifier else forest.targets,
+        forest.targets,
     )
 
 

@@ -22,6 +22,8 @@ Array = np.ndarray[Any, Any]
 MOST_NODES = 4_000_000
 _LARGEST_EXACT = 1 << 24
 """The largest integer up to which every one is a float."""
+_MOST_BIT = 30
+"""Of a set that ONNX Runtime keeps as bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,22 @@ class _Grown:
     """Each once."""
 
 
-def compiled(trees: Trees, columns: Sequence[Column], kind: Any) -> Compiled:
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """What is made of the sums, where they are classes."""
+
+    count: int = 0
+    transform: str = "NONE"
+    is_positive: bool = False
+    """No weight is negative."""
+
+
+def compiled(trees: Trees, columns: Sequence[Column], kind: Any, classes: Classes | None = None) -> Compiled:
     """
     Args:
         columns: where each feature comes from.
         kind: numpy's type of thresholds and sums.
+        classes: None where the sums themselves are asked for.
 
     Raises:
         Unsupported: the forest is none that the kernel computes.
@@ -56,7 +69,7 @@ def compiled(trees: Trees, columns: Sequence[Column], kind: Any) -> Compiled:
     plain, sources = _over_columns(_plain_modes(trees), columns, kind)
     grown = _grown(plain)
     _check_weights(plain, grown)
-    return Compiled(_Writer(plain, grown, len(sources), kind).program(), sources)
+    return Compiled(_Writer(plain, grown, len(sources), kind, classes or Classes()).program(), sources)
 
 
 def _plain_modes(trees: Trees) -> Trees:
@@ -162,9 +175,9 @@ def _check_weights(trees: Trees, grown: Sequence[_Grown]) -> None:
 class _Writer:
     """The arrays of one program, tree by tree."""
 
-    def __init__(self, trees: Trees, grown: Sequence[_Grown], columns: int, kind: Any) -> None:
+    def __init__(self, trees: Trees, grown: Sequence[_Grown], columns: int, kind: Any, classes: Classes) -> None:
         self._trees, self._grown, self._kind = trees, grown, kind
-        self._columns = columns
+        self._columns, self._classes = columns, classes
         order = np.argsort(trees.leaf, kind="stable")
         self._weight_from = np.searchsorted(trees.leaf[order], np.arange(len(trees.mode) + 1))
         self._weight_order = order
@@ -194,15 +207,22 @@ class _Writer:
     def _cuts_of(self, node: int) -> list[float]:
         mode = self._trees.mode[node]
         if mode == Mode.MEMBER:
-            values = self._members(node)
-            return [*np.nextafter(values, self._kind(-np.inf)).tolist(), *values.tolist()]
+            return [float(one) for one in np.unique(np.concatenate(self._intervals(node)))]
         return [float(self._upper[node])] + ([float(self._lower[node])] if mode == Mode.EQ else [])
 
-    def _members(self, node: int) -> Array:
+    def _intervals(self, node: int) -> tuple[Array, Array]:
+        """The numbers of a set: those above the first and up to the second, in pairs.
+
+        ONNX Runtime keeps small sets as bits, which whole numbers alone can hit; otherwise it cuts what comes to an
+        integer before it looks for it.
+        """
         values = np.asarray(self._trees.members[node], dtype=self._kind) + self._kind(0)
-        if np.isneginf(values).any():
-            raise Unsupported("a set with an infinite value")
-        return np.asarray(values)
+        if (values != np.trunc(values)).any() or (np.abs(values) > _LARGEST_EXACT).any():
+            raise Unsupported("a set of other numbers than integers")
+        below, above = (np.nextafter(values + one, self._kind(-np.inf)) for one in (self._kind(0), self._kind(1)))
+        if not len(values) or ((values >= 0) & (values <= _MOST_BIT)).all():
+            return below, values
+        return np.where(values > 0, below, values - 1), np.where(values < 0, values, above)
 
     def _all_cuts(self) -> list[Array]:
         """Of each column, sorted."""
@@ -304,12 +324,13 @@ class _Writer:
         if mode in (Mode.LEQ, Mode.LT):
             rank = int(np.searchsorted(cuts, self._upper[node]))
             return (made.WITHIN, made.NAN_RANK, rank + 1, 0) if missing else (made.BELOW, 0, rank, 0)
-        values = self._members(node) if mode == Mode.MEMBER else np.asarray([self._upper[node]])
-        ranks = np.searchsorted(cuts, values)
+        pairs = self._intervals(node) if mode == Mode.MEMBER else (self._lower[[node]], self._upper[[node]])
+        above, upto = (np.searchsorted(cuts, ends) for ends in pairs)
         if mode == Mode.EQ and not missing:
-            return made.WITHIN, int(ranks[0]), 0, 0
+            return made.WITHIN, int(upto[0]), 0, 0
         bits = np.zeros(256, dtype=np.bool_)
-        bits[ranks] = True
+        for first, last in zip(above + 1, upto, strict=True):
+            bits[first : last + 1] = True
         bits[made.NAN_RANK] = missing
         self._lists["members"].append(np.packbits(bits, bitorder="little"))
         self._member_count += 1
@@ -390,7 +411,9 @@ class _Writer:
             {
                 "is_double": int(self._kind == np.float64), "columns": self._columns, "targets": trees.targets,
                 "aggregate": AGGREGATES.index(trees.aggregate), "trees": len(self._grown), "groups": len(kinds),
-                "has_equal": int(self._has_equal),
+                "has_equal": int(self._has_equal), "classes": self._classes.count,
+                "transform": made.TRANSFORMS.index(self._classes.transform),
+                "is_positive": int(self._classes.is_positive),
             },
             {
                 "cuts": _joined(cuts, self._kind), "cut_at": at[:-1], "levels": np.asarray(levels, dtype=np.int64),

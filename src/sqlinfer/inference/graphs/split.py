@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,13 @@ from onnx import NodeProto, TensorProto, helper
 from sqlinfer.inference.graphs.columns import Column, Columns, Hot, Plain
 from sqlinfer.inference.graphs.emitter import Emitter
 from sqlinfer.inference.graphs.ensemble import Trees, Unsupported, trees_of
-from sqlinfer.inference.graphs.forest import ML, Forest, attributes_of
+from sqlinfer.inference.graphs.forest import ML, Forest, as_text, attributes_of
 from sqlinfer.inference.graphs.forests import alive, finish
-from sqlinfer.inference.graphs.programs import compiled
+from sqlinfer.inference.graphs.programs import Classes, compiled
 from sqlinfer.inference.graphs.trial import Cuts, made_up_rows, opened, outputs_of, same
 from sqlinfer.inference.trees.kernel import ForestKernel
 from sqlinfer.inference.trees.library import Library
-from sqlinfer.inference.trees.program import FEATURE
+from sqlinfer.inference.trees.program import FEATURE, TRANSFORMS
 from sqlinfer.inference.trees.split import Part, Piece, Split
 
 _KINDS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.float32,
@@ -42,7 +42,19 @@ def split_of(graph: bytes, names: Sequence[str], library: Library) -> Split:
         raise Unsupported("a graph with functions, or with weights in a file beside it")
     if any(attribute.HasField("g") or attribute.graphs for node in model.graph.node for attribute in node.attribute):
         raise Unsupported("a graph with graphs in it")
-    split, cuts = _Splitter(model, names).split()
+    try:
+        return _tried(graph, model, names, library, own_classes=True)
+    except _Differs:
+        return _tried(graph, model, names, library, own_classes=False)
+
+
+class _Differs(Unsupported):
+    pass
+
+
+def _tried(graph: bytes, model: Any, names: Sequence[str], library: Library, *, own_classes: bool) -> Split:
+    """``own_classes``: the kernel makes classes of sums too; else an operator of ONNX Runtime does that."""
+    split, cuts = _Splitter(model, names, own_classes).split()
     _try(graph, model, split, names, library, cuts)
     return split
 
@@ -58,7 +70,7 @@ def _try(graph: bytes, model: Any, split: Split, names: Sequence[str], library: 
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         raise Unsupported("the graph does not run in pieces") from error
     if not all(same(a, b) for a, b in zip(expected, found, strict=True)):
-        raise Unsupported("its results differ from ONNX Runtime's")
+        raise _Differs("its results differ from ONNX Runtime's")
 
 
 @dataclass(slots=True)
@@ -68,6 +80,8 @@ class _Cut:
     node: NodeProto
     columns: tuple[Column, ...]
     total: str
+    classes: Classes | None = None
+    """Where the kernel makes them."""
     nodes: list[NodeProto] = field(default_factory=list)
     constants: list[TensorProto] = field(default_factory=list)
 
@@ -77,12 +91,13 @@ class _Cut:
 
 
 class _Splitter:
-    def __init__(self, model: Any, names: Sequence[str]) -> None:
+    def __init__(self, model: Any, names: Sequence[str], own_classes: bool) -> None:
         self._model = model
         self._graph = model.graph
         constants = {tensor.name for tensor in self._graph.initializer}
         self._inputs = {port.name: port for port in self._graph.input if port.name not in constants}
         self._names = tuple(names)
+        self._own_classes = own_classes
 
     def split(self) -> tuple[Split, Cuts]:
         wanted = self._first_forests(alive(list(self._graph.node), set(self._names)))
@@ -123,12 +138,17 @@ class _Splitter:
         if width > 1 << 24:
             raise Unsupported("a column that there is not")
         cut = _Cut(node, columns.of(node.input[0], width), f"{prefix}total")
-        if cut.is_classifier:
-            emit = Emitter(prefix)
-            finish(emit, Forest(node, given), cut.total)
-            cut.nodes, cut.constants = emit.nodes, emit.constants
-        else:
+        if not cut.is_classifier:
             cut.total = node.output[0]
+            return cut
+        forest = Forest(node, given)
+        cut.classes = _classes(forest) if self._own_classes else None
+        if cut.classes is not None:
+            cut.total = node.output[1]
+            return cut
+        emit = Emitter(prefix)
+        finish(emit, forest, cut.total)
+        cut.nodes, cut.constants = emit.nodes, emit.constants
         return cut
 
     def _head(self, wanted: Sequence[str]) -> Piece | None:
@@ -157,13 +177,18 @@ class _Splitter:
         if plain or kind is None:
             raise Unsupported("trees over other numbers than floats and doubles")
         trees: Trees = trees_of(cut.node, kind)
-        found = compiled(trees, cut.columns, kind)
+        if cut.is_classifier and cut.classes is None:
+            trees = replace(trees, base=np.zeros(trees.targets))  # the operator behind it adds it
+        found = compiled(trees, cut.columns, kind, cut.classes)
         wide = cut.node.op_type == "TreeEnsemble" and kind == np.float64
-        return Part(found.program, found.columns, cut.total, wide)
+        if cut.classes is None:
+            return Part(found.program, found.columns, cut.total, wide)
+        labels = _labels(Forest(cut.node, attributes_of(cut.node)))
+        return Part(found.program, found.columns, cut.total, wide, cut.node.output[0], labels)
 
     def _tail(self, cuts: Sequence[_Cut], parts: Sequence[Part]) -> tuple[Piece | None, dict[str, str]]:
         replaced = {tuple(cut.node.output): cut.nodes for cut in cuts}
-        totals = {part.total for part in parts}
+        totals = {name for part in parts for name in (part.total, part.label) if name}
         nodes = [made for node in self._graph.node for made in replaced.get(tuple(node.output), [node])]
         alias = {node.output[0]: node.input[0] for node in nodes if node.op_type == "Identity"}
         direct = {name: _origin(name, alias) for name in self._names}
@@ -171,12 +196,7 @@ class _Splitter:
         rest = [name for name in self._names if name not in direct]
         if not rest:
             return None, direct
-        ports = [
-            helper.make_tensor_value_info(
-                part.total, TensorProto.DOUBLE if part.wide else TensorProto.FLOAT, [None, part.program.targets]
-            )
-            for part in parts
-        ]
+        ports = [port for part in parts for port in _ports(part)]
         constants = [*self._graph.initializer, *(one for cut in cuts for one in cut.constants)]
         kinds = {port.name: port for port in self._graph.output}
         outputs = [kinds[name] if name in kinds else helper.make_empty_tensor_value_info(name) for name in rest]
@@ -205,6 +225,30 @@ class _Splitter:
         elsewhere = {name for piece in (head, tail) if piece is not None for name in piece.inputs}
         hot = {c.tensor for cut in cuts for c in cut.columns if isinstance(c, Hot)}
         return frozenset((used & self._inputs.keys()) - elsewhere - hot)
+
+
+def _classes(forest: Forest) -> Classes | None:
+    """None where the kernel has no word for them."""
+    transform, count = forest.post_transform, len(forest.labels)
+    if transform not in TRANSFORMS or (count == forest.targets == 2 and forest.base):
+        return None
+    return Classes(count, transform, min(forest.attributes["class_weights"], default=0) >= 0)
+
+
+def _labels(forest: Forest) -> tuple[int | str, ...]:
+    found = tuple(as_text(one) if isinstance(one, bytes) else one for one in forest.labels)
+    # Of two classes with weights of their own ONNX Runtime gives 0 and 1, whatever they are called as integers.
+    return (0, 1) if forest.targets == 2 and isinstance(found[0], int) else found
+
+
+def _ports(part: Part) -> list[Any]:
+    """What a forest gives, as inputs of the tail."""
+    kind = TensorProto.DOUBLE if part.wide else TensorProto.FLOAT
+    found = [helper.make_tensor_value_info(part.total, kind, [None, part.program.width])]
+    if part.label:
+        kind = TensorProto.STRING if isinstance(part.labels[0], str) else TensorProto.INT64
+        found.append(helper.make_tensor_value_info(part.label, kind, [None]))
+    return found
 
 
 def _origin(name: str, alias: Mapping[str, str]) -> str:

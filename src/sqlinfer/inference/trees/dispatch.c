@@ -1,16 +1,16 @@
 /* Which of the instruction sets that were compiled this processor has, and the call of the best one. */
 #include "forest.h"
 
-int forest_run_plain(const Forest *, const Column *, int64_t, float *, double *);
+int forest_run_plain(const Forest *, const Column *, int64_t, float *, double *, int64_t *);
 #if defined(FOREST_X86)
-int forest_run_avx2(const Forest *, const Column *, int64_t, float *, double *);
-int forest_run_avx512(const Forest *, const Column *, int64_t, float *, double *);
+int forest_run_avx2(const Forest *, const Column *, int64_t, float *, double *, int64_t *);
+int forest_run_avx512(const Forest *, const Column *, int64_t, float *, double *, int64_t *);
 #endif
 
 enum { PLAIN = 0, AVX2 = 1, AVX512 = 2 };
 
 /* program.py refuses a library with another number: the layout of the arrays is part of it. */
-int forest_version(void) { return 1; }
+int forest_version(void) { return 2; }
 
 int forest_best(void) {
 #if defined(FOREST_X86)
@@ -23,11 +23,11 @@ int forest_best(void) {
     return PLAIN;
 }
 
-int forest_run(const Forest *f, const Column *columns, int64_t rows, float *narrow, double *wide, int set) {
+int forest_run(const Forest *f, const Column *columns, int64_t rows, float *narrow, double *wide, int64_t *label, int set) {
 #if defined(FOREST_X86)
-    if (set == AVX512) return forest_run_avx512(f, columns, rows, narrow, wide);
-    if (set == AVX2) return forest_run_avx2(f, columns, rows, narrow, wide);
+    if (set == AVX512) return forest_run_avx512(f, columns, rows, narrow, wide, label);
+    if (set == AVX2) return forest_run_avx2(f, columns, rows, narrow, wide, label);
 #endif
     (void)set;
-    return forest_run_plain(f, columns, rows, narrow, wide);
+    return forest_run_plain(f, columns, rows, narrow, wide, label);
 }

@@ -9,6 +9,7 @@
  */
 #include "forest.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -483,6 +484,56 @@ static void walked_group(const Forest *f, int64_t group, int64_t padded, Scratch
 FINISH(finish_float, float)
 FINISH(finish_double, double)
 
+/* ---- classes: which one, and their scores; each step as ONNX Runtime makes it, with the same exp */
+
+static inline float logistic(float x) {
+    float v = 1 / (1 + expf(-fabsf(x)));
+    return x < 0 ? 1 - v : v;
+}
+
+static int64_t two_classes(const Forest *f, float x, float *out) {
+    if (f->is_positive) {
+        out[0] = 1.0f - x, out[1] = x;
+        return x > 0.5f;
+    }
+    if (f->transform == LOGISTIC) out[0] = logistic(-x), out[1] = logistic(x);
+    else out[0] = -x, out[1] = x;
+    return x > 0;
+}
+
+static int64_t many_classes(const Forest *f, float *x) {
+    int64_t best = 0, count = f->classes;
+    float most = -3.402823466e+38f, sum = 0;
+    for (int64_t k = 1; k < count; k++) best = x[k] > x[best] ? k : best;
+    if (count == 2) best = x[1] > 0; /* whatever the first one has */
+    if (f->transform == LOGISTIC)
+        for (int64_t k = 0; k < count; k++) x[k] = logistic(x[k]);
+    if (f->transform != SOFTMAX && f->transform != SOFTMAX_ZERO) return best;
+    for (int64_t k = 0; k < count; k++) most = x[k] > most ? x[k] : most;
+    for (int64_t k = 0; k < count; k++) {
+        if (f->transform == SOFTMAX_ZERO && !(x[k] > 0.0000001f || x[k] < -0.0000001f)) {
+            x[k] *= expf(-most);
+            continue;
+        }
+        x[k] = expf(x[k] - most);
+        sum += x[k];
+    }
+    for (int64_t k = 0; k < count; k++) x[k] /= sum;
+    return best;
+}
+
+static void finish_classes(const Forest *f, int64_t start, int64_t rows, const float *sums, float *scores, int64_t *label) {
+    for (int64_t i = 0; i < rows; i++) {
+        float *out = scores + (start + i) * f->classes;
+        if (f->targets == 1) {
+            label[start + i] = two_classes(f, sums[i] + ((const float *)f->base)[0], out);
+            continue;
+        }
+        for (int64_t k = 0; k < f->targets; k++) out[k] = sums[k * BLOCK + i] + ((const float *)f->base)[k];
+        label[start + i] = many_classes(f, out);
+    }
+}
+
 #define START(NAME, T)                                                                         \
     static void NAME(const Forest *f, T *sums) {                                               \
         T first = f->aggregate == MIN ? (T)__builtin_inf() : f->aggregate == MAX ? -(T)__builtin_inf() : 0; \
@@ -514,8 +565,9 @@ static int scratch(const Forest *f, int64_t slots, int walks, Scratch *s, char *
     return 0;
 }
 
-/* Rows of the columns -> [rows, targets], floats or doubles: one of both is null. 0, or -1 without memory. */
-int FOREST_RUN(const Forest *f, const Column *columns, int64_t rows, float *narrow, double *wide) {
+/* Rows of the columns -> [rows, targets], floats or doubles: one of both is null; for classes [rows, classes], floats,
+ * and the number of the best one. 0, or -1 without memory. */
+int FOREST_RUN(const Forest *f, const Column *columns, int64_t rows, float *narrow, double *wide, int64_t *label) {
     int64_t slots = 0;
     int walks = 0, ranks = 0;
     for (int64_t g = 0; g < f->groups; g++) {
@@ -537,7 +589,8 @@ int FOREST_RUN(const Forest *f, const Column *columns, int64_t rows, float *narr
             if (f->group_kind[g] == WALKED) walked_group(f, g, padded, &s);
             else ranked_group(f, g, padded, &s);
         }
-        if (f->is_double) finish_double(f, start, count, (const double *)s.sums, narrow, wide);
+        if (f->classes) finish_classes(f, start, count, (const float *)s.sums, narrow, label);
+        else if (f->is_double) finish_double(f, start, count, (const double *)s.sums, narrow, wide);
         else finish_float(f, start, count, (const float *)s.sums, narrow, wide);
     }
     free(memory);

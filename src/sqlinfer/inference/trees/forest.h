@@ -7,6 +7,7 @@
 enum { FLOAT32 = 0, FLOAT64 = 1, INT32 = 2, INT64 = 3 };
 enum { SUM = 0, AVERAGE = 1, MIN = 2, MAX = 3 };
 enum { RANKED = 0, WALKED = 1 };
+enum { NONE = 0, LOGISTIC = 1, SOFTMAX = 2, SOFTMAX_ZERO = 3 };
 /* How an operation finds its rows, times four, plus where its two values come from. */
 enum { BELOW = 0, WITHIN = 4, MEMBER = 8 };
 enum { LEAF_LEAF = 0, LEAF_TREE = 1, TREE_LEAF = 2, TREE_TREE = 3 };
@@ -31,6 +32,8 @@ typedef struct {
 
 typedef struct {
     int64_t is_double, columns, targets, aggregate, trees, groups, has_equal;
+    int64_t classes; /* 0: values; else results are classes: 2 of one target, or as many as targets */
+    int64_t transform, is_positive; /* of classes; no weight is negative */
     const void *cuts;      /* of each column 1 << levels, sorted, padded with infinity */
     const int64_t *cut_at; /* columns */
     const int64_t *levels; /* columns; 0: the column has no rank */

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from sqlinfer.inference.kernel import Feeds, Raw
 from sqlinfer.inference.ort_kernel import OrtKernel, SharedSession
+from sqlinfer.inference.tensors import Array
 from sqlinfer.inference.trees.library import Library
 from sqlinfer.inference.trees.running import Columns, Wanted, run
 from sqlinfer.inference.trees.split import Part, Piece, Split
@@ -24,6 +27,7 @@ class ForestKernel:
         self._names = tuple(names)
         self._head, self._tail = (_kernel(piece, opened) for piece in (split.head, split.tail))
         self._wanted = [Wanted.of(part.columns) for part in split.forests]
+        self._labels = [_as_array(part.labels) for part in split.forests]
         self._parts = [one for one in (self._head, self._tail) if one is not None]
 
     @property
@@ -36,14 +40,16 @@ class ForestKernel:
         rows = len(next(iter(feeds.values())))
         self._through(self._head, split.head, values)
         columns: dict[str, Columns] = {}
-        for part, wanted in zip(split.forests, self._wanted, strict=True):
-            values[part.total] = self._forest(part, wanted, values, columns, rows)
+        for part, wanted, labels in zip(split.forests, self._wanted, self._labels, strict=True):
+            values[part.total], best = self._forest(part, wanted, values, columns, rows)
+            if best is not None:
+                values[part.label] = labels.take(best)
         self._through(self._tail, split.tail, values)
         return [values[split.direct.get(name, name)] for name in self._names]
 
     def _forest(
         self, part: Part, wanted: Sequence[Wanted], values: dict[str, Any], columns: dict[str, Columns], rows: int
-    ) -> Raw:
+    ) -> tuple[Array, Array | None]:
         for one in wanted:
             if one.tensor not in columns:
                 given = values[one.tensor]
@@ -63,6 +69,10 @@ class ForestKernel:
     def close(self) -> None:
         for one in self._parts:
             one.close()
+
+
+def _as_array(labels: Sequence[int | str]) -> Array:
+    return np.asarray(labels, dtype=object if labels and isinstance(labels[0], str) else np.int64)
 
 
 def _kernel(piece: Piece | None, opened: Opened) -> OrtKernel | None:

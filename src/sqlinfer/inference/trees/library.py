@@ -12,7 +12,7 @@ from typing import Any, Final
 SETS: Final = ("plain C", "AVX2", "AVX-512")
 """In the order of dispatch.c; plain C is vectors of 16 bytes, which is NEON on ARM."""
 LIBRARY: Final = Path(__file__).with_name("_forest.so")
-_VERSION: Final = 1
+_VERSION: Final = 2
 OFF: Final = "SQLINFER_FOREST"
 """``0``: forests are left to ONNX Runtime. ``plain``, ``avx2``: no better instructions than these."""
 _NAMED: Final = {"plain": 0, "avx2": 1, "avx512": 2}
@@ -43,7 +43,8 @@ def _loaded(wanted: str) -> Library | str:
         best = min(library.forest_best(), _NAMED.get(wanted, len(SETS)))
     except (OSError, AttributeError) as error:
         return f"its library does not load: {type(error).__name__}"
-    run.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int]
+    pointer = ctypes.c_void_p
+    run.argtypes = [pointer, pointer, ctypes.c_int64, pointer, pointer, pointer, ctypes.c_int]
     run.restype = ctypes.c_int
     return Library(run, best)
 

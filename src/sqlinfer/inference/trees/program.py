@@ -34,7 +34,11 @@ OP = np.dtype(
     [("slot", "<u2"), ("code", "u1"), ("low", "u1"), ("width", "u1"), ("yes", "u1"), ("no", "u1"), ("unused", "u1"),
      ("members", "<u4")]
 )  # fmt: skip
-_NUMBERS: Final = ("is_double", "columns", "targets", "aggregate", "trees", "groups", "has_equal")
+_NUMBERS: Final = (
+    "is_double", "columns", "targets", "aggregate", "trees", "groups", "has_equal", "classes", "transform",
+    "is_positive",
+)  # fmt: skip
+TRANSFORMS: Final = ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO")
 _INT64: Final = (
     "cut_at", "levels", "is_wide", "group_kind", "group_tree", "group_slot", "slot_column", "slot_map", "op_from",
     "node_from", "depth", "table_from", "table_target", "table_at", "table_size",
@@ -64,8 +68,9 @@ class Program:
         return bool(self.numbers["is_double"])
 
     @property
-    def targets(self) -> int:
-        return self.numbers["targets"]
+    def width(self) -> int:
+        """Results of one row."""
+        return self.numbers["classes"] or self.numbers["targets"]
 
     @cached_property
     def struct(self) -> Struct:
@@ -110,7 +115,8 @@ def _hold(condition: Any, why: str) -> None:
 
 
 def _hold_ranges(starts: Array, count: int, end: int, why: str) -> None:
-    _hold(len(starts) == count + 1 and starts[0] == 0 and starts[-1] <= end and (np.diff(starts) >= 0).all(), why)
+    _hold(len(starts) == count + 1 and starts[0] == 0 and starts[-1] <= end, why)
+    _hold(starts[1:] >= starts[:-1], why)
 
 
 def _fit(starts: Array, sizes: Array, end: int) -> Array:
@@ -122,6 +128,8 @@ def _check_columns(p: Program) -> None:
     count, trees = p.columns, p.trees
     _hold(0 <= count < FEATURE and 0 < p.targets < 1 << 31 and min(trees, p.groups) >= 0, "its sizes")
     _hold(len(p.base) == p.targets and 0 <= p.aggregate <= 3, "its base values")
+    two = p.classes == 2 and p.targets == 1
+    _hold(p.classes == 0 or ((two or p.classes == p.targets) and not p.is_double), "its classes")
     _hold(len(p.cut_at) == len(p.levels) == len(p.is_wide) == count, "its columns")
     used = p.levels != 0
     _hold((p.levels[used] >= LEAST_LEVELS) & (p.levels[used] <= MOST_LEVELS), "its thresholds")

@@ -43,7 +43,7 @@ class Columns:
     @classmethod
     def of_matrix(cls, matrix: Array) -> Columns:
         """Of [N,F], [N,1] or [N]."""
-        flat = matrix.reshape(len(matrix), -1)
+        flat = matrix.reshape(len(matrix), int(np.prod(matrix.shape[1:])))
         if flat.dtype not in KINDS:
             flat = flat.astype(np.float32)
         count = flat.shape[1]
@@ -85,8 +85,10 @@ class Wanted:
         )
 
 
-def run(library: Library, program: Program, sources: Sequence[tuple[Wanted, Columns]], rows: int, wide: bool) -> Array:
-    """[rows,targets] of doubles where ``wide``, else of floats.
+def run(
+    library: Library, program: Program, sources: Sequence[tuple[Wanted, Columns]], rows: int, wide: bool
+) -> tuple[Array, Array | None]:
+    """[rows,targets] of doubles where ``wide``, else of floats; of classes their scores, and which is the best.
 
     Raises:
         KernelError: a column that there is not.
@@ -102,8 +104,10 @@ def run(library: Library, program: Program, sources: Sequence[tuple[Wanted, Colu
             table[wanted.columns, part] = values[wanted.positions]
     if filled != program.columns:
         raise KernelError("a forest asks for a column that its input has not")
-    out = np.empty((rows, program.targets), dtype=np.float64 if wide else np.float32)
+    out = np.empty((rows, program.width), dtype=np.float64 if wide else np.float32)
     narrow, double = (None, out.ctypes.data) if wide else (out.ctypes.data, None)
-    if library.run(ctypes.byref(program.struct), table.ctypes.data, rows, narrow, double, library.best):
+    best = np.empty(rows, dtype=np.int64) if program.classes else None
+    label = None if best is None else best.ctypes.data
+    if library.run(ctypes.byref(program.struct), table.ctypes.data, rows, narrow, double, label, library.best):
         raise KernelOutOfMemory("no memory for the ranks of a forest")
-    return out
+    return out, best

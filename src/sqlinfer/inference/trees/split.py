@@ -25,6 +25,9 @@ class Part:
     """What the sums are called: an input of the tail, or an output of the graph."""
     wide: bool
     """Sums are doubles."""
+    label: str = ""
+    """For classes, what the best one of each row is called; ``total`` are their scores then."""
+    labels: tuple[int | str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ def packed(split: Split) -> bytes:
             "numbers": dict(part.program.numbers),
             "arrays": {name: [array.dtype.str, kept(array.tobytes())] if array.dtype.names is None else
                        ["ops", kept(array.tobytes())] for name, array in part.program.arrays.items()},
-            "columns": part.columns, "total": part.total, "wide": part.wide,
+            "columns": part.columns, "total": part.total, "wide": part.wide, "label": part.label,
+            "labels": part.labels,
         }
         for part in split.forests
     ]  # fmt: skip
@@ -102,6 +106,8 @@ def unpacked(data: bytes) -> Split:
             tuple((str(tensor), int(place)) for tensor, place in one["columns"]),
             one["total"],
             one["wide"],
+            one["label"],
+            tuple(one["labels"]),
         )
         for one in facts["forests"]
     )

@@ -12,6 +12,7 @@ from sqlinfer.testing import onnx_builder as ob
 
 ML = "ai.onnx.ml"
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ")
+CATEGORIES = 60
 Array = np.ndarray[Any, Any]
 
 
@@ -27,6 +28,7 @@ class Shape:
     modes: tuple[str, ...] = ("BRANCH_LEQ",)
     missing: bool = False
     members: bool = False
+    """Some nodes ask whether the first feature is one of a set of integers: the runtime knows no other sets."""
     targets: int = 1
     grid: int | None = 16
     """Thresholds are multiples of 1/grid; None: any numbers."""
@@ -60,7 +62,8 @@ def grown(shape: Shape, rng: np.random.Generator) -> Node:
         node.missing = bool(shape.missing and rng.random() < 0.5)
         if shape.members and rng.random() < 0.3:
             node.mode = "BRANCH_MEMBER"
-            node.members = tuple(sorted({threshold(shape, rng) for _ in range(int(rng.integers(1, 9)))}))
+            node.feature = 0
+            node.members = tuple(sorted({float(one) for one in rng.integers(0, CATEGORIES, int(rng.integers(1, 20)))}))
         node.yes, node.no = Node(), Node()
         leaves += [node.yes, node.no]
     return root
@@ -135,13 +138,10 @@ def _of_5(shape: Shape, trees: list[Node], rng: np.random.Generator) -> Any:
     nodes = [node for root in trees for node in _all(root)]
     inner, leaves = [n for n in nodes if n.yes], [n for n in nodes if not n.yes]
     place = {id(node): at for group in (inner, leaves) for at, node in enumerate(group)}
-    sides = {
-        f"nodes_{way}{what}": [
-            place[id(side(n))] if what == "nodeids" else int(side(n).yes is None) for n in inner
-        ]
-        for way, side in (("true", lambda n: n.yes), ("false", lambda n: n.no))
-        for what in ("nodeids", "leafs")
-    }  # fmt: skip
+    sides: dict[str, list[int]] = {}
+    for way, children in (("true", [n.yes for n in inner]), ("false", [n.no for n in inner])):
+        sides[f"nodes_{way}nodeids"] = [place[id(one)] for one in children]
+        sides[f"nodes_{way}leafs"] = [int(one is not None and one.yes is None) for one in children]
     members = [v for n in inner if n.members for v in (*n.members, np.nan)]
     return helper.make_node(
         "TreeEnsemble",
@@ -176,6 +176,9 @@ def rows(shape: Shape, count: int, seed: int = 0) -> Array:
         step = rng.integers(-1, 2, size)
         beside = np.nextafter(on, np.where(step > 0, np.inf, -np.inf).astype(kind))
         values = np.where(rng.random(size) < 0.6, np.where(step == 0, on, beside), values)
+    if shape.members:
+        asked = rng.random(count) < 0.8
+        values[asked, 0] = rng.integers(-2, CATEGORIES + 2, int(asked.sum()))
     odd = rng.random(size) < 0.05
     values[odd] = rng.choice(np.asarray([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, 3e38], kind), int(odd.sum()))
     return values
