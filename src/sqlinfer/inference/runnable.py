@@ -162,9 +162,8 @@ def _rewrites_for(family: str, coded: Mapping[str, int]) -> tuple[Callable[[byte
 
 
 def _faster_forests(graph: bytes) -> Rewritten:
-    from sqlinfer.inference.graphs.rewriting import Rewritten
-
     from sqlinfer.inference.graphs.forests import faster_forests
+    from sqlinfer.inference.graphs.rewriting import Rewritten
 
     try:
         found = faster_forests(graph)
