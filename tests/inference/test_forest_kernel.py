@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
+import shutil
+import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +25,10 @@ from sqlinfer.inference.graphs.ensemble import Unsupported
 from sqlinfer.inference.graphs.split import split_of
 from sqlinfer.inference.graphs.trial import opened
 from sqlinfer.inference.runnable import KERNEL, NO_KERNEL, runnable_graph
+from sqlinfer.inference.trees import library as library_module
 from sqlinfer.inference.trees.kernel import ForestKernel
 from sqlinfer.inference.trees.library import SETS, Library, library
-from sqlinfer.inference.trees.program import program
-from sqlinfer.inference.trees.running import Columns, Wanted, run
+from sqlinfer.inference.trees.program import Program, Struct, program
 from sqlinfer.inference.trees.split import Split, packed, unpacked
 from sqlinfer.spec.function import InputBinding, OutputBinding
 from sqlinfer.testing import forests as made
@@ -34,6 +38,7 @@ from sqlinfer.testing.forests import MODES, Shape
 FOUND = library()
 pytestmark = pytest.mark.skipif(isinstance(FOUND, str), reason=f"no forest kernel: {FOUND}")
 ROUNDS = int(os.environ.get("SQLINFER_FUZZ_FORESTS", "40"))
+DAMAGED = 5 * ROUNDS
 
 
 def kernel() -> Library:
@@ -270,26 +275,62 @@ def test_a_hostile_forest_is_left_to_the_runtime(break_it: str) -> None:
         split_of(model.SerializeToString(), ["score"], kernel())
 
 
-def test_no_array_of_an_edited_cache_is_read_unchecked() -> None:
-    """Every number of every array is replaced in turn: what is refused is no crash, what is run is no crash."""
+def sanitised(folder: Path) -> Path:
+    """The kernel with a driver around it, compiled with address and undefined-behaviour sanitisers."""
+    sources, driver = library_module.LIBRARY.parent, Path(__file__).with_name("forest_driver.c")
+    flags = ["-g", "-O1", "-std=gnu11", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", f"-I{sources}"]
+    wide = ["-mavx2", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq"]
+    is_x86 = platform.machine() in ("x86_64", "AMD64")
+    sets = {"plain": [], "avx2": wide[:1], "avx512": wide} if is_x86 else {"plain": []}
+    parts = []
+    for name, own in sets.items():
+        parts.append(str(folder / f"{name}.o"))
+        command = ["cc", *flags, *own, f"-DFOREST_RUN=forest_run_{name}", "-c", str(sources / "forest.c")]
+        subprocess.run([*command, "-o", parts[-1]], check=True)
+    made_of = [*(["-DFOREST_X86"] if is_x86 else []), str(sources / "dispatch.c"), str(driver), *parts]
+    subprocess.run(["cc", *flags, *made_of, "-lm", "-o", str(folder / "driver")], check=True)
+    return folder / "driver"
+
+
+def written(file: Any, found: Program, rows: Any) -> None:
+    """One case of the driver."""
+    file.write(np.asarray(list(found.numbers.values()), dtype=np.int64).tobytes())
+    for name, _ in Struct._fields_:
+        if name in found.arrays:
+            data = found.arrays[name].tobytes()
+            file.write(np.int64(len(data)).tobytes() + data)
+    file.write(np.asarray([len(rows), rows.nbytes], dtype=np.int64).tobytes() + rows.tobytes())
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_no_array_of_an_edited_cache_is_read_beyond_its_end(tmp_path: Path) -> None:
+    """Numbers of arrays are replaced in turn; what is not refused runs under an address sanitiser."""
     rng = np.random.default_rng(0)
-    shapes = (Shape(version=5, members=True, leaves=20, missing=True), Shape(leaves=300, trees=2))
-    for shape in (*shapes, Shape(trees=40, leaves=60, features=1, grid=None)):
-        part = split_of(made.graph(shape), ["score"], kernel()).forests[0]
-        columns = Columns.of_matrix(made.rows(shape, 70))
-        for _ in range(300):
-            arrays = {name: array.copy() for name, array in part.program.arrays.items()}
-            numbers = dict(part.program.numbers)
-            if rng.random() < 0.2:
-                name = str(rng.choice(list(numbers)))
-                numbers[name] = int(rng.choice([-1, 0, 1, 2, 3, 1 << 20]))
-            else:
-                _damage(arrays, rng)
-            try:
-                found = program(numbers, arrays)
-                run(kernel(), found, [(one, columns) for one in Wanted.of(part.columns)], 70, bool(found.is_double))
-            except (ArtifactError, KernelError):
-                pass
+    shapes = (
+        Shape(version=5, members=True, leaves=20, missing=True), Shape(leaves=300, trees=2),
+        Shape(trees=40, leaves=60, features=1, grid=None), Shape(classes=("a", "b", "c"), targets=3, leaves=70),
+        Shape(leaves=30, trees=3, features=3),
+    )  # fmt: skip
+    cases = tmp_path / "cases"
+    with cases.open("wb") as file:
+        for shape in shapes:
+            part = split_of(made.graph(shape), names_of(shape), kernel()).forests[0]
+            rows = made.rows(replace(shape, features=max(shape.features, 8)), 70)
+            for _ in range(DAMAGED):
+                arrays = {name: array.copy() for name, array in part.program.arrays.items()}
+                numbers = dict(part.program.numbers)
+                if rng.random() < 0.2:
+                    name = str(rng.choice(list(numbers)))
+                    numbers[name] = int(rng.choice([-1, 0, 1, 2, 3, 1 << 20]))
+                else:
+                    _damage(arrays, rng)
+                with suppress(ArtifactError):
+                    found = program(numbers, arrays)
+                    if not found.is_double and found.columns <= rows.shape[1]:
+                        written(file, found, rows)
+    ran = subprocess.run([str(sanitised(tmp_path)), str(cases)], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[:3000]
+    assert int(ran.stdout.split()[0]) > DAMAGED
 
 
 def _damage(arrays: dict[str, Any], rng: np.random.Generator) -> None:

@@ -129,7 +129,7 @@ def _check_columns(p: Program) -> None:
     _hold(0 <= count < FEATURE and 0 < p.targets < 1 << 31 and min(trees, p.groups) >= 0, "its sizes")
     _hold(len(p.base) == p.targets and 0 <= p.aggregate <= 3, "its base values")
     two = p.classes == 2 and p.targets == 1
-    _hold(p.classes == 0 or ((two or p.classes == p.targets) and not p.is_double), "its classes")
+    _hold(p.classes == 0 or ((two or p.classes == p.targets > 1) and not p.is_double), "its classes")
     _hold(len(p.cut_at) == len(p.levels) == len(p.is_wide) == count, "its columns")
     used = p.levels != 0
     _hold((p.levels[used] >= LEAST_LEVELS) & (p.levels[used] <= MOST_LEVELS), "its thresholds")
