@@ -1,16 +1,20 @@
 -- The customer base with the changes that have arrived by tonight: one row a customer.
 with changed as (
-    select * exclude (night, operation), operation
+    select *
     from {{ ref('customer_changes') }}
     where night <= {{ var('night') }}
 ),
 
 customers as (
-    select *
+    {% set columns %}
+    customer_id, region, contract, tenure_months, monthly_charges, support_tickets, late_payments, days_since_login,
+    autopay, is_active
+    {% endset %}
+    select {{ columns }}
     from {{ ref('raw_customers') }}
     where customer_id not in (select customer_id from changed)
     union all
-    select * exclude (operation)
+    select {{ columns }}
     from changed
     where operation <> 'delete'
 )

@@ -10,6 +10,7 @@ from sqlinfer.adapters.postgres.pin import WORK_MEMORY, drop_any
 from sqlinfer.adapters.postgres.pinned import PostgresPinned, PostgresTodo, results_relation, todo_relation
 from sqlinfer.adapters.postgres.session import PostgresSession
 from sqlinfer.adapters.postgres.store import StoreTable, store_relation
+from sqlinfer.adapters.shared.lookups import inputs_of
 from sqlinfer.relation import Relation, quote
 from sqlinfer.spec.names import RESULT
 from sqlinfer.spec.plan import Call, Stage
@@ -34,28 +35,24 @@ def find(work: PostgresWorkspace, pinned: PostgresPinned, calls: Sequence[Call])
         wanted = work.session.execute(
             f"{work.create_unlogged} {listed.sql()} AS {_inputs(stage, calls, names, store if known else None)}"
         )
+        if not wanted:
+            drop_any(work, listed)
     call = replace(calls[0], key="input_key", arguments=tuple(names), output=RESULT, status=None)
     inputs = pinned.rows * len(calls)
     return PostgresTodo(pinned, (call,), wanted, listed, store.relation, known, store, inputs)
 
 
 def _inputs(stage: Stage, calls: Sequence[Call], names: Sequence[str], store: StoreTable | None) -> str:
-    """Each key that the store lacks once, with arguments; where there is a key, no argument is NULL.
+    """Each key that the store lacks once, with arguments.
 
     ``store``: None where it is empty.
     """
-    branches = []
-    for call in calls:
-        items = [f"{quote(argument)} AS {name}" for argument, name in zip(call.arguments, names, strict=True)]
-        key = quote(call.key or "")
-        listed = ", ".join((f"{key} AS input_key", *items))
-        branches.append(f"SELECT {listed} FROM {stage.relation.sql()} WHERE {key} IS NOT NULL")
     lacks = (
         f" WHERE NOT EXISTS (SELECT 1 FROM {store.relation.sql()} AS s WHERE s.input_key = q.input_key)"
         if store
         else ""
     )
-    return f"SELECT DISTINCT ON (q.input_key) q.* FROM ({' UNION ALL '.join(branches)}) AS q{lacks}"
+    return f"SELECT DISTINCT ON (q.input_key) q.* FROM ({inputs_of(stage, calls, names)}) AS q{lacks}"
 
 
 def unscored(work: PostgresWorkspace, pinned: PostgresPinned, calls: Sequence[Call]) -> int:
@@ -65,13 +62,13 @@ def unscored(work: PostgresWorkspace, pinned: PostgresPinned, calls: Sequence[Ca
     stage = work.session.there(pinned.stage.relation).sql()
     contract = pinned.options.contracts[calls[0].function]
     store = work.durable_store(store_relation(work.settings, contract.name, contract.digest))
-    keys = " UNION ".join(
+    keys = " UNION ALL ".join(
         f"SELECT {quote(call.key or '')} AS input_key FROM {stage} WHERE {quote(call.key or '')} IS NOT NULL"
         for call in calls
     )
     lacks = f" WHERE NOT EXISTS (SELECT 1 FROM {store.sql()} AS s WHERE s.input_key = q.input_key)" if store else ""
     with work.session.durable():
-        return int(work.session.value(f"SELECT count(*) FROM ({keys}) AS q{lacks}"))
+        return int(work.session.value(f"SELECT count(DISTINCT q.input_key) FROM ({keys}) AS q{lacks}"))
 
 
 def count(session: PostgresSession, relation: Relation) -> int:

@@ -32,12 +32,12 @@ def forecast(work: PostgresWorkspace, pinned: PostgresPinned, call: Call) -> For
 
 
 def _known(work: PostgresWorkspace, pinned: PostgresPinned, call: Call) -> int:
-    key, stage = quote(call.key or ""), pinned.stage.relation
+    key, stage = quote(call.key or ""), work.session.there(pinned.stage.relation)
     store = work.durable_store(store_relation(work.settings, call.function, call.digest))
     if store is None:
         return 0
     with work.session.durable():
         return int(work.session.value(
-            f"SELECT count(DISTINCT q.{key}) FROM {work.session.there(stage).sql()} AS q "
+            f"SELECT count(DISTINCT q.{key}) FROM {stage.sql()} AS q "
             f"JOIN {store.sql()} AS s ON s.input_key = q.{key}"
         ))  # fmt: skip

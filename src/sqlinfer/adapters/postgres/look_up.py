@@ -13,9 +13,10 @@ from sqlinfer.adapters.postgres.pinned import PostgresPinned, results_relation
 from sqlinfer.adapters.postgres.score import result_columns
 from sqlinfer.adapters.postgres.store import StoreTable, holds_twice
 from sqlinfer.adapters.shared import error_rows
+from sqlinfer.adapters.shared.lookups import key_of, latest, status_of
 from sqlinfer.errors import RunError, StoreError
 from sqlinfer.relation import quote
-from sqlinfer.spec.names import ROW, SCORED_AT, SCORED_BY, error_column
+from sqlinfer.spec.names import ROW, error_column
 from sqlinfer.spec.plan import NULL_INPUT, SKIPPED, Call, Counts
 
 if TYPE_CHECKING:
@@ -52,9 +53,8 @@ def refuse_emptied(work: PostgresWorkspace, pinned: PostgresPinned) -> None:
 
 def _counted(work: PostgresWorkspace, pinned: PostgresPinned, call: Call) -> Counts:
     """Raises StoreError where the store holds a key twice, RunError where it lacks one."""
-    stage, key = pinned.stage.relation.sql(), f"s.{quote(call.key or '')}"
+    stage, key, status = pinned.stage.relation.sql(), key_of(call), status_of(call)
     store = StoreTable(work.settings, pinned.options.contracts[call.function])
-    status = f"s.{quote(call.status)}" if call.status else f"CASE WHEN {key} IS NULL THEN '{NULL_INPUT}' END"
     inputs, nulls, early, wanted = work.session.rows(
         f"SELECT count(*) FILTER (WHERE {status} IS DISTINCT FROM '{SKIPPED}'), "
         f"count(*) FILTER (WHERE {status} = '{NULL_INPUT}'), "
@@ -120,7 +120,7 @@ def _put_together(work: PostgresWorkspace, pinned: PostgresPinned) -> None:
     for one in joined:
         items += one.items
         source += one.source
-    items += _latest([one.store for one in joined if one.store])
+    items += latest([one.store for one in joined if one.store])
     work.session.execute(f"CREATE OR REPLACE VIEW {stage.scored.sql()} AS SELECT {', '.join(items)} FROM {source}")
 
 
@@ -130,7 +130,7 @@ def _stores(work: PostgresWorkspace, pinned: PostgresPinned) -> list[_Joined]:
         if call.strategy != "store":
             continue
         store, alias = StoreTable(work.settings, pinned.options.contracts[call.function]), f"l{position}"
-        source = f" LEFT JOIN {store.relation.sql()} AS {alias} ON {alias}.input_key = s.{quote(call.key or '')}"
+        source = f" LEFT JOIN {store.relation.sql()} AS {alias} ON {alias}.input_key = {key_of(call)}"
         found.append(_Joined(_named(call, store.values(alias)), source, alias))
     return found
 
@@ -141,7 +141,7 @@ def _streams(work: PostgresWorkspace, pinned: PostgresPinned) -> list[_Joined]:
         results, alias = results_relation(work.settings, pinned.stage, number), f"r{number}"
         items: tuple[str, ...] = ()
         for position, call in enumerate(calls):
-            columns = result_columns(call, position, pinned.options.contracts[call.function])
+            columns = result_columns(position, pinned.options.contracts[call.function])
             items += _named(call, tuple(f"{alias}.{quote(name)}" for name in columns))
         found.append(_Joined(items, f" JOIN {results.sql()} AS {alias} ON {alias}.{ROW} = s.{ROW}"))
     return found
@@ -150,13 +150,3 @@ def _streams(work: PostgresWorkspace, pinned: PostgresPinned) -> list[_Joined]:
 def _named(call: Call, values: Sequence[str]) -> tuple[str, ...]:
     names = call.columns or (call.output,)
     return tuple(f"{value} AS {quote(name)}" for value, name in zip(values, names, strict=True))
-
-
-def _latest(aliases: Sequence[str]) -> list[str]:
-    """The run that scored the row last: of several calls the one with the latest time."""
-    if not aliases:
-        return []
-    at = ", ".join(f"{alias}.scored_at" for alias in aliases)
-    moment = f"greatest({at})" if len(aliases) > 1 else at
-    runs = " ".join(f"WHEN {alias}.scored_at = {moment} THEN {alias}.run_id" for alias in aliases)
-    return [f"CASE {runs} END AS {SCORED_BY}", f"{moment} AS {SCORED_AT}"]

@@ -31,6 +31,7 @@ def pin(work: PostgresWorkspace, plan: Plan, stages: Sequence[Stage], options: P
             rows = work.session.execute(f"{lead}{stage.sql}{_end(stage)}", lead)
             found[stage.name] = PostgresPinned(stage, plan.owner, options, rows)
         fail_point("before_stage_commit")
+    work.remember(found.values())
     for stage in stages:
         work.session.execute(f"ANALYZE {stage.relation.sql()}")
     fail_point("after_stage")

@@ -22,9 +22,13 @@ def check_place(settings: PostgresSettings, how: Materialization) -> None:
     target = how.target
     if target.catalog and target.catalog != settings.database:
         raise PublicationError(
-            f"{target} is in another database than the profile's, {settings.database}; PostgreSQL writes one alone",
+            f"{target} cannot be written: PostgreSQL writes one database, and the profile's is {settings.database}",
             hint="remove 'database' from the node's config",
         )
+    schema = target.schema or settings.schema
+    if schema == "information_schema" or schema.startswith("pg_") or schema == settings.side_schema:
+        whose = "sqlinfer's own" if schema == settings.side_schema else "the server's own"
+        raise PublicationError(f"{target} cannot be written: schema {schema} is {whose}", hint="name another schema")
     for name in (target.name, target.schema or ""):
         if len(name.encode()) > LONGEST_NAME:
             raise PublicationError(f"'{name}' is longer than the {LONGEST_NAME} bytes that PostgreSQL keeps of a name",

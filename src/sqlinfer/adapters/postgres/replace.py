@@ -17,7 +17,7 @@ from sqlinfer.adapters.postgres.session import PostgresSession
 from sqlinfer.adapters.postgres.side import fitted
 from sqlinfer.adapters.postgres.tables import Standing, listed
 from sqlinfer.errors import AdapterError, DatabaseLocked, PublicationError
-from sqlinfer.relation import Relation, quote
+from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
 
 _TRIES, _WAIT, _PAUSE = 4, "500ms", 0.5
@@ -69,7 +69,7 @@ class _Change:
 
 def _swapped(session: PostgresSession, target: Relation, beside: Relation, *, last: bool) -> bool:
     """Whether the new table has taken the name. ``last``: there is no other way, so wait as long as a statement may."""
-    name = target.sql()
+    name, usual = target.sql(), session.value("SELECT current_setting('lock_timeout')")
     for left in range(_TRIES, -1, -1):
         try:
             with session.attempt():
@@ -79,15 +79,28 @@ def _swapped(session: PostgresSession, target: Relation, beside: Relation, *, la
         except DatabaseLocked:
             if not left:
                 if last:
-                    raise
+                    raise held(session, target) from None
                 return False
             time.sleep(_PAUSE)
             continue
+        session.execute(f"SET LOCAL lock_timeout = '{usual}'")
         session.execute(f"DROP TABLE {name}")
         session.execute(f"ALTER TABLE {beside.sql()} RENAME TO {quote(target.name)}")
         _rename_parts(session, target)
         return True
     return False
+
+
+def held(session: PostgresSession, target: Relation) -> DatabaseLocked:
+    """Names who holds a lock on the table, as far as the role may know."""
+    found = session.rows(
+        "SELECT DISTINCT a.pid::bigint, coalesce(nullif(a.application_name, ''), 'unknown program'), "
+        "coalesce(a.state, 'active') FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid "
+        f"WHERE l.relation = to_regclass({literal(target.sql())}) AND l.granted AND a.pid <> pg_backend_pid() "
+        "ORDER BY 1"
+    )
+    holder = ", ".join(f"process {pid} ({program}, {state})" for pid, program, state in found) or "another process"
+    return DatabaseLocked(f"table {target} is held by {holder}", holder=holder, hint="end its transaction, or wait")
 
 
 def refill(session: PostgresSession, target: Relation, there: Standing, columns: Sequence[Column], sql: str) -> int:

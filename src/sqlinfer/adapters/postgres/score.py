@@ -13,14 +13,12 @@ from sqlinfer.adapters.postgres.slices import sliced
 from sqlinfer.adapters.postgres.store import StoreTable, fitting
 from sqlinfer.adapters.postgres.types import spelled
 from sqlinfer.adapters.shared.chunks import run_pass
-from sqlinfer.adapters.shared.store_columns import output_columns
 from sqlinfer.adapters.shared.tallies import Counting
 from sqlinfer.errors import RunError
 from sqlinfer.failpoints import fail_point
 from sqlinfer.relation import quote
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.names import ROW, error_column
-from sqlinfer.spec.plan import Call
 from sqlinfer.spec.scorer import Scorer, Tally, Watch, stop_if
 
 if TYPE_CHECKING:
@@ -84,7 +82,7 @@ class _Filling:
             result = chunk.column(call.output)
             columns += _fields(result, contract)
             columns.append(chunk.column(error_column(position)))
-            names += [*result_columns(call, position, contract), error_column(position)]
+            names += [*result_columns(position, contract), error_column(position)]
         return fitting(pa.table(columns, names=names))
 
 
@@ -96,9 +94,9 @@ def _fields(result: pa.ChunkedArray, contract: FunctionContract) -> list[pa.Chun
     return [pc.struct_field(result, [position]) for position in range(len(contract.outputs))]
 
 
-def result_columns(call: Call, position: int, contract: FunctionContract) -> tuple[str, ...]:
-    """Of the table of results, one for each output."""
-    return tuple(f"c{position}_{name}"[:60] for name, _ in zip(output_columns(contract), contract.outputs, strict=True))
+def result_columns(position: int, contract: FunctionContract) -> tuple[str, ...]:
+    """Of the table of results, one for each output. ``position``: of the call in its group."""
+    return tuple(f"c{position}_{number}" for number in range(len(contract.outputs)))
 
 
 def _into_store(work: PostgresWorkspace, todo: PostgresTodo, watch: Watch) -> _Filling:
@@ -113,15 +111,15 @@ def _into_results(work: PostgresWorkspace, todo: PostgresTodo, scorer: Scorer, w
     kept = tuple(dict.fromkeys((ROW, *statuses)))
     read = tuple(dict.fromkeys((*kept, *(name for call in todo.calls for name in call.arguments))))
     drop_any(work, todo.sink)
-    work.session.execute(f"{work.create_unlogged} {todo.sink.sql()} ({_result_types(todo.calls, contracts)})")
+    work.session.execute(f"{work.create_unlogged} {todo.sink.sql()} ({_result_types(contracts)})")
     countings = tuple(Counting(call, position) for position, call in enumerate(todo.calls))
     return _Filling(work, todo, watch, read, kept, countings, None, contracts)
 
 
-def _result_types(calls: Sequence[Call], contracts: Sequence[FunctionContract]) -> str:
+def _result_types(contracts: Sequence[FunctionContract]) -> str:
     listed = [f"{ROW} bigint NOT NULL"]
-    for position, (call, contract) in enumerate(zip(calls, contracts, strict=True)):
-        names = result_columns(call, position, contract)
+    for position, contract in enumerate(contracts):
+        names = result_columns(position, contract)
         listed += [
             f"{quote(name)} {spelled(output.data_type)}" for name, output in zip(names, contract.outputs, strict=True)
         ]

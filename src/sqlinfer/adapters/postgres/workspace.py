@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -16,7 +16,7 @@ from sqlinfer.adapters.postgres.find import find, unscored
 from sqlinfer.adapters.postgres.forecast import forecast
 from sqlinfer.adapters.postgres.key_sets import PostgresKeySets
 from sqlinfer.adapters.postgres.lock import TargetLock
-from sqlinfer.adapters.postgres.look_up import look_up
+from sqlinfer.adapters.postgres.look_up import look_up, refuse_emptied
 from sqlinfer.adapters.postgres.materialize import materialize
 from sqlinfer.adapters.postgres.outcome import outcome
 from sqlinfer.adapters.postgres.pin import pin
@@ -56,6 +56,8 @@ class PostgresWorkspace:
         self._lock = claim if claim is not None else TargetLock(settings, run_id)
         self._own: PostgresSession | None = None
         """Of a scratch workspace, which locks nothing."""
+        self._stages: list[PostgresPinned] = []
+        self._staged_by: PostgresSession | None = None
         self._depth = 0
         self._snapshot: str | None = None
         self._publishing = False
@@ -193,6 +195,7 @@ class PostgresWorkspace:
     # publication
 
     def materialize(self, how: Materialization, sql: str) -> Written:
+        self._refuse_emptied()
         return materialize(self.session, self.settings, how, sql)
 
     def make_place(self, target: Relation) -> None:
@@ -248,6 +251,17 @@ class PostgresWorkspace:
     def forget_errors(self, contract: FunctionContract, error_class: str = "") -> int:
         return forget_errors(self, contract, error_class)
 
+    def remember(self, pinned: Iterable[PostgresPinned]) -> None:
+        """Stages that the node at hand reads until it is published."""
+        self._stages += pinned
+        self._staged_by = self.session
+
+    def _refuse_emptied(self) -> None:
+        """A new session may be one of a server that has crashed, which empties unlogged tables."""
+        if self.persistent and self._stages and self.session is not self._staged_by:
+            for one in self._stages:
+                refuse_emptied(self, one)
+
     @property
     def create_unlogged(self) -> str:
         """How a statement begins that makes a table which a crash may empty."""
@@ -291,9 +305,11 @@ class PostgresWorkspace:
     # what is kept
 
     def hold(self, plan: Plan, sql: str, *, again: bool, tested: bool) -> Held:
+        self._refuse_emptied()
         return keeping.hold(self, plan, sql, again=again, tested=tested)
 
     def keep(self, held: Held) -> Held:
+        self._refuse_emptied()
         return keeping.keep(self, held)
 
     def load(self, name: str, table: pa.Table, types: Mapping[str, str]) -> Relation:
@@ -306,7 +322,8 @@ class PostgresWorkspace:
         keeping.clear(self, owner)
 
     def release(self) -> None:
-        """Nothing is kept in memory."""
+        """Nothing is kept in memory but what is known of the stages."""
+        self._stages.clear()
 
     # notes
 
