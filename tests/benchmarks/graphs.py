@@ -52,6 +52,42 @@ def categorical_trees(numbers: Sequence[str], texts: Sequence[str], *, trees: in
     return ob.build(nodes, ports, [ob.value("score", "float", ["N", 1])], [flat])
 
 
+def categorical_linear(numbers: int, categories: Sequence[int], targets: int = 2, *, kind: str = "classifier") -> bytes:
+    """As skl2onnx writes a pipeline of scaler, one-hot encoder and linear model: ``n0`` …, ``s0`` … → ``p``.
+
+    ``categories``: of each text column. ``kind``: ``classifier``, ``regressor``, ``gemm``.
+    """
+    rng = np.random.default_rng(0)
+    hot = [f"hot{place}" for place in range(len(categories))]
+    nodes = [helper.make_node("Concat", [f"n{place}" for place in range(numbers)], ["numbers"], axis=1)]
+    scaling = {"offset": rng.random(numbers).tolist(), "scale": (1 + rng.random(numbers)).tolist()}
+    nodes.append(helper.make_node("Scaler", ["numbers"], ["scaled"], domain="ai.onnx.ml", **scaling))
+    for place, count in enumerate(categories):
+        attributes = {"cats_strings": words(place, count), "zeros": 1}
+        nodes.append(helper.make_node("OneHotEncoder", [f"s{place}"], [hot[place]], domain="ai.onnx.ml", **attributes))
+    nodes.append(helper.make_node("Concat", hot, ["hots"], axis=-1))
+    nodes.append(helper.make_node("Reshape", ["hots", "flat"], ["hot"]))
+    nodes.append(helper.make_node("Concat", ["scaled", "hot"], ["all"], axis=1))
+    weights, bias = rng.normal(size=(targets, numbers + sum(categories))), rng.normal(size=targets).tolist()
+    constants = [ob.constant("flat", [-1, sum(categories)], "int64")]
+    plain = {"coefficients": weights.reshape(-1).tolist(), "intercepts": bias, "domain": "ai.onnx.ml"}
+    if kind == "classifier":
+        labels = {"classlabels_ints": list(range(targets)), "post_transform": "LOGISTIC" if targets == 2 else "SOFTMAX"}
+        nodes.append(helper.make_node("LinearClassifier", ["all"], ["label", "p"], **plain, **labels))
+    elif kind == "regressor":
+        nodes.append(helper.make_node("LinearRegressor", ["all"], ["p"], targets=targets, **plain))
+    else:
+        constants += [ob.constant("w", weights.T.tolist()), ob.constant("b", bias)]
+        nodes.append(helper.make_node("Gemm", ["all", "w", "b"], ["p"]))
+    ports = [ob.value(f"n{place}", "float", ["N", 1]) for place in range(numbers)]
+    ports += [ob.value(f"s{place}", "string", ["N", 1]) for place in range(len(categories))]
+    return ob.build(nodes, ports, [ob.value("p", "float", ["N", targets])], constants)
+
+
+def words(column: int, count: int) -> list[str]:
+    return [f"{column} word {number}" for number in range(count)]
+
+
 def _trees(source: str, numbers: int, features: int, trees: int, depth: int, *, seed: int = 0) -> NodeProto:
     rng, columns = random.Random(seed), ob._TreeColumns()
     for tree in range(trees):

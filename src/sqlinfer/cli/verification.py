@@ -12,8 +12,9 @@ from sqlinfer.cli.tables import render
 from sqlinfer.shown import one_line, shown
 
 if TYPE_CHECKING:
-    from sqlinfer.functions.originals import Row
+    from sqlinfer.functions.originals import Row, SideBySide
     from sqlinfer.jobs.verify import Verification
+    from sqlinfer.spec.function import Quality
 
 _WIDEST = 40
 
@@ -24,9 +25,26 @@ def text(one: Verification) -> str:
 
 def _lines(one: Verification) -> Iterator[str]:
     result = one.result
-    if result is None:
+    if result is None and one.quality is None:
         yield f"{one.function}: not verified, it has no original to compare with"
-        return
+    if result is not None:
+        yield from _beside_the_original(one, result)
+    if one.quality is not None:
+        yield from _beside_fp32(one, one.quality)
+
+
+def _beside_fp32(one: Verification, found: Quality) -> Iterator[str]:
+    near = found.worst >= one.bound
+    yield f"{one.function}: int8 is {'near' if near else 'NOT near'} fp32 on {found.texts:,} {one_line(found.origin)}"
+    if found.cosine is not None:
+        yield f"  smallest cosine:     {found.cosine:.6f} (wanted {one.bound:g})"
+    if found.neighbours is not None:
+        yield f"  nearest neighbours:  {found.neighbours:.1%} the same"
+    if found.labels is not None:
+        yield f"  labels:              {found.labels:.1%} the same"
+
+
+def _beside_the_original(one: Verification, result: SideBySide) -> Iterator[str]:
     found = result.found
     places = f" of {', '.join(one.tables)}" if one.tables else ""
     yield f"{one.function}: {'same' if result.ok else 'NOT the same'} as {found.against}"
@@ -72,13 +90,14 @@ def as_json(found: Sequence[Verification]) -> str:
 
 def _row(one: Verification) -> dict[str, Any]:
     result = one.result
+    quality = {} if one.quality is None else {"against_fp32": asdict(one.quality) | {"min_cosine": one.bound}}
     if result is None:
-        return {"function": one.function, "verified": False, "ok": True}
+        return {"function": one.function, "verified": bool(quality), "ok": one.ok, **quality}
     found = result.found
-    return {
+    return quality | {
         "function": one.function,
         "verified": True,
-        "ok": result.ok,
+        "ok": one.ok,
         "against": found.against,
         "tables": list(one.tables),
         "rows": found.rows,

@@ -64,6 +64,11 @@ def build(
     returns = outputs.Returns(config.name, config.returns, made.labels, config.location)
     fused = outputs.fuse(model, returns)
     record = replace(_record(config, (*made.warnings, *notes), model, inputs, fused), image=image)
+    if config.precision == "int8":
+        from sqlinfer.functions import quantising  # which imports what few functions need
+
+        quantising.check_texts(config, record.text_arguments)
+        model = quantising.quantised(config, model, family, scratch)  # after rows were seen not to mix otherwise
     tokenizer = _tokenizer(config, made, fingerprint)
     return _publish(config, _Parts(record, model, tokenizer), family, cache_dir)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlinfer.functions.quality import said
 from sqlinfer.functions.snippet import snippet
 from sqlinfer.spec.function import Argument, ImageSpec, InputBinding, OutputBinding, PreparedFunction, Verified
 
@@ -86,7 +87,7 @@ def describe(prepared: PreparedFunction) -> Description:
         device=contract.device,
         batch_size="measured at the first run" if contract.batch_size is None else str(contract.batch_size),
         on_invalid=contract.on_invalid,
-        precision=prepared.precision if prepared.runtime == "onnx" else prepared.runtime,
+        precision=_precision(prepared),
         runtime=prepared.runtime,
         verified=proof(prepared.verified, prepared.runtime),
         row_wise=contract.row_wise,
@@ -94,6 +95,17 @@ def describe(prepared: PreparedFunction) -> Description:
         resolved=prepared.resolved or "",
         warnings=prepared.warnings,
         yml=snippet(prepared),
+    )
+
+
+def _precision(prepared: PreparedFunction) -> str:
+    if prepared.runtime != "onnx":
+        return prepared.runtime
+    if prepared.quality is None:
+        return prepared.precision
+    return (
+        f"{prepared.precision}, against fp32 on {said(prepared.quality)}; a result depends on the other texts of its "
+        "run by a rounding"
     )
 
 

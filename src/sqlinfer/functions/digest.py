@@ -74,6 +74,7 @@ _NOT_PREPARED = frozenset(
         "isolation",
         "max_error_rate",
         "tolerance",
+        "min_cosine",
         "tags",
         "enabled",
         "meta",
@@ -87,7 +88,7 @@ def source_key(config: FunctionConfig, fingerprint: Mapping[str, str], family: s
     return sha256_of(
         {
             "semantics": SEMANTICS_VERSION,
-            "format": 8,
+            "format": 9,
             "declaration": {k: v for k, v in _plain(config).items() if k not in _NOT_PREPARED},
             "fingerprint": dict(fingerprint),
             "family": family,

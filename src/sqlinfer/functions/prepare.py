@@ -17,6 +17,7 @@ from sqlinfer.functions.cache import CONTRACT, Pins, dump, hash_of, read_json
 from sqlinfer.functions.digest import declaration_key, source_key
 from sqlinfer.functions.limits import Limits
 from sqlinfer.functions.precision import check_precision
+from sqlinfer.functions.quality import check_quality, is_near
 from sqlinfer.functions.record import Record
 from sqlinfer.functions.sources import Artifact, Source, Workspace, ignore, source_named
 from sqlinfer.functions.tokenizer import tokenizer_file
@@ -151,6 +152,8 @@ def _find_or_build(config: FunctionConfig, workspace: Workspace, family: str) ->
     fingerprint = dict(source.fingerprint(config, workspace))
     if config.tokenizer is not None:
         fingerprint["tokenizer"] = hash_of(tokenizer_file(config.tokenizer.path))
+    if config.precision == "int8" and isinstance(config.sample_inputs, Path):
+        fingerprint["samples"] = hash_of(config.sample_inputs)
     return _found_or(config, workspace, family, fingerprint, lambda: _build(
         config, source, workspace, family, fingerprint))  # fmt: skip
 
@@ -159,7 +162,7 @@ def _found_or(config: FunctionConfig, workspace: Workspace, family: str, fingerp
               build: Callable[[], Record]) -> Record:  # fmt: skip
     entry = workspace.cache_dir / "keys" / f"{source_key(config, fingerprint, family)}.json"
     found = _recall(entry, workspace.cache_dir, config, family)
-    if found is not None and is_close(config, found.verified):
+    if found is not None and is_close(config, found.verified) and is_near(config, found.quality):
         return found
     made = build()
     write_atomic(entry, dump(made.to_json()))
@@ -191,6 +194,7 @@ def _build(
         )  # fmt: skip
     record = replace(Record.from_json(found), made_with=made.made_with)
     check_verified(config, record.verified)
+    check_quality(config, record.quality)
     return record
 
 

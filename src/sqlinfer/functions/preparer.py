@@ -28,6 +28,7 @@ from sqlinfer.functions.limits import Limits
 from sqlinfer.functions.sources.base import Artifact
 from sqlinfer.functions.tolerance import tolerance_of
 from sqlinfer.project.values import FunctionConfig
+from sqlinfer.spec.function import PreparedFunction
 
 IDLE_SECONDS: Final = 20.0
 _TRIAL: Final = "sqlinfer.inference.trying"
@@ -54,12 +55,30 @@ def _prepare(
     say({"doing": "its session was tried"})
     prepared = record.prepared(config, cache_dir, "cpu", config.folder)
     import_module(_TRIAL).try_out(prepared, family, cache_dir)
+    plain = prepared
+    if config.precision == "int8":
+        plain = _plain(config, made, family, fingerprint, scratch)
+        say({"doing": "it was compared with fp32"})
+        from sqlinfer.functions.quality import measured
+        from sqlinfer.functions.quantising import sample
+
+        record = replace(record, quality=measured(plain, prepared, *sample(config, prepared, made.compared)))
     if made.compared is not None:
         say({"doing": "it was compared with its original"})
         from sqlinfer.functions.verifying import verified  # imports pyarrow, which others do without
 
-        record = replace(record, verified=verified(prepared, made.compared, tolerance_of(config)))
+        record = replace(record, verified=verified(plain, made.compared, tolerance_of(config)))
     return record.to_json()
+
+
+def _plain(
+    config: FunctionConfig, made: Artifact, family: str, fingerprint: Mapping[str, str], scratch: Path
+) -> PreparedFunction:
+    """The same function in fp32, for the time of a comparison."""
+    folder = scratch / "fp32"
+    folder.mkdir()
+    config = replace(config, precision="fp32")
+    return build(config, made, family, folder, fingerprint, scratch).prepared(config, folder, "cpu", config.folder)
 
 
 TASKS: Final[Mapping[str, Callable[..., Any]]] = {"locations": _locations, "prepare": _prepare}

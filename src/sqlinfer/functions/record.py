@@ -17,6 +17,7 @@ from sqlinfer.spec.function import (
     Output,
     OutputBinding,
     PreparedFunction,
+    Quality,
     Strategy,
     TokenizerSpec,
     Verified,
@@ -67,6 +68,7 @@ class Record:
     made_with: Mapping[str, str] = field(default_factory=dict)
     """Versions of the libraries that made the model."""
     verified: Verified | None = None
+    quality: Quality | None = None
 
     def completed(self, config: FunctionConfig) -> FunctionConfig:
         """The declaration with what it leaves out."""
@@ -115,6 +117,7 @@ class Record:
             returns=tuple(ReturnField(**_tuples(r, "labels")) for r in plain.pop("returns")),
             tokenizer=Tokenising(**said) if (said := plain.pop("tokenizer")) else None,
             verified=Verified(**found) if (found := plain.pop("verified")) else None,
+            quality=Quality(**seen) if (seen := plain.pop("quality")) else None,
             **plain,
         )
 
@@ -136,6 +139,7 @@ class Record:
             files=tuple(sorted(self.files.items())),
             runtime=config.runtime,
             verified=self.verified,
+            quality=self.quality,
             returns=config.returns,
         )
 

@@ -56,7 +56,7 @@ def _way_out(config: FunctionConfig, found: Verified, tolerance: float) -> str:
         ways.append("'runtime: native' lets the library itself predict")
     if not found.labels and found.relative < float("inf"):
         ways.append(f"'config: {{tolerance: {_above(found.relative)}}}' allows it")
-    if config.precision != "fp32":
+    if config.precision == "fp16":
         ways.append("'precision: fp32' has more digits")
     return "; ".join(ways) or "export the model again"
 

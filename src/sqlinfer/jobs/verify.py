@@ -11,6 +11,7 @@ from sqlinfer.adapters.base import PinOptions
 from sqlinfer.adapters.shared.queries import distinct_arguments, predicting
 from sqlinfer.errors import SqlinferError, UnknownFunction, UsageError
 from sqlinfer.functions.originals import SideBySide, has_original, side_by_side
+from sqlinfer.functions.quality import bound_of, measured
 from sqlinfer.jobs.events import Preparing
 from sqlinfer.jobs.functions import cache_dir
 from sqlinfer.jobs.night import Night
@@ -19,7 +20,7 @@ from sqlinfer.project import FunctionConfig, Project
 from sqlinfer.runner.identity import identity_of
 from sqlinfer.runner.scoring import score_plan
 from sqlinfer.spec.events import Warned
-from sqlinfer.spec.function import PreparedFunction
+from sqlinfer.spec.function import PreparedFunction, Quality
 from sqlinfer.spec.plan import Plan
 from sqlinfer.spec.seconds import Seconds
 
@@ -37,10 +38,15 @@ class Verification:
     """None: there is no original to compare with."""
     tables: tuple[str, ...] = ()
     """Where the user's own rows come from: nodes that call the function, or ``--from``."""
+    quality: Quality | None = None
+    """Of ``precision: int8``, against fp32."""
+    bound: float = 0.0
+    """How near to fp32 that must be."""
 
     @property
     def ok(self) -> bool:
-        return self.result is None or self.result.ok
+        near = self.quality is None or self.quality.worst >= self.bound
+        return near and (self.result is None or self.result.ok)
 
 
 def verify(
@@ -56,7 +62,7 @@ def verify(
     for name in names:
         if name not in configs:
             raise UnknownFunction.for_call(name, configs)
-        if not has_original(configs[name]):
+        if not _can_be_compared(configs[name]):
             raise UsageError(
                 f"function '{name}' has no original to compare with: its source is '{configs[name].source}'",
                 hint="'model: {expected: rows.parquet}' names rows and the outputs that they must give"
@@ -68,24 +74,52 @@ def verify(
         yield _verified(night, configs[name], relation, rows, tolerance)
 
 
+def _can_be_compared(config: FunctionConfig) -> bool:
+    return has_original(config) or config.precision == "int8"
+
+
 def _verified(
     night: Night, config: FunctionConfig, relation: str | None, rows: int, tolerance: float | None
 ) -> Verification:
-    if not has_original(config):
+    if not _can_be_compared(config):
         return Verification(config.name, None)
     project = night.project
-    anyhow = replace(config, tolerance=math.inf)  # what is refused is what there is to see
-    prepared = night.functions.open(anyhow)
+    # what is refused is what there is to see
+    exact = replace(config, tolerance=math.inf, min_cosine=None, precision=_of_original(config))
+    prepared = night.functions.open(exact)
     given: pa.RecordBatch | None = None
     tables: tuple[str, ...] = ()
     if config.expected is None and rows:
         given, tables = _own_rows(night, prepared, relation, rows)
-    with told(project):
-        result = side_by_side(
-            config, prepared, given, cache_dir=cache_dir(project), root=project.root, tolerance=tolerance,
-            tell=lambda message: night.emit(Preparing(config.name, message)),
-        )  # fmt: skip
-    return Verification(config.name, result, tables)
+    result = None
+    if has_original(config):
+        with told(project):
+            result = side_by_side(
+                exact, prepared, given, cache_dir=cache_dir(project), root=project.root, tolerance=tolerance,
+                tell=lambda message: night.emit(Preparing(config.name, message)),
+            )  # fmt: skip
+    quality = _quality(night, config, prepared, given, tables) if config.precision == "int8" else None
+    return Verification(config.name, result, tables, quality, bound_of(config))
+
+
+def _of_original(config: FunctionConfig) -> str:
+    """int8 is compared with fp32, and fp32 with the original."""
+    return "fp32" if config.precision == "int8" else config.precision
+
+
+def _quality(
+    night: Night,
+    config: FunctionConfig,
+    plain: PreparedFunction,
+    given: pa.RecordBatch | None,
+    tables: Sequence[str],
+) -> Quality | None:
+    """On texts of the user's tables; where there are none, as it was seen when it was prepared."""
+    prepared = night.functions.open(replace(config, tolerance=math.inf, min_cosine=0.0))
+    if given is None or not given.num_rows:
+        return prepared.quality
+    with told(night.project):
+        return measured(plain, prepared, given, f"texts of {', '.join(tables)}")
 
 
 def _own_rows(

@@ -94,6 +94,7 @@ def _function(props: schema.FunctionProps, file: YamlFile, keys: Keys, dialect: 
         image=image, batch_size=None if settings.batch_size == "auto" else settings.batch_size,
         device=settings.device, reuse=settings.reuse, on_invalid=settings.on_invalid or "null",
         precision=settings.precision, tolerance=settings.tolerance, row_wise=settings.row_wise,
+        min_cosine=settings.min_cosine,
         isolation=settings.isolation, max_error_rate=settings.max_error_rate, cost=settings.cost,
         tags=tuple(dict.fromkeys((*props.tags, *settings.tags))), enabled=settings.enabled,
         meta={**(props.meta or {}), **settings.meta},

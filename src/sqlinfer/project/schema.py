@@ -334,6 +334,7 @@ class FunctionConfigProps(Strict):
     tracking_uri: str | None = None
     registry_uri: str | None = None
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    min_cosine: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     row_wise: Annotated[Literal["auto", "force"], BeforeValidator(_switch)] = "auto"
     isolation: Literal["auto", "thread", "process"] = "auto"
     max_error_rate: Annotated[float, Field(ge=0, le=1)] | None = None

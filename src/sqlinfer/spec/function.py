@@ -210,6 +210,26 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class Quality:
+    """What ``precision: int8`` was seen to change, against fp32 on the same texts; worst over all outputs."""
+
+    texts: int
+    origin: str
+    """For example ``made-up texts`` or ``texts of reviews.parquet``."""
+    cosine: float | None = None
+    """The smallest of a vector with its fp32 form; of numbers, of the whole column."""
+    neighbours: float | None = None
+    """The share of texts whose nearest other text, by cosine, is the same."""
+    labels: float | None = None
+    """The share of texts with the same label."""
+
+    @property
+    def worst(self) -> float:
+        """What the bound is for: the cosine, or where there are labels alone, their share."""
+        return next((one for one in (self.cosine, self.labels) if one is not None), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
 class NativeModel:
     """What scores where no graph does: a library's own prediction, loaded in worker processes."""
 
@@ -246,6 +266,8 @@ class PreparedFunction:
     runtime: Literal["onnx", "native"] = "onnx"
     verified: Verified | None = None
     """None: there was nothing to compare with."""
+    quality: Quality | None = None
+    """Of ``precision: int8``."""
     native: NativeModel | None = None
     resolved: str | None = None
     """Which version a name of a registry stood for, for people."""
