@@ -1,0 +1,217 @@
+"""A DuckDB of our own: an in-memory database, its statements and readers. Files are attached to it by others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from sqlinfer.adapters.duckdb import file_stamp
+from sqlinfer.adapters.duckdb.damage import looks_damaged
+from sqlinfer.adapters.duckdb.errors import is_streamed, streamed, translated
+from sqlinfer.adapters.duckdb.materialize import existing_kind
+from sqlinfer.adapters.duckdb.settings import DuckDBSettings, default_memory, open_memory, thread_count
+from sqlinfer.errors import AdapterError
+from sqlinfer.relation import Relation, quote
+from sqlinfer.spec.catalog import Column
+from sqlinfer.spec.session import READ_ROWS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+SCAN_MEMORY, COLUMN_MEMORY = 128 << 20, 512 << 10
+"""For a scan whose rows are read once: all of it, and each column of each thread (a block of 256 KiB, and what is read
+ahead). Measured on 420 MB: a tenth faster than with room for all of it."""
+
+
+class DuckDBConnection:
+    """Statements run on one writer connection; each reader has its own, which another thread may drain."""
+
+    def __init__(self, settings: DuckDBSettings, place: str) -> None:
+        """``place``: what may be damaged, for people; empty for what lives in memory."""
+        self.settings = settings
+        self.suspect = False
+        """Whether something did not read back."""
+        self.depth = 0
+        """How often the warehouse is attached."""
+        self.in_transaction = False
+        self._damaged = place
+        self._stamps: DuckDBPyConnection | None = None
+
+    def open(self) -> None:
+        self._memory = open_memory(self.settings)
+        self._writer = self._memory.cursor()
+
+    def close(self) -> None:
+        for name in ("_stamps", "_writer", "_memory"):
+            connection = getattr(self, name, None)
+            if connection is not None:
+                with suppress(Exception):
+                    connection.close()
+
+    def hand_over(self) -> DuckDBPyConnection:
+        """The connection that keeps this DuckDB, for the caller to close: it lives on when the workspace is closed."""
+        kept, self._memory = self._memory, self._memory.cursor()
+        return kept
+
+    @contextmanager
+    def _statement(self, sql: str) -> Iterator[None]:
+        self._provide(sql)
+        try:
+            with self._watched(), translated(sql):
+                yield
+        except BaseException:
+            if not self.in_transaction:  # an error may leave one that DuckDB began by itself, aborted
+                with suppress(Exception):
+                    self._writer.execute("ROLLBACK")
+            raise
+
+    def _provide(self, sql: str) -> None:
+        """Functions of ours are made when they are first needed: making one imports numpy, a fifth of a second."""
+        if self._stamps is None and file_stamp.is_asked_for(sql):
+            self._stamps = self._memory.cursor()  # the others may be in the middle of a result
+            file_stamp.register(self._stamps, self.settings.root)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Remember that something did not read back: the side file is looked at when the workspace closes."""
+        try:
+            yield
+        except Exception as error:
+            if looks_damaged(error):
+                self.suspect = True
+                if isinstance(error, AdapterError) and self._damaged:
+                    error.hint = f"if it is {self._damaged} that is damaged, it is now moved aside: run again"
+            raise
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> None:
+        with self._statement(sql):
+            self._writer.execute(sql, list(parameters)) if parameters else self._writer.execute(sql)
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with self._statement(sql):
+            done = self._writer.execute(sql, list(parameters)) if parameters else self._writer.execute(sql)
+            return done.fetchall()
+
+    def insert(self, sql: str, chunk: pa.Table) -> None:
+        with self._statement(sql):
+            self._writer.register("chunk", chunk)
+            try:
+                self._writer.execute(sql)
+            finally:
+                self._writer.unregister("chunk")
+
+    @contextmanager
+    def reader(self, sql: str, rows: int = READ_ROWS, *, plain: bool = False) -> Iterator[pa.RecordBatchReader]:
+        self._provide(sql)
+        cursor = self._memory.cursor()
+        reader = None
+        try:
+            with translated(sql):
+                if plain:
+                    cursor.execute("SET SESSION arrow_lossless_conversion = false")
+                if self.depth:
+                    cursor.execute(self.use_warehouse())
+                reader = cursor.sql(sql).to_arrow_reader(rows)
+            with self._watched():
+                yield from self._streaming(reader, sql)
+        finally:
+            if reader is not None:
+                with suppress(Exception):
+                    reader.close()
+            del reader
+            cursor.close()
+
+    @staticmethod
+    def _streaming(reader: pa.RecordBatchReader, sql: str) -> Iterator[pa.RecordBatchReader]:
+        import pyarrow as pa
+
+        try:
+            yield reader
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and not is_streamed(error):
+                raise
+            raise streamed(error, sql) from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.in_transaction = True
+        try:
+            self.execute("BEGIN")
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            with suppress(Exception):
+                self._writer.execute("ROLLBACK")
+            raise
+        finally:
+            self.in_transaction = False
+
+    @contextmanager
+    def uncompressed(self) -> Iterator[None]:
+        """Tables written inside are dropped soon: analysing and compressing floats takes a third of the time of writing
+        them."""
+        with suppress(AdapterError):
+            self.execute("SET force_compression = 'uncompressed'")
+        try:
+            yield
+        finally:
+            with suppress(AdapterError):
+                self.execute("RESET force_compression")
+
+    @contextmanager
+    def low_memory_scan(self, columns: int, keep: int = 0) -> Iterator[None]:
+        """Lower the memory limit during a scan that reads rows of so many columns once: blocks are evicted early, so
+        that their pages are used again. ``keep``: bytes that what is made of them takes.
+        """
+        threads = thread_count(self._writer)
+        usual, room = default_memory(threads), SCAN_MEMORY + keep + columns * threads * COLUMN_MEMORY
+        if self.settings.memory_limit is not None or room >= usual:
+            yield
+            return
+        with suppress(AdapterError):
+            self.execute(f"SET memory_limit = '{room}B'")
+        try:
+            yield
+        finally:
+            with suppress(AdapterError):
+                self.execute(f"SET memory_limit = '{usual}B'")
+
+    def describe(self, sql: str) -> tuple[Column, ...]:
+        return tuple(Column(row[0], row[1]) for row in self.rows(f"DESCRIBE {sql}"))
+
+    def has(self, relation: Relation) -> bool:
+        return self._kind(relation) is not None
+
+    def _kind(self, relation: Relation) -> str | None:
+        schema, catalog = relation.schema or self.settings.schema, relation.catalog or self.settings.catalog
+        return existing_kind(self, Relation(relation.name, schema, catalog))
+
+    def has_row_ids(self, relation: Relation) -> bool:
+        """Of the warehouse's own tables; an attached database may change while it is read."""
+        if (relation.catalog or self.settings.catalog).casefold() != self.settings.catalog.casefold():
+            return False
+        names = {column.name.casefold() for column in self.describe(f"SELECT * FROM {relation.sql()}")}
+        return self._kind(relation) == "table" and "rowid" not in names
+
+    def estimate(self, sql: str) -> int | None:
+        with suppress(AdapterError, ValueError, KeyError, IndexError, TypeError):
+            plan = json.loads(self.rows(f"EXPLAIN (FORMAT json) {sql}")[0][1])
+            node = plan[0] if isinstance(plan, list) else plan
+            while True:
+                guess = node.get("extra_info", {}).get("Estimated Cardinality")
+                if guess is not None:
+                    return int(str(guess).lstrip("~"))
+                node = node["children"][0]
+        return None
+
+    def use_warehouse(self) -> str:
+        """SQL: unqualified names are those of the profile's schema, or of main before a publication first makes it."""
+        known = self.rows(
+            "SELECT count(*) FROM duckdb_schemas() "
+            "WHERE lower(database_name) = lower(?) AND lower(schema_name) = lower(?)",
+            (self.settings.catalog, self.settings.schema),
+        )
+        return f"USE {quote(self.settings.catalog)}.{quote(self.settings.schema if known[0][0] else 'main')}"
