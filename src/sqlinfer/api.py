@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sqlinfer.jobs.freshness import Freshnesses
     from sqlinfer.jobs.nearline import Waiting
     from sqlinfer.jobs.night import Night
+    from sqlinfer.jobs.staleness import TableFreshness
     from sqlinfer.jobs.udf import Registered
     from sqlinfer.jobs.verify import Verification
     from sqlinfer.jobs.warm import WarmSessions
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 Listener = Callable[["Event"], None]
 
 __all__ = [
-    "RunOptions", "build", "clean", "compile", "connect", "debug", "describe_function", "estimate", "functions",
-    "load", "ls", "outcome", "preview", "register", "retry", "run", "run_every", "schedule", "seed",
+    "RunOptions", "build", "clean", "compile", "connect", "debug", "describe_function", "estimate", "freshness",
+    "functions", "load", "ls", "outcome", "preview", "register", "retry", "run", "run_every", "schedule", "seed",
     "source_freshness",
     "test", "verify",
 ]  # fmt: skip
@@ -210,6 +211,31 @@ def schedule(
     from sqlinfer.jobs import scheduling
 
     return scheduling.files(load(options), options, scheduler, at=at, timezone=timezone, command=command)
+
+
+def freshness(
+    options: RunOptions,
+    tables: Sequence[str] = (),
+    *,
+    impact: int | None = None,
+    seed: int = 0,
+    on_event: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> tuple[list[TableFreshness], Freshnesses]:
+    """How old the predictions of each table (or those named) are, how many rows have other inputs by now, and how old
+    the sources are that they are made from. Nothing is published.
+
+    Args:
+        impact: so many stale rows of each table are scored again, to see how much changes.
+        seed: of the sample.
+    """
+    from sqlinfer.jobs import freshness as sources
+    from sqlinfer.jobs import staleness
+
+    night = _night(replace(options, full_refresh=True), on_event, cancel)
+    _deferred(night, ())
+    found = list(staleness.tables(night, tables, impact, seed))
+    return found, sources.look(night, staleness.sources_of(night.project, tables), write=not tables)
 
 
 def connect(project_dir: Path | str = ".", **options: Any) -> Connection:

@@ -268,7 +268,38 @@ class KeepingVerbs(Protocol):
         """What is kept in memory for a node goes, however the node has ended."""
 
 
-class Workspace(ScoringVerbs, KeepingVerbs, Protocol):
+class RememberingVerbs(Protocol):
+    """Which inputs published rows were scored from, kept between runs (``adapters.shared.inputs``)."""
+
+    def keep_inputs(self, name: str, sql: str) -> None:
+        """The rows of a query in a table of that name, in the place of the one that was there."""
+
+    def drop_inputs(self, name: str) -> None:
+        """The table goes, if it is there."""
+
+    def kept_inputs(self, name: str) -> Relation | None:
+        """The table; None where there is none. A scratch workspace may copy it, and waits for a run to leave.
+
+        Raises:
+            StoreError: a run is at work and keeps it.
+        """
+
+    def scoring_times(self, call: Call) -> Relation | None:
+        """In a scratch workspace: ``input`` (``adapters.shared.inputs.short``) and ``scored_at`` of the call's store.
+
+        Raises:
+            StoreError: a run is at work and keeps it.
+        """
+
+    def scoring_span(self, call: Call) -> tuple[float, float] | None:
+        """In a scratch workspace: the first and the last of these times, in seconds since 1970.
+
+        Raises:
+            StoreError: a run is at work and keeps it.
+        """
+
+
+class Workspace(ScoringVerbs, KeepingVerbs, RememberingVerbs, Protocol):
     """One exclusive working place. Statements run on one writer connection; each reader has its own."""
 
     run_id: str

@@ -25,6 +25,7 @@ COMMANDS = {
     "dbt": "Build, preview and set up predictions inside a dbt project.",
     "debug": "Check the profile, the connection, each function's artifact and the device.",
     "deps": "Fetch the dbt packages of packages.yml, whose macros can be called.",
+    "freshness": "Tell how old and how stale the predictions are, and with --impact whether it matters.",
     "functions": "List and describe the declared functions.",
     "init": "Write a small project that runs.",
     "ls": "List the selected nodes.",
@@ -44,7 +45,7 @@ ALIASES = {"list": "ls", "show": "preview"}
 
 DBT_ONLY = {
     "clone": "", "docs": ": `sqlinfer dbt docs` writes a yml for it",
-    "freshness": ": `sqlinfer source freshness`", "parse": ": `sqlinfer compile` checks a project", "run-operation": "",
+    "parse": ": `sqlinfer compile` checks a project", "run-operation": "",
     "snapshot": "",
 }  # fmt: skip
 """Commands of dbt's that sqlinfer does not have, and what comes nearest."""

@@ -98,8 +98,8 @@ def watched(project: Project, ids: Sequence[str]) -> list[Source]:
     return [one for one in sources if one.freshness and (one.freshness.warn_after or one.freshness.error_after)]
 
 
-def look(night: Night, ids: Sequence[str], output: Path | None = None) -> Freshnesses:
-    """Ask the warehouse for the newest row of each source; write sources.json, into the target folder if not told."""
+def look(night: Night, ids: Sequence[str], output: Path | None = None, *, write: bool = True) -> Freshnesses:
+    """Ask the warehouse for the newest row of each source; ``write`` sources.json, if not told where else."""
     if output is not None:
         _refuse_output(output)
     began, found = time.monotonic(), watched(night.project, ids)
@@ -118,6 +118,8 @@ def look(night: Night, ids: Sequence[str], output: Path | None = None) -> Freshn
                 SourceFinished(name, number, len(found), result.status, result.seconds, result.age, result.message)
             )
     done = Freshnesses(night.run_id, tuple(results), time.monotonic() - began)
+    if not write:
+        return done
     with told(night.project):
         write_json(output or night.project.target_path / "sources.json", done.as_dbt())
     return done

@@ -136,8 +136,8 @@ def _assemble(keys: ConfigKeys, values: Mapping[str, Any], seed: bool) -> NodeCo
     given = {
         name: getattr(keys, name)
         for name in ("incremental_strategy", "on_schema_change", "on_missing", "lineage", "enabled", "alias",
-                     "database",
-                     "location", "format", "meta", "publish_timeout", "max_error_rate", "full_refresh", "column_types",
+                     "database", "location", "format", "meta", "publish_timeout", "max_error_rate", "decision",
+                     "keep_inputs", "full_refresh", "column_types",
                      "delimiter", "quote_columns")
         if getattr(keys, name) is not None
     }  # fmt: skip

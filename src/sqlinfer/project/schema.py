@@ -120,6 +120,8 @@ class ConfigKeys(Strict):
     meta: dict[str, Any] | None = None
     publish_timeout: Annotated[float, Field(ge=0)] | None = None
     max_error_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+    decision: Text | None = None
+    keep_inputs: bool | None = None
     full_refresh: bool | None = None
     column_types: dict[str, str] | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None

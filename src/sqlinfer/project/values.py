@@ -90,6 +90,10 @@ class NodeConfig:
     publish_timeout: float | None = None
     """Seconds. None: the default of the runner."""
     max_error_rate: float | None = None
+    decision: str | None = None
+    """What is decided by a row of the table, as SQL: what ``freshness --impact`` looks at."""
+    keep_inputs: bool | None = None
+    """Whether a night keeps what each row was scored from, for ``freshness``. None: unless that needs another pass."""
     full_refresh: bool | None = None
     column_types: Mapping[str, str] = field(default_factory=dict)
     delimiter: str = ","

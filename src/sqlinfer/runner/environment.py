@@ -58,7 +58,7 @@ class RunEnvironment:
     chunk_bytes: int = CHUNK_BYTES
     read_bytes: int = READ_BYTES
     """Bounds of what waits in memory for a commit, and of one batch that is read."""
-    fuse_rows: int = FUSE_ROWS
+    fuse_rows: int | None = FUSE_ROWS
     """From here on a stream is read straight into the session: below, staging costs next to nothing, and the warehouse
     stays free while scoring runs."""
     keyed_rows: int = KEYED_ROWS

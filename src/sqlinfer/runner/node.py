@@ -42,6 +42,7 @@ from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.external import check_file, location
 from sqlinfer.runner.hooks import run_by_themselves
 from sqlinfer.runner.identity import identity_of
+from sqlinfer.runner.inputs import functions_of, keep_inputs, settle_inputs
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.receipts import receipt_of
@@ -134,10 +135,6 @@ def _both(first: Emit, then: Emit) -> Emit:
         then(event)
 
     return emit
-
-
-def _functions(plan: Plan) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(f"{call.function}@{call.digest[:12]}" for call in plan.calls))
 
 
 def _streamed(plan: Plan, env: RunEnvironment) -> tuple[str, ...]:
@@ -252,6 +249,8 @@ def _run_scored(
         raise RunError(f"{node.name} calls predict() and cannot be a view", hint="materialized: table")
     if node.config.max_error_rate is not None:
         env = replace(env, max_error_rate=node.config.max_error_rate)
+    if node.config.keep_inputs:
+        env = replace(env, fuse_rows=None)
     if node.config.lineage:
         refuse_taken_names(plan)
     work = env.workspace
@@ -269,8 +268,10 @@ def _run_scored(
         progress.tests = audit_staged(env, staged, how, result.relation, progress.counts)
         gate(env, staged, progress.tests, result.relation)
         env.stop_if_cancelled()
+        _keep_inputs(plan, node, env, how, progress)
         _publish(plan, node, env, how, progress, result, hooks, late)
         began = perf_counter()
+        settle_inputs(env, plan)
         work.compact(plan, is_slice=how.is_slice)
         work.clear(plan.owner)
         progress.seconds.add("clean", perf_counter() - began)
@@ -278,9 +279,21 @@ def _run_scored(
         work.release()
 
 
+def _keep_inputs(plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress) -> None:
+    began = perf_counter()
+    if node.config.keep_inputs is not False and keep_inputs(env, plan, node, how, row_key(node), progress.started_at):
+        progress.seconds.add("remember", perf_counter() - began)
+
+
+def row_key(node: Node) -> tuple[str, ...]:
+    """What tells the rows of the table apart: its unique key, else a column that a test holds to be unique."""
+    tested = [test.column for test in node.tests if test.kind == "unique" and test.column]
+    return node.config.unique_key or tuple(tested[:1])
+
+
 def _held_result(plan: Plan, node: Node, env: RunEnvironment) -> Held:
     """Tests, key checks and files read it again, and must see the same rows; so must a retry."""
-    sql = with_lineage(plan, env.run_id, _functions(plan)) if node.config.lineage else plan.result.sql
+    sql = with_lineage(plan, env.run_id, functions_of(plan)) if node.config.lineage else plan.result.sql
     again = bool(node.tests or node.config.unique_key) or node.config.materialized == "external"
     again = again or plan.result.reads.warehouse
     return env.workspace.hold(plan, sql, again=again, tested=bool(node.tests))
@@ -292,7 +305,7 @@ def _publish(
 ) -> None:  # fmt: skip
     wanted = Publication(
         node.unique_id, plan.node, env.run_id, how, result.relation.query(env.workspace.dialect),
-        progress.started_at, progress.counts, _functions(plan), progress.counts.errors > 0,
+        progress.started_at, progress.counts, functions_of(plan), progress.counts.errors > 0,
         location(node, env.root) if node.config.materialized == "external" else None, side=plan.owner.side,
         provenance=Provenance.of(plan, node, how, env), hooks=hooks,
         receipt=receipt_of(env, plan, progress.counts, progress.seconds, progress.elapsed),
@@ -353,7 +366,7 @@ def _result(
         timing=(Timing("execute", progress.started_at, env.now()),),
         seconds=dict(progress.seconds.spent),
         bound_by=progress.seconds.bound_by,
-        functions=_functions(plan),
+        functions=functions_of(plan),
         streamed=() if error else _streamed(plan, env),
         compiled_code=plan.result.sql if not plan.stages else plan.sql,
         error=error,

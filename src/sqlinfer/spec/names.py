@@ -34,8 +34,9 @@ def store_name(function: str, digest: str) -> str:
     return f"{function}@{digest[:16]}"
 
 
-NoteKind = Literal["pending", "scoring", "reference"]
-"""Of a workspace's notes: publications that wait, what is being scored, which node uses which store."""
+NoteKind = Literal["pending", "scoring", "reference", "inputs"]
+"""Of a workspace's notes: publications that wait, what is being scored, which node uses which store, which tables of
+kept inputs a node has."""
 
 
 def result_name(side: str) -> str:
@@ -60,6 +61,16 @@ def output_columns(output: str, count: int) -> tuple[str, ...]:
 def todo_name(side: str) -> str:
     """Rows of a stage whose inputs the store lacks."""
     return f"{side}__todo"
+
+
+def inputs_name(side: str, run_id: str) -> str:
+    """What is kept of the inputs of a node's rows, as a run has scored them."""
+    return f"inputs__{side}__{run_id}"
+
+
+def input_runs_name(inputs: str) -> str:
+    """The runs that such a table tells of."""
+    return f"{inputs}__runs"
 
 
 def seed_name(side: str) -> str:

@@ -13,6 +13,7 @@ from sqlinfer.errors import AdapterError, DatabaseLocked, StoreError
 from sqlinfer.relation import literal, quote
 
 FORMAT_VERSION = 1
+_READER_SECONDS, _PAUSE = 5.0, 0.05
 
 
 def open_in_memory(connection: DuckDBConnection) -> None:
@@ -42,7 +43,7 @@ def _attach(connection: DuckDBConnection) -> str | None:
         raise StoreError(f"the side file {side.name} is a link", hint="remove it, or move the database instead")
     statement = f"ATTACH {literal(str(side))} AS {SIDE}"
     try:
-        connection.execute(statement)
+        _execute_patiently(connection, statement)
     except DatabaseLocked as error:
         raise StoreError(f"the side file {side.name} is held by {error.holder or 'another process'}") from error
     except AdapterError as error:
@@ -52,6 +53,19 @@ def _attach(connection: DuckDBConnection) -> str | None:
         connection.execute(statement)
         return warning
     return None
+
+
+def _execute_patiently(connection: DuckDBConnection, statement: str) -> None:
+    """The target is this run's: who has the file open is a reader that copies something, and leaves."""
+    deadline = time.monotonic() + _READER_SECONDS
+    while True:
+        try:
+            connection.execute(statement)
+            return
+        except DatabaseLocked:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE)
 
 
 def set_aside(side: Path, reason: str) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.adapters.base import Forecast, Held, Materialization, Pinned, PinOptions, Todo, Written
-from sqlinfer.adapters.duckdb import error_log, keeping, notes, records, side_file
+from sqlinfer.adapters.duckdb import error_log, inputs, keeping, notes, records, side_file
 from sqlinfer.adapters.duckdb.damage import is_damaged
 from sqlinfer.adapters.duckdb.find import find
 from sqlinfer.adapters.duckdb.forecast import forecast, unscored
@@ -32,7 +32,7 @@ from sqlinfer.adapters.shared import compaction
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.function import FunctionContract
-from sqlinfer.spec.names import NAMESPACE, NoteKind
+from sqlinfer.spec.names import NAMESPACE, NoteKind, store_name
 from sqlinfer.spec.outcome import Reason
 from sqlinfer.spec.plan import Call, Counts, Owner, Plan, Stage
 from sqlinfer.spec.records import ERRORS as ERROR_RECORDS
@@ -172,6 +172,29 @@ class DuckDBWorkspace(WarehouseConnection):
     def load_store(self, name: str) -> bool:
         """In a scratch workspace: the predictions that a durable store remembers. False where there are none."""
         return not self.persistent and side_file.copy_store(self, name)
+
+    # kept inputs
+
+    def keep_inputs(self, name: str, sql: str) -> None:
+        inputs.keep(self, name, sql)
+
+    def drop_inputs(self, name: str) -> None:
+        inputs.drop(self, name)
+
+    def kept_inputs(self, name: str) -> Relation | None:
+        if self.persistent:
+            return inputs.kept(name) if self.has(inputs.kept(name)) else None
+        return self._side_file.copy_kept(self, name)
+
+    def scoring_times(self, call: Call) -> Relation | None:
+        return self._side_file.copy_times(self, store_name(call.function, call.digest))
+
+    def scoring_span(self, call: Call) -> tuple[float, float] | None:
+        return self._side_file.span(self, store_name(call.function, call.digest))
+
+    @property
+    def _side_file(self) -> inputs.SideFile:
+        return inputs.SideFile(self.settings.side, self._lock_wait)
 
     # publishing
 

@@ -22,6 +22,13 @@ def last_run_sql(runs: Relation, node: str, since: datetime | None, there: Conta
     return query.order_by(_column("started_at").desc(nulls_first=False)).limit(1).sql(dialect=dialect)
 
 
+def started_sql(runs: Relation, node: str, run_id: str, dialect: str) -> str:
+    """When a run of the node started, in seconds since 1970."""
+    asked = exp.Extract(this=exp.var("epoch"), expression=exp.Max(this=_column("started_at")))
+    mine = _column("node").eq(exp.Literal.string(node)) & _column("run_id").eq(exp.Literal.string(run_id))
+    return exp.select(asked).from_(runs.expression()).where(mine).sql(dialect=dialect)
+
+
 def past_run(row: tuple[object, ...]) -> PastRun:
     run_id, *counts = row
     return PastRun(str(run_id), *(int(str(count or 0)) for count in counts))
