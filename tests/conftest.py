@@ -51,6 +51,14 @@ def _rank(item: pytest.Item) -> int:
     return next((rank for rank, prefix in enumerate(SLOWEST) if place.startswith(prefix)), len(SLOWEST))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is remembered is sealed with a key that lies here, and not in the home of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_child_is_left() -> Iterator[None]:
     """Children end with the test that started them, and their pipes are not another test's ResourceWarning."""

@@ -13,11 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlinfer import project as projects
 from sqlinfer.errors import UnknownFunction, UsageError, did_you_mean
 from sqlinfer.jobs.functions import Functions
 from sqlinfer.jobs.options import RunOptions
-from sqlinfer.project import Project
+from sqlinfer.project import Project, remembered
 from sqlinfer.project.selectors import Selection, resolve
 from sqlinfer.shown import counted
 
@@ -51,7 +50,7 @@ __all__ = [
 
 def load(options: RunOptions) -> Project:
     """The project's files as one checked value."""
-    return projects.load(
+    return remembered.load(
         options.project_dir,
         profiles_dir=options.profiles_dir,
         profile=options.profile,

@@ -18,8 +18,8 @@ from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import ColumnInfo, DataTest, FunctionConfig, Node, NodeConfig, Profile, Project, Source
 from sqlinfer.project.constraints import read_constraints
 from sqlinfer.project.discover import configured_at, mentioned
+from sqlinfer.project.every_time import names_of
 from sqlinfer.project.hooks import read_hooks
-from sqlinfer.project.load import names_of
 from sqlinfer.project.packages import cross_database
 from sqlinfer.project.schema import REFUSED
 from sqlinfer.project.secret import public

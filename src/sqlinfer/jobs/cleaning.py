@@ -21,6 +21,7 @@ from sqlinfer.errors import ProjectError
 from sqlinfer.files import parse_json, read_plain, write_atomic
 from sqlinfer.project import Project
 from sqlinfer.project.locations import belongs, files_of, named_in
+from sqlinfer.project.remembered import FOLDER
 from sqlinfer.project.yamlfile import read_yaml
 
 WRITTEN = "written.json"
@@ -28,6 +29,7 @@ FILES = re.compile(r"manifest\.json|run_results\.(?:json|journal)|sources\.json|
 _CACHE = re.compile(
     r"keys|\.tmp-.*|[0-9a-f]{16,64}(?:[-.].*)?|[a-z_]+-[0-9a-f]{8,64}.*|(?:devices|external|files)\.json"
 )
+_REMEMBERED = re.compile(r"(?:project|plans)-[0-9a-f]{32}\.json|\.tmp-[0-9a-f]{32}")
 """Names in the cache of functions: digests, and what is known of them."""
 
 
@@ -51,6 +53,8 @@ def clean(project: Project, *, dry_run: bool = False) -> Iterator[Path]:
                 yield from broom.listed(item)
             elif item.name == "functions":
                 yield from broom.cache(item)
+            elif item.name == FOLDER:
+                yield from broom.remembered(item)
             elif FILES.fullmatch(item.name):
                 yield from broom.file(item)
 
@@ -113,6 +117,15 @@ class _Broom:
         for item in sorted(folder.iterdir()):
             if _CACHE.fullmatch(item.name):
                 yield from self._tree(item)
+        yield from self._empty(folder)
+
+    def remembered(self, folder: Path) -> Iterator[Path]:
+        """What was read and planned before."""
+        if folder.is_symlink() or not folder.is_dir():
+            return
+        for item in sorted(folder.iterdir()):
+            if _REMEMBERED.fullmatch(item.name):
+                yield from self.file(item)
         yield from self._empty(folder)
 
     def _tree(self, path: Path) -> Iterator[Path]:

@@ -9,7 +9,6 @@ from dataclasses import asdict, fields
 from hashlib import sha256
 from typing import Any
 
-from sqlinfer.project.jinja import engine
 from sqlinfer.project.values import DataTest, MacroFile, Node, Project, Source
 
 Aspects = Mapping[str, str]
@@ -77,6 +76,8 @@ class _MacroTexts:
     """The texts of macros, and which of them a template calls, through other macros too."""
 
     def __init__(self, files: Iterable[MacroFile]) -> None:
+        from sqlinfer.project.jinja import engine  # on use: most commands compare nothing
+
         self.texts: dict[str, str] = {}
         for file in files:
             if file.package is not None:  # packages count whole: their texts change together, with their version

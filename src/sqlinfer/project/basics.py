@@ -16,6 +16,7 @@ from sqlinfer.files import parse_json
 from sqlinfer.project.budget import PART, current, measured
 from sqlinfer.project.sandbox import MacroReturn
 from sqlinfer.project.secret import Secrets, is_secret, public
+from sqlinfer.project.witness import seen
 from sqlinfer.relation import Relation
 from sqlinfer.shown import one_line
 
@@ -187,6 +188,8 @@ class Environment:
 
     def __call__(self, name: str, default: Any = ...) -> Any:
         found: str | None
+        for witness in seen():
+            witness.asked(str(name), self._known.get(name))
         if is_secret(str(name)):
             if self._secrets is None:
                 raise TemplateMessage(f"secret variable '{name}' may only be used in profiles.yml",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sqlinfer.errors import Location, ProjectError
+from sqlinfer.project.witness import seen
 
 
 def found(folders: Iterable[Path], root: Path, suffixes: Sequence[str]) -> list[Path]:
@@ -15,6 +16,10 @@ def found(folders: Iterable[Path], root: Path, suffixes: Sequence[str]) -> list[
     Raises:
         ProjectError: one of them is a link that leaves ``root``, or leads nowhere.
     """
+    folders = tuple(folders)
+    for witness in seen():
+        for folder in folders:
+            witness.probe("tree", folder)
     listed = {
         path
         for folder in folders
@@ -50,6 +55,8 @@ def refuse_links_out(path: Path, root: Path, where: Location) -> None:
     """
     if not Path(os.path.normpath(path)).is_relative_to(root.absolute()):
         return
+    for witness in seen():
+        witness.probe("link", path)
     inner = list(path.iterdir()) if path.is_dir() else []
     for one in (path, *(item for item in inner if item.is_symlink())):
         try:

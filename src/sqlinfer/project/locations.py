@@ -18,7 +18,9 @@ from sqlinfer.shown import one_line
 
 MARK = b"sqlinfer"
 """The key in the footer of every Parquet file that an external model wrote."""
-ARTIFACTS = ("compiled", "functions", "manifest.json", "run_results.json", "run_results.journal", "sources.json")
+ARTIFACTS = (
+    "compiled", "functions", "cache", "manifest.json", "run_results.json", "run_results.journal", "sources.json",
+)  # fmt: skip
 """What lies in the target folder and is ours."""
 _SUFFIXES = (
     ".sql", ".yml", ".yaml", ".py", ".onnx", ".json", ".duckdb", ".db", ".wal", ".lock", ".toml", ".cfg", ".sh", ".so",

@@ -13,6 +13,7 @@ from typing import Any
 from sqlinfer.errors import Location, ProjectError
 from sqlinfer.project import files as project_files
 from sqlinfer.project.values import MacroFile
+from sqlinfer.project.witness import seen
 from sqlinfer.project.yamlfile import YamlFile, read_text, read_yaml
 
 LISTS = ("packages.yml", "dependencies.yml")
@@ -48,6 +49,10 @@ def cross_database() -> MacroFile:
 
 def _folders(root: Path) -> Iterator[tuple[Path, Location | None]]:
     """Local ones where they are; the others, which dbt installs, are all that dbt_packages/ holds."""
+    for witness in seen():
+        for name in LISTS:
+            witness.probe("file", root / name)
+        witness.probe("tree", root / INSTALLED)
     for name in LISTS:
         if not (root / name).is_file():
             continue

@@ -14,6 +14,7 @@ from sqlinfer.project.jinja import Engine
 from sqlinfer.project.secret import Concealed, Secrets, is_secret
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.values import Profile
+from sqlinfer.project.witness import seen
 from sqlinfer.project.yamlfile import YamlFile, read_yaml
 
 _NOT_SECRET = ("type", "user", "username", "schema", "dataset", "database", "dbname", "catalog", "host", "path")
@@ -28,6 +29,9 @@ def find_profiles(root: Path, profiles_dir: Path | None, env: Mapping[str, str])
     named = profiles_dir or (Path(env["DBT_PROFILES_DIR"]) if env.get("DBT_PROFILES_DIR") else None)
     home = Path(env["HOME"]) if env.get("HOME") else Path("~").expanduser()
     places = [named] if named else [root, home / ".dbt"]
+    for witness in seen():
+        for place in places:
+            witness.probe("file", place / "profiles.yml")
     for place in places:
         if (place / "profiles.yml").is_file():
             return (place / "profiles.yml").absolute()
@@ -54,10 +58,18 @@ def load_profile(
         literals: set[str] = set()
         _collect(file.data, literals)
         scrub.learn(value for value in literals if "{{" not in value)
+        if literals:
+            _keep_nothing()
         return _chosen(file, name, target, env, variables, engine, root, project_file)
     except ProfileError as error:
         _mask_excerpt(error)
         raise
+
+
+def _keep_nothing() -> None:
+    """A profile that holds a secret is read anew each time."""
+    for witness in seen():
+        witness.fleeting = True
 
 
 def _mask_excerpt(error: ProfileError) -> None:
@@ -132,6 +144,8 @@ def _profile(file: YamlFile, name: str, target: str, config: dict[str, Any], sec
     found = secrets.values()
     _collect(secrets.reveal(config), found)
     scrub.learn(found)
+    if found:
+        _keep_nothing()
     if kind == "duckdb":
         config = _duckdb_path(config, file, root)
     return Profile(name, target, kind, Concealed(config, secrets, found), threads, file.path)

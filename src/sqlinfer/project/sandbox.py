@@ -39,6 +39,7 @@ from sqlinfer.project.budget import (
     measured,
     solid,
 )  # fmt: skip
+from sqlinfer.project.witness import seen
 
 __all__ = ["MAX_OUTPUT", "MAX_SECONDS", "Budget", "LimitExceeded", "MacroReturn", "Sandbox", "budget", "measured"]
 
@@ -202,6 +203,8 @@ class Package(SimpleNamespace):
 
 _PLAIN = (str, bytes, bool, int, float, list, tuple, dict, set, frozenset, *_DATES)
 _CLASSES = frozenset({datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone})
+_CLOCK = frozenset({"today", "now", "utcnow", "fromtimestamp", "timestamp", "astimezone", "strftime", "__format__"})
+"""Methods of dates that ask the clock, or the machine for its zone and language."""
 _JINJA = (LoopContext, Macro, Namespace, Cycler, Joiner, SimpleNamespace)
 
 
@@ -302,8 +305,12 @@ class Sandbox(SandboxedEnvironment):
             kwargs = {name: flat(solid(one)) for name, one in kwargs.items()}
         if kind in _METHODS or hasattr(__obj, "__wrapped__"):
             owner = _owner(__obj)
+            name = getattr(__obj, "__name__", "")
+            if name in _CLOCK and (isinstance(owner, _DATES) or owner in _CLASSES):
+                for witness in seen():
+                    witness.fleeting = True
             if isinstance(owner, _PLAIN):
-                growth.method(owner, getattr(__obj, "__name__", ""), args, kwargs)
+                growth.method(owner, name, args, kwargs)
         result = __context.call(__obj, *args, **kwargs)
         if isinstance(result, _SIZED):
             limit.made(growth.size_of(result))

@@ -12,6 +12,7 @@ from sqlinfer.project.jinja import Engine
 from sqlinfer.project.schema import describe
 from sqlinfer.project.selections import FILE, AllOf, AnyOf, Expression, Selectors, Without, Words
 from sqlinfer.project.strings import render_values
+from sqlinfer.project.witness import seen
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_yaml
 
 _METHOD_KEYS = (
@@ -27,6 +28,8 @@ def read_selectors(root: Path, engine: Engine, context: Mapping[str, Any]) -> Se
         ProjectError: at the place of what is wrong.
     """
     path = root / FILE
+    for witness in seen():
+        witness.probe("file", path)
     if not path.is_file():
         return Selectors({})
     file = read_yaml(inside(path, root))

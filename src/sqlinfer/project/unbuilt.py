@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.project.values import Project
+from sqlinfer.project.witness import seen
 
 _PYTHON_MODEL = re.compile(r"^def\s+model\s*\(\s*dbt\b", re.MULTILINE)
 _MOST = 3
@@ -32,11 +33,15 @@ def unbuilt(project: Project, snapshot_paths: Any) -> Iterator[str]:
 
 
 def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterable[Path]:
+    for witness in seen():
+        witness.probe("tree", folder)
     return sorted(path for path in folder.rglob("*") if path.suffix in suffixes and path.is_file())
 
 
 def _is_model(path: Path) -> bool:
     """Whether it is one of dbt's; other modules may lie beside the models."""
+    for witness in seen():
+        witness.probe("file", path)
     try:
         return _PYTHON_MODEL.search(path.read_text(encoding="utf-8", errors="replace")) is not None
     except OSError:

@@ -14,6 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from sqlinfer.errors import Location, ProjectError
+from sqlinfer.project.witness import seen
 
 MAX_BYTES = 10_000_000
 MAX_NODES = 500_000
@@ -59,6 +60,8 @@ def read_text(path: Path, kind: type[ProjectError] = ProjectError, limit: int = 
         if info.st_size > limit:
             raise kind(f"{path.name} is larger than {limit // 1_000_000} MB", location=where)
         raw = path.read_bytes()
+        for witness in seen():
+            witness.read(path, raw)
     except OSError as error:
         raise kind(f"cannot read {path.name}: {error.strerror or error}", location=where) from error
     try:

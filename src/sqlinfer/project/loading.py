@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlinfer import scrub
 from sqlinfer.errors import Location, ProjectError, UsageError
 from sqlinfer.project import config as configs
-from sqlinfer.project import discover, files, graph, locations, properties, versions
+from sqlinfer.project import discover, files, graph, properties, versions
 from sqlinfer.project.basics import Environment, plain_context
 from sqlinfer.project.context import Macros, target_of
+from sqlinfer.project.every_time import finished, learn_secrets
 from sqlinfer.project.functions import load_functions
 from sqlinfer.project.hooks import read_hooks
 from sqlinfer.project.jinja import engine
@@ -25,6 +25,7 @@ from sqlinfer.project.selectorfile import read_selectors
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.unbuilt import unbuilt
 from sqlinfer.project.values import MacroFile, Profile, Project
+from sqlinfer.project.witness import seen, watching
 from sqlinfer.project.yamlfile import YamlFile, parse_yaml, read_text, read_yaml
 from sqlinfer.shown import is_whole, one_line
 from sqlinfer.version import __version__
@@ -49,11 +50,14 @@ def load(
     """
     root = project_dir.absolute()
     file, props = _project_file(root)
-    given = _given_vars(vars)
-    _learn_secrets(given)
+    given = given_vars(vars)
+    learn_secrets(given)
     variables = {**_project_vars(props, file), **given}
-    used = load_profile(root, profile or props.profile, profiles_dir=profiles_dir, target=target, env=env,
-                        variables=given, engine=engine(), project_file=file.locate(("profile",)))  # fmt: skip
+    with watching(apart=True) as witness:
+        used = load_profile(root, profile or props.profile, profiles_dir=profiles_dir, target=target, env=env,
+                            variables=given, engine=engine(), project_file=file.locate(("profile",)))  # fmt: skip
+    for outer in seen():
+        outer.take_profile(witness, profile or props.profile)
     return _assemble(root, file, props, used, variables, env)
 
 
@@ -70,6 +74,8 @@ def _target_path(root: Path, props: ProjectFile, env: Mapping[str, str]) -> Path
 
 def _project_file(root: Path) -> tuple[YamlFile, ProjectFile]:
     path = root / PROJECT_FILE
+    for witness in seen():
+        witness.probe("file", path)
     if not path.is_file():
         hint = "run this inside a project, or give --project-dir; 'sqlinfer init NAME' makes one"
         if (root / "dbt_project.yml").is_file():
@@ -88,7 +94,7 @@ def _project_file(root: Path) -> tuple[YamlFile, ProjectFile]:
     return file, props
 
 
-def _given_vars(given: Mapping[str, Any] | str | None) -> dict[str, Any]:
+def given_vars(given: Mapping[str, Any] | str | None) -> dict[str, Any]:
     if given is None or isinstance(given, Mapping):
         return _whole(dict(given or {}))
     try:
@@ -106,20 +112,6 @@ def _whole(given: dict[str, Any]) -> dict[str, Any]:
         if not is_whole({name: value}):
             raise UsageError(f"--vars: '{one_line(name)}' holds half a character", hint="is a text cut, or not UTF-8?")
     return given
-
-
-def _learn_secrets(given: Any) -> None:
-    """Values of variables that are secrets by their names, and passwords inside connection strings."""
-    if isinstance(given, Mapping):
-        for key, value in given.items():
-            if isinstance(value, str) and len(value) >= scrub.PART and scrub.SECRET_KEYS.search(str(key)):
-                scrub.learn([value])
-            _learn_secrets(value)
-    elif isinstance(given, list | tuple):
-        for one in given:
-            _learn_secrets(one)
-    elif isinstance(given, str):
-        scrub.learn(scrub.secrets_of(given))
 
 
 def _project_vars(props: ProjectFile, file: YamlFile) -> dict[str, Any]:
@@ -158,30 +150,7 @@ def _assemble(root: Path, file: YamlFile, props: ProjectFile, profile: Profile, 
     base = replace(base, warnings=(*base.warnings, *unbuilt(base, props.snapshot_paths)))
     project = discover.nodes(base, described, trees, Macros(macros, engine()))
     project = graph.with_gates(project)
-    _refuse_locations(project)
-    scrub.spare(names_of(project))
-    return project
-
-
-def names_of(project: Project) -> Iterator[str]:
-    """What every output names."""
-    yield from (project.name, project.profile.name, project.profile.target, project.profile.schema)
-    for node in project.nodes.values():
-        yield from (node.name, node.relation.name, node.relation.schema or "")
-    for source in project.sources.values():
-        yield from (source.source_name, source.name, source.relation.name)
-    yield from project.functions
-
-
-def _refuse_locations(project: Project) -> None:
-    owners: dict[str, str] = {}
-    for node in project.nodes.values():
-        if node.config.materialized == "external" and node.config.location:
-            locations.refuse(project, node.config.location, Location(node.path, 1))
-            first = owners.setdefault(node.config.location.casefold(), node.name)
-            if first != node.name:
-                said = f"'{first}' and '{node.name}' both write {node.config.location}"
-                raise ProjectError(said, hint="give one another location", location=Location(node.path, 1))
+    return finished(project)
 
 
 def _dialect(profile: Profile) -> str:
