@@ -7,8 +7,8 @@ so that the next one finds its columns and types before anything is built.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from sqlinfer.adapters.base import Adapter, ShadowDatabase
@@ -18,6 +18,7 @@ from sqlinfer.compiler.hooks import NONE, Hooks, refuse_late, render_hooks
 from sqlinfer.compiler.lower import lowered
 from sqlinfer.compiler.parameters import Parameters, moved_places, with_parameters
 from sqlinfer.compiler.parse import check_depth
+from sqlinfer.compiler.reading import relations_of
 from sqlinfer.compiler.render import RenderedNode, RenderFlags, external_sql, render, render_inline
 from sqlinfer.compiler.said import mentioned
 from sqlinfer.errors import (
@@ -29,8 +30,11 @@ from sqlinfer.errors import (
     StatementRefused,
     did_you_mean,
 )
+from sqlinfer.plan_memory import Plans, Text, Watched, columns_of, digest, facts, place_of, told_of, words_of
 from sqlinfer.project import Node, Project
+from sqlinfer.project.remembered import versions
 from sqlinfer.project.ways import with_way
+from sqlinfer.project.witness import watching
 from sqlinfer.relation import Relation, fold, quote, side_name
 from sqlinfer.spec.catalog import Catalog, Column, Table
 from sqlinfer.spec.function import FunctionContract
@@ -77,6 +81,18 @@ class ProjectCompiler:
     _shadowed: set[Relation] = field(default_factory=set)
     _files: dict[str, Relation] = field(default_factory=dict)
     """External nodes compiled so far: the literal that their ref renders to → their shadow table."""
+    _watched: Watched = field(init=False)
+    plans: Plans | None = None
+    """What was compiled before."""
+    _names: dict[str, dict[Relation, None]] = field(default_factory=dict)
+    """Folded name → relations that are called so, by their folded full names."""
+    _asked: bool = False
+    """Whether the warehouse itself was asked about the node in hand: it may say something else next time."""
+
+    def __post_init__(self) -> None:
+        self.contracts = self._watched = Watched(self.contracts)
+        for folded in self.existing:
+            self._names.setdefault(folded.name, {})[folded] = None
 
     def compile(self, node: Node, *, limit: int | None = None) -> CompiledNode:
         """The plan of a model against the warehouse and the nodes compiled so far.
@@ -85,11 +101,7 @@ class ProjectCompiler:
             CompileError, RenderError: with the place in the node's file.
         """
         incremental = self._is_incremental(node)
-        rendered = render(node, self.project, is_incremental=incremental, flags=self._flags)
-        if self.empty:  # a view reads nothing by itself, and would stay empty
-            rendered, limit = replace(rendered, is_slice=True), None if node.config.materialized == "view" else 0
-        with self._showing_ways():
-            compiled = self._planned(rendered, node.name, limit, node.unique_id)
+        compiled = self._remembered(node, incremental, limit)
         key = resolved_key(node, compiled.columns)
         there = self.existing.get(self._full(node.relation).folded())
         published = there.columns if there is not None and there.kind == "table" else None
@@ -99,6 +111,59 @@ class ProjectCompiler:
         compiled = replace(compiled, unique_key=key, published=published, hooks=hooks)
         self._learn(node, compiled)
         return compiled
+
+    def _remembered(self, node: Node, incremental: bool, limit: int | None) -> CompiledNode:
+        plans = self.plans if limit is None and not self.empty else None
+        if plans is None:
+            return self._anew(node, incremental, limit)
+        made_of = {"incremental": incremental, "full_refresh": self.full_refresh, "node": told_of(node)}
+        found = plans.recall(node, made_of, self._reads)
+        if found is None:
+            self._asked, opened = False, set[str]()
+            with watching() as witness, self._watched.watching(opened):
+                found = self._anew(node, incremental, limit)
+            witness.fleeting = witness.fleeting or self._asked
+            plans.keep(node, made_of, self._reads, found, witness, opened)
+        return found
+
+    def _anew(self, node: Node, incremental: bool, limit: int | None) -> CompiledNode:
+        rendered = render(node, self.project, is_incremental=incremental, flags=self._flags)
+        if self.empty:  # a view reads nothing by itself, and would stay empty
+            rendered, limit = replace(rendered, is_slice=True), None if node.config.materialized == "view" else 0
+        with self._showing_ways():
+            return self._planned(rendered, node.name, limit, node.unique_id)
+
+    def _reads(self, text: Text) -> list[object] | None:
+        """What a query reads, as it is now; None: that cannot be told."""
+        words, known = text.words, (self.project.nodes, self.project.sources)
+        lost = any(uid not in here for here, ids in zip(known, (text.refs, text.sources), strict=True) for uid in ids)
+        if lost or any(macro.relation.name.casefold() in words for macro in self.shadow.macros):
+            return None
+        for uid in text.refs:
+            self._make_known(uid)
+        nodes = [self.project.nodes[uid] for uid in text.refs]
+        ephemeral = any(node.config.materialized == "ephemeral" for node in nodes)
+        every = self.project.nodes.values()
+        return [
+            [told_of(node) for node in every if node.config.materialized == "ephemeral"] if ephemeral else [],
+            [place_of(node) for node in (every if ephemeral else nodes)],
+            [repr(self.project.sources[uid].relation) for uid in text.sources],
+            sorted(columns_of(self.catalog_tables(words))),
+            [name for name in self.contracts if name.casefold() in words],
+            [repr(self.contracts[name]) for name in text.functions],
+        ]
+
+    def catalog_tables(self, words: Collection[str]) -> list[Table]:
+        """The relations that are called like one of the words."""
+        keys = [folded for word in words for folded in self._names.get(word, ())]
+        return [self._tables.get(key) or self.existing[key] for key in keys]
+
+    def named(self, item: CompiledNode) -> tuple[str, ...]:
+        """The relations of the warehouse that a plan names, for people."""
+        plan = item.plan
+        if plan.stages or self.plans is None:
+            return relations_of(plan)
+        return self.plans.named(plan.unique_id, plan.result.sql, lambda _: relations_of(plan))
 
     def inline(
         self, sql: str, *, limit: int | None = None, name: str = "inline_query", params: Parameters | None = None
@@ -141,7 +206,7 @@ class ProjectCompiler:
             names = self.shadow.result_names((asked or rendered).sql)
             source = replace(source, names=names if asked is None else moved_places(names, asked, rendered))
         self._look_up(source, rendered)
-        source, catalog = lowered(source, self.catalog(), _Asked(self.shadow, self.adapter))
+        source, catalog = lowered(source, self.catalog(), self._port)
         catalog = self._with_table_functions(source, catalog)
         bare = self._without_files(without_predictions(source, catalog))
         try:
@@ -155,6 +220,13 @@ class ProjectCompiler:
             plan = compile_query(source, catalog, node=name, output=columns, limit=limit, side=side)
         return CompiledNode(replace(plan, unique_id=unique_id), rendered, self._published(bare, columns))
 
+    @property
+    def _port(self) -> _Asked:
+        def asked() -> None:
+            self._asked = True
+
+        return _Asked(self.shadow, self.adapter, asked)
+
     def _described(self, sql: str, catalog: Catalog) -> tuple[Column, ...]:
         """Of a query without calls the warehouse itself may know more than its shadow: sequences, types, extensions."""
         if may_call(sql, catalog.functions):
@@ -163,10 +235,11 @@ class ProjectCompiler:
             columns = self.shadow.describe(sql)
         except StatementRefused as error:
             if error.unknown_name:
+                self._asked = True
                 with suppress(AdapterError):
                     return self.adapter.describe(sql)
             raise
-        return _Asked(self.shadow, self.adapter).describe_rows(sql) if _PIVOT.search(sql) else columns
+        return self._port.describe_rows(sql) if _PIVOT.search(sql) else columns
 
     def _published(self, bare: str, columns: tuple[Column, ...]) -> tuple[Column, ...]:
         """The columns as a table has them: a result may repeat a name, a table numbers the second one."""
@@ -197,6 +270,8 @@ class ProjectCompiler:
         """External nodes of this project by their shadow tables: their files may not be written yet."""
         for literal, relation in self._files.items():
             for spelled in (literal, quote(literal[1:-1].replace("''", "'"))):
+                if spelled in sql:
+                    self._shadow(relation)
                 sql = sql.replace(spelled, relation.sql(self.adapter.dialect))
         return sql
 
@@ -231,11 +306,9 @@ class ProjectCompiler:
 
     def _mentioned(self, sql: str, done: set[Relation]) -> None:
         """Relations and macros whose name the text holds; a macro reads relations of its own."""
-        words = {word.casefold() for word in re.findall(r'"(?:[^"]|"")*"|\w+', sql)}
-        words |= {word[1:-1].replace('""', '"') for word in words if word.startswith('"')}
-        for relation in list((self.existing | self._tables).values()):
-            if relation.relation.name.casefold() in words:
-                self._shadow(self._full(relation.relation))
+        words = words_of(sql)
+        for table in self.catalog_tables(words):
+            self._shadow(self._full(table.relation))
         for macro in self.shadow.macros:
             if macro.relation.name.casefold() in words and macro.relation not in done:
                 done.add(macro.relation)
@@ -249,21 +322,26 @@ class ProjectCompiler:
             return catalog
         for text in reads(source, catalog)[1]:
             if text not in catalog.table_functions:
+                self._asked = True
                 with suppress(AdapterError):  # an unknown file is the warehouse's error to report, at its place
                     described = self.shadow.describe(f"select * from {text}")
                     self._functions[text] = tuple(Column(c.name, c.data_type) for c in described)
         return replace(catalog, table_functions={**catalog.table_functions, **self._functions})
 
     def _ensure(self, unique_id: str) -> None:
-        """Columns of a referenced node: compiled here, built already, or found by compiling it now."""
+        """Columns of a referenced node or source, in the shadow."""
+        self._make_known(unique_id)
+        member = self.project.nodes.get(unique_id) or self.project.sources.get(unique_id)
+        if member is not None and not (isinstance(member, Node) and member.config.materialized == "ephemeral"):
+            self._shadow(self._full(member.relation))
+
+    def _make_known(self, unique_id: str) -> None:
+        """Compiled here, built already, or compiled now."""
         node = self.project.nodes.get(unique_id)
-        if node is None:
-            if (source := self.project.sources.get(unique_id)) is not None:
-                self._shadow(self._full(source.relation))
+        if node is None or unique_id in self._compiled or node.config.materialized == "ephemeral":
             return
-        if unique_id in self._compiled or node.config.materialized == "ephemeral":
-            return
-        if not self._shadow(self._full(node.relation)) and node.resource_type == "model":
+        folded = self._full(node.relation).folded()
+        if folded not in self._tables and folded not in self.existing and node.resource_type == "model":
             self.compile(node)
 
     def _shadow(self, relation: Relation) -> bool:
@@ -280,9 +358,14 @@ class ProjectCompiler:
     def add_table(self, relation: Relation, columns: tuple[Column, ...]) -> None:
         """A relation that this run will build before it is read, such as a seed."""
         full = self._full(relation)
-        self._tables[full.folded()] = Table(full, columns)
-        self._shadowed.discard(full.folded())
-        self._shadow(full)
+        self._put(Table(full, columns))
+
+    def _put(self, table: Table) -> None:
+        """It enters the shadow when a query reads it."""
+        folded = table.relation.folded()
+        self._tables[folded] = table
+        self._names.setdefault(folded.name, {})[folded] = None
+        self._shadowed.discard(folded)
 
     def _learn(self, node: Node, compiled: CompiledNode) -> None:
         self._compiled[node.unique_id] = compiled
@@ -290,13 +373,11 @@ class ProjectCompiler:
             return
         full = self._full(node.relation)
         kind = "view" if node.config.materialized == "view" else "table"
-        self._tables[full.folded()] = Table(full, compiled.columns, kind)  # type: ignore[arg-type]
+        self._put(Table(full, compiled.columns, kind))  # type: ignore[arg-type]
         if node.config.materialized == "external":
             literal = external_sql(node, self.project)
             self._files[literal] = full
             self._functions[quote(literal[1:-1].replace("''", "'"))] = compiled.columns
-        self._shadowed.discard(full.folded())
-        self._shadow(full)
 
     def _full(self, relation: Relation) -> Relation:
         default = self.adapter.default
@@ -345,6 +426,7 @@ class _Asked:
 
     shadow: ShadowDatabase
     adapter: Adapter
+    asked: Callable[[], None]
 
     def tree(self, sql: str) -> str | None:
         return self.shadow.tree(sql)
@@ -357,6 +439,7 @@ class _Asked:
 
     def describe_rows(self, sql: str) -> tuple[Column, ...]:
         columns = self.shadow.describe(sql)
+        self.asked()
         try:
             return self.adapter.describe(sql)
         except AdapterError:  # a relation that this run builds first
@@ -397,8 +480,9 @@ def open_compiler(
     full_refresh: bool = False,
     empty: bool = False,
     run: Mapping[str, object] | None = None,
+    key: bytes | None = None,
 ) -> Iterator[ProjectCompiler]:
-    """Read the warehouse's catalog once and open a shadow database."""
+    """Read the warehouse's catalog once and open a shadow database. ``key``: for plans that are remembered."""
     with ExitStack() as stack:
         with adapter.visit():
             listed = adapter.list_relations()
@@ -406,7 +490,26 @@ def open_compiler(
             shadow = stack.enter_context(adapter.shadow())
         known = ((t, columns[t.relation]) for t in listed if t.relation in columns)
         existing = {t.relation.folded(): replace(t, columns=found) for t, found in known}
-        yield ProjectCompiler(project, adapter, shadow, contracts, full_refresh, empty, run or {}, existing)
+        compiler = ProjectCompiler(project, adapter, shadow, contracts, full_refresh, empty, run or {}, existing)
+        if key is not None:
+            compiler.plans = stack.enter_context(closing(_plans(compiler, key)))
+        yield compiler
+
+
+def _plans(compiler: ProjectCompiler, key: bytes) -> Plans:
+    """Of this target, made by these versions in this warehouse."""
+    project, adapter = compiler.project, compiler.adapter
+    relations = [table.relation for table in compiler.existing.values()]
+    relations += [node.relation for node in project.nodes.values()]
+    always = {
+        "versions": versions(), "project": [project.name, str(project.root), dict(project.vars)],
+        "profile": facts(project.profile, key), "macros": [[one.package, one.names] for one in project.macros],
+        "warehouse": [adapter.type, adapter.dialect, repr(adapter.default), repr(adapter.namespace)],
+        "types": getattr(compiler.shadow, "types", ()),
+        "schemas": sorted({f"{one.catalog}.{one.schema}" for one in relations}),
+    }  # fmt: skip
+    profile = project.profile
+    return Plans.opened(project, key, digest([str(project.root), profile.name, profile.target, profile.type]), always)
 
 
 __all__ = ["CompiledNode", "ProjectCompiler", "open_compiler"]

@@ -79,6 +79,7 @@ def test_what_is_remembered_is_what_was_read(rich: Shop, unread: Callable[[], No
     assert json.loads(files(rich)[0].read_text())["seal"]
 
 
+PROJECT = "name: shop\nprofile: shop\nvars: {day: 1, since: 2026-01-01}\n"
 PACKAGE = {"dbt_project.yml": "name: p\n", "macros/x.sql": "{% macro a() %}{% endmacro %}"}
 CHANGES: dict[str, Callable[[Put, Path], Any]] = {
     "model": lambda put, _: put("models/m.sql", "select 2 as id"),
@@ -99,7 +100,7 @@ CHANGES: dict[str, Callable[[Put, Path], Any]] = {
     "singular test": lambda put, _: put("tests/none.sql", "{{ config(severity='warn') }} select 1"),
     "python model": lambda put, _: put("models/p.py", "def model(dbt, session): ...\n"),
     "snapshot": lambda put, _: put("snapshots/s.sql", "{% snapshot s %}select 1{% endsnapshot %}"),
-    "target folder": lambda put, _: put("sqlinfer_project.yml", "name: shop\nprofile: shop\nvars: {day: 1}\ntarget-path: other\n"),
+    "target folder": lambda put, _: put("sqlinfer_project.yml", f"{PROJECT}target-path: other\n"),
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from sqlglot import exp
@@ -118,8 +119,12 @@ class _Known:
 
 def may_call(sql: str, functions: Mapping[str, FunctionContract]) -> bool:
     """Whether the text could hold a call at all; SQL without one is the warehouse's own business."""
-    names = "|".join(re.escape(n) for n in (PREDICT, *functions))
-    return re.search(rf"\b(?:{names})\s*\(", sql, re.IGNORECASE) is not None
+    return _calling(tuple(functions)).search(sql) is not None
+
+
+@lru_cache(maxsize=8)
+def _calling(functions: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, (PREDICT, *functions)))})\s*\(", re.IGNORECASE)
 
 
 def calls_in(node: exp.Expr | None) -> Iterator[PredictCall]:

@@ -11,7 +11,7 @@ from sqlglot.errors import SqlglotError
 
 from sqlinfer.compiler.scans import whole_tree
 from sqlinfer.relation import Relation, fold, quote
-from sqlinfer.spec.plan import PlanReads
+from sqlinfer.spec.plan import Plan, PlanReads
 
 
 def reads_of(query: exp.Expr, emitted: str, dialect: str, namespace: Relation) -> PlanReads:
@@ -20,6 +20,14 @@ def reads_of(query: exp.Expr, emitted: str, dialect: str, namespace: Relation) -
     if tree is None:
         return PlanReads(frozenset(_in_text(emitted, dialect, namespace)), True)
     return _in_tree(tree, namespace)
+
+
+def relations_of(plan: Plan) -> tuple[str, ...]:
+    """Relations of the warehouse that a plan names, for people."""
+    if not plan.stages:
+        return relations_in(plan.result.sql, plan.dialect)
+    every = [*(stage.reads for stage in plan.stages), plan.result.reads]
+    return tuple(dict.fromkeys(name for reads in every for name in reads.relations))
 
 
 def relations_in(sql: str, dialect: str) -> tuple[str, ...]:

@@ -182,14 +182,26 @@ def _scope(project: Project, node: Node | None, *, incremental: bool, flags: Ren
         every = (one for one in project.sources.values() if (one.source_name, one.name) == (first, second))
         return RelationValue((own or next(every)).relation, dialect)
 
+    refs, sources = _known(project)
     return Scope(
-        project.name, project.profile, project.vars, project.env, tuple(n.name for n in project.nodes.values()),
-        tuple((s.source_name, s.name) for s in project.sources.values()), ref, source,
+        project.name, project.profile, project.vars, project.env, refs, sources, ref, source,
         this=RelationValue(node.relation, dialect) if node else None,
         config=_config_values(node) if node else {}, incremental=incremental, execute=flags.execute,
         flags={"full_refresh": flags.full_refresh, "which": flags.which},
         model=_model_values(node) if node else {},
     )  # fmt: skip
+
+
+Names = tuple[dict[str, None], dict[tuple[str, str], None]]
+
+
+def _known(project: Project, last: list[tuple[object, object, Names]] = []) -> Names:  # noqa: B006
+    """What ``ref`` and ``source`` may name; made once for the nodes of a project, which every render asks for."""
+    if not last or last[0][0] is not project.nodes or last[0][1] is not project.sources:
+        refs = dict.fromkeys(one.name for one in project.nodes.values())
+        sources = dict.fromkeys((one.source_name, one.name) for one in project.sources.values())
+        last[:] = [(project.nodes, project.sources, (refs, sources))]
+    return last[0][2]
 
 
 def external_sql(node: Node, project: Project) -> str:

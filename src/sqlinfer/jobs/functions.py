@@ -26,6 +26,10 @@ class Functions(Mapping[str, PreparedFunction]):
     """Told of what takes time."""
     _ready: dict[str, PreparedFunction] = field(default_factory=dict)
     _places: dict[Any, Any] = field(default_factory=dict)
+    configs: dict[str, FunctionConfig] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.configs = {name: config for name, config in self.project.functions.items() if config.enabled}
 
     def __getitem__(self, name: str) -> PreparedFunction:
         return self._ready[name] if name in self._ready else self.open(self.configs[name])
@@ -54,10 +58,6 @@ class Functions(Mapping[str, PreparedFunction]):
 
     def __contains__(self, name: object) -> bool:
         return name in self.configs
-
-    @property
-    def configs(self) -> dict[str, FunctionConfig]:
-        return {name: config for name, config in self.project.functions.items() if config.enabled}
 
     @property
     def opened(self) -> Mapping[str, PreparedFunction]:

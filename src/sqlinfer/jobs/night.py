@@ -35,6 +35,7 @@ from sqlinfer.jobs.options import RunOptions
 from sqlinfer.jobs.run_hooks import run_hooks
 from sqlinfer.jobs.warm import WarmSessions
 from sqlinfer.project import DataTest, Project, locations
+from sqlinfer.project.remembered import seal_key
 from sqlinfer.project.values import Hook
 from sqlinfer.project.ways import with_way
 from sqlinfer.relation import Relation
@@ -123,7 +124,7 @@ class Night:
     def compiler(self) -> Iterator[ProjectCompiler]:
         contracts = Contracts(self.functions)
         given = self.options
-        how = {"full_refresh": given.full_refresh, "empty": given.empty}
+        how: dict[str, Any] = {"full_refresh": given.full_refresh, "empty": given.empty, "key": seal_key(os.environ)}
         with catalog.open_compiler(self.project, self.adapter, contracts, run=self.names, **how) as opened:
             yield opened
 

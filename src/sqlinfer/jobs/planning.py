@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlinfer.catalog import CompiledNode
+from sqlinfer.compiler.reading import relations_of
 from sqlinfer.errors import SqlinferError, UsageError, did_you_mean
 from sqlinfer.jobs import artifacts, summary
 from sqlinfer.jobs import estimate as estimates
@@ -30,12 +31,13 @@ def nodes(night: Night, ids: Sequence[str], *, estimate: bool = False) -> list[E
     """Every chosen model, planned. Raises the first error, after the others were written."""
     with night.compiler() as compiler:
         compiled = compile_nodes(compiler, ids, night.project)
+        named = {uid: compiler.named(item) for uid, item in compiled.items() if isinstance(item, CompiledNode)}
     artifacts.save_compiled(night, compiled)
     for item in compiled.values():
         if isinstance(item, SqlinferError):
             raise item
     return [
-        described(night, item, night.project.nodes[uid], estimate)
+        described(night, item, night.project.nodes[uid], estimate, named[uid])
         for uid, item in compiled.items()
         if isinstance(item, CompiledNode)
     ]
@@ -46,17 +48,23 @@ def inline(night: Night, sql: str, *, estimate: bool = False) -> Explained:
         return explained(night, compiler.inline(sql), "inline", "query", estimate)
 
 
-def described(night: Night, item: CompiledNode, node: Node, estimate: bool) -> Explained:
+def described(
+    night: Night, item: CompiledNode, node: Node, estimate: bool, named: tuple[str, ...] | None = None
+) -> Explained:
     """A node of the project: also what it tests and publishes, and where its SQL lies."""
     return replace(
-        explained(night, item, node.config.materialized, str(node.relation), estimate),
+        explained(night, item, node.config.materialized, str(node.relation), estimate, named),
         tests=summary.tests(node),
         publication=summary.publication(node, item, full_refresh=night.options.full_refresh),
         compiled=relative(artifacts.compiled_path(night.project, node), night.project),
     )
 
 
-def explained(night: Night, item: CompiledNode, materialized: str, relation: str, estimate: bool) -> Explained:
+def explained(
+    night: Night, item: CompiledNode, materialized: str, relation: str, estimate: bool,
+    named: tuple[str, ...] | None = None,
+) -> Explained:  # fmt: skip
+    """``named``: the relations that the plan reads, where they were found before."""
     contracts = {call.function: night.functions[call.function].contract for call in item.plan.calls}
     return Explained(
         item.plan,
@@ -65,7 +73,7 @@ def explained(night: Night, item: CompiledNode, materialized: str, relation: str
         contracts,
         {contract.digest: batch_plan(cache_dir(night.project), contract) for contract in contracts.values()},
         expected(night, item.plan) if estimate else {},
-        summary.reads(item.plan),
+        relations_of(item.plan) if named is None else named,
     )
 
 

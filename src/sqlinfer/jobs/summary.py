@@ -3,17 +3,7 @@
 from __future__ import annotations
 
 from sqlinfer.catalog import CompiledNode
-from sqlinfer.compiler.reading import relations_in
 from sqlinfer.project import DataTest, Node
-from sqlinfer.spec.plan import Plan
-
-
-def reads(plan: Plan) -> tuple[str, ...]:
-    """Relations of the warehouse in the order of the SQL; none where the parser does not know the SQL."""
-    if not plan.stages:
-        return relations_in(plan.result.sql, plan.dialect)
-    every = [*(stage.reads for stage in plan.stages), plan.result.reads]
-    return tuple(dict.fromkeys(name for reads in every for name in reads.relations))
 
 
 def tests(node: Node) -> tuple[str, ...]:

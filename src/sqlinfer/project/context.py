@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlinfer.project.hooks import packed
 from sqlinfer.project.jinja import Compiled, Engine, line_location
 from sqlinfer.project.sandbox import MacroReturn, Package
 from sqlinfer.project.values import MacroFile, Profile
+from sqlinfer.project.witness import seen
 from sqlinfer.relation import Relation
 
 
@@ -35,8 +37,8 @@ class Scope:
     profile: Profile
     variables: Mapping[str, Any]
     env: Mapping[str, str]
-    refs: Iterable[str]
-    sources: Iterable[tuple[str, str]]
+    refs: Collection[str]
+    sources: Collection[tuple[str, str]]
     resolve_ref: Callable[[str], RelationValue]
     resolve_source: Callable[[str, str], RelationValue]
     this: RelationValue | None = None
@@ -82,6 +84,10 @@ class Macros:
             context.setdefault(package, Package(**own))
         context.setdefault("adapter", _Adapter(self, context, project_name))
 
+    def place(self, name: str, package: str | None) -> Path | None:
+        """The file of a macro."""
+        return self.by_name[name].path if package is None else self.packages[package][name].path
+
     def find(self, name: str, package: str | None) -> tuple[Compiled, dict[str, Any]]:
         """A macro's file, compiled, and what else its macros see of their own package by plain name."""
         if package is None:
@@ -126,6 +132,8 @@ class _Macro:
         self._inner: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for witness in seen():
+            witness.macros.add(str(self._macros.place(self._name, self._package)))
         if self._inner is None:
             compiled, beside = self._macros.find(self._name, self._package)
             own = {name: _Macro(name, self._macros, self._context, self._package) for name in beside}
@@ -215,8 +223,8 @@ def _ref(scope: Scope, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Rela
     if len(args) == 2 and args[0] != scope.project_name:
         raise TemplateMessage(f"unknown project '{args[0]}' in ref()", f"this project is '{scope.project_name}'",
                               args[0])  # fmt: skip
-    if name not in (known := set(scope.refs)):
-        hint = did_you_mean(name, known) or "no model or seed has that name"
+    if name not in scope.refs:
+        hint = did_you_mean(name, set(scope.refs)) or "no model or seed has that name"
         raise TemplateMessage(f"unknown model or seed '{name}'", hint, name)
     scope.seen.refs[name] = None
     return scope.resolve_ref(name)
@@ -225,7 +233,7 @@ def _ref(scope: Scope, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Rela
 def _source(scope: Scope, args: tuple[Any, ...]) -> RelationValue:
     if len(args) != 2 or not all(isinstance(arg, str) for arg in args):
         raise TemplateMessage("source() takes the name of a source and of a table", "source('raw', 'events')", "source")
-    known = set(scope.sources)
+    known = scope.sources
     if args not in known:
         hint = did_you_mean(".".join(args), (".".join(pair) for pair in known)) or "declare it under sources: in a yml"
         raise TemplateMessage(f"unknown source '{args[0]}.{args[1]}'", hint, args[1])

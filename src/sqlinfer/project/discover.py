@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -141,7 +141,7 @@ def _see_hooks(project: Project, file: _File, names: Mapping[str, _File], descri
         for hook in merged[key].value if key in merged else ():
             called = Seen()
             with suppress(RenderError):
-                run_parse(project, hook.sql, None, tuple(names), tuple(described.tables), macros, called, this=this,
+                run_parse(project, hook.sql, None, names, described.tables, macros, called, this=this,
                           config=settings)  # fmt: skip
             seen.refs |= {name: None for name in called.refs if name != file.name}
             seen.sources |= called.sources
@@ -168,15 +168,15 @@ def _parse_pass(project: Project, file: _File, names: Mapping[str, Any], describ
     first, later = Seen(), Seen()
     this = RelationValue(Relation(file.name), project.profile.type)
     for seen, incremental in ((first, False), (later, True)):
-        run_parse(project, file.sql, file.path, tuple(names), tuple(described.tables), macros, seen, this=this,
+        run_parse(project, file.sql, file.path, names, described.tables, macros, seen, this=this,
                   config=config, incremental=incremental)  # fmt: skip
         if first.incremental is None:
             break
     return replace(first, refs=first.refs | later.refs, sources=first.sources | later.sources)
 
 
-def run_parse(project: Project, sql: str, path: Path | None, refs: Sequence[str], sources: Sequence[tuple[str, str]],
-              macros: Macros, seen: Seen, *, this: RelationValue | None = None,
+def run_parse(project: Project, sql: str, path: Path | None, refs: Collection[str],
+              sources: Collection[tuple[str, str]], macros: Macros, seen: Seen, *, this: RelationValue | None = None,
               config: Mapping[str, Any] | None = None, incremental: bool = False,
               extra: Mapping[str, Any] | None = None) -> None:  # fmt: skip
     """Render once without a database, to see what the template calls."""

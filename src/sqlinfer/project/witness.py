@@ -77,7 +77,7 @@ def seen() -> tuple[Witness, ...]:
 
 def holds(found: Mapping[str, Any], env: Mapping[str, str]) -> bool:
     """Whether all that ``as_json`` tells is still so."""
-    if any(_hashed(env.get(name)) != value for name, value in found["env"].items()):
+    if not all(is_so(env.get(name), told) for name, told in found["env"].items()):
         return False
     return all(PROBES[kind](path) == answer for kind, path, answer in found["probes"])
 
@@ -85,6 +85,11 @@ def holds(found: Mapping[str, Any], env: Mapping[str, str]) -> bool:
 def _hashed(value: str | None) -> str | None:
     """No value of the environment is written down."""
     return None if value is None else hashlib.sha256(value.encode(errors="surrogateescape")).hexdigest()
+
+
+def is_so(value: str | None, told: str | None) -> bool:
+    """Whether a variable of the environment is what it was."""
+    return _hashed(value) == told
 
 
 def _file(path: str) -> str:

@@ -42,7 +42,7 @@ class DuckDBShadow:
         self._settings = settings
         self._schemas = {("main", settings.catalog)}
         self._catalogs = {settings.catalog}
-        self._enums = work.rows(_ENUMS)
+        self.types = work.rows(_ENUMS)
         self._defined: set[Relation] = set()
         self.macros = tuple(
             Macro(Relation(name, schema, database), tuple(parameters), definition, is_table)
@@ -99,7 +99,7 @@ class DuckDBShadow:
 
     def _copy_definitions(self) -> None:
         """Macros and enum types of the real database. A macro that reads relations waits for them."""
-        for schema, name, labels in self._enums:
+        for schema, name, labels in self.types:
             values = ", ".join(literal(label) for label in labels)
             self._try(Relation(name, schema), f"CREATE TYPE {{}} AS ENUM ({values})")
         for macro in self.macros:
