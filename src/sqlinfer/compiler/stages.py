@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from sqlinfer import types
 from sqlinfer.compiler.analyse import can_try, columns_in, is_volatile, replace_top_down, sources, text, varies
 from sqlinfer.compiler.calls import Source
 from sqlinfer.compiler.casts import CastArgument, cast_argument, status
@@ -325,7 +324,7 @@ class Layer:
         """The type of what a call is given, from the query or, where that does not tell, from the warehouse."""
         seen = self._type(value)
         told = self.builder.catalog.arguments.get(f"{site.output}.{argument.name}")
-        return seen if told is None or is_certain(seen) else _canonical(told, self.builder.catalog.dialect)
+        return seen if told is None or is_certain(seen) else _canonical(told, self.builder.form)
 
     def _type(self, value: exp.Expr) -> str | None:
         """The canonical type of an argument where it is certain: columns, casts and literals."""
@@ -333,7 +332,7 @@ class Layer:
         if isinstance(node, exp.Column):
             return self._column_type(node)
         if isinstance(node, (exp.Cast, exp.TryCast)):
-            return _canonical(node.to.sql("duckdb"), "duckdb")
+            return _cast_type(node.to, self.builder.form)
         if isinstance(node, exp.Literal):
             return "TEXT" if node.is_string else ("INT" if node.is_int and abs(int(node.this)) < 2**31 else None)
         if isinstance(node, exp.Anonymous):
@@ -409,20 +408,25 @@ def column_type(builder: Builder, table: exp.Expr | None, name: str) -> str | No
             return builder.column_types[table.name].get(name)
         found = builder.catalog.find(Relation(table.name, table.db or None, table.catalog or None))
         match = [c for c in found.columns if c.name.casefold() == name.casefold()] if found is not None else []
-        return _canonical(match[0].data_type, builder.catalog.dialect) if match else None
+        return _canonical(match[0].data_type, builder.form) if match else None
     if isinstance(table, exp.Subquery) and isinstance(table.this, exp.Select):
         inner = next((e for e in table.this.expressions if e.alias_or_name == name), None)
         value = inner.unalias() if inner is not None else None
         if isinstance(value, exp.Column):
             return column_type(builder, sources(table.this).get(value.table), value.name)
         if isinstance(value, exp.Cast):
-            return _canonical(value.to.sql("duckdb"), "duckdb")
+            return _cast_type(value.to, builder.form)
     return None
 
 
-def _canonical(data_type: str, dialect: str) -> str | None:
+def _cast_type(data_type: exp.DataType, form: Form) -> str | None:
+    """Of ``cast(x as t)``; sqlglot's tree of a type is read in the warehouse's spelling."""
+    return _canonical(data_type.sql(form.dialect), form)
+
+
+def _canonical(data_type: str, form: Form) -> str | None:
     try:
-        return types.canonical(data_type, dialect)
+        return form.canonical(data_type)
     except Exception:  # an engine's own type that sqlglot does not parse is simply not certain
         return None
 

@@ -7,6 +7,7 @@ and bytea, whose hashes have no independent seeds, are hashed by md5.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -91,6 +92,11 @@ class PostgresForm(Form):
 
     def data_type(self, canonical: str) -> exp.DataType:
         return exp.DataType.build(types.type_sql(canonical, self.dialect), dialect=self.dialect)
+
+    def canonical(self, data_type: str) -> str:
+        """``character(3)`` is no text as it is: it is read with its spaces, and cast without them."""
+        padded = re.fullmatch(r"(?:bpchar|char|character)\b(?!\s*varying).*?((?:\[\d*\])*)", data_type.strip(), re.I)
+        return f"CHAR{padded[1]}" if padded else Form.canonical(self, data_type)
 
     def cast(self, node: exp.Expr, wanted: str, given: str | None = None) -> exp.Expr:
         """A boolean becomes a number by way of an integer."""
