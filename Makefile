@@ -3,6 +3,8 @@ SHELL := /bin/bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-test
+# What an install compiles.
+KERNEL := hatch_build.py $(wildcard src/sqlinfer/inference/trees/*.[ch])
 DEMO_STAMP := $(VENV)/.installed-demo
 # dbt pins protobuf and others below our own constraints, so it lives in an environment of its own.
 # DBT=1.8 tests that minor version, in an environment of its own; without it the versions of constraints-dbt.txt.
@@ -23,21 +25,21 @@ WORKERS ?= logical
 PARALLEL = -n $(WORKERS) --maxprocesses 16 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-dbt test-sources lint format bench chaos fuzz attack clean
+.PHONY: help demo test test-dbt test-sources lint format bench chaos fuzz fuzz-forests kernel attack clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "sqlinfer needs Python 3.11 or newer; none found" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+$(STAMP): pyproject.toml constraints.txt $(KERNEL) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
 	@touch $(STAMP) $(DEMO_STAMP)
 
 # The demo needs no extra: neither torch nor scikit-learn.
-$(DEMO_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+$(DEMO_STAMP): pyproject.toml constraints.txt $(KERNEL) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	@touch $(DEMO_STAMP)
 
@@ -83,6 +85,13 @@ chaos: $(STAMP)  ## seeded kills of real runs (SQLINFER_KILLS=500)
 
 fuzz: $(STAMP)  ## random queries against plain DuckDB (SQLINFER_FUZZ_EXAMPLES=20000)
 	SQLINFER_FUZZ_EXAMPLES=$${SQLINFER_FUZZ_EXAMPLES:-20000} $(BIN)/python -m pytest tests/compiler/test_random_queries.py -n 2
+
+fuzz-forests: $(STAMP)  ## random forests against ONNX Runtime, edited ones under a sanitiser (SQLINFER_FUZZ_FORESTS=500)
+	SQLINFER_FUZZ_FORESTS=$${SQLINFER_FUZZ_FORESTS:-500} $(BIN)/python -m pytest tests/inference/test_forest_kernel.py \
+		--timeout 7200 -k "random or edited" $(PYTEST_ARGS)
+
+kernel: $(BIN)/python  ## compile the forest kernel again, into src, after a change of its C
+	$(BIN)/python hatch_build.py
 
 attack: $(STAMP)  ## templates, graphs, yml, rows, names, files and links against docs/security.md (SQLINFER_ATTACKS=2000)
 	SQLINFER_ATTACKS=$${SQLINFER_ATTACKS:-2000} $(BIN)/python -m pytest tests/attack tests/security --timeout 3600 $(PYTEST_ARGS)

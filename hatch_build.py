@@ -14,6 +14,7 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+from typing import Any
 
 try:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -28,18 +29,25 @@ SETS = {"plain": (), "avx2": ("-mavx2",), "avx512": ("-mavx2", "-mavx512f", "-ma
 
 
 class CustomBuildHook(BuildHookInterface):  # type: ignore[misc]
-    def initialize(self, version: str, build_data: dict[str, object]) -> None:
+    """An editable install finds the library in src, ignored by git; a wheel takes one of its own with it."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name != "wheel":
             return
-        library = Path(self.root, SOURCES, LIBRARY)
-        why = build(Path(self.root, SOURCES), library)
+        sources = Path(self.root, SOURCES)
+        self._made = None if version == "editable" else Path(tempfile.mkdtemp(prefix="sqlinfer-kernel-"))
+        library = (self._made or sources) / LIBRARY
+        why = build(sources, library)
         if why is not None:
             self.app.display_info(f"no forest kernel: {why}")
-            return
-        if version == "standard":
-            build_data["force_include"][str(library)] = f"sqlinfer/inference/trees/{LIBRARY}"  # type: ignore[index]
+        elif self._made is not None:
+            build_data["force_include"][str(library)] = f"sqlinfer/inference/trees/{LIBRARY}"
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{_platform()}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        if self.target_name == "wheel" and self._made is not None:
+            shutil.rmtree(self._made, ignore_errors=True)
 
 
 def build(sources: Path, library: Path) -> str | None:

@@ -15,7 +15,7 @@ from onnx import helper
 
 from sqlinfer.inference import open_session
 from sqlinfer.inference.graphs.categories import encode
-from sqlinfer.inference.graphs.forests import BRANCH_FREE, BY_TREE, faster_forests
+from sqlinfer.inference.graphs.forests import BRANCH_FREE, BY_TREE, faster_forests, rewritten_forests
 from sqlinfer.inference.graphs.trial import gives_the_same
 from sqlinfer.inference.runnable import runnable_graph
 from sqlinfer.spec.function import InputBinding, OutputBinding
@@ -173,8 +173,43 @@ def test_a_transformation_that_differs_in_the_last_bit_keeps_its_trees() -> None
     assert faster_forests(graph) is None
 
 
-def test_an_opset_without_the_operators_keeps_its_trees() -> None:
-    assert faster_forests(forest(opset=12)) is None
+@pytest.mark.parametrize("opset", [8, 9, 12])
+@pytest.mark.parametrize("kind", ["Regressor", "Classifier"])
+def test_an_old_opset_is_raised(opset: int, kind: str) -> None:
+    """onnxmltools writes 8 for LightGBM."""
+    more = {} if kind == "Regressor" else {"classlabels_int64s": [0, 1], "post_transform": "LOGISTIC"}
+    assert_same(forest(opset=opset, kind=kind, **more), BRANCH_FREE)
+
+
+def test_a_model_without_the_default_domain_gets_one() -> None:
+    """As onnxmltools writes XGBoost."""
+    model = onnx.load_from_string(forest())
+    ml = [one for one in model.opset_import if one.domain == ML]
+    del model.opset_import[:]
+    model.opset_import.extend(ml)
+    assert_same(model.SerializeToString(), BRANCH_FREE)
+
+
+def test_what_follows_the_trees_is_raised_with_them() -> None:
+    model = onnx.load_from_string(forest(opset=8))
+    model.graph.node[0].output[0] = "sum"
+    model.graph.node.append(helper.make_node("Reshape", ["sum", "flat"], ["score"]))
+    model.graph.initializer.append(ob.constant("flat", [-1], "int64"))
+    assert_same(model.SerializeToString(), BRANCH_FREE)
+
+
+@pytest.mark.parametrize(
+    ("graph", "why"),
+    [
+        (forest(aggregate_function="MIN"), "no plain sum of weights"),
+        (forest(trees=3, depth=7, leaf_share=0.3), "too large to do without branches"),
+        (forest(kind="Classifier", targets=3, post_transform="LOGISTIC", classlabels_int64s=[4, 5, 6]), "other bits"),
+    ],
+)
+def test_what_stays_as_it_is_says_why(graph: bytes, why: str) -> None:
+    (said,) = rewritten_forests(graph).kept
+    assert said.startswith("trees as they are: ")
+    assert why in said
 
 
 def test_few_small_trees_of_many_leaves_stay_as_they_are() -> None:

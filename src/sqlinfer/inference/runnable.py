@@ -162,15 +162,14 @@ def _rewrites_for(family: str, coded: Mapping[str, int]) -> tuple[Callable[[byte
 
 
 def _faster_forests(graph: bytes) -> Rewritten:
-    from sqlinfer.inference.graphs.forests import faster_forests
+    from sqlinfer.inference.graphs.forests import AS_THEY_ARE, rewritten_forests
     from sqlinfer.inference.graphs.rewriting import Rewritten
 
     try:
-        found = faster_forests(graph)
+        return rewritten_forests(graph)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         # a tree ensemble that is not what the standard says: the runtime shall judge it
-        return Rewritten(graph, kept=(f"trees as they are: {type(error).__name__}",))
-    return Rewritten(graph) if found is None else Rewritten(*found)
+        return Rewritten(graph, kept=(f"{AS_THEY_ARE}: {type(error).__name__}",))
 
 
 def _read(cache_dir: Path | None, name: str) -> _Made | None:

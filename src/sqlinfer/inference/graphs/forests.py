@@ -11,41 +11,65 @@ from sqlinfer.inference.graphs.by_tree import by_tree, is_worth_it
 from sqlinfer.inference.graphs.columns import Columns
 from sqlinfer.inference.graphs.emitter import Emitter
 from sqlinfer.inference.graphs.forest import ML, Forest, forest_of
+from sqlinfer.inference.graphs.opsets import opset_of, raised
+from sqlinfer.inference.graphs.rewriting import Kept, Rewritten
 from sqlinfer.inference.graphs.trial import gives_the_same
 
-BRANCH_FREE, BY_TREE = "trees without branches", "tree by tree"
+BRANCH_FREE, BY_TREE, AS_THEY_ARE = "trees without branches", "tree by tree", "trees as they are"
 _OPSET = 13
 """The first with the axes of ReduceSum as an input."""
 
 
 def faster_forests(graph: bytes) -> tuple[bytes, tuple[str, ...]] | None:
     """The graph with its forests rewritten and what was done to them, or None where nothing is to be gained."""
+    found = rewritten_forests(graph)
+    return (found.graph, found.done) if found.done else None
+
+
+def rewritten_forests(graph: bytes) -> Rewritten:
+    """The graph with its forests rewritten, what was done to them, and why others stay as they are."""
     model = onnx.load_from_string(graph)
     if model.functions or any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        return None
-    opset = next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), 0)
+        return Rewritten(graph, kept=(f"{AS_THEY_ARE}: functions in the graph, or weights in a file beside it",))
+    model = raised(model, _OPSET)
     columns = Columns(model)
     nodes: list[NodeProto] = []
-    done: list[str] = []
+    done: dict[str, None] = {}
+    kept: dict[str, None] = {}
     for number, node in enumerate(model.graph.node):
-        emitted = _rewritten(node, columns, f"__forest_{number}_", opset)
-        nodes += emitted[0].nodes if emitted else [node]
-        if emitted:
-            done.append(emitted[1])
+        nodes.append(node)
+        try:
+            emitted = _rewritten(node, columns, f"__forest_{number}_", opset_of(model))
+        except Kept as why:
+            kept[f"{AS_THEY_ARE}: {why}"] = None
+            continue
+        if emitted is not None:
+            nodes[-1:] = emitted[0].nodes
+            done[emitted[1]] = None
             model.graph.initializer.extend(emitted[0].constants)
     if not done:
-        return None
-    kept = alive(nodes, {port.name for port in model.graph.output})
+        return Rewritten(graph, kept=tuple(kept))
+    left = alive(nodes, {port.name for port in model.graph.output})
     del model.graph.node[:], model.graph.value_info[:]
-    model.graph.node.extend(kept)
+    model.graph.node.extend(left)
     made = model.SerializeToString()
-    return (made, tuple(dict.fromkeys(done))) if gives_the_same(graph, made) else None
+    if not gives_the_same(graph, made):
+        kept[f"{AS_THEY_ARE}: a trial of {', '.join(done)} gave other bits, or could not be made"] = None
+        return Rewritten(graph, kept=tuple(kept))
+    return Rewritten(made, tuple(done), tuple(kept))
 
 
 def _rewritten(node: NodeProto, columns: Columns, prefix: str, opset: int) -> tuple[Emitter, str] | None:
+    """None for a node that is no forest.
+
+    Raises:
+        Kept: why a forest stays as it is.
+    """
+    if node.domain != ML or not node.op_type.startswith("TreeEnsemble"):
+        return None
     forest = forest_of(node)
     if forest is None:
-        return None
+        raise Kept("doubles, sets, or no plain sum of weights")
     total = f"{prefix}total"
     width = 1 + max(forest.attributes["nodes_featureids"])
     pieces = pieces_of(forest, columns.of(forest.source, width)) if opset >= _OPSET else None
@@ -53,8 +77,10 @@ def _rewritten(node: NodeProto, columns: Columns, prefix: str, opset: int) -> tu
         emit, how = branch_free(forest, pieces, total, prefix), BRANCH_FREE
     elif is_worth_it(forest):
         emit, how = Emitter(prefix, by_tree(forest, total, prefix)), BY_TREE
+    elif opset < _OPSET:
+        raise Kept(f"opset {opset} cannot be raised to {_OPSET}")
     else:
-        return None
+        raise Kept("too large to do without branches, small enough for a cache")
     finish(emit, forest, total)
     return emit, how
 

@@ -15,8 +15,9 @@ from onnx import NodeProto, TensorProto, helper
 
 from sqlinfer.inference.graphs.alike import Trial, either
 from sqlinfer.inference.graphs.lookups import Lookups
+from sqlinfer.inference.graphs.opsets import opset_of
 from sqlinfer.inference.graphs.rewriting import Kept, Rewritten
-from sqlinfer.inference.graphs.sums import Linear, Sums, opset_of
+from sqlinfer.inference.graphs.sums import Linear, Sums
 
 Array = np.ndarray[Any, Any]
 SUMS = "weights of categories looked up"

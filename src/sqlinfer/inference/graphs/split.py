@@ -15,6 +15,7 @@ from sqlinfer.inference.graphs.emitter import Emitter
 from sqlinfer.inference.graphs.ensemble import Trees, Unsupported, trees_of
 from sqlinfer.inference.graphs.forest import ML, Forest, as_text, attributes_of
 from sqlinfer.inference.graphs.forests import alive, finish
+from sqlinfer.inference.graphs.opsets import raised
 from sqlinfer.inference.graphs.programs import Classes, compiled
 from sqlinfer.inference.graphs.trial import Cuts, made_up_rows, opened, outputs_of, same
 from sqlinfer.inference.trees.kernel import ForestKernel
@@ -25,6 +26,7 @@ from sqlinfer.inference.trees.split import Part, Piece, Split
 _KINDS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.float32,
           "tensor(int32)": np.float32}  # fmt: skip
 _INPUT_KINDS = (TensorProto.FLOAT, TensorProto.DOUBLE)
+_OPSET = 13
 _ENSEMBLES = {"TreeEnsembleRegressor", "TreeEnsembleClassifier", "TreeEnsemble"}
 Array = np.ndarray[Any, Any]
 
@@ -40,6 +42,7 @@ def split_of(graph: bytes, names: Sequence[str], library: Library) -> Split:
     model = onnx.load_from_string(graph)
     if model.functions or any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
         raise Unsupported("a graph with functions, or with weights in a file beside it")
+    model = raised(model, _OPSET)
     if any(attribute.HasField("g") or attribute.graphs for node in model.graph.node for attribute in node.attribute):
         raise Unsupported("a graph with graphs in it")
     try:

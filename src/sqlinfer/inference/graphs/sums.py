@@ -20,6 +20,7 @@ from sqlinfer.inference.graphs.blocks import Block, Blocks, Looked, Numbers
 from sqlinfer.inference.graphs.emitter import Emitter
 from sqlinfer.inference.graphs.forest import ML
 from sqlinfer.inference.graphs.lookups import Lookups
+from sqlinfer.inference.graphs.opsets import opset_of
 from sqlinfer.inference.graphs.rewriting import Kept
 
 Array = np.ndarray[Any, Any]
@@ -136,10 +137,6 @@ class Sums:
     def _is_summed_up(self, tensor: str) -> bool:
         readers = [node for node in self._model.graph.node if tensor in node.input]
         return bool(readers) and all(node.op_type == "ReduceSum" for node in readers)
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    return next((int(one.version) for one in model.opset_import if one.domain in ("", "ai.onnx")), 0)
 
 
 @dataclass(frozen=True, slots=True)
