@@ -131,3 +131,11 @@ def arrow_type(data_type: str) -> pa.DataType:
     if name is None:
         raise ProjectError(f"type {data_type} cannot be an argument or an output of a function")
     return getattr(pa, name)()
+
+
+def value_bytes(data_type: str) -> int:
+    """Bytes of a value, roughly."""
+    items = array_width(data_type)
+    if items:
+        return 8 * items
+    return {"BLOB": 65_536, "TEXT": 64, "VARCHAR": 64}.get(data_type, 256 if data_type.endswith("]") else 8)

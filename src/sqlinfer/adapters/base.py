@@ -110,8 +110,9 @@ class PinOptions:
     """The scored relations have columns ``names.SCORED_BY`` and ``SCORED_AT`` for every result that was looked up."""
     remembered: bool = False
     """In a scratch workspace: predictions that durable stores hold are read, too."""
-    unread_rows: int | None = None
-    """From so many rows on, a plan that is one stream may read the warehouse while it is scored. None: never."""
+    unread_bytes: int | None = None
+    """From so many bytes of its rows on, a plan that is one stream may read the warehouse while it is scored. None:
+    never."""
     keyed_rows: int | None = None
     """From so many rows on, a stage may leave out what the rest of the query does not need of known inputs."""
 

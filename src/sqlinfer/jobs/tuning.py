@@ -33,7 +33,8 @@ def chunk_bounds(env: Mapping[str, str], memory_limit: str | None) -> dict[str, 
     if env.get(SECONDS):
         found["chunk_seconds"] = _positive(SECONDS, env[SECONDS])
     if env.get(LARGE):
-        found["fuse_rows"] = found["keyed_rows"] = int(_positive(LARGE, env[LARGE]))
+        rows = int(_positive(LARGE, env[LARGE]))
+        found |= {"keyed_rows": rows, "fuse_bytes": rows * 8}
     if memory_limit:
         size = parse_size(memory_limit)
         found["chunk_bytes"] = min(CHUNK_BYTES, size // 16)

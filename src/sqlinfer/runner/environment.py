@@ -22,7 +22,7 @@ from sqlinfer.spec.session import SessionFactory
 STORE_CHUNK, STREAM_CHUNK = 65_536, 500_000
 QUICK_CHUNK = 262_144
 CHUNK_BYTES, READ_BYTES = 128 << 20, 32 << 20
-FUSE_ROWS, KEYED_ROWS = 1_000_000, 200_000
+FUSE_BYTES, KEYED_ROWS = 32 << 20, 200_000
 
 
 def now_utc() -> datetime:
@@ -58,7 +58,7 @@ class RunEnvironment:
     chunk_bytes: int = CHUNK_BYTES
     read_bytes: int = READ_BYTES
     """Bounds of what waits in memory for a commit, and of one batch that is read."""
-    fuse_rows: int | None = FUSE_ROWS
+    fuse_bytes: int | None = FUSE_BYTES
     """From here on a stream is read straight into the session: below, staging costs next to nothing, and the warehouse
     stays free while scoring runs."""
     keyed_rows: int = KEYED_ROWS

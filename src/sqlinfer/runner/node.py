@@ -250,7 +250,7 @@ def _run_scored(
     if node.config.max_error_rate is not None:
         env = replace(env, max_error_rate=node.config.max_error_rate)
     if node.config.keep_inputs:
-        env = replace(env, fuse_rows=None)
+        env = replace(env, fuse_bytes=None)
     if node.config.lineage:
         refuse_taken_names(plan)
     work = env.workspace

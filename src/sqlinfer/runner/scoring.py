@@ -44,7 +44,7 @@ def score_plan(
         remembered: in a scratch workspace, what durable stores hold is used.
     """
     contracts = {call.function: env.function(call.function, call.digest).contract for call in plan.calls}
-    unread = None if env.bounds.any else env.fuse_rows  # what is not read yet cannot be counted
+    unread = None if env.bounds.any else env.fuse_bytes  # what is not read yet cannot be counted
     options = PinOptions(contracts, shown, lineage, remembered, unread, env.keyed_rows)
     pinned = _pin(env, plan, plan.early, options, seconds)
     admit(env, pinned.values())
@@ -52,7 +52,7 @@ def score_plan(
     for stage in plan.stages:
         env.stop_if_cancelled()
         if stage.name not in pinned:
-            late = _pin(env, plan, (stage,), replace(options, unread_rows=None, keyed_rows=None), seconds)
+            late = _pin(env, plan, (stage,), replace(options, unread_bytes=None, keyed_rows=None), seconds)
             admit(env, late.values())
             pinned |= late
         for calls in pinned[stage.name].groups:

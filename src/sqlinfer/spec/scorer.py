@@ -18,7 +18,7 @@ from sqlinfer.spec.function import FunctionContract, PreparedFunction
 from sqlinfer.spec.plan import Call, Counts
 from sqlinfer.spec.seconds import Seconds
 from sqlinfer.spec.session import READ_ROWS, Scored
-from sqlinfer.types import array_width
+from sqlinfer.types import value_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,16 +103,8 @@ class ChunkLimits:
 
     def read_rows(self, contracts: Iterable[FunctionContract]) -> int:
         """Rows of one batch that is read: fewer where the arguments are wide."""
-        width = sum(_width(argument.data_type) for contract in contracts for argument in contract.arguments)
+        width = sum(value_bytes(argument.data_type) for contract in contracts for argument in contract.arguments)
         return max(64, min(READ_ROWS, self.read_bytes // max(width, 1)))
-
-
-def _width(data_type: str) -> int:
-    """Bytes of a value, roughly."""
-    items = array_width(data_type)
-    if items:
-        return 8 * items
-    return {"BLOB": 65_536, "TEXT": 64}.get(data_type, 256 if data_type.endswith("]") else 8)
 
 
 def stop_if(cancel: threading.Event) -> None:

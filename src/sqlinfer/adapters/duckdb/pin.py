@@ -14,6 +14,7 @@ from sqlinfer.failpoints import fail_point
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Plan, Stage
 from sqlinfer.spec.rates import estimated_seconds
+from sqlinfer.types import value_bytes
 
 if TYPE_CHECKING:
     from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
@@ -55,14 +56,18 @@ def _may_stay_unread(work: DuckDBWorkspace, plan: Plan, options: PinOptions) -> 
 
     That holds the warehouse open for reading while scoring runs, so it must be worth it and quick.
     """
-    if options.unread_rows is None or not work.persistent or len(plan.stages) != 1 or not plan.calls:
+    if options.unread_bytes is None or not work.persistent or len(plan.stages) != 1 or not plan.calls:
         return False
     if any(call.strategy != "stream" for call in plan.calls) or is_in_parts(plan.stages[0]):
         return False
     rows = work.estimate(plan.stages[0].sql)
-    if rows is None or rows < options.unread_rows:
+    if rows is None or rows * _row_bytes(work, plan.stages[0]) < options.unread_bytes:
         return False
     return rows * estimated_seconds(_operations(plan, options)) < UNREAD_SECONDS
+
+
+def _row_bytes(work: DuckDBWorkspace, stage: Stage) -> int:
+    return sum(value_bytes(column.data_type) for column in work.describe(stage.sql))
 
 
 def _operations(plan: Plan, options: PinOptions) -> float:

@@ -31,7 +31,7 @@ def score_into_store(
     filling = _Filling(work, store, call.output, watch, todo.progress)
     contracts = [function.contract for function in scorer.functions]
     with scorer.opened() as session:
-        sql = f"SELECT {select(names, as_enums(session.categories))} FROM {todo.source}"
+        sql = f"SELECT {select(names, as_enums(work, session.categories))} FROM {todo.source}"
         with (
             work.reader(sql, watch.limits.read_rows(contracts)) as reader,
             session.score(reader, (key,), total=todo.inputs, cancel=watch.cancel) as scored,

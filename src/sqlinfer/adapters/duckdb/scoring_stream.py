@@ -106,7 +106,7 @@ def _run(work: DuckDBWorkspace, stream: _Stream, scorer: Scorer, watch: Watch) -
     filling = _Filling(work, stream, watch, tuple(Counting(call, place) for place, call in enumerate(stream.calls)))
     contracts = [function.contract for function in scorer.functions]
     with scorer.opened() as sessions:
-        source = _with_enums(stream, sessions.categories)
+        source = _with_enums(work, stream, sessions.categories)
         with (
             work.reader(source, watch.limits.read_rows(contracts)) as reader,
             sessions.score(reader, stream.kept, total=stream.total, cancel=watch.cancel) as scored,
@@ -122,8 +122,8 @@ def _run(work: DuckDBWorkspace, stream: _Stream, scorer: Scorer, watch: Watch) -
     return tuple(one.tally(null) for one, null in zip(filling.countings, nulls, strict=True))
 
 
-def _with_enums(stream: _Stream, categories: Mapping[str, Sequence[str]]) -> str:
-    enums = as_enums(categories, stream.kept)
+def _with_enums(work: DuckDBWorkspace, stream: _Stream, categories: Mapping[str, Sequence[str]]) -> str:
+    enums = as_enums(work, categories, stream.kept)
     if not enums:
         return stream.source
     names = dict.fromkeys((*stream.columns, *stream.calls[0].arguments, *stream.kept))

@@ -31,6 +31,11 @@ def scratch_result(plan: Plan) -> Relation:
     return Relation(result_name(plan.owner.side), _SCHEMA, SCRATCH)
 
 
+def scratch_type(name: str) -> Relation:
+    """A type that is gone with what is held."""
+    return Relation(f"type_{name}", _SCHEMA, SCRATCH)
+
+
 def make_scratch(work: DuckDBWorkspace) -> None:
     """Before anything is held."""
     work.execute(f"CREATE SCHEMA IF NOT EXISTS {SCRATCH}.{_SCHEMA}")
