@@ -10,9 +10,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from kit import Night
+from kit import Night, node, plan
 
 from sqlinfer.errors import StoreError
+from sqlinfer.runner.node import retry_publication, run_node
 from sqlinfer.testing.children import start
 from sqlinfer.testing.patience import patience
 
@@ -56,6 +57,24 @@ def test_others_read_and_write_while_a_run_scores(night: Night) -> None:
     assert other(night, "w", "insert into customers values (5000, '1')") == "[(1,)]"
     result = outcome(running)
     assert (result["status"], result["scored"], result["rows"]) == ("success", 499, 1000)
+
+
+def test_a_retry_waits_as_long_as_the_node_says(night: Night) -> None:
+    with start(
+        [sys.executable, "-c", HOLD, str(night.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with night.environment() as env:
+            assert run_node(plan(), node(publish_timeout=0.25), env).pending
+        with night.environment(publish_timeout=600) as env:
+            (again,) = retry_publication(env)
+        holder.kill()
+    assert again.pending
+    assert "0.25 s" in again.message
+    with night.environment() as env:
+        (done,) = retry_publication(env)
+    assert (done.status, done.rows) == ("success", 1000)
 
 
 def test_a_reader_at_publication_delays_it_and_retry_publishes_without_scoring(night: Night) -> None:

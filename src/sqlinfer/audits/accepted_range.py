@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from sqlinfer.audits.base import Audit, Subject, Value, bound_sql, is_float
+from sqlinfer.audits.base import Audit, Problem, Subject, Value, bound_sql, is_float
 from sqlinfer.types import type_sql
 
 
@@ -17,12 +17,12 @@ class AcceptedRange(Audit):
     max_value: Value = None
     inclusive: bool = True
 
-    def problem(self) -> tuple[str | None, str] | None:
+    def problem(self) -> Problem | None:
         if self.min_value is None and self.max_value is None:
-            return None, "test 'accepted_range' needs 'min_value' or 'max_value'"
+            return Problem("test 'accepted_range' needs 'min_value' or 'max_value'")
         low, high = self.min_value, self.max_value
         if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
-            return "min_value", f"min_value {low:g} is above max_value {high:g}"
+            return Problem(f"min_value {low:g} is above max_value {high:g}", "min_value")
         return None
 
     def failing(self, on: Subject) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlinfer.audits.base import Audit, Subject, Value, value_sql
+from sqlinfer.audits.base import Audit, Problem, Subject, Value, value_sql
 from sqlinfer.relation import literal
 
 _TEXTS = ("VARCHAR", "TEXT", "STRING", "CHAR")
@@ -18,9 +18,9 @@ class AcceptedValues(Audit):
     quote: bool = True
     """False: text is SQL, as in dbt."""
 
-    def problem(self) -> tuple[str | None, str] | None:
+    def problem(self) -> Problem | None:
         if all(value is None for value in self.values):
-            return "values", "values has no value"
+            return Problem("values has no value", "values")
         return None
 
     def failing(self, on: Subject) -> str:

@@ -127,6 +127,15 @@ def _unknown(name: Any) -> Rows:
     raise RunError(f"nothing is known as '{name}'")
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why arguments do not fit. ``argument``: the one that is wrong, None where it is the test as a whole."""
+
+    message: str
+    argument: str | None = None
+    hint: str | None = None
+
+
 class Audit(BaseModel):
     """One kind of data test. The fields are its arguments."""
 
@@ -141,8 +150,8 @@ class Audit(BaseModel):
     reads_warehouse: ClassVar[bool] = False
     """Whether other relations than the tested one are read."""
 
-    def problem(self) -> tuple[str | None, str] | None:
-        """What is wrong with the arguments together: the argument (None: the whole), and the message."""
+    def problem(self) -> Problem | None:
+        """What is wrong with the arguments together. Arguments are called by their own names."""
         return None
 
     @abstractmethod

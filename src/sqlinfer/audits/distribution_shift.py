@@ -7,15 +7,31 @@ and so is a value that fills several buckets. Nothing published: nothing to say.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 from pydantic import StrictInt
 
-from sqlinfer.audits.base import Audit, Number, Subject, is_number
+from sqlinfer.audits.base import Audit, Number, Problem, Subject, is_number
 from sqlinfer.types import type_sql
 
 _FLOOR = "0.0001"
 """Share of a bucket that is empty on one side."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Buckets:
+    value: str
+    """SQL of what is counted."""
+    bucket: str
+    """SQL of the bucket of ``d.v``."""
+    marks: str = ""
+    """A CTE that ``bucket`` reads."""
+
+    def of(self, source: str) -> str:
+        """SQL: the bucket of each row."""
+        also = ", marks" if self.marks else ""
+        return f"SELECT {self.bucket} AS b FROM (SELECT {self.value} AS v FROM {source} AS q) AS d{also}"
 
 
 class DistributionShift(Audit):
@@ -27,11 +43,11 @@ class DistributionShift(Audit):
     """Above 0.2 a distribution counts as shifted, the usual rule of thumb."""
     buckets: StrictInt = 10
 
-    def problem(self) -> tuple[str | None, str] | None:
+    def problem(self) -> Problem | None:
         if self.max < 0:
-            return "max", f"max is not below 0, found {self.max:g}"
+            return Problem(f"max is not below 0, found {self.max:g}", "max")
         if not 2 <= self.buckets <= 1000:
-            return "buckets", f"buckets is a number from 2 to 1000, found {self.buckets}"
+            return Problem(f"buckets is a number from 2 to 1000, found {self.buckets}", "buckets")
         return None
 
     def failing(self, on: Subject) -> str:
@@ -39,29 +55,24 @@ class DistributionShift(Audit):
             return "SELECT 0.0 AS psi WHERE 1 = 0"
         new, old = (on.tonight or on.rows).source, on.published.source
         if is_number(on.column_type):
-            value = f"CAST({on.needed} AS {type_sql('DOUBLE', on.dialect)})"
-            marks, bucket = self._numbers(value, old)
+            buckets = self._of_numbers(f"CAST({on.needed} AS {type_sql('DOUBLE', on.dialect)})", old)
         else:
-            value, marks, bucket = on.needed, "", f"CAST({on.needed} AS {type_sql('TEXT', on.dialect)})"
-        also = ", marks" if marks else ""
+            buckets = _Buckets(on.needed, f"CAST(d.v AS {type_sql('TEXT', on.dialect)})")
 
         def shares(source: str) -> str:
-            rows = f"SELECT {bucket} AS b FROM (SELECT {value} AS v FROM {source} AS q) AS d{also}"
-            if not marks:
-                rows = f"SELECT {bucket} AS b FROM {source} AS q"
-            counted = f"SELECT b, count(*) AS n FROM ({rows}) AS r GROUP BY b"
+            counted = f"SELECT b, count(*) AS n FROM ({buckets.of(source)}) AS r GROUP BY b"
             return f"SELECT b, n * 1.0 / sum(n) OVER () AS share FROM ({counted}) AS c"
 
         return (
-            f"WITH {marks}old AS ({shares(old)}), new AS ({shares(new)}), either AS ("
+            f"WITH {buckets.marks}old AS ({shares(old)}), new AS ({shares(new)}), either AS ("
             "SELECT b, share AS a, 0 AS e FROM new UNION ALL SELECT b, 0 AS a, share AS e FROM old), both_sides AS ("
             f"SELECT greatest(sum(a), {_FLOOR}) AS a, greatest(sum(e), {_FLOOR}) AS e FROM either GROUP BY b) "
             "SELECT psi FROM (SELECT sum((a - e) * ln(a / e)) AS psi FROM both_sides) AS s "
             f"WHERE psi > {self.max} AND EXISTS (SELECT 1 FROM old)"
         )
 
-    def _numbers(self, value: str, old: str) -> tuple[str, str]:
-        """The CTE of the upper ends of all buckets but the last, in one row; SQL of the bucket of ``d.v``."""
+    def _of_numbers(self, value: str, old: str) -> _Buckets:
+        """The CTE holds the upper ends of all buckets but the last, in one row."""
         ends = [f"max(CASE WHEN b = {n} THEN v END) AS m{n}" for n in range(1, self.buckets)]
         tiles = (
             f"SELECT v, ntile({self.buckets}) OVER (ORDER BY v) AS b FROM "
@@ -70,4 +81,5 @@ class DistributionShift(Audit):
         below = " + ".join(f"CASE WHEN d.v > m{n} THEN 1 ELSE 0 END" for n in range(1, self.buckets))
         equal = " + ".join(f"CASE WHEN d.v = m{n} THEN 1 ELSE 0 END" for n in range(1, self.buckets))
         bucket = f"CASE WHEN d.v IS NULL THEN -1 ELSE {below} + CASE WHEN {equal} > 1 THEN 0.5 ELSE 0 END END"
-        return f"marks AS (SELECT {', '.join(ends)} FROM ({tiles}) AS t), ", bucket
+        marks = f"marks AS (SELECT {', '.join(ends)} FROM ({tiles}) AS t), "
+        return _Buckets(value, bucket, marks)

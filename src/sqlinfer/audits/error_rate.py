@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from sqlinfer.audits.base import Audit, Number, Subject
+from sqlinfer.audits.base import Audit, Number, Problem, Subject
 
 
 class ErrorRate(Audit):
@@ -15,8 +15,8 @@ class ErrorRate(Audit):
 
     max: Number = 0.01
 
-    def problem(self) -> tuple[str | None, str] | None:
-        return None if 0 <= self.max <= 1 else ("max", f"max is a share between 0 and 1, found {self.max:g}")
+    def problem(self) -> Problem | None:
+        return None if 0 <= self.max <= 1 else Problem(f"max is a share between 0 and 1, found {self.max:g}", "max")
 
     def failing(self, on: Subject) -> str:
         if on.column is None and on.scoring is not None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import StrictStr
 
-from sqlinfer.audits.base import Audit, Subject
+from sqlinfer.audits.base import Audit, Problem, Subject
 
 
 class ExpressionIsTrue(Audit):
@@ -16,8 +16,8 @@ class ExpressionIsTrue(Audit):
 
     expression: StrictStr
 
-    def problem(self) -> tuple[str | None, str] | None:
-        return None if self.expression.strip() else ("expression", "expression is empty")
+    def problem(self) -> Problem | None:
+        return None if self.expression.strip() else Problem("expression is empty", "expression")
 
     def failing(self, on: Subject) -> str:
         return f"SELECT * FROM {on.rows.source} AS q WHERE NOT ({on.column or ''} {self.expression})"

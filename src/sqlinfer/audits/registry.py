@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sqlinfer.audits.accepted_range import AcceptedRange
 from sqlinfer.audits.accepted_values import AcceptedValues
 from sqlinfer.audits.base import Audit
+from sqlinfer.audits.base import Problem as Problem
 from sqlinfer.audits.distribution_shift import DistributionShift
 from sqlinfer.audits.error_rate import ErrorRate
 from sqlinfer.audits.expression_is_true import ExpressionIsTrue
@@ -26,15 +27,6 @@ AUDITS: tuple[type[Audit], ...] = (
 )  # fmt: skip
 PACKAGES = ("dbt_utils", "sqlinfer")
 _OTHER_NAMES = {"unique_combination_of_columns": "unique"}
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why arguments do not fit. ``argument``: the one that is wrong, None where it is the test as a whole."""
-
-    message: str
-    argument: str | None = None
-    hint: str | None = None
 
 
 def kinds() -> tuple[str, ...]:
@@ -114,4 +106,4 @@ def _together(audit: Audit, column: str | None, spelt: Mapping[str, str]) -> Pro
     if column is not None and getattr(audit, "columns", None):
         return Problem("columns: belongs to a test of the table; this one has a column", spelt["columns"])
     wrong = audit.problem()
-    return None if wrong is None else Problem(wrong[1], spelt.get(wrong[0] or "", wrong[0]))
+    return None if wrong is None else replace(wrong, argument=spelt.get(wrong.argument or "", wrong.argument))

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import StrictInt
 
-from sqlinfer.audits.base import Audit, Subject
+from sqlinfer.audits.base import Audit, Problem, Subject
 
 
 class RowCount(Audit):
@@ -20,11 +20,11 @@ class RowCount(Audit):
     min: StrictInt | None = None
     max: StrictInt | None = None
 
-    def problem(self) -> tuple[str | None, str] | None:
+    def problem(self) -> Problem | None:
         if self.equals is None and self.min is None and self.max is None:
-            return None, "test 'row_count' needs 'equals', 'min' or 'max'"
+            return Problem("test 'row_count' needs 'equals', 'min' or 'max'")
         if self.min is not None and self.max is not None and self.min > self.max:
-            return "min", f"min {self.min} is above max {self.max}"
+            return Problem(f"min {self.min} is above max {self.max}", "min")
         return None
 
     def failing(self, on: Subject) -> str:

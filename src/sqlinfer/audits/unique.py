@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from sqlinfer.audits.base import Audit, Names, Subject
+from sqlinfer.audits.base import Audit, Names, Problem, Subject
 
 
 class Unique(Audit):
@@ -16,8 +16,8 @@ class Unique(Audit):
 
     columns: Names | None = None
 
-    def problem(self) -> tuple[str | None, str] | None:
-        return ("columns", "columns names no column") if self.columns == [] else None
+    def problem(self) -> Problem | None:
+        return Problem("columns names no column", "columns") if self.columns == [] else None
 
     def failing(self, on: Subject) -> str:
         names = [on.rows.name(column) for column in self.columns] if self.columns else [on.needed]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 from sqlinfer.adapters.base import Materialization
 from sqlinfer.audits.base import Scoring
@@ -48,15 +49,23 @@ def audit_written(
     return _run(env, node, tested, in_transaction=True)
 
 
-def split_tests(tests: tuple[DataTest, ...], hooked: bool) -> tuple[tuple[DataTest, ...], tuple[DataTest, ...]]:
-    """Tests of the staged rows; tests of the table inside the transaction, where hooks there change it.
+@dataclass(frozen=True, slots=True)
+class SplitTests:
+    staged: tuple[DataTest, ...]
+    """Run on the rows before they are published."""
+    written: tuple[DataTest, ...] = ()
+    """Run on the table inside the transaction."""
 
-    Those that compare with what readers see now stay with the first.
+
+def split_tests(tests: tuple[DataTest, ...], *, hooked: bool) -> SplitTests:
+    """``hooked``: hooks inside the transaction change the table, so that it is the table which is tested.
+
+    Tests that compare with what readers see now stay with the staged rows.
     """
     if not hooked:
-        return tests, ()
+        return SplitTests(tests)
     early = tuple(test for test in tests if test.kind == "distribution_shift")
-    return early, tuple(test for test in tests if test not in early)
+    return SplitTests(early, tuple(test for test in tests if test not in early))
 
 
 def audit_again(env: RunEnvironment, node: Node, how: Materialization, sql: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlinfer.adapters.base import Workspace
@@ -35,8 +36,24 @@ def check_file(target: Path) -> None:
         raise PublicationError(f"{target} cannot be written: {folder} {what}", hint="set another location")
 
 
-def write_beside(work: Workspace, sql: str, target: Path) -> tuple[Path, int]:
-    """The rows of ``sql`` on disk next to ``target``, through Arrow; the path and the number of rows."""
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """Rows that lie beside the place where readers look."""
+
+    path: Path
+    target: Path
+    rows: int
+
+    def put_in_place(self) -> None:
+        self.path.replace(self.target)
+        _sync(self.target.parent)
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def write_beside(work: Workspace, sql: str, target: Path) -> WrittenFile:
+    """The rows of ``sql`` on disk next to ``target``, through Arrow."""
     import pyarrow.parquet as pq
 
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -54,12 +71,7 @@ def write_beside(work: Workspace, sql: str, target: Path) -> tuple[Path, int]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    return beside, rows
-
-
-def put_in_place(beside: Path, target: Path) -> None:
-    beside.replace(target)
-    _sync(target.parent)
+    return WrittenFile(beside, target, rows)
 
 
 def _sync(path: Path) -> None:

@@ -109,7 +109,7 @@ def run_node(
         env.stop_if_cancelled()
         if node.config.materialized == "ephemeral":
             raise RunError(f"{node.name} is ephemeral and is not built by itself")
-        how = materialization(plan, node, env, is_slice)
+        how = materialization(plan, node, env, is_slice=is_slice)
         if published is not None and how.merges:
             _refuse_missing(how, published, node)
             _warn_of_append(node, how, env)
@@ -178,7 +178,7 @@ def _warn_of_append(node: Node, how: Materialization, env: RunEnvironment) -> No
         )
 
 
-def materialization(plan: Plan | None, node: Node, env: RunEnvironment, is_slice: bool) -> Materialization:
+def materialization(plan: Plan | None, node: Node, env: RunEnvironment, *, is_slice: bool) -> Materialization:
     config = node.config
     kind = config.materialized
     strategy = config.incremental_strategy
@@ -263,13 +263,13 @@ def _run_scored(
         progress.counts = total(scored)
         refuse_bad_night(env, plan, scored)
         result = _held_result(plan, node, env)
-        early, late = split_tests(node.tests, touches(hooks, node.relation, plan.dialect))
-        staged = replace(node, tests=early)
+        tests = split_tests(node.tests, hooked=touches(hooks, node.relation, plan.dialect))
+        staged = replace(node, tests=tests.staged)
         progress.tests = audit_staged(env, staged, how, result.relation, progress.counts)
         gate(env, staged, progress.tests, result.relation)
         env.stop_if_cancelled()
         _keep_inputs(plan, node, env, how, progress)
-        _publish(plan, node, env, how, progress, result, hooks, late)
+        _publish(plan, node, env, how, progress, result, hooks, tests.written)
         began = perf_counter()
         settle_inputs(env, plan)
         work.compact(plan, is_slice=how.is_slice)
@@ -306,7 +306,8 @@ def _publish(
     wanted = Publication(
         node.unique_id, plan.node, env.run_id, how, result.relation.query(env.workspace.dialect),
         progress.started_at, progress.counts, functions_of(plan), progress.counts.errors > 0,
-        location(node, env.root) if node.config.materialized == "external" else None, side=plan.owner.side,
+        location(node, env.root) if node.config.materialized == "external" else None,
+        timeout=node.config.publish_timeout, side=plan.owner.side,
         provenance=Provenance.of(plan, node, how, env), hooks=hooks,
         receipt=receipt_of(env, plan, progress.counts, progress.seconds, progress.elapsed),
     )  # fmt: skip
@@ -395,12 +396,13 @@ def retry_publication(env: RunEnvironment, unique_id: str | None = None) -> tupl
 def _retry(env: RunEnvironment, wanted: Publication) -> NodeResult:
     env.emit(NodeStarted(wanted.unique_id, str(wanted.how.target), "publication"))
     started_at, began, written = env.now(), perf_counter(), None
+    timeout = env.publish_timeout if wanted.timeout is None else wanted.timeout
     error: SqlinferError | None = None
     try:
-        written = publication.publish(env, wanted, env.publish_timeout)
+        written = publication.publish(env, wanted, timeout)
         publication.forget(env.workspace, wanted.unique_id)
         env.workspace.clear(wanted.owner)
-        publication.finish(env, wanted, env.publish_timeout)
+        publication.finish(env, wanted, timeout)
     except SqlinferError as failure:
         error = failure
     result = NodeResult(

@@ -6,7 +6,7 @@ A publication is written down in the side file first, so that ``retry`` can do i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
@@ -14,14 +14,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from sqlinfer.adapters.base import Materialization, Workspace
+from sqlinfer.adapters.base import Materialization, Workspace, Written
 from sqlinfer.compiler.hooks import NONE, Hooks
 from sqlinfer.errors import DatabaseLocked, NotPublished, PublicationError, StoreError
 from sqlinfer.failpoints import fail_point
 from sqlinfer.project.values import Hook
 from sqlinfer.relation import Relation
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.external import put_in_place, write_beside
+from sqlinfer.runner.external import WrittenFile, write_beside
 from sqlinfer.runner.hooks import run_by_themselves, run_inside
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.receipts import from_payload
@@ -50,6 +50,8 @@ class Publication:
     location: str | None = None
     """A Parquet file instead of a relation; the run record still goes into the database."""
     reads_warehouse: bool = False
+    timeout: float | None = None
+    """Seconds to wait for the warehouse, where the node says it (``publish_timeout``)."""
     side: str = ""
     """What the node's relations are called in the side catalog."""
     provenance: Provenance = field(default_factory=Provenance)
@@ -135,7 +137,9 @@ class Published:
     """With the publication, until its commit."""
 
 
-def publish(env: RunEnvironment, publication: Publication, timeout: float, audit: Any = None) -> Published:
+def publish(
+    env: RunEnvironment, publication: Publication, timeout: float, audit: Callable[[Relation], None] | None = None
+) -> Published:
     """``audit`` is called on the new relation before the commit.
 
     Raises:
@@ -151,13 +155,13 @@ def publish(env: RunEnvironment, publication: Publication, timeout: float, audit
             written = _write(env, publication, audit, file, began)
             fail_point("before_publish_commit")
             if file is not None:
-                env.may_write(Path(str(publication.location)))
-                put_in_place(file[0], Path(str(publication.location)))
+                env.may_write(file.target)
+                file.put_in_place()
     except DatabaseLocked as error:
         raise NotPublished.held(error, timeout) from error
     finally:
         if file is not None:
-            file[0].unlink(missing_ok=True)
+            file.discard()
     fail_point("after_publish_commit")
     return written
 
@@ -168,7 +172,7 @@ def finish(env: RunEnvironment, publication: Publication, timeout: float) -> Non
     run_by_themselves(env.workspace, after, publication.node, timeout, "the table is published already")
 
 
-def _write_file(work: Workspace, publication: Publication) -> tuple[Path, int] | None:
+def _write_file(work: Workspace, publication: Publication) -> WrittenFile | None:
     if publication.location is None:
         return None
     with work.warehouse() if publication.reads_warehouse else nullcontext():
@@ -176,7 +180,11 @@ def _write_file(work: Workspace, publication: Publication) -> tuple[Path, int] |
 
 
 def _write(
-    env: RunEnvironment, publication: Publication, audit: Any, file: tuple[Path, int] | None, began: float
+    env: RunEnvironment,
+    publication: Publication,
+    audit: Callable[[Relation], None] | None,
+    file: WrittenFile | None,
+    began: float,
 ) -> Published:
     work, target = env.workspace, publication.how.target
     work.make_place(target)
@@ -186,17 +194,16 @@ def _write(
     if last is not None:
         raise PublicationError(f"a newer run ({last.run_id}) has published {target} already; nothing was changed")
     run_inside(work, publication.hooks.begin, publication.node)
-    written = work.materialize(publication.how, publication.sql) if file is None else None
+    written = work.materialize(publication.how, publication.sql) if file is None else Written(file.rows)
     run_inside(work, publication.hooks.end, publication.node)
     if audit is not None:
         audit(target)
     if publication.functions:
         work.record_errors(publication.how, publication.sql, publication.owner, failed=publication.has_errors)
     receipt = publication.receipt and publication.receipt.later("publish", perf_counter() - began)
-    rows, left = (written.rows, written.left) if written is not None else (file[1] if file else 0, 0)
     spent = receipt.as_record() if receipt else {}
-    work.record(RUNS, target, ({**_run_record(env, publication, rows), **spent},))
-    return Published(rows, left, receipt)
+    work.record(RUNS, target, ({**_run_record(env, publication, written.rows), **spent},))
+    return Published(written.rows, written.left, receipt)
 
 
 def _run_record(env: RunEnvironment, publication: Publication, rows: int) -> Mapping[str, object]:

@@ -31,7 +31,7 @@ def seed(node: Node, env: RunEnvironment, hooks: Hooks = NONE) -> NodeResult:
     work, owner = env.workspace, Owner(node.name, node.unique_id)
     try:
         table = read_csv(node)
-        how = materialization(None, node, env, False)
+        how = materialization(None, node, env, is_slice=False)
         work.check_place(how)
         run_by_themselves(work, hooks.before, node.name, env.publish_timeout, "nothing was loaded")
         staged = work.load(seed_name(owner.side), table, _types(table.column_names, node))
