@@ -19,7 +19,7 @@ from sqlinfer.adapters.postgres.lock import TargetLock
 from sqlinfer.adapters.postgres.look_up import look_up, refuse_emptied
 from sqlinfer.adapters.postgres.materialize import materialize
 from sqlinfer.adapters.postgres.outcome import outcome
-from sqlinfer.adapters.postgres.pin import pin
+from sqlinfer.adapters.postgres.pin import WORK_MEMORY, pin
 from sqlinfer.adapters.postgres.pinned import PostgresPinned, PostgresTodo
 from sqlinfer.adapters.postgres.preflight import check_place, check_target
 from sqlinfer.adapters.postgres.score import score
@@ -164,7 +164,8 @@ class PostgresWorkspace:
         self._publishing = True
         try:
             with session.transaction():
-                self._wait_for_locks(session, timeout)
+                session.execute(f"SET LOCAL lock_timeout = {_milliseconds(timeout)}")
+                session.execute(f"SET LOCAL work_mem = '{WORK_MEMORY}'")
                 if self.persistent:
                     self._lock.check()
                 yield
@@ -184,10 +185,6 @@ class PostgresWorkspace:
                 session.execute("ROLLBACK")
             with suppress(AdapterError):
                 session.execute("SET lock_timeout = 0")
-
-    @staticmethod
-    def _wait_for_locks(session: PostgresSession, timeout: float) -> None:
-        session.execute(f"SET LOCAL lock_timeout = {_milliseconds(timeout)}")
 
     def run_statement(self, sql: str) -> None:
         self.session.execute(sql)
