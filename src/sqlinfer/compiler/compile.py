@@ -7,6 +7,7 @@ import re
 from sqlglot import exp
 
 from sqlinfer.compiler.analyse import text
+from sqlinfer.compiler.as_written import keep_as_written
 from sqlinfer.compiler.calls import (
     PredictCall,
     Source,
@@ -21,7 +22,7 @@ from sqlinfer.compiler.forms import Form, form_of
 from sqlinfer.compiler.forms.base import is_null
 from sqlinfer.compiler.names import qualified, table_functions
 from sqlinfer.compiler.order_names import resolve_order
-from sqlinfer.compiler.parse import parse
+from sqlinfer.compiler.parse import PLACED, parse
 from sqlinfer.compiler.planner import Planner
 from sqlinfer.compiler.result_names import name_results
 from sqlinfer.compiler.rules import RULES
@@ -111,6 +112,8 @@ def _parsed(catalog: Catalog, source: Source, *, relations: bool = True) -> exp.
     query = parse(source, catalog.dialect)
     with_pieces(query, catalog.pieces, relations=relations)
     query = name_results(query, source, catalog.functions, form_of(catalog))
+    if catalog.dialect in PLACED:
+        keep_as_written(query, source, catalog.dialect, catalog.functions)
     query = keywords_as_functions(query, catalog) if catalog.dialect == "duckdb" else query
     settle_table_arguments(query, catalog.functions, source)
     return canonicalise(query, catalog.functions, source)

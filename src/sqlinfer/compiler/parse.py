@@ -5,6 +5,7 @@ Nesting is bounded before sqlglot sees the text: its recursive descent would ove
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,16 @@ from sqlinfer.errors import Location, ParseError, UnsupportedQuery
 MAX_DEPTH = 120
 """Nested parentheses, brackets, CASE … END and prefix operators; recursion takes about eight frames for each."""
 MAX_TOKENS = 2_000_000
+
+SPAN = "span"
+"""Metadata of an expression: its place in the text, in the dialects of ``PLACED``."""
+PLACED = ("postgres",)
+"""Dialects of warehouses that tell no parse tree."""
+_PLACING = (
+    "_parse_disjunction", "_parse_conjunction", "_parse_equality", "_parse_comparison", "_parse_range",
+    "_parse_bitwise", "_parse_term", "_parse_factor", "_parse_exponent", "_parse_unary", "_parse_type",
+    "_parse_column", "_parse_primary",
+)  # fmt: skip
 
 _OPEN = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE}
 _CLOSE = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
@@ -37,9 +48,25 @@ def dialect_of(name: str) -> Dialect:
         FUNCTION_PARSERS = parser.FUNCTION_PARSERS | {"PREDICT": _parse_predict}
         LAMBDAS = parser.LAMBDAS | {TokenType.FARROW: _parse_named}
 
+    if name in PLACED:
+        for method in _PLACING:
+            setattr(Parser, method, _placed(getattr(parser, method)))
     ours = type(base)()
     ours.__dict__["parser_class"] = Parser
     return ours
+
+
+def _placed(method: Callable[..., exp.Expr | None]) -> Callable[..., exp.Expr | None]:
+    """The method, noting where in the text the expression stands that it gives."""
+
+    def noting(parser: Any, *args: Any, **more: Any) -> exp.Expr | None:
+        first = parser._index
+        node = method(parser, *args, **more)
+        if node is not None and not args and more.get("this") is None and parser._index > first:
+            node.meta[SPAN] = parser._tokens[first].start, parser._tokens[parser._index - 1].end + 1
+        return node
+
+    return noting
 
 
 def _parse_predict(parser: Any) -> exp.Expr:

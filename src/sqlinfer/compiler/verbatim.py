@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
+from sqlglot.dialects.postgres import Postgres
 
 from sqlinfer.compiler.tree import closing
 from sqlinfer.spec.catalog import Piece
@@ -69,7 +70,8 @@ def _is_call(sql: str) -> bool:
     return opened is not None and closing(sql, opened.end()) == len(sql) - 1
 
 
-DuckDB.Generator.TRANSFORMS[Verbatim] = _generated
+for _dialect in (DuckDB, Postgres):
+    _dialect.Generator.TRANSFORMS[Verbatim] = _generated
 
 
 @dataclass(frozen=True, slots=True)
