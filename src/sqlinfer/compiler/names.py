@@ -238,14 +238,14 @@ def _shelve_table_functions(query: exp.Query, catalog: Catalog) -> tuple[exp.Que
 def _name_function_columns(query: exp.Query, catalog: Catalog) -> None:
     """``from generate_series(1, 3) as n`` has a column n; the name is written out, since the alias may change."""
     for table in query.find_all(exp.Table):
-        known = catalog.table_functions.get(_function_text(table, catalog.dialect)) if _is_function(table) else None
+        text = _function_text(table, catalog.dialect) if _is_function(table) else ""
+        known = catalog.table_functions.get(text)
         alias = table.args.get("alias") or exp.TableAlias()
         if known is None or not isinstance(table.this, exp.Func) or alias.args.get("columns"):
             continue
-        function = table.this
-        own = str(function.this) if isinstance(function, exp.Anonymous) else function.sql_name().lower()
+        own = text.partition("(")[0].rpartition(".")[2].strip().lower()
         called = alias.this or exp.to_identifier(own)
-        names = [called.name if column.name == own.lower() else column.name for column in known]
+        names = [called.name if column.name == own else column.name for column in known]
         columns = [exp.to_identifier(name, quoted=True) for name in names]
         table.set("alias", exp.TableAlias(this=called, columns=columns))
 
