@@ -56,7 +56,7 @@ def qualified(query: exp.Query, catalog: Catalog, source: Source) -> exp.Query:
         raise UnsupportedQuery(
             f"{whole.name} is a whole row here, which cannot stand in a query with predict()",
             hint="name its columns",
-            location=source.locate(_node_named(whole.name, "", source)),
+            location=source.locate(whole),
         )
     return resolved
 

@@ -24,7 +24,18 @@ OTHERWISE = {
 }
 """Shapes whose text is PostgreSQL's, or nearly, and that give something else."""
 REFUSED = dict.fromkeys(
-    ("forms-99", "forms-102", "forms-104", "forms-157", "forms-158", "forms-242", "forms-243"), "is a whole row here"
+    (
+        "forms-99",
+        "forms-100",
+        "forms-103",
+        "forms-102",
+        "forms-104",
+        "forms-157",
+        "forms-158",
+        "forms-242",
+        "forms-243",
+    ),
+    "is a whole row here",
 )
 
 
