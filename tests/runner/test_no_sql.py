@@ -26,6 +26,12 @@ OF_ONE_WAREHOUSE = re.compile(r"\bsqlinfer_side\b|\bduckdb_\w+\(|\bpg_\w+\(|^(SE
 FILES = sorted(str(path.relative_to(ROOT)) for folder in ("runner", "jobs") for path in (ROOT / folder).rglob("*.py"))
 
 
+@pytest.fixture
+def table_size() -> str:
+    """No night runs here: once is enough."""
+    return "small"
+
+
 def texts(source: str) -> list[str]:
     """String constants of a file, f-strings as one, docstrings left out."""
     tree = ast.parse(source)

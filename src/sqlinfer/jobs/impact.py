@@ -14,6 +14,7 @@ from sqlglot.errors import SqlglotError
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.adapters.shared.impact import Rescored, decided_sql, fresh_sql, only_sampled
 from sqlinfer.adapters.shared.inputs import Comparison
+from sqlinfer.adapters.shared.queries import of_each_row
 from sqlinfer.catalog import CompiledNode
 from sqlinfer.compiler.predictions import predicted_columns
 from sqlinfer.errors import AdapterError, Location, ProjectError, did_you_mean
@@ -115,7 +116,7 @@ def decision_of(node: Node, columns: Sequence[Column], comparison: Comparison, p
     else:
         sql = text
     try:
-        tree = sqlglot.parse_one(f"SELECT ({sql}) AS decision FROM t", dialect=plan.dialect)
+        tree = sqlglot.parse_one(of_each_row(sql, "decision", "t"), dialect=plan.dialect)
     except SqlglotError as error:
         raise _wrong(node, f"decision '{text}' of '{node.name}' does not parse", _HINT) from error
     if not isinstance(tree, exp.Select) or len(tree.selects) != 1 or len(list(tree.find_all(exp.Query))) != 1:

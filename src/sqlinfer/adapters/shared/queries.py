@@ -22,6 +22,11 @@ def distinct_arguments(stage: Stage, call: Call, rows: int, dialect: str) -> str
     return f"SELECT DISTINCT {columns} FROM {relation} WHERE {' AND '.join(scored)} LIMIT {int(rows)}"
 
 
+def of_each_row(expression: str, name: str, source: str) -> str:
+    """``source``: SQL of what is read."""
+    return f"SELECT ({expression}) AS {name} FROM {source}"
+
+
 def predicting(function: str, arguments: Sequence[str], relation: str, dialect: str) -> str:
     """As a user writes it: the function over columns that are called like its arguments. ``relation``: SQL."""
     columns = ", ".join(quote(name, dialect) for name in arguments)
