@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column, Macro, Table
-from sqlinfer.spec.constraint import Constraint
+from sqlinfer.spec.constraint import Constraint, Grants, Index
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.identity import Identity
 from sqlinfer.spec.names import NoteKind
@@ -59,6 +59,11 @@ class Materialization:
     column_descriptions: tuple[tuple[str, str], ...] = ()
     constraints: tuple[Constraint, ...] = ()
     """What the table enforces."""
+    indexes: tuple[Index, ...] = ()
+    unlogged: bool = False
+    """Quick to write, empty after a crash of the server."""
+    grants: Grants = ()
+    """All rights that others have on the relation; empty: those that they have stay."""
 
     @property
     def adds(self) -> bool:

@@ -21,7 +21,7 @@ from sqlinfer.project.discover import configured_at, mentioned
 from sqlinfer.project.every_time import names_of
 from sqlinfer.project.hooks import read_hooks
 from sqlinfer.project.packages import cross_database
-from sqlinfer.project.schema import REFUSED
+from sqlinfer.project.schema import OF_POSTGRES, REFUSED
 from sqlinfer.project.secret import public
 from sqlinfer.project.values import MacroFile, Materialized
 from sqlinfer.relation import Relation
@@ -189,7 +189,7 @@ def _config(node: Mapping[str, Any], path: Path) -> NodeConfig:
     config = node.get("config") or {}
     own = (config.get("meta") or {}).get("sqlinfer") or {}
     settings = {**config, **own} if isinstance(own, dict) else config
-    for key, way in REFUSED.items():
+    for key, way in (REFUSED | OF_POSTGRES).items():
         if config.get(key):
             where = configured_at(node.get("raw_code") or "", key, path) or Location(path)
             said = f"'{node['name']}': '{key}' is not supported on a prediction node"

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from sqlinfer.errors import Location, ProjectError, did_you_mean
 from sqlinfer.project.hooks import read_hooks
-from sqlinfer.project.schema import EXTRA_KEYS, HOOKS, REFUSED, ConfigKeys, describe, known_keys
+from sqlinfer.project.schema import EXTRA_KEYS, HOOKS, OF_POSTGRES, REFUSED, ConfigKeys, describe, known_keys
 from sqlinfer.project.values import NodeConfig
 from sqlinfer.project.yamlfile import Keys, YamlFile
+from sqlinfer.spec.constraint import Index
 
 KNOWN = tuple(known_keys(ConfigKeys))
 _MAPPINGS = ("meta", "column_types", "contract", "persist_docs", "docs", "grants", "quoting", "options")
@@ -105,8 +106,11 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def build(settings: Mapping[str, Setting], *, seed: bool = False) -> NodeConfig:
+def build(settings: Mapping[str, Setting], *, seed: bool = False, warehouse: str = "") -> NodeConfig:
     """Validate merged settings. Raises ProjectError at the place that gave the offending value."""
+    for key, way in OF_POSTGRES.items():
+        if warehouse != "postgres" and key in settings:
+            raise ProjectError(f"'{key}' is not supported", hint=way, location=settings[key].location)
     values = {key: _plain(setting.value) for key, setting in settings.items() if setting.value is not None}
     try:
         keys = ConfigKeys.model_validate(values)
@@ -149,6 +153,9 @@ def _assemble(keys: ConfigKeys, values: Mapping[str, Any], seed: bool) -> NodeCo
         contract=bool(keys.contract and keys.contract.enforced),
         pre_hook=tuple(keys.pre_hook or ()),
         post_hook=tuple(keys.post_hook or ()),
+        indexes=tuple(Index(tuple(one.columns), one.unique, one.type) for one in keys.indexes or ()),
+        unlogged=bool(keys.unlogged),
+        grants=tuple((right, tuple(roles)) for right, roles in (keys.grants or {}).items()),
         extra={key: values[key] for key in EXTRA_KEYS if key in values},
         **given,
     )

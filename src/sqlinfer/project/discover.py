@@ -128,7 +128,12 @@ def _draft(project: Project, file: _File, names: Mapping[str, _File], described:
         configs.known_key(key, _in_file(file, key))
     merged = configs.merge(layers)
     unique_key = merged.get("unique_key")
-    return _Draft(file, seen, configs.build(merged, seed=seed), unique_key.location if unique_key else None)
+    return _Draft(
+        file,
+        seen,
+        configs.build(merged, seed=seed, warehouse=project.profile.type),
+        unique_key.location if unique_key else None,
+    )
 
 
 def _see_hooks(project: Project, file: _File, names: Mapping[str, _File], described: Properties, macros: Macros,

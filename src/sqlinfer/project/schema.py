@@ -100,6 +100,12 @@ class Quoting(Strict):
     identifier: Literal[True] | None = None
 
 
+class IndexProps(Strict):
+    columns: TextList
+    unique: bool = False
+    type: Annotated[str, Field(pattern=r"^[a-z]\w*$")] = "btree"
+
+
 class ConfigKeys(Strict):
     """What ``config()``, ``config:`` and the ``+keys`` of the project file may hold."""
 
@@ -128,6 +134,9 @@ class ConfigKeys(Strict):
     quote_columns: bool | None = None
     pre_hook: Any = None
     post_hook: Any = None
+    indexes: list[IndexProps] | None = None
+    unlogged: bool | None = None
+    grants: dict[Annotated[str, Field(pattern=r"^[A-Za-z ]+$")], TextList] | None = None
     # dbt's keys that change nothing here
     docs: Any = None
     persist_docs: Any = None
@@ -141,14 +150,18 @@ class ConfigKeys(Strict):
 EXTRA_KEYS = ("docs", "persist_docs", "group", "access", "description", "quoting", "event_time")
 REFUSED = {
     "sql_header": "write a pre_hook with transaction: false",
-    "grants": 'grant in a post_hook: "grant select on {{ this }} to reporter"',
     "options": "partitions and other options of files are dbt's: read this model there with source()",
     "incremental_predicates": "write the condition into the query",
     "merge_update_columns": "merging updates the columns of the query and leaves others alone: select fewer",
     "merge_exclude_columns": "merging updates the columns of the query and leaves others alone: select fewer",
-    "indexes": "create them in a post_hook",
 }
 """Configurations of dbt's that would change the table and cannot be done → the way out."""
+OF_POSTGRES = {
+    "grants": 'grant in a post_hook: "grant select on {{ this }} to reporter"',
+    "indexes": "create them in a post_hook",
+    "unlogged": "leave it out",
+}
+"""Configurations that PostgreSQL alone has → the way out elsewhere."""
 HOOKS = {"pre_hook": "pre_hook", "post_hook": "post_hook", "pre-hook": "pre_hook", "post-hook": "post_hook"}
 """Both spellings of dbt → ours."""
 

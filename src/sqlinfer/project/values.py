@@ -11,7 +11,7 @@ from sqlinfer.errors import Location
 from sqlinfer.project.secret import Concealed
 from sqlinfer.project.selections import Selectors
 from sqlinfer.relation import Relation
-from sqlinfer.spec.constraint import Constraint
+from sqlinfer.spec.constraint import Constraint, Grants, Index
 from sqlinfer.spec.function import Argument, OnInvalid, Reuse
 from sqlinfer.spec.function import ReturnField as ReturnField
 from sqlinfer.spec.prices import Prices
@@ -100,6 +100,9 @@ class NodeConfig:
     quote_columns: bool = True
     pre_hook: tuple[Hook, ...] = ()
     post_hook: tuple[Hook, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    unlogged: bool = False
+    grants: Grants = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Keys of dbt that sqlinfer accepts and does not act on."""
 

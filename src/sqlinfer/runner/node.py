@@ -198,6 +198,9 @@ def materialization(plan: Plan | None, node: Node, env: RunEnvironment, *, is_sl
         full_refresh=env.full_refresh if config.full_refresh is None else config.full_refresh,
         description=node.description,
         constraints=node.constraints if config.contract else (),
+        indexes=config.indexes,
+        unlogged=config.unlogged,
+        grants=config.grants,
         column_descriptions=tuple((column.name, column.description) for column in node.columns if column.description),
     )
 

@@ -25,7 +25,7 @@ from sqlinfer.runner.external import WrittenFile, write_beside
 from sqlinfer.runner.hooks import run_by_themselves, run_inside
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.receipts import from_payload
-from sqlinfer.spec.constraint import Constraint
+from sqlinfer.spec.constraint import Constraint, Index
 from sqlinfer.spec.plan import Counts, Owner
 from sqlinfer.spec.receipt import Receipt
 from sqlinfer.spec.records import RUNS
@@ -91,6 +91,10 @@ class Publication:
         for name in ("predictions", "uncompared"):
             how[name] = tuple(how.get(name, ()))
         how["constraints"] = tuple(_constraint(one) for one in how.get("constraints", ()))
+        how["indexes"] = tuple(
+            Index(tuple(one["columns"]), one["unique"], one["method"]) for one in how.get("indexes", ())
+        )
+        how["grants"] = tuple((right, tuple(roles)) for right, roles in how.get("grants", ()))
         how["column_descriptions"] = tuple((name, said) for name, said in how["column_descriptions"])
         raw["how"] = Materialization(**_known(Materialization, how))
         raw["counts"] = Counts(**raw["counts"])

@@ -1,4 +1,4 @@
-"""A constraint of a contract, which the published table holds."""
+"""What the published table holds beside its rows: constraints of a contract, indexes, rights."""
 
 from __future__ import annotations
 
@@ -8,6 +8,17 @@ from typing import Literal
 from sqlinfer.errors import Location
 
 Kind = Literal["not_null", "unique", "primary_key", "foreign_key", "check", "custom"]
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    columns: tuple[str, ...]
+    unique: bool = False
+    method: str = "btree"
+
+
+Grants = tuple[tuple[str, tuple[str, ...]], ...]
+"""Right → the roles that have it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from sqlinfer.errors import DatabaseLocked, PublicationError
-from sqlinfer.spec.constraint import Constraint
+from sqlinfer.spec.constraint import Constraint, Index
 from sqlinfer.testing.postgres_server import Database
 
 THREE = "select g as k, 'b' as s from generate_series(1, 3) as g"
@@ -44,6 +44,24 @@ def test_rights_comments_and_indexes_go_along_with_the_name(postgres_database: D
         assert len(rows(postgres_database)) == 3
     finally:
         postgres_database.run("drop table t", f"drop role {reader}")
+
+
+def test_indexes_and_rights_of_the_node_are_made_once(postgres_database: Database, publish) -> None:
+    one, other = (f"{postgres_database.name}_{name}" for name in ("one", "other"))
+    postgres_database.run(f"create role {one}", f"create role {other}")
+    indexes = (Index(("K",), unique=True), Index(("s", "k"), method="btree"))
+    try:
+        for _ in range(2):
+            publish(THREE, indexes=indexes, grants=(("select", (one, other)),), unlogged=True)
+        publish(THREE, indexes=indexes, grants=(("select", (one,)), ("insert", (one,))), unlogged=True)
+        found = postgres_database.run("select indexname::text from pg_indexes where tablename = 't' order by 1")
+        assert found == [("t_k_idx",), ("t_s_k_idx",)]
+        rights = "has_table_privilege('{}', 't', '{}')"
+        asked = ", ".join(rights.format(*pair) for pair in ((one, "SELECT"), (one, "INSERT"), (other, "SELECT")))
+        assert postgres_database.run(f"select {asked}") == [(True, True, False)]
+        assert postgres_database.run("select relpersistence::text from pg_class where relname = 't'") == [("u",)]
+    finally:
+        postgres_database.run("drop table t", f"drop role {one}", f"drop role {other}")
 
 
 def test_a_table_that_a_view_reads_is_refilled_in_place(postgres_database: Database, publish) -> None:

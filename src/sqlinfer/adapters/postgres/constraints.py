@@ -47,11 +47,11 @@ def _part(one: Constraint, spelt: dict[str, str]) -> str:
 
 def create(session: PostgresSession, target: Relation, how: Materialization, sql: str) -> int:
     """The table with its constraints and the rows of ``sql``, their number."""
-    name = target.sql()
+    name, table = target.sql(), "UNLOGGED TABLE" if how.unlogged else "TABLE"
     if not how.constraints:
-        lead = f"CREATE TABLE {name} AS "
+        lead = f"CREATE {table} {name} AS "
         return session.execute(f"{lead}{sql}", lead)
-    session.execute(f"CREATE TABLE {name} ({definition(session.describe(sql), how.constraints)})")
+    session.execute(f"CREATE {table} {name} ({definition(session.describe(sql), how.constraints)})")
     lead = f"INSERT INTO {name} "
     return session.execute(f"{lead}{sql}", lead)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlinfer.adapters.base import Materialization, Written
 from sqlinfer.adapters.postgres.constraints import broken, create
+from sqlinfer.adapters.postgres.extras import make_grants, make_indexes
 from sqlinfer.adapters.postgres.merge import merge, refuse_duplicates
 from sqlinfer.adapters.postgres.replace import replace_table
 from sqlinfer.adapters.postgres.session import PostgresSession
@@ -18,10 +19,13 @@ def materialize(session: PostgresSession, settings: PostgresSettings, how: Mater
     there = standing(session, target)
     if how.kind == "view":
         _view(session, target, there, sql)
+        make_grants(session, target, how)
         _comment(session, target, how, "VIEW")
         return Written(0)
     try:
         written = _table(session, target, there, how, sql)
+        make_indexes(session, target, how)
+        make_grants(session, target, how)
     except DatabaseLocked:
         raise
     except AdapterError as error:
