@@ -160,3 +160,31 @@ def test_debug_says_what_the_role_lacks(house: Shop, postgres_database: Database
         assert "CREATE SCHEMA public_sqlinfer AUTHORIZATION" in text
     finally:
         postgres_database.run(f"drop role {name}")
+
+
+@pytest.mark.parametrize("function", ["f", "streamed"])
+def test_rows_whose_inputs_changed_are_stale_and_decisions_that_flip_are_counted(
+    house: Shop, postgres_database: Database, function: str
+) -> None:
+    house.model("{{ config(materialized='incremental', unique_key='id', decision='top 2 by y') }} "
+                f"select id, predict('{function}', x) as y from t")  # fmt: skip
+    run(house, "run")
+    run(house, "run")
+    postgres_database.run("update t set x = 100 where id = 0", "update t set x = x + 0.25 where id = 1")
+    text = run(house, "freshness", "--output", "json", "--impact", "10")
+    (found,) = json.loads(text[text.index("[\n") :])
+    assert [found[name] for name in ("table", "rows", "stale_rows", "older_function_rows")] == ["m", 5, 2, 0]
+    assert [found[name] for name in ("sampled", "flips", "flip_low", "flip_high")] == [2, 1, 0.5, 0.5]
+    assert found["mean_shift"] == pytest.approx((200 + 0.5) / 2)
+    run(house, "run")
+    assert "0 stale (0.0 %)" in run(house, "freshness")
+
+
+def test_the_receipt_is_in_the_record(house: Shop, postgres_database: Database) -> None:
+    house.put("sqlinfer_project.yml", "name: shop\nprofile: shop\nprices: {currency: USD, device_hour: 3.6}\n")
+    house.model("select id, predict('f', x) as y from t")
+    run(house, "run")
+    ((seconds, cost, currency),) = postgres_database.run(
+        "select elapsed_seconds, cost_on_demand, cost_currency from sqlinfer_runs"
+    )
+    assert (float(cost), currency) == (pytest.approx(float(seconds) / 1000, rel=1e-6), "USD")

@@ -28,7 +28,7 @@ from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.identity import Identity
 from sqlinfer.spec.plan import Plan, Stage
 from sqlinfer.spec.seconds import Seconds
-from sqlinfer.types import is_numeric
+from sqlinfer.types import canonical, is_numeric
 
 _SAMPLE = "sample"
 _TOP = re.compile(r"\s*top\s+([0-9]{1,12})\s+by\s+(.+)", re.IGNORECASE | re.DOTALL)
@@ -158,8 +158,13 @@ def _common(there: Sequence[Column], made: Sequence[Column]) -> tuple[Column, ..
 
 
 def _predicted(plan: Plan, columns: Sequence[Column]) -> list[Column]:
+    """Columns that hold predictions, their types in DuckDB's spelling."""
     names = {fold(name) for name in predicted_columns(plan)}
-    return [column for column in columns if fold(column.name) in names]
+    return [
+        replace(column, data_type=canonical(column.data_type, plan.dialect))
+        for column in columns
+        if fold(column.name) in names
+    ]
 
 
 def _is_score(column: Column) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlinfer.adapters.base import Forecast, Held, Materialization, PinOptions, Written
-from sqlinfer.adapters.postgres import error_log, keeping, records, side
+from sqlinfer.adapters.postgres import error_log, inputs, keeping, records, side
 from sqlinfer.adapters.postgres.catalog import kind_of
 from sqlinfer.adapters.postgres.find import find, unscored
 from sqlinfer.adapters.postgres.forecast import forecast
@@ -321,6 +321,23 @@ class PostgresWorkspace:
     def release(self) -> None:
         """Nothing is kept in memory but what is known of the stages."""
         self._stages.clear()
+
+    # kept inputs
+
+    def keep_inputs(self, name: str, sql: str) -> None:
+        inputs.keep(self, name, sql)
+
+    def drop_inputs(self, name: str) -> None:
+        inputs.drop(self, name)
+
+    def kept_inputs(self, name: str) -> Relation | None:
+        return inputs.kept(self, name)
+
+    def scoring_times(self, call: Call) -> Relation | None:
+        return inputs.times(self, call)
+
+    def scoring_span(self, call: Call) -> tuple[float, float] | None:
+        return inputs.span(self, call)
 
     # notes
 
