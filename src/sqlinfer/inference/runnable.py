@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,9 +157,10 @@ def _rewrites_for(family: str, coded: Mapping[str, int]) -> tuple[Callable[[byte
     """Each looks at the graph that the ones before it made. ``coded``: inputs with codes of so many words."""
     if family != "cpu":
         return ()
+    from sqlinfer.inference.graphs.hot_columns import plain_hot_columns
     from sqlinfer.inference.graphs.linear import looked_up_sums
 
-    return (lambda graph: looked_up_sums(graph, coded),)
+    return tuple(partial(rewrite, coded=coded) for rewrite in (looked_up_sums, plain_hot_columns))
 
 
 def _faster_forests(graph: bytes) -> Rewritten:

@@ -42,6 +42,7 @@ class Columns:
         self._producers: dict[str, NodeProto] = {name: node for node in graph.node for name in node.output}
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
         self._inputs = {port.name: port.type.tensor_type for port in graph.input if port.name not in self._constants}
+        self._typed = {port.name: port.type.tensor_type for port in graph.value_info}
 
     def of(self, tensor: str, width: int) -> tuple[Column, ...]:
         """The columns of a float tensor [N,F] with F ≥ width; what cannot be followed is a plain column of it."""
@@ -54,17 +55,21 @@ class Columns:
         """Columns along the last axis; all axes between the first and the last have one element."""
         node = self._producers.get(tensor)
         if node is None:
-            return self._input(tensor)
+            return self._plain(self._inputs.get(tensor), tensor)
         if node.op_type == "Concat" and self._attribute(node, "axis") in (1, -1):
             return self._joined([self._trace(name) for name in node.input], node)
         if node.op_type == "OneHotEncoder":
             return self._one_hot(node)
         if node.op_type in _SHAPED:
             return self._reshaped(node)
-        return None
+        if node.op_type == "Cast":
+            found = self._trace(node.input[0])
+            if found is not None and all(isinstance(one, Hot) for one in found):
+                return found
+        return self._plain(self._typed.get(tensor), tensor)
 
-    def _input(self, tensor: str) -> tuple[Column, ...] | None:
-        kind = self._inputs.get(tensor)
+    def _plain(self, kind: Any, tensor: str) -> tuple[Column, ...] | None:
+        """Of an input, or of what is computed where its width is known."""
         if kind is None or kind.elem_type not in self._kinds or len(kind.shape.dim) != 2:
             return None
         width = kind.shape.dim[1].dim_value

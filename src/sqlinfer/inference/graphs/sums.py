@@ -65,28 +65,13 @@ class Sums:
             nodes += self._emit.nodes[start:] or [node]
         if not done:
             raise Kept("")
-        return self._whole(nodes)
+        return with_nodes(self._model, nodes, self._emit.constants)
 
     def _forget(self, start: int) -> None:
         """What was made for a node that stays as it is."""
         gone = {name for node in self._emit.nodes[start:] for name in node.output}
         del self._emit.nodes[start:]
         self._emit.rows = {key: name for key, name in self._emit.rows.items() if name not in gone}
-
-    def _whole(self, nodes: list[NodeProto]) -> bytes:
-        whole = onnx.ModelProto()
-        whole.CopyFrom(self._model)
-        kept = alive(nodes, {port.name for port in whole.graph.output})
-        del whole.graph.node[:], whole.graph.value_info[:]
-        whole.graph.node.extend(kept)
-        whole.graph.initializer.extend(self._emit.constants)
-        read = {name for node in kept for name in node.input} | {port.name for port in whole.graph.output}
-        tensors = [tensor for tensor in whole.graph.initializer if tensor.name in read]
-        copies = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in tensors]
-        del whole.graph.initializer[:]
-        whole.graph.initializer.extend(copies)
-        made: bytes = whole.SerializeToString()
-        return made
 
     # -- products ---------------------------------------------------------------------------------------------------
 
@@ -137,6 +122,30 @@ class Sums:
     def _is_summed_up(self, tensor: str) -> bool:
         readers = [node for node in self._model.graph.node if tensor in node.input]
         return bool(readers) and all(node.op_type == "ReduceSum" for node in readers)
+
+
+def with_nodes(
+    model: onnx.ModelProto,
+    nodes: Sequence[NodeProto],
+    constants: Sequence[onnx.TensorProto],
+    typed: Sequence[onnx.ValueInfoProto] = (),
+) -> bytes:
+    """The model with other nodes, without those and the tensors that nothing reads. ``typed``: types of some."""
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    kept = alive(nodes, {port.name for port in whole.graph.output})
+    del whole.graph.node[:], whole.graph.value_info[:]
+    whole.graph.node.extend(kept)
+    whole.graph.value_info.extend(typed)
+    whole.graph.initializer.extend(constants)
+    read = {name for node in kept for name in node.input} | {port.name for port in whole.graph.output}
+    copies = [
+        onnx.TensorProto.FromString(one.SerializeToString()) for one in whole.graph.initializer if one.name in read
+    ]
+    del whole.graph.initializer[:]
+    whole.graph.initializer.extend(copies)
+    made: bytes = whole.SerializeToString()
+    return made
 
 
 @dataclass(frozen=True, slots=True)
