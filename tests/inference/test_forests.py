@@ -19,6 +19,7 @@ from sqlinfer.inference.graphs.forests import BRANCH_FREE, BY_TREE, faster_fores
 from sqlinfer.inference.graphs.trial import gives_the_same
 from sqlinfer.inference.runnable import runnable_graph
 from sqlinfer.spec.function import InputBinding, OutputBinding
+from sqlinfer.testing import forests as random_forests
 from sqlinfer.testing import onnx_builder as ob
 
 ML = "ai.onnx.ml"
@@ -171,6 +172,11 @@ def test_many_classes(depth: int, how: str, transform: str) -> None:
 def test_a_transformation_that_differs_in_the_last_bit_keeps_its_trees() -> None:
     graph = forest(kind="Classifier", targets=3, post_transform="LOGISTIC", classlabels_int64s=[4, 5, 6])
     assert faster_forests(graph) is None
+
+
+def test_a_path_with_more_tests_than_a_piece_has_bits_goes_tree_by_tree() -> None:
+    graph = random_forests.graph(random_forests.Shape(trees=100, leaves=25, deep=1.0, grid=None))
+    assert_same(graph, BY_TREE)
 
 
 @pytest.mark.parametrize("opset", [8, 9, 12])

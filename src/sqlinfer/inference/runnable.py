@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlinfer.errors import ArtifactError
 from sqlinfer.files import parse_json, read_plain, write_atomic
-from sqlinfer.inference.trees.library import Library, library
+from sqlinfer.inference.trees.library import OFF, Library, library
 from sqlinfer.inference.unchanged import graph_source
 from sqlinfer.spec.function import PreparedFunction
 
@@ -81,7 +81,7 @@ def read_rewrites(cache_dir: Path, digest: str, family: str) -> tuple[str, ...]:
 def _name(digest: str, family: str) -> str:
     """A CPU's has the instructions in it that it was made for."""
     found = library() if family == "cpu" else ""
-    instructions = found.instructions if isinstance(found, Library) else "none"
+    instructions = found.instructions if isinstance(found, Library) else "off" if OFF in found else "none"
     kind = f"{family}-{instructions.lower().replace(' ', '-')}" if family == "cpu" else family
     return f"runnable-{digest[:32]}-{kind}-{_VERSION}"
 

@@ -76,10 +76,10 @@ def pieces_of(forest: Forest, columns: Sequence[Column]) -> list[Piece] | None:
     for rows in forest.trees:
         try:
             tree = _forked(forest.tree(rows), columns)
+            pieces += _cut(tree, ())
         except (ValueError, KeyError, IndexError):
             return None
         levels += _mean_depth(tree)
-        pieces += _cut(tree, ())
     pays = PIECE_COST * len(pieces) <= MARGIN * LEVEL_COST * levels
     return pieces if pays and any(piece.tests for piece in pieces) else None
 
