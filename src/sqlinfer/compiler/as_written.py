@@ -60,7 +60,8 @@ def _spanned(query: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def _differs(node: exp.Expr, sql: str, dialect: str, called: Collection[str]) -> bool:
-    if isinstance(node, _READ) and not (isinstance(node, exp.Dot) and isinstance(node.expression, exp.Func)):
+    called_in_schema = isinstance(node, exp.Dot) and isinstance(node.expression, exp.Func)
+    if isinstance(node, _READ) and not called_in_schema and not isinstance(node, exp.TryCast):
         return False
     if isinstance(node, exp.Anonymous) and str(node.this).casefold() in called:
         return False

@@ -61,3 +61,8 @@ select q.p, q.l from (select (st(x)).p, (st(x)).l from t) as q where q.l = 'L1';
 select id, f(x) as p from t where s collate "C" < 'x' order by s collate "C", id;
 select * from predict('f', (select id, x from t)) where f > 3;
 select id, predict('g', y => y, x => x) as p, g(y => x, x => y) as q from t
+;
+select t.id, u.uid, (st(t.x)).l as l from t join u on (st(t.x)).p = u.z;
+select id, (st(x)).p as p, vec((st(x)).p) as v from t where (st(f(x))).l = 'L1';
+select t.id, (select max((st(u.z)).p) from u where u.k = t.k) as p, (st(t.x)).l as l from t;
+select (q.v)[2] as a, q.p from (select vec(x) as v, f(x) as p from t) q where (q.v)[1] > 1
