@@ -13,14 +13,15 @@ from sqlinfer.version import __version__
 
 if TYPE_CHECKING:
     from sqlinfer.api import connect as connect
+    from sqlinfer.api import lookup as lookup
     from sqlinfer.api import outcome as outcome
     from sqlinfer.api import register as register
 
-__all__ = ["__version__", "connect", "outcome", "register"]
+__all__ = ["__version__", "connect", "lookup", "outcome", "register"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("connect", "outcome", "register"):
+    if name in ("connect", "lookup", "outcome", "register"):
         from sqlinfer import api
 
         return getattr(api, name)

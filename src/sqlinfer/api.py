@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sqlinfer.jobs.explain import Explained
     from sqlinfer.jobs.forecasting import RunForecast
     from sqlinfer.jobs.freshness import Freshnesses
+    from sqlinfer.jobs.lookup import Lookup
     from sqlinfer.jobs.nearline import Waiting
     from sqlinfer.jobs.night import Night
     from sqlinfer.jobs.staleness import TableFreshness
@@ -42,9 +43,8 @@ Listener = Callable[["Event"], None]
 
 __all__ = [
     "RunOptions", "build", "clean", "compile", "connect", "debug", "describe_function", "estimate", "freshness",
-    "functions", "load", "ls", "outcome", "preview", "register", "retry", "run", "run_every", "schedule", "seed",
-    "source_freshness",
-    "test", "verify",
+    "functions", "load", "lookup", "ls", "outcome", "preview", "register", "retry", "run", "run_every", "schedule",
+    "seed", "source_freshness", "test", "verify",
 ]  # fmt: skip
 
 
@@ -245,6 +245,31 @@ def connect(project_dir: Path | str = ".", **options: Any) -> Connection:
     from sqlinfer.jobs.connection import Connection
 
     return Connection(_night(RunOptions(project_dir=Path(project_dir), **options)))
+
+
+def lookup(project_dir: Path | str, table: str, *, or_score: bool = False, **options: Any) -> Lookup:
+    """Published predictions by key: ``lookup("shop", "churn_scores").get(customer_id=42)``. Stays open.
+
+    Args:
+        table: a prediction node, by its name or that of its table.
+        or_score: score a row now where it is missing or stale; nothing is written.
+        options: those of ``RunOptions``.
+
+    Raises:
+        UsageError: ``table`` is no prediction, or its rows have no key.
+    """
+    return lookup_in(RunOptions(project_dir=Path(project_dir), **options), table, or_score=or_score)
+
+
+def lookup_in(
+    options: RunOptions, table: str, *, or_score: bool = False, on_event: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> Lookup:  # fmt: skip
+    """``lookup`` with options as the command line has them."""
+    from sqlinfer.jobs import lookup as lookups
+
+    # The query for the whole table, as a night that begins anew would make it.
+    return lookups.opened(_night(replace(options, full_refresh=True), on_event, cancel), table, or_score=or_score)
 
 
 def outcome(table: pa.Table) -> Outcome:

@@ -479,6 +479,10 @@ class Adapter(Protocol):
     namespace: Relation
     """Where its workspaces keep stages (``name`` is empty)."""
 
+    def stamp(self) -> object:
+        """Another value whenever what the warehouse holds may be another. None: readers keep no writer out, so that
+        there is no reason to keep a copy."""
+
     def limited_to(self, reads: Reads) -> Adapter:
         """The same warehouse with no more access to files than this; one that reads none is returned as it is."""
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "functions": "List and describe the declared functions.",
     "init": "Write a small project that runs.",
     "ls": "List the selected nodes.",
+    "lookup": "Show one published prediction by its key, when it was made and whether it still holds.",
     "preview": "Show the first rows of a node or of inline SQL, without publishing anything.",
     "retry": "Continue the last run: what failed, was skipped, or was scored and not published.",
     "run": "Score and publish the selected models.",

@@ -9,6 +9,7 @@ import io
 import json
 import math
 import sys
+import uuid
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -137,7 +138,7 @@ def plain(value: Any) -> Any:
             return value if math.isfinite(value) else None
         case bytes():
             return base64.b64encode(value).decode()
-        case decimal.Decimal() | datetime.timedelta():
+        case decimal.Decimal() | datetime.timedelta() | uuid.UUID():
             return str(value)
         case datetime.date() | datetime.time():
             return value.isoformat()

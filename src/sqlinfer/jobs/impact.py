@@ -83,7 +83,7 @@ def impact_of(
         work.keep_inputs(_SAMPLE, comparison.sample_sql(rows, seed))
     sample = work.kept_inputs(_SAMPLE)
     assert sample is not None
-    plan = _sampled(item.plan, traced, only_sampled(traced.stage.sql, traced.keys, sample))
+    plan = narrowed(item.plan, traced, only_sampled(traced.stage.sql, traced.keys, sample))
     env = replace(night.environment(None), workspace=work)
     score_plan(env, plan, Identity(), Seconds(), remembered=True)
     names = tuple(column.name for column in columns)
@@ -180,10 +180,10 @@ def _text(column: Column) -> str:
     return f"coalesce(CAST({quote(column.name)} AS VARCHAR), '')"
 
 
-def _sampled(plan: Plan, traced: Traced, sql: str) -> Plan:
-    """The plan over the sampled rows of its stage."""
+def narrowed(plan: Plan, traced: Traced, sql: str) -> Plan:
+    """The plan over some rows of its stage. ``sql`` gives them."""
 
-    def narrowed(stage: Stage) -> Stage:
+    def one(stage: Stage) -> Stage:
         return replace(stage, sql=sql, scan=None, reproducible=False) if stage is traced.stage else stage
 
-    return replace(plan, stages=tuple(narrowed(stage) for stage in plan.stages))
+    return replace(plan, stages=tuple(one(stage) for stage in plan.stages))

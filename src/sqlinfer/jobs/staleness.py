@@ -25,6 +25,7 @@ from sqlinfer.runner.node import row_key
 from sqlinfer.spec.events import Warned
 from sqlinfer.spec.names import RUN_RECORDS, input_runs_name, inputs_name
 from sqlinfer.spec.plan import Plan
+from sqlinfer.spec.records import PastRun
 
 _LARGE = 1_000_000
 """Rows above which the ages are those of all inputs that the stores hold, a few of which no row may have any more:
@@ -95,7 +96,7 @@ def _chosen(project: Project, names: Sequence[str]) -> list[Node]:
     models = [node for node in project.nodes.values() if node.resource_type == "model"]
     if not names:
         return [node for node in models if node.functions and node.config.materialized not in ("ephemeral", "view")]
-    return [_named(models, name) for name in dict.fromkeys(names)]
+    return [named(models, name) for name in dict.fromkeys(names)]
 
 
 def sources_of(project: Project, names: Sequence[str]) -> tuple[str, ...]:
@@ -114,7 +115,7 @@ def sources_of(project: Project, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(uid for uid in found if uid in project.sources)
 
 
-def _named(models: Sequence[Node], name: str) -> Node:
+def named(models: Sequence[Node], name: str) -> Node:
     """By the node's name, or that of its table."""
     for node in models:
         if name in (node.name, node.unique_id, node.relation.name, f"{node.relation.schema}.{node.relation.name}"):
@@ -141,22 +142,37 @@ def _compared(
     if not work.has(target):
         return TableFreshness(node.name, 0, problem="it is not built yet; `sqlinfer run` builds it"), None
     last = work.last_run(target, node.unique_id)
-    published = replace(node, config=replace(node.config, unique_key=item.unique_key))
-    traced = trace(plan, row_key(published))
     rows = int(work.rows(count_sql(target))[0][0])
-    at = _started(work, node, last.run_id, plan.dialect) if last is not None else None
-    unknown = TableFreshness(node.name, rows, oldest=at, newest=at)
+    found = compared_with(night, node, item, work, last)
+    if isinstance(found, str):
+        at = started(work, node, last.run_id, plan.dialect) if last is not None else None
+        return TableFreshness(node.name, rows, oldest=at, newest=at, problem=found), None
+    comparison, traced = found
+    all_kept = comparison.same_calls and rows == int(work.rows(count_sql(comparison.kept))[0][0])
+    comparison = replace(comparison, all_kept=all_kept)
+    return _counted(node.name, work, traced, comparison, rows), (comparison, traced)
+
+
+def compared_with(
+    night: Night, node: Node, item: CompiledNode, work: Workspace, last: PastRun | None
+) -> tuple[Comparison, Traced] | str:
+    """The published table beside what its rows were scored from and would be now; or why that is not known.
+
+    Args:
+        last: the run that published the table.
+    """
+    plan = item.plan
+    keys = row_key(replace(node, config=replace(node.config, unique_key=item.unique_key)))
+    traced = trace(plan, keys)
     if isinstance(traced, str):
-        return replace(unknown, problem=traced), None
+        return traced
     name = inputs_name(plan.owner.side, last.run_id) if last is not None else ""
     kept, runs = (work.kept_inputs(name), work.kept_inputs(input_runs_name(name))) if name else (None, None)
     if kept is None or runs is None:
-        return replace(unknown, problem=_not_kept(node, plan)), None
+        return _not_kept(node, plan)
     now = _now(night, plan, traced, work)
     same = fits(work, kept, now)
-    all_kept = same and rows == int(work.rows(count_sql(kept))[0][0])
-    comparison = Comparison(target, row_key(published), kept, runs, now, functions_of(plan), all_kept, same)
-    return _counted(node.name, work, traced, comparison, rows), (comparison, traced)
+    return Comparison(node.relation, keys, kept, runs, now, functions_of(plan), same_calls=same), traced
 
 
 def _not_kept(node: Node, plan: Plan) -> str:
@@ -168,7 +184,7 @@ def _not_kept(node: Node, plan: Plan) -> str:
     return said
 
 
-def _started(work: Workspace, node: Node, run_id: str, dialect: str) -> datetime | None:
+def started(work: Workspace, node: Node, run_id: str, dialect: str) -> datetime | None:
     runs = replace(node.relation, name=RUN_RECORDS)
     return _moment(work.rows(started_sql(runs, node.unique_id, run_id, dialect))[0][0])
 
@@ -187,14 +203,19 @@ def _counted(name: str, work: Workspace, traced: Traced, comparison: Comparison,
     stored = [call for call in traced.stage.calls if call.key]
     exact = comparison.same_calls and not traced.grouped and rows <= _LARGE
     if exact:
-        times = tuple(work.scoring_times(call) if call.key else None for call in traced.stage.calls)
-        comparison = replace(comparison, times=times)
+        comparison = with_times(comparison, traced, work)
     found = work.rows(comparison.counts_sql())[0]
     rows, stale, unknown, gone, older, oldest, newest = found
     spans = [] if exact else [span for call in stored if (span := work.scoring_span(call)) is not None]
     if spans and len(stored) == len(traced.stage.calls) and not older:
         oldest, newest = min(low for low, _ in spans), max(high for _, high in spans)
     return TableFreshness(name, rows, stale, older, _moment(oldest), _moment(newest), gone, unknown)
+
+
+def with_times(comparison: Comparison, traced: Traced, work: Workspace) -> Comparison:
+    """Also when each input was scored, where the stores tell."""
+    times = tuple(work.scoring_times(call) if call.key else None for call in traced.stage.calls)
+    return replace(comparison, times=times)
 
 
 def _checked(night: Night, node: Node, found: TableFreshness) -> TableFreshness:

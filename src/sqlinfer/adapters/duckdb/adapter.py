@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,15 @@ class DuckDBAdapter:
     @classmethod
     def from_settings(cls, raw: Mapping[str, object], root: Path) -> DuckDBAdapter:
         return cls(DuckDBSettings.parse(raw, root))
+
+    def stamp(self) -> object:
+        """Size and time of the database and its write-ahead log."""
+        found = []
+        for path in (self.settings.path, self.settings.path.with_name(self.settings.path.name + ".wal")):
+            with suppress(OSError):
+                state = path.stat()
+                found.append((path.name, state.st_mtime_ns, state.st_size, state.st_ino))
+        return tuple(found)
 
     def limited_to(self, reads: Reads) -> DuckDBAdapter:
         return replace(self, settings=replace(self.settings, reads=reads))

@@ -43,6 +43,9 @@ class PostgresAdapter:
     def namespace(self) -> Relation:
         return self.settings.namespace
 
+    def stamp(self) -> None:
+        return None
+
     def limited_to(self, reads: Reads) -> PostgresAdapter:
         return self
 

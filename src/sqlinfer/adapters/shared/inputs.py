@@ -103,10 +103,14 @@ class Comparison:
         return "m" if self.all_kept else "p"
 
     @property
-    def _stale(self) -> str:
+    def changed(self) -> str:
+        """SQL over ``m``, what was kept of a row, and ``t``, what it would be scored from now."""
         differ = [f"t.i{n} IS DISTINCT FROM m.i{n}" for n in range(len(self.now.inputs))]
-        changed = f"({' OR '.join(differ)})" if self.same_calls else "TRUE"
-        return f"(m.run IS NOT NULL AND t.here AND {changed})"
+        return f"({' OR '.join(differ)})" if self.same_calls else "TRUE"
+
+    @property
+    def _stale(self) -> str:
+        return f"(m.run IS NOT NULL AND t.here AND {self.changed})"
 
     @property
     def _source(self) -> str:
@@ -124,19 +128,22 @@ class Comparison:
 
         The last two are seconds since 1970.
         """
-        source = f"{self._source} LEFT JOIN {self.runs.sql()} AS u ON u.run = m.run"
-        known = []
-        for n, table in enumerate(self.times):
-            if table is not None:
-                known.append(f"s{n}.scored_at")
-                source += f" LEFT JOIN {table.sql()} AS s{n} ON s{n}.input = m.i{n}"
-        at = f"coalesce({_latest(known)}, u.run_at)" if known else "u.run_at"
+        at, source = self.scored_at(f"{self._source} LEFT JOIN {self.runs.sql()} AS u ON u.run = m.run")
         return (
             f"SELECT count(*), count(*) FILTER (WHERE {self._stale}), count(*) FILTER (WHERE m.run IS NULL), "
             "count(*) FILTER (WHERE m.run IS NOT NULL AND t.here IS NULL), "
             f"count(*) FILTER (WHERE u.functions <> {literal(shown_functions(self.functions))}), "
             f"extract(epoch FROM min({at})), extract(epoch FROM max({at})) FROM {source}"
         )
+
+    def scored_at(self, source: str) -> tuple[str, str]:
+        """When a row was scored, as SQL, and the FROM clause with what that needs beside ``m`` and ``u``."""
+        known = []
+        for n, table in enumerate(self.times):
+            if table is not None:
+                known.append(f"s{n}.scored_at")
+                source += f" LEFT JOIN {table.sql()} AS s{n} ON s{n}.input = m.i{n}"
+        return f"coalesce({_latest(known)}, u.run_at)" if known else "u.run_at", source
 
     def sample_sql(self, rows: int, seed: int) -> str:
         """Keys ``k0 …`` of so many stale rows, by a hash that depends on the seed."""

@@ -1,0 +1,61 @@
+"""``sqlinfer lookup``: one published prediction by its key."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from sqlinfer.cli.options import EXECUTION, Flags, shared
+
+
+@click.command("lookup")
+@click.argument("table")
+@click.option("--key", "keys", multiple=True, required=True, metavar="COLUMN=VALUE", help="Once for each column.")
+@click.option("--or-score", is_flag=True, help="Score the row now where it is missing or stale; nothing is written.")
+@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@shared(EXECUTION)
+def command(flags: Flags, table: str, keys: tuple[str, ...], or_score: bool, output: str) -> int:
+    """Show one published prediction; exit code 1 where there is none."""
+    from sqlinfer import api
+    from sqlinfer.cli.console import job
+
+    wanted = _pairs(keys)
+    with job(flags, "lookup", results_on_stdout=True) as console:
+        with api.lookup_in(
+            flags.options(), table, or_score=or_score, on_event=console.on_event, cancel=console.cancel
+        ) as opened:
+            row = opened.once(wanted)
+        if row is None:
+            named = ", ".join(f"{name}={value}" for name, value in wanted.items())
+            said = "the query gives none either" if or_score else "--or-score asks the query for one"
+            console.note(f"No row of '{table}' has {named}; {said}.")
+            return 1
+        _show(row, output)
+        return 0
+
+
+def _pairs(keys: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in keys:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise click.UsageError(f"--key {text!r}: COLUMN=VALUE is wanted, such as --key customer_id=42")
+        if name.strip() in found:
+            raise click.UsageError(f"--key names '{name.strip()}' twice")
+        found[name.strip()] = value
+    return found
+
+
+def _show(row: dict[str, Any], output: str) -> None:
+    from sqlinfer.cli.tables import plain
+    from sqlinfer.shown import one_line
+
+    if output == "json":
+        click.echo(json.dumps(plain(row), indent=2, ensure_ascii=False))
+        return
+    width = max(map(len, row))
+    for name, value in row.items():
+        text = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
+        click.echo(f"{one_line(name):<{width}}  {one_line(text)}")
