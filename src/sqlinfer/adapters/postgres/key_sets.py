@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from sqlinfer.adapters.postgres.workspace import PostgresWorkspace
 
 _LARGE, _SLACK = 1_000_000, 1.15
-"""A store of more keys than this may hold some that are no longer in use: deleted rows leave holes until a vacuum."""
+"""A store of more keys than this may hold some that are no longer in use: counting them takes as long as a look-up of
+the whole table, and deleted rows leave holes until a vacuum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,14 @@ class PostgresKeySets:
         )[0]
         if kept == fresh:
             return  # this run has filled it: nothing is old
+        guess = self.work.estimate(f"SELECT DISTINCT input_key FROM ({union}) AS u") if kept > _LARGE else None
+        if guess is not None and kept <= _SLACK * guess:
+            return
         with self.work.session.transaction():
             self.work.session.execute(f"SET LOCAL work_mem = '{WORK_MEMORY}'")
             used = int(self.work.session.value(f"SELECT count(DISTINCT input_key) FROM ({union}) AS u"))
             # Every key in use is in the store, so equal numbers mean that none is left over.
-            if kept == used or (kept > _LARGE and kept <= _SLACK * used):
+            if kept == used:
                 return
             self.work.session.execute(
                 f"DELETE FROM {table} AS s WHERE NOT EXISTS "

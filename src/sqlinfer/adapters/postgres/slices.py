@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BLOCK = 8192
-_AT_ONCE = 2
-"""Batches of a slice."""
 
 
 def sliced(
@@ -31,8 +29,8 @@ def sliced(
 
     listed = ", ".join(map(quote, columns))
     blocks = _blocks(session, relation)
-    each = max(1, batch_rows * _AT_ONCE * blocks // max(rows, 1))
-    each = max(1, min(each, _AT_ONCE * batch_bytes // BLOCK))
+    each = max(1, batch_rows * blocks // max(rows, 1))
+    each = max(1, min(each, batch_bytes // BLOCK))
     schema = session.schema(f"SELECT {listed} FROM {relation.sql()}")
 
     def batches() -> Iterator[pa.RecordBatch]:
