@@ -211,6 +211,16 @@ def test_a_constant_may_be_a_node() -> None:
     assert_sums(model.classifier("LOGISTIC"))
 
 
+@pytest.mark.parametrize("opset", [8, 9, 11, 18])
+def test_any_opset(opset: int) -> None:
+    model = onnx.load_from_string(Model(FEW, 3).classifier("SOFTMAX"))
+    joined = next(node for node in model.graph.node if node.output[0] == "hots")
+    joined.attribute[0].i = 2  # an axis counted from the end came with opset 11
+    for entry in model.opset_import:
+        entry.version = opset if not entry.domain else entry.version
+    assert_sums(model.SerializeToString())
+
+
 def test_numbers_on_both_sides_of_categories_stay_for_several_targets() -> None:
     """An infinite number times the zero of another target is NaN, so the sum cannot go on through a product."""
     model = Model(FEW, 2, numbers=2)

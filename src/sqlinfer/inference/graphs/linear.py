@@ -15,7 +15,7 @@ from onnx import NodeProto, TensorProto, helper
 
 from sqlinfer.inference.graphs.alike import Trial, either
 from sqlinfer.inference.graphs.lookups import Lookups
-from sqlinfer.inference.graphs.opsets import opset_of
+from sqlinfer.inference.graphs.opsets import opset_of, raised
 from sqlinfer.inference.graphs.rewriting import Kept, Rewritten
 from sqlinfer.inference.graphs.sums import Linear, Sums
 
@@ -23,6 +23,8 @@ Array = np.ndarray[Any, Any]
 SUMS = "weights of categories looked up"
 KEPT = "one-hot columns as they are"
 _LINEAR = {"LinearClassifier", "LinearRegressor", "Gemm", "MatMul"}
+_OPSET = 11
+"""The first that looks up places counted from the end."""
 STRIDES = (1024, 512, 256, 128)
 """Columns after which MLAS starts a new sum; which of them holds depends on type, width and packing."""
 
@@ -71,6 +73,7 @@ def looked_up_sums(graph: bytes, coded: Mapping[str, int]) -> Rewritten:
     model = onnx.load_from_string(graph)
     if model.functions or any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
         return Rewritten(graph)
+    model = raised(model, _OPSET)
     hold_constants(model)
     lookups = Lookups(model, coded)
     found = [one for one in (linear_of(node, lookups) for node in model.graph.node) if one is not None]
@@ -102,8 +105,8 @@ def hold_constants(model: onnx.ModelProto) -> None:
 
 
 def _rewritten(graph: bytes, model: onnx.ModelProto, lookups: Lookups, found: Sequence[Linear]) -> bytes:
-    if opset_of(model) < 11:
-        raise Kept("its opset is below 11")
+    if opset_of(model) < _OPSET:
+        raise Kept(f"its opset {opset_of(model)} cannot be raised to {_OPSET}")
     trial = Trial.of(graph, lookups)
     if trial is None:
         raise Kept("no rows can be made up to try the sums")
