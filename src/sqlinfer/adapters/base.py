@@ -352,6 +352,9 @@ class Workspace(ScoringVerbs, KeepingVerbs, RememberingVerbs, Protocol):
         Raises: as ``publishing()``.
         """
 
+    def linger(self, allowed: bool) -> None:
+        """Whether the warehouse may stay open for a moment between publications that follow each other at once."""
+
     def run_statement(self, sql: str) -> None:
         """A statement of the user's own (a hook), inside ``publishing()`` or ``writing()``."""
 

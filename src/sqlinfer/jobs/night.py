@@ -21,7 +21,7 @@ from sqlinfer.adapters.base import Adapter
 from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.audits.queries import TESTED
 from sqlinfer.catalog import CompiledNode, ProjectCompiler
-from sqlinfer.compiler.hooks import render_hooks
+from sqlinfer.compiler.hooks import NONE, render_hooks
 from sqlinfer.compiler.render import render_generic, render_test
 from sqlinfer.errors import SqlinferError
 from sqlinfer.inference.preload import preload
@@ -317,6 +317,7 @@ def run_one(night: Night, env: RunEnvironment | None, compiled: Compiled, unique
     node = night.project.nodes[unique_id]
     tests = tuple(_rendered(test, night.project, node.relation) for test in node.tests)
     node = replace(node, config=replace(node.config, unique_key=item.unique_key), tests=tests)
+    env.workspace.linger(not item.plan.stages and item.hooks == NONE)
     result = run_node(item.plan, node, env, is_slice=item.is_slice, published=item.published, hooks=item.hooks,
                       columns=item.columns)  # fmt: skip
     show_ways(night.project, (result, *result.tests))

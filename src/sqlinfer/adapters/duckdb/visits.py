@@ -13,6 +13,9 @@ from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.errors import AdapterError, DatabaseLocked, RunError
 from sqlinfer.relation import literal, quote
 
+LINGER = 0.5
+"""Seconds for which publications that follow each other may keep the warehouse open: opening a database of a thousand
+tables takes as long as writing a small one."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 0.2
 """Readers that come and go leave gaps of milliseconds, so ask often."""
 
@@ -30,12 +33,16 @@ class WarehouseConnection(DuckDBConnection):
         self._target_lock = lock
         self._lock_wait = lock_wait
         self._read_file = False
+        self._lingers = False
+        self._open_since: float | None = None
+        """When the warehouse was opened for writing; None: it is not."""
 
     @contextmanager
     def warehouse(self) -> Iterator[None]:
         self.depth += 1
         try:
             if self.depth == 1:
+                self.let_go()
                 self._wait(self._attach_readonly, self._lock_wait)
                 self.execute(self.use_warehouse())
             yield
@@ -46,11 +53,9 @@ class WarehouseConnection(DuckDBConnection):
 
     @contextmanager
     def publishing(self, timeout: float) -> Iterator[None]:
-        with self._opened(timeout):
-            with self.transaction():
-                self._check_lock()
-                yield
-            self._checkpoint()
+        with self._opened(timeout), self.transaction():
+            self._check_lock()
+            yield
 
     @contextmanager
     def writing(self, timeout: float) -> Iterator[None]:
@@ -61,7 +66,6 @@ class WarehouseConnection(DuckDBConnection):
             finally:
                 with suppress(Exception):  # a hook may have left a transaction open
                     self._writer.execute("ROLLBACK")
-            self._checkpoint()
 
     @contextmanager
     def _opened(self, timeout: float) -> Iterator[None]:
@@ -71,13 +75,34 @@ class WarehouseConnection(DuckDBConnection):
         self.depth = 1
         try:
             self._refuse_gone()
-            self._wait(lambda: self.execute(f"ATTACH {self._path()} AS {self._catalog()}"), timeout)
-            self.execute(f"CREATE SCHEMA IF NOT EXISTS {self._catalog()}.{quote(self.settings.schema)}")
-            self._attach_others()
-            self.execute(self.use_warehouse())
+            if self._open_since is None:
+                self._attach_writing(timeout)
             yield
-        finally:
-            self.depth = 0
+        except BaseException:
+            self.depth, self._open_since = 0, None
+            self._detach()
+            raise
+        self.depth = 0
+        if not self._lingers or time.monotonic() - (self._open_since or 0) > LINGER:
+            self.let_go()
+
+    def _attach_writing(self, timeout: float) -> None:
+        self._wait(lambda: self.execute(f"ATTACH {self._path()} AS {self._catalog()}"), timeout)
+        self._open_since = time.monotonic()
+        self.execute(f"CREATE SCHEMA IF NOT EXISTS {self._catalog()}.{quote(self.settings.schema)}")
+        self._attach_others()
+        self.execute(self.use_warehouse())
+
+    def linger(self, allowed: bool) -> None:
+        self._lingers = allowed
+        if not allowed:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Close the warehouse, where it was left open behind a publication."""
+        if self._open_since is not None:
+            self._open_since = None
+            self._checkpoint()
             self._detach()
 
     def _refuse_gone(self) -> None:

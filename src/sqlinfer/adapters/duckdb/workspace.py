@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -86,6 +86,8 @@ class DuckDBWorkspace(WarehouseConnection):
         return self
 
     def __exit__(self, *_: object) -> None:
+        with suppress(Exception):
+            self.let_go()
         self.close()
         side = self.settings.side
         if self.suspect and self.persistent and side.exists() and is_damaged(side):

@@ -186,6 +186,9 @@ class PostgresWorkspace:
             with suppress(AdapterError):
                 session.execute("SET lock_timeout = 0")
 
+    def linger(self, allowed: bool) -> None:
+        """Its session keeps nobody out."""
+
     def run_statement(self, sql: str) -> None:
         self.session.execute(sql)
 

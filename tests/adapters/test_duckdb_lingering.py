@@ -1,0 +1,100 @@
+"""Publications that follow each other keep the warehouse open for a moment; nobody else waits for longer than that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from sqlinfer.adapters.base import Materialization
+from sqlinfer.adapters.duckdb import visits
+from sqlinfer.adapters.duckdb.adapter import DuckDBAdapter
+from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
+from sqlinfer.errors import AdapterError
+from sqlinfer.relation import Relation
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> DuckDBAdapter:
+    return DuckDBAdapter.from_settings({"path": "wh.duckdb"}, tmp_path)
+
+
+def publish(work: DuckDBWorkspace, name: str, sql: str = "select 1 as n") -> None:
+    with work.publishing(5.0):
+        work.materialize(Materialization(Relation(name, "main", "wh")), sql)
+
+
+def is_open(work: DuckDBWorkspace) -> bool:
+    return ("wh",) in work.rows("select database_name from duckdb_databases()")
+
+
+def readable(tmp_path: Path) -> list[str]:
+    """The tables, to a reader that opens the file."""
+    with duckdb.connect(str(tmp_path / "wh.duckdb"), read_only=True) as other:
+        return sorted(name for (name,) in other.execute("select table_name from duckdb_tables()").fetchall())
+
+
+def test_without_leave_the_warehouse_is_let_go_of_at_once(adapter: DuckDBAdapter) -> None:
+    with adapter.workspace("r") as work:
+        publish(work, "a")
+        assert not is_open(work)
+
+
+def test_with_leave_it_stays_open_for_the_next_one(adapter: DuckDBAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visits, "LINGER", 60.0)
+    with adapter.workspace("r") as work:
+        work.linger(True)
+        publish(work, "a")
+        assert is_open(work)
+        publish(work, "b", "select n + 1 as n from wh.main.a")
+        work.linger(False)
+        assert not is_open(work)
+    assert readable(adapter.settings.path.parent) == ["a", "b"]
+
+
+def test_it_is_let_go_of_after_a_moment(adapter: DuckDBAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visits, "LINGER", 0.0)
+    with adapter.workspace("r") as work:
+        work.linger(True)
+        publish(work, "a")
+        assert not is_open(work)
+
+
+def test_reading_and_leaving_let_go_of_it(adapter: DuckDBAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visits, "LINGER", 60.0)
+    with adapter.workspace("r") as work:
+        work.linger(True)
+        publish(work, "a")
+        with work.warehouse():
+            assert work.rows("select n from a") == [(1,)]
+            with pytest.raises(AdapterError):
+                work.execute("create table wh.main.c as select 1")
+        publish(work, "b")
+    assert readable(adapter.settings.path.parent) == ["a", "b"]
+    assert not adapter.settings.path.with_name("wh.duckdb.wal").exists()
+
+
+def test_a_publication_that_fails_takes_nothing_of_the_others_with_it(
+    adapter: DuckDBAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visits, "LINGER", 60.0)
+    with adapter.workspace("r") as work:
+        work.linger(True)
+        publish(work, "a")
+        with pytest.raises(AdapterError):
+            publish(work, "b", "select no_such_column from wh.main.a")
+        assert not is_open(work)
+        publish(work, "c")
+    assert readable(adapter.settings.path.parent) == ["a", "c"]
+
+
+def test_a_lost_target_is_noticed_at_each_publication(adapter: DuckDBAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visits, "LINGER", 60.0)
+    asked: list[int] = []
+    with adapter.workspace("r") as work:
+        monkeypatch.setattr(work, "_check_lock", lambda: asked.append(1))
+        work.linger(True)
+        publish(work, "a")
+        publish(work, "b")
+    assert len(asked) == 2
