@@ -14,7 +14,7 @@ import pytest
 
 from sqlinfer import sealed
 from sqlinfer.errors import SqlinferError
-from sqlinfer.project import Project, load, remembered
+from sqlinfer.project import Project, discover, load, remembered, yamlfile
 from tests.conftest import Shop
 
 Put = Callable[[str, str], None]
@@ -113,6 +113,71 @@ def test_a_change_of_any_file_is_seen(rich: Shop, change: str) -> None:
     assert same(known(rich), fresh(rich))
 
 
+@pytest.fixture
+def anew(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the models and yml files that are read anew."""
+    names: list[str] = []
+    parse, read = discover._parsed_anew, yamlfile.parse_yaml
+
+    def parsed(project: Any, file: Any, *rest: Any) -> Any:
+        names.append(file.name)
+        return parse(project, file, *rest)
+
+    def composed(text: str, path: Path | None = None, *rest: Any) -> Any:
+        names.append(path.name if path else "")
+        return read(text, path, *rest)
+
+    monkeypatch.setattr(discover, "_parsed_anew", parsed)
+    monkeypatch.setattr(yamlfile, "parse_yaml", composed)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("models/top.sql", "select 2 as n", ["top"]),
+        ("models/m.yml", "models: [{name: m, description: other}]", ["m.yml"]),
+        ("macros/m.sql", "{% macro twice(x) %}{{ x }} + 1{% endmacro %}", ["m"]),
+        ("models/new.sql", "select 1 as n", ["new"]),
+    ],
+)
+def test_one_changed_file_is_read_and_the_others_are_not(
+    rich: Shop, anew: list[str], path: str, text: str, expected: list[str]
+) -> None:
+    known(rich)
+    assert {"m", "top", "m.yml", "sources.yml", "f.yml"} <= {*anew}
+    anew.clear()
+    rich.put(path, text)
+    again = known(rich)
+    assert [name for name in anew if name != "profiles.yml"] == expected
+    assert same(again, fresh(rich))
+
+
+def test_a_model_that_asks_the_clock_is_the_only_one_that_is_read(rich: Shop, anew: list[str]) -> None:
+    rich.put("models/clock.sql", "select '{{ modules.datetime.datetime.now() }}' as at")
+    known(rich)
+    anew.clear()
+    known(rich)
+    assert [name for name in anew if name != "profiles.yml"] == ["clock"]
+
+
+def test_a_variable_that_one_model_reads_parses_that_one(rich: Shop, anew: list[str]) -> None:
+    known(rich)
+    anew.clear()
+    assert known(rich, {"TAG": "other"}).nodes["model.shop.top"].tags == ("other",)
+    assert [name for name in anew if name != "profiles.yml"] == ["top"]
+    anew.clear()
+    known(rich, {"TAG": "other"})
+    assert anew == []
+
+
+def test_a_ref_whose_node_is_gone_is_an_error_though_the_file_is_the_same(rich: Shop) -> None:
+    known(rich)
+    (rich.root / "seeds" / "raw.csv").unlink()
+    with pytest.raises(SqlinferError, match="raw"):
+        known(rich)
+
+
 def test_a_file_of_the_same_size_and_times_is_seen(rich: Shop) -> None:
     path = rich.root / "models" / "top.sql"
     known(rich)
@@ -168,7 +233,9 @@ def test_the_versions_are_of_what_reads_and_plans() -> None:
 def test_a_project_that_asks_the_clock_is_read_each_time(rich: Shop, sql: str) -> None:
     rich.put("models/clock.sql", sql)
     known(rich)
-    assert files(rich) == []
+    (file,) = files(rich)
+    assert json.loads(file.read_text())["content"]["project"] is None
+    assert same(known(rich), fresh(rich))
 
 
 def test_dates_alone_do_not_ask_the_clock(rich: Shop) -> None:

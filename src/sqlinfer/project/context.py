@@ -12,8 +12,9 @@ from sqlinfer.errors import ProjectError, did_you_mean
 from sqlinfer.project.basics import Environment, RelationValue, TemplateMessage, plain_context
 from sqlinfer.project.hooks import packed
 from sqlinfer.project.jinja import Compiled, Engine, line_location
+from sqlinfer.project.pieces import digest
 from sqlinfer.project.sandbox import MacroReturn, Package
-from sqlinfer.project.values import MacroFile, Profile
+from sqlinfer.project.values import MacroFile, Profile, Project
 from sqlinfer.project.witness import seen
 from sqlinfer.relation import Relation
 
@@ -59,6 +60,9 @@ class Macros:
         self.engine = engine
         self.files = tuple(engine.compile(one.source, one.path) for one in files if one.package is None)
         self.by_name: dict[str, Compiled] = {}
+        self.texts = {str(one.path): digest("macro", one.source) for one in files}
+        """Path of a file of macros → a digest of its text."""
+        self._asked: str | None = None
         self.packages: dict[str, dict[str, MacroFile]] = {}
         """Package → its macros. They are compiled when they are first called: packages hold much that nobody calls."""
         for file in files:
@@ -73,6 +77,15 @@ class Macros:
                         f"duplicate macro '{name}'", hint=f"also defined in {first.path}", location=where
                     )
                 self.by_name[name] = compiled
+
+    def asked_in(self, project: Project) -> str:
+        """A digest of what every template of a project may see, but for the texts of macros and the environment."""
+        if self._asked is None:
+            profile = project.profile
+            facts = [profile.name, profile.target, profile.type, profile.schema, profile.database, profile.threads]
+            named = [sorted(self.by_name), {package: sorted(names) for package, names in self.packages.items()}]
+            self._asked = digest("project", project.name, dict(project.vars), facts, named)
+        return self._asked
 
     def bind(self, context: dict[str, Any], project_name: str) -> None:
         """Add every macro to the context, plain and under the project's name."""

@@ -17,15 +17,19 @@ from sqlinfer.project.constraints import read_constraints
 from sqlinfer.project.context import Macros, Scope, Seen, build
 from sqlinfer.project.datatests import Subject, read_tests
 from sqlinfer.project.jinja import engine
+from sqlinfer.project.pieces import current, digest
 from sqlinfer.project.properties import Described, Properties
 from sqlinfer.project.schema import ColumnProps
 from sqlinfer.project.sources import source_of
 from sqlinfer.project.testconfig import checked, stored_at
 from sqlinfer.project.values import ColumnInfo, DataTest, Node, NodeConfig, Project, Source
+from sqlinfer.project.witness import is_so, watching
+from sqlinfer.project.witness import seen as seen_by
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_text
 from sqlinfer.relation import Relation
 from sqlinfer.shown import is_whole
 from sqlinfer.spec.constraint import Constraint
+from sqlinfer.spec.plain import Coder, NotPlain
 
 GENERIC = "generic"
 """Folder of test-paths that holds ``{% test %}`` blocks."""
@@ -170,6 +174,44 @@ def configured_at(sql: str, key: str, path: Path) -> Location | None:
 def _parse_pass(project: Project, file: _File, names: Mapping[str, Any], described: Properties, macros: Macros,
                 config: Mapping[str, Any]) -> Seen:  # fmt: skip
     """What the file calls, on a first night and on later ones; its configuration is that of a first night."""
+    pieces = current()
+    if pieces is None:
+        return _parsed_anew(project, file, names, described, macros, config)
+    key = digest("parse", macros.asked_in(project), file.sql, str(file.path), file.name, repr(sorted(config.items())))
+    found = pieces.find(key)
+    if found is not None and _still_so(found, project, names, described, macros):
+        return _recalled(found)
+    with watching() as witness:
+        parsed = _parsed_anew(project, file, names, described, macros, config)
+    with suppress(NotPlain):
+        if not witness.fleeting:
+            pieces.keep(key, {
+                "refs": [*parsed.refs], "sources": [list(pair) for pair in parsed.sources],
+                "config": Coder().encode(dict[str, Any], parsed.config), "incremental": parsed.incremental,
+                "env": witness.env, "macros": {path: macros.texts.get(path) for path in witness.macros},
+            })  # fmt: skip
+    return parsed
+
+
+def _still_so(found: Mapping[str, Any], project: Project, names: Mapping[str, Any], described: Properties,
+              macros: Macros) -> bool:  # fmt: skip
+    """Whether what a model called is there, and was not changed."""
+    there = all(name in names for name in found["refs"]) and all(tuple(p) in described.tables for p in found["sources"])
+    same = all(macros.texts.get(path) == told for path, told in found["macros"].items())
+    return there and same and all(is_so(project.env.get(name), told) for name, told in found["env"].items())
+
+
+def _recalled(found: Mapping[str, Any]) -> Seen:
+    for witness in seen_by():
+        witness.env |= found["env"]
+        witness.macros |= found["macros"].keys()
+    config = Coder().decode(dict[str, Any], found["config"])
+    sources = dict.fromkeys((first, second) for first, second in found["sources"])
+    return Seen(dict.fromkeys(found["refs"]), sources, config, found["incremental"])
+
+
+def _parsed_anew(project: Project, file: _File, names: Mapping[str, Any], described: Properties, macros: Macros,
+                 config: Mapping[str, Any]) -> Seen:  # fmt: skip
     first, later = Seen(), Seen()
     this = RelationValue(Relation(file.name), project.profile.type)
     for seen, incremental in ((first, False), (later, True)):

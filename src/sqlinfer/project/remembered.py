@@ -19,6 +19,7 @@ from typing import Any
 from sqlinfer import scrub, sealed
 from sqlinfer.project import load as read_files
 from sqlinfer.project.every_time import finished, learn_secrets
+from sqlinfer.project.pieces import Pieces, using
 from sqlinfer.project.secret import Concealed, Secrets, is_secret, public
 from sqlinfer.project.values import DataTest, Profile, Project
 from sqlinfer.project.witness import Witness, holds, watching
@@ -60,10 +61,11 @@ def load(
     known = _recalled(found, project_dir, how, env) if found is not None else None
     if known is not None:
         return finished(known)
-    with watching() as witness:
+    pieces = Pieces(found["pieces"] if found is not None else {})
+    with watching() as witness, using(pieces):
         project = read_files(project_dir, **how, env=env)  # type: ignore[arg-type]
-    if not witness.fleeting and project.target_path == base:
-        _keep(project, witness, base, path, key)
+    if project.target_path == base:
+        _keep(project, witness, pieces, base, path, key)
     return project
 
 
@@ -135,7 +137,7 @@ def _recalled(
     found: Mapping[str, Any], project_dir: Path, how: Mapping[str, Any], env: Mapping[str, str]
 ) -> Project | None:
     """None where something has changed since."""
-    if not holds(found["witness"], public(env)):
+    if found["project"] is None or not holds(found["witness"], public(env)):
         return None
     scrub.learn(value for name, value in env.items() if is_secret(name))
     given = how["vars"]
@@ -179,16 +181,18 @@ def _facts(profile: Profile) -> list[Any]:
     return [profile.name, profile.target, profile.type, profile.schema, profile.database, profile.threads]
 
 
-def _keep(project: Project, witness: Witness, base: Path, path: Path, key: bytes) -> None:
+def _keep(project: Project, witness: Witness, pieces: Pieces, base: Path, path: Path, key: bytes) -> None:
+    """Of one that asked the clock, the pieces that did not."""
     coder = _coder()
     profile = project.profile
     try:
-        told = coder.encode(Project, replace(project, env={}, profile=Profile("", "", "", {})))
+        whole = replace(project, env={}, profile=Profile("", "", "", {}))
+        told = None if witness.fleeting else coder.encode(Project, whole)
         content = {
             "witness": witness.as_json(), "facts": _facts(profile), "profile": None, "profile_name": witness.profile,
-            "project": told, "pool": {name: value for name, (_, value) in coder.pool.items()},
+            "project": told, "pieces": pieces.used, "pool": {name: value for name, (_, value) in coder.pool.items()},
         }  # fmt: skip
-        if witness.keeps_profile:
+        if witness.keeps_profile and told is not None:
             content["profile"] = {
                 "name": profile.name, "target": profile.target, "type": profile.type, "threads": profile.threads,
                 "config": coder.encode(dict[str, Any], dict(profile.config)),

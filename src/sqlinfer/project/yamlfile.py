@@ -14,6 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from sqlinfer.errors import Location, ProjectError
+from sqlinfer.project.pieces import copied, current, digest
 from sqlinfer.project.witness import seen
 
 MAX_BYTES = 10_000_000
@@ -77,7 +78,32 @@ def read_text(path: Path, kind: type[ProjectError] = ProjectError, limit: int = 
 
 
 def read_yaml(path: Path, kind: type[ProjectError] = ProjectError) -> YamlFile:
-    return parse_yaml(read_text(path, kind), path, kind)
+    text, pieces = read_text(path, kind), current()
+    if pieces is None or kind is not ProjectError:  # profiles hold secrets
+        return parse_yaml(text, path, kind)
+    key = digest("yaml", text)
+    known = pieces.find(key)
+    if known is not None:
+        return YamlFile(path, text, copied(known["data"]), _spans(known["keys"]), _spans(known["values"]))
+    file = parse_yaml(text, path, kind)
+    if _is_json(file.data):
+        told = {name: [[*keys, *span] for keys, span in spans.items()]
+                for name, spans in (("keys", file.keys), ("values", file.values))}  # fmt: skip
+        pieces.keep(key, {"data": file.data, **told})
+    return file
+
+
+def _spans(told: list[list[Any]]) -> dict[Keys, Span]:
+    return {tuple(one[:-2]): (one[-2], one[-1]) for one in told}
+
+
+def _is_json(value: Any) -> bool:
+    """Whether JSON gives the value back as it is."""
+    if type(value) is dict:
+        return all(type(key) is str and _is_json(inner) for key, inner in value.items())
+    if type(value) is list:
+        return all(map(_is_json, value))
+    return value is None or type(value) in (str, int, float, bool)
 
 
 def parse_yaml(text: str, path: Path | None = None, kind: type[ProjectError] = ProjectError) -> YamlFile:
