@@ -136,3 +136,15 @@ def test_the_pooled_encoder_is_what_preparing_it_makes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, expected)
     written = onnx.load(tmp_path / "pooled.onnx").graph.node
     assert sorted(node.op_type for node in written) == sorted(node.op_type for node in model.graph.node)
+
+
+def test_large_projects_are_generated_and_timed(tmp_path: Path) -> None:
+    """Nothing is asserted about time."""
+    command = [sys.executable, "-m", "tests.benchmarks.large", "--models", "10", "--keep", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[2] for line in done.stdout.splitlines()] == [
+        "ls", "ls,", "build", "compile", "compile,", "compile,", "run,",
+    ]  # fmt: skip
+    assert len(list((tmp_path / "10" / "models").rglob("*.sql"))) == 10
+    assert len(json.loads((tmp_path / "10" / "target" / "run_results.json").read_text())["results"]) == 20
