@@ -31,8 +31,6 @@ class Form:
     """A hidden column of native tables that tells their rows, for as long as nothing is written."""
     flat_structs: ClassVar[bool] = False
     """Whether the outputs of a struct lie in columns of their own (``Call.columns``)."""
-    names_by_text: ClassVar[bool] = True
-    """Whether a result column without an alias is called as its expression reads."""
     sets: ClassVar[tuple[type[exp.Expr], ...]] = ()
     """What becomes several rows, and cannot stand in a condition."""
     names_follow_alias: ClassVar[bool] = False
@@ -171,10 +169,6 @@ class Form:
     def struct(self, fields: Mapping[str, exp.Expr]) -> exp.Expr:
         """A struct of flat columns, NULL where all of them are."""
         raise NotImplementedError(f"{self.dialect} keeps structs as they are")
-
-    def field(self, struct: exp.Expr, name: str, data_type: str) -> exp.Expr:
-        """A field of a struct value that is no call."""
-        return exp.Dot(this=struct.copy(), expression=exp.to_identifier(name))
 
 
 @lru_cache(maxsize=256)

@@ -56,7 +56,6 @@ class PostgresForm(Form):
     __slots__ = ()
     row_id: ClassVar[str] = "ctid"
     flat_structs: ClassVar[bool] = True
-    names_by_text: ClassVar[bool] = False
     folds_case: ClassVar[bool] = False
     sets: ClassVar[tuple[type[exp.Expr], ...]] = (exp.Unnest, exp.Explode, exp.GenerateSeries)
     names_follow_alias: ClassVar[bool] = True
@@ -272,6 +271,7 @@ class PostgresForm(Form):
         return exp.case().when(exp.GT(this=there, expression=exp.Literal.number(0)), built)
 
     def field(self, struct: exp.Expr, name: str, data_type: str) -> exp.Expr:
+        """A field of a struct that is a value by now."""
         if types.is_array(data_type):
             entry = _entry(struct, name, exp.JSONExtract)
             listed = exp.Anonymous(this="jsonb_array_elements_text", expressions=[entry])
