@@ -231,20 +231,20 @@ def test_an_estimate_says_which_bound_would_stop_the_run(priced: Shop) -> None:
 def test_time_that_is_up_stops_after_the_chunk_in_hand_and_keeps_it(
     priced: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mlp([1, 512, 512, 1], path=priced.root / "functions/f.onnx")
+    mlp([1, 1024, 1024, 1], path=priced.root / "functions/f.onnx")
     priced.put(
         "functions/f.yml",
         "functions:\n  - name: f\n    model: {path: f.onnx}\n    arguments: [{name: x, data_type: real}]\n"
         "    returns: {data_type: real}\n    config: {reuse: true, batch_size: 64, cost: 0}\n",
     )
-    priced.db("create or replace table t as select i as id, i::float as x from range(2000000) r(i)")
+    priced.db("create or replace table t as select i as id, i::float as x from range(400000) r(i)")
     monkeypatch.setenv("SQLINFER_CHUNK_ROWS", "2000")
     monkeypatch.setattr("sqlinfer.runner.admission.seconds_per_row", lambda *_: 0.0)  # it is slower than is thought
-    code, out = priced("run", "--max-seconds", "4")
+    code, out = priced("run", "--max-seconds", "6")
     assert code == 1, out
-    assert "--max-seconds 4 is used up" in out
-    assert "of 2,000,000 inputs of f came back before" in out
+    assert "--max-seconds 6 is used up" in out, out
+    assert "of 400,000 inputs of f came back before" in out
     assert "Left undone: m" in out
     estimate = priced("run", "--estimate")[1]
     remembered = int(estimate.split(" remembered")[0].split()[-1].replace(",", ""))
-    assert 0 < remembered < 2_000_000
+    assert 0 < remembered < 400_000
