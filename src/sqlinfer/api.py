@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sqlinfer.jobs.udf import Registered
     from sqlinfer.jobs.verify import Verification
     from sqlinfer.jobs.warm import WarmSessions
+    from sqlinfer.project.promotion import Promotion
     from sqlinfer.runner.results import RunResult
     from sqlinfer.spec.outcome import Outcome
 
@@ -43,8 +44,8 @@ Listener = Callable[["Event"], None]
 
 __all__ = [
     "RunOptions", "build", "clean", "compile", "connect", "debug", "describe_function", "estimate", "freshness",
-    "functions", "load", "lookup", "ls", "outcome", "preview", "register", "retry", "run", "run_every", "schedule",
-    "seed", "source_freshness", "test", "verify",
+    "functions", "load", "lookup", "ls", "outcome", "preview", "promote_function", "register", "retry", "run",
+    "run_every", "schedule", "seed", "source_freshness", "test", "verify",
 ]  # fmt: skip
 
 
@@ -383,6 +384,16 @@ def describe_function(options: RunOptions, name: str, *, on_event: Listener | No
         raise UnknownFunction.for_call(name, available)
     plan = batch_plan(cache_dir(available.project), available[name].contract)
     return asdict(describe(available[name])) | {"batch_size": plan}
+
+
+def promote_function(options: RunOptions, name: str, *, on_event: Listener | None = None) -> Promotion:
+    """The challenger of a function takes its place in functions/*.yml, and the other way round.
+
+    Both have been scored, so that the next night scores nothing again.
+    """
+    from sqlinfer.jobs.promoting import promote
+
+    return promote(Functions(load(options), options.device or "auto", on_event or (lambda _: None)), name)
 
 
 def verify(

@@ -60,6 +60,23 @@ class CompiledNode:
         return self.rendered.is_slice
 
 
+@dataclass(frozen=True, slots=True)
+class _Instead(Mapping[str, FunctionContract]):
+    """Some contracts in the place of those that are known; none is read before it is asked for."""
+
+    others: Mapping[str, FunctionContract]
+    known: Mapping[str, FunctionContract]
+
+    def __getitem__(self, name: str) -> FunctionContract:
+        return self.others[name] if name in self.others else self.known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.known)
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+
 @dataclass(slots=True)
 class ProjectCompiler:
     """Opened by ``open_compiler``. Keeps what it learns: tables of the warehouse, columns of compiled nodes."""
@@ -111,6 +128,19 @@ class ProjectCompiler:
         compiled = replace(compiled, unique_key=key, published=published, hooks=hooks)
         self._learn(node, compiled)
         return compiled
+
+    def with_others(self, node: Node, others: Mapping[str, FunctionContract], unique_id: str) -> Plan:
+        """The plan of a compiled node with other functions behind names that its SQL calls; ``unique_id``: its owner.
+
+        Nothing is learnt or remembered of it.
+        """
+        kept, self.contracts = self.contracts, _Instead(others, self.contracts)
+        try:
+            rendered = render(node, self.project, is_incremental=self._is_incremental(node), flags=self._flags)
+            with self._showing_ways():
+                return self._planned(rendered, node.name, None, unique_id).plan
+        finally:
+            self.contracts = kept
 
     def _remembered(self, node: Node, incremental: bool, limit: int | None) -> CompiledNode:
         plans = self.plans if limit is None and not self.empty else None

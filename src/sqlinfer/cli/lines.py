@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlinfer.errors import BoundReached
 from sqlinfer.jobs.events import Event, JobStarted, Preparing, SourceFinished, SourceStarted, TargetClaimed
 from sqlinfer.runner.results import RunResult
 from sqlinfer.shown import counted, shown
-from sqlinfer.spec.events import Audited, NodeFinished, NodeStarted, Progress, Publishing, Warned
+from sqlinfer.spec.events import Audited, Challenged, NodeFinished, NodeStarted, Progress, Publishing, Warned
 from sqlinfer.spec.results import NodeResult
 
 WIDTH = 80
@@ -51,6 +51,8 @@ class Lines:
                 yield self._finished(event.result)
             case Audited(unique_id, result):
                 yield self._audited(unique_id, result)
+            case Challenged():
+                yield from challenged(event)
             case Warned():
                 yield Line(f"[WARNING] {name_of(event.unique_id)}: {event.message}", "warn")
             case SourceStarted():
@@ -91,6 +93,22 @@ def freshness(event: SourceFinished) -> Iterator[Line]:
     data = {"source": event.name, "status": event.status, "age": event.age}
     yield Line(dotted(text, f"{word} in {event.seconds:.2f}s"), level, data)
     yield from (Line(f"  {line}", "error") for line in event.message.splitlines())
+
+
+def challenged(event: Challenged) -> Iterator[Line]:
+    """How the challenger did, one line for each column of predictions."""
+    pair = f"{event.challenger} against {event.champion} in {name_of(event.unique_id)}"
+    told = {"unique_id": event.unique_id, "champion": event.champion, "challenger": event.challenger,
+            "table": event.table, "counts": asdict(event.counts), "message": event.message}  # fmt: skip
+    errors = f"; {counted(event.counts.errors, 'error')}" if event.counts.errors else ""
+    if event.message:
+        yield Line(f"[WARNING] {pair}: not compared: {event.message}{errors}", "warn", told)
+    for one in event.contests:
+        parts = [f"{one.prediction}: {counted(one.rows, 'row')}"]
+        parts += [] if one.mean_shift is None else [f"mean shift {one.mean_shift:+.4g}"]
+        parts += [] if one.flips is None else [f"{counted(one.flips, 'flip')} ({one.flip_share or 0:.2%})"]
+        parts += [] if one.psi is None else [f"PSI {one.psi:.3f}"]
+        yield Line(f"    {pair}, {', '.join(parts)}{errors}", "info", {**told, "contest": asdict(one)})
 
 
 def level_of(result: NodeResult) -> str:

@@ -21,7 +21,7 @@ from sqlinfer.dbt.home import DbtHome
 from sqlinfer.dbt.project import check_compiled, home_of, load_project, profile_of
 from sqlinfer.errors import SqlinferError, UsageError
 from sqlinfer.files import parse_json, read_plain
-from sqlinfer.jobs import artifacts, planning, retrying, spending
+from sqlinfer.jobs import artifacts, challengers, planning, retrying, spending
 from sqlinfer.jobs import night as nights
 from sqlinfer.jobs.events import Event
 from sqlinfer.jobs.journal import Journal
@@ -222,14 +222,15 @@ def _retry(night: Night, job: Job, left: Sequence[str], last: Mapping[str, Any])
 
 def _score(night: Night, ids: Sequence[str], loop: Loop, result: RunResult) -> RunResult:
     with night.compiler() as compiler:
-        compiled: nights.Compiled = {
+        compiled = {
             key: item for uid in ids for key, item in _compiled(night, uid, partial(nights.compile_nodes, compiler))
         }
+        beside = challengers.challenges(night, compiler, compiled)
     artifacts.save_compiled(night, compiled)
     if not any(isinstance(item, CompiledNode) for item in compiled.values()):
-        return loop.run(ids, partial(nights.run_one, night, None, compiled), result)
+        return loop.run(ids, partial(nights.run_one, night, None, compiled, beside), result)
     with nights.opened(night) as env:
-        return loop.run(ids, partial(nights.run_one, night, env, compiled), result)
+        return loop.run(ids, partial(nights.run_one, night, env, compiled, beside), result)
 
 
 Compile = Callable[[Sequence[str], Project], Mapping[str, CompiledNode | SqlinferError]]

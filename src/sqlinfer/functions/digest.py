@@ -78,6 +78,8 @@ _NOT_PREPARED = frozenset(
         "tags",
         "enabled",
         "meta",
+        "challenger",
+        "challenged_at",
     }
 )
 """Parts of a declaration that preparation does not read; they come fresh from the project each time."""
@@ -96,7 +98,8 @@ def source_key(config: FunctionConfig, fingerprint: Mapping[str, str], family: s
     )
 
 
-_PLACES = ("location", "folder", "path", "weights", "files", "tokenizer", "description", "tags", "meta")
+_PLACES = ("location", "folder", "path", "weights", "files", "tokenizer", "description", "tags", "meta",
+           "challenger", "challenged_at")  # fmt: skip
 """Where things lie, and what is said about them: not what a function does. Their files count by their bytes."""
 
 

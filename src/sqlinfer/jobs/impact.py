@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlglot
 from sqlglot import exp
@@ -19,7 +19,6 @@ from sqlinfer.catalog import CompiledNode
 from sqlinfer.compiler.predictions import predicted_columns
 from sqlinfer.errors import AdapterError, Location, ProjectError, did_you_mean
 from sqlinfer.jobs.confidence import share_interval
-from sqlinfer.jobs.night import Night
 from sqlinfer.project import Node
 from sqlinfer.relation import fold, quote
 from sqlinfer.runner.inputs import Traced
@@ -29,6 +28,9 @@ from sqlinfer.spec.identity import Identity
 from sqlinfer.spec.plan import Plan, Stage
 from sqlinfer.spec.seconds import Seconds
 from sqlinfer.types import canonical, is_numeric
+
+if TYPE_CHECKING:
+    from sqlinfer.jobs.night import Night
 
 _SAMPLE = "sample"
 _TOP = re.compile(r"\s*top\s+([0-9]{1,12})\s+by\s+(.+)", re.IGNORECASE | re.DOTALL)
@@ -77,7 +79,7 @@ def impact_of(
     with work.warehouse():
         there = work.describe(comparison.published.query(work.dialect))
         columns = _common(there, item.columns)
-        decision = decision_of(node, columns, comparison, item.plan)
+        decision = decision_of(node, columns, comparison.keys, item.plan)
         if decision is not None:
             _refuse(work, node, decision, comparison)
         work.keep_inputs(_SAMPLE, comparison.sample_sql(rows, seed))
@@ -99,7 +101,7 @@ def impact_of(
     return Impact(sampled, flips, low, high, shift)
 
 
-def decision_of(node: Node, columns: Sequence[Column], comparison: Comparison, plan: Plan) -> Decision | None:
+def decision_of(node: Node, columns: Sequence[Column], keys: Sequence[str], plan: Plan) -> Decision | None:
     """What is configured, else the predicted labels; None where all predictions are numbers.
 
     Raises:
@@ -111,7 +113,7 @@ def decision_of(node: Node, columns: Sequence[Column], comparison: Comparison, p
         return Decision(" || '|' || ".join(_text(one) for one in labels), whole=False) if labels else None
     top = _TOP.fullmatch(text)
     if top:
-        order = ", ".join([f"({top[2]}) DESC", *map(quote, comparison.keys)])
+        order = ", ".join([f"({top[2]}) DESC", *map(quote, keys)])
         sql = f"row_number() OVER (ORDER BY {order}) <= {top[1]}"
     else:
         sql = text

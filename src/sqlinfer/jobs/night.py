@@ -25,7 +25,7 @@ from sqlinfer.compiler.hooks import NONE, render_hooks
 from sqlinfer.compiler.render import render_generic, render_test
 from sqlinfer.errors import SqlinferError
 from sqlinfer.inference.preload import preload
-from sqlinfer.jobs import artifacts, crashfile, reads, spending, tuning
+from sqlinfer.jobs import artifacts, challengers, crashfile, reads, spending, tuning
 from sqlinfer.jobs.contract import enforce
 from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
 from sqlinfer.jobs.functions import Contracts, Functions, cache_dir, files_of, rate
@@ -42,6 +42,7 @@ from sqlinfer.relation import Relation
 from sqlinfer.runner import crash_notes
 from sqlinfer.runner.audit_tables import run_tests
 from sqlinfer.runner.bounds import Bounds, Stop
+from sqlinfer.runner.challenging import Challenge
 from sqlinfer.runner.environment import RunEnvironment, now_utc
 from sqlinfer.runner.node import retry_publication, run_node
 from sqlinfer.runner.results import RunResult
@@ -302,14 +303,17 @@ def run_models(night: Night, models: Sequence[str], loop: Loop, result: RunResul
     night.preload()
     with night.compiler() as compiler:
         compiled = compile_nodes(compiler, models, night.project)
+        beside = challengers.challenges(night, compiler, compiled)
     artifacts.save_compiled(night, compiled)
     if not any(isinstance(item, CompiledNode) for item in compiled.values()):
-        return loop.run(models, partial(run_one, night, None, compiled), result)
+        return loop.run(models, partial(run_one, night, None, compiled, beside), result)
     with opened(night) as env:
-        return loop.run(models, partial(run_one, night, env, compiled), result)
+        return loop.run(models, partial(run_one, night, env, compiled, beside), result)
 
 
-def run_one(night: Night, env: RunEnvironment | None, compiled: Compiled, unique_id: str) -> tuple[NodeResult, ...]:
+def run_one(
+    night: Night, env: RunEnvironment | None, compiled: Compiled, beside: Mapping[str, Challenge], unique_id: str
+) -> tuple[NodeResult, ...]:
     item = compiled[unique_id]
     if env is None or isinstance(item, SqlinferError):
         assert isinstance(item, SqlinferError)
@@ -319,7 +323,7 @@ def run_one(night: Night, env: RunEnvironment | None, compiled: Compiled, unique
     node = replace(node, config=replace(node.config, unique_key=item.unique_key), tests=tests)
     env.workspace.linger(not item.plan.stages and item.hooks == NONE)
     result = run_node(item.plan, node, env, is_slice=item.is_slice, published=item.published, hooks=item.hooks,
-                      columns=item.columns)  # fmt: skip
+                      columns=item.columns, challenge=beside.get(unique_id))  # fmt: skip
     show_ways(night.project, (result, *result.tests))
     return (result,)
 

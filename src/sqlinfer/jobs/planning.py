@@ -11,6 +11,7 @@ from sqlinfer.compiler.reading import relations_of
 from sqlinfer.errors import SqlinferError, UsageError, did_you_mean
 from sqlinfer.jobs import artifacts, summary
 from sqlinfer.jobs import estimate as estimates
+from sqlinfer.jobs.challengers import challenges
 from sqlinfer.jobs.explain import Estimate, Explained
 from sqlinfer.jobs.functions import batch_plan, cache_dir, rate
 from sqlinfer.jobs.listing import relative
@@ -31,6 +32,7 @@ def nodes(night: Night, ids: Sequence[str], *, estimate: bool = False) -> list[E
     """Every chosen model, planned. Raises the first error, after the others were written."""
     with night.compiler() as compiler:
         compiled = compile_nodes(compiler, ids, night.project)
+        challenges(night, compiler, compiled)
         named = {uid: compiler.named(item) for uid, item in compiled.items() if isinstance(item, CompiledNode)}
     artifacts.save_compiled(night, compiled)
     for item in compiled.values():

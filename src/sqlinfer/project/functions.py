@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlinfer import types
-from sqlinfer.errors import ProjectError, did_you_mean
+from sqlinfer.errors import Location, ProjectError, did_you_mean
 from sqlinfer.project import files, schema
 from sqlinfer.project.jinja import Engine
 from sqlinfer.project.strings import render_values
@@ -54,7 +54,9 @@ def load_functions(paths: Sequence[Path], root: Path, engine: Engine, context: M
                         *function.files):  # fmt: skip
                 if isinstance(one, Path):
                     files.refuse_links_out(one, root, function.location)
-    return {name: function for name, function in found.items() if function.enabled}
+    enabled = {name: function for name, function in found.items() if function.enabled}
+    _refuse_unknown_challengers(enabled)
+    return enabled
 
 
 def read_functions(path: Path, engine: Engine, context: Mapping[str, Any], dialect: str) -> list[FunctionConfig]:
@@ -97,8 +99,31 @@ def _function(props: schema.FunctionProps, file: YamlFile, keys: Keys, dialect: 
         min_cosine=settings.min_cosine,
         isolation=settings.isolation, max_error_rate=settings.max_error_rate, cost=settings.cost,
         tags=tuple(dict.fromkeys((*props.tags, *settings.tags))), enabled=settings.enabled,
-        meta={**(props.meta or {}), **settings.meta},
+        meta={**(props.meta or {}), **settings.meta}, challenger=props.challenger or settings.challenger,
+        challenged_at=_challenged_at(props, file, keys),
     )  # fmt: skip
+
+
+def _challenged_at(props: schema.FunctionProps, file: YamlFile, keys: Keys) -> Location | None:
+    """``challenger:`` may stand in the function or in its ``config:``."""
+    inner, outer = props.config.challenger, props.challenger
+    here = (*keys, "config", "challenger") if inner is not None else (*keys, "challenger")
+    if inner is not None and outer is not None:
+        raise file.error("'challenger' is given twice", here, hint="also beside 'model'")
+    if props.name.casefold() == (inner or outer or "").casefold():
+        raise file.error(f"'{props.name}' cannot be its own challenger", here, value=True)
+    return None if inner is None and outer is None else file.locate(here, value=True)
+
+
+def _refuse_unknown_challengers(functions: Mapping[str, FunctionConfig]) -> None:
+    for function in functions.values():
+        if function.challenger is not None and function.challenger not in functions:
+            others = [name for name in functions if name != function.name]
+            raise ProjectError(
+                f"the challenger of '{function.name}' is '{function.challenger}', which is no enabled function",
+                hint=did_you_mean(function.challenger, others) or "declare it under 'functions:', too",
+                location=function.challenged_at,
+            )
 
 
 def _resolved(folder: Path, path: str | None) -> Path | None:

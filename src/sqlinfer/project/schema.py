@@ -357,10 +357,12 @@ class FunctionConfigProps(Strict):
     tags: TextList = []
     enabled: bool = True
     meta: dict[str, Any] = {}
+    challenger: str | None = None
 
 
 class FunctionProps(Strict):
     name: Name
+    challenger: str | None = None
     description: str = ""
     model: ModelSource
     arguments: list[ArgumentProps] = []

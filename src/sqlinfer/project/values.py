@@ -309,6 +309,10 @@ class FunctionConfig:
     tags: tuple[str, ...] = ()
     enabled: bool = True
     meta: Mapping[str, Any] = field(default_factory=dict)
+    challenger: str | None = None
+    """The function that a night scores beside this one and compares with it."""
+    challenged_at: Location | None = None
+    """Where ``challenger:`` stands."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from sqlinfer.runner.auditing import (
     store_failures,
     unique_columns,
 )
+from sqlinfer.runner.challenging import Challenge, Challenging
 from sqlinfer.runner.datatests import refuse_failed
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.external import check_file, location
@@ -93,12 +94,14 @@ def run_node(
     published: tuple[Column, ...] | None = None,
     hooks: Hooks = NONE,
     columns: tuple[Column, ...] = (),
+    challenge: Challenge | None = None,
 ) -> NodeResult:
     """Run one compiled node. A failure is in the result (``status`` error, ``error``), never raised.
 
     Args:
         is_slice: the node's SQL called ``is_incremental()`` and it was true.
         published: columns of the table that is there already, where that is known.
+        challenge: what is scored beside it and compared.
     """
     kind = f"{'prediction' if plan.stages else node.config.materialized} model"
     env.emit(NodeStarted(node.unique_id, str(node.relation), kind))
@@ -115,7 +118,11 @@ def run_node(
             _warn_of_append(node, how, env)
         _check_target(plan, node, env, how, columns)
         run_by_themselves(env.workspace, hooks.before, node.name, _timeout(node, env), "nothing was read or scored")
-        (_run_scored if plan.stages else _run_plain)(plan, node, env, how, progress, hooks)
+        if plan.stages:
+            beside = Challenging.of(challenge, plan, env, how) if challenge is not None else None
+            _run_scored(plan, node, env, how, progress, hooks, beside)
+        else:
+            _run_plain(plan, node, env, how, progress, hooks)
     except Cancelled as failure:
         error = env.bounds.stopped(progress.done) if env.bounds.over() else failure
     except SqlinferError as failure:
@@ -246,8 +253,9 @@ def _forget_failures(plan: Plan, env: RunEnvironment) -> None:
 
 
 def _run_scored(
-    plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress, hooks: Hooks
-) -> None:
+    plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress, hooks: Hooks,
+    beside: Challenging | None,
+) -> None:  # fmt: skip
     if node.config.materialized == "view":
         raise RunError(f"{node.name} calls predict() and cannot be a view", hint="materialized: table")
     if node.config.max_error_rate is not None:
@@ -262,10 +270,12 @@ def _run_scored(
     _forget_failures(plan, env)
     try:
         identity = identity_of(plan, node.config.unique_key, unique_columns(node))
+        if beside is not None:
+            beside.pin()
         scored = score_plan(env, plan, identity, progress.seconds, lineage=node.config.lineage)
         progress.counts = total(scored)
         refuse_bad_night(env, plan, scored)
-        result = _held_result(plan, node, env)
+        result = _held_result(plan, node, env, again=beside is not None)
         tests = split_tests(node.tests, hooked=touches(hooks, node.relation, plan.dialect))
         staged = replace(node, tests=tests.staged)
         progress.tests = audit_staged(env, staged, how, result.relation, progress.counts)
@@ -275,11 +285,22 @@ def _run_scored(
         _publish(plan, node, env, how, progress, result, hooks, tests.written)
         began = perf_counter()
         settle_inputs(env, plan)
-        work.compact(plan, is_slice=how.is_slice)
+        if beside is not None:
+            beside.compare(result.relation, _timeout(node, env))
+            progress.seconds.add("challenge", perf_counter() - began)
+            began = perf_counter()
+        work.compact(plan if beside is None else beside.with_stores(plan), is_slice=how.is_slice or _lacks(beside))
         work.clear(plan.owner)
         progress.seconds.add("clean", perf_counter() - began)
     finally:
+        if beside is not None:
+            beside.done()
         work.release()
+
+
+def _lacks(beside: Challenging | None) -> bool:
+    """Whether it is not known which predictions of the challenger are needed: none goes."""
+    return beside is not None and not beside.ready
 
 
 def _keep_inputs(plan: Plan, node: Node, env: RunEnvironment, how: Materialization, progress: _Progress) -> None:
@@ -294,10 +315,10 @@ def row_key(node: Node) -> tuple[str, ...]:
     return node.config.unique_key or tuple(tested[:1])
 
 
-def _held_result(plan: Plan, node: Node, env: RunEnvironment) -> Held:
-    """Tests, key checks and files read it again, and must see the same rows; so must a retry."""
+def _held_result(plan: Plan, node: Node, env: RunEnvironment, *, again: bool) -> Held:
+    """Tests, key checks and files read it again, and must see the same rows; so must a retry, and a challenger."""
     sql = with_lineage(plan, env.run_id, functions_of(plan)) if node.config.lineage else plan.result.sql
-    again = bool(node.tests or node.config.unique_key) or node.config.materialized == "external"
+    again = again or bool(node.tests or node.config.unique_key) or node.config.materialized == "external"
     again = again or plan.result.reads.warehouse
     return env.workspace.hold(plan, sql, again=again, tested=bool(node.tests))
 

@@ -35,6 +35,7 @@ def score_plan(
     *,
     lineage: bool = False,
     remembered: bool = False,
+    early: Mapping[str, Pinned] | None = None,
 ) -> CallCounts:
     """Pin and score every stage in order.
 
@@ -42,11 +43,12 @@ def score_plan(
         shown: what error records show of a row.
         lineage: the scored relations must tell which run scored a row.
         remembered: in a scratch workspace, what durable stores hold is used.
+        early: what ``pin_early`` gave before.
     """
     contracts = {call.function: env.function(call.function, call.digest).contract for call in plan.calls}
     unread = None if env.bounds.any else env.fuse_bytes  # what is not read yet cannot be counted
     options = PinOptions(contracts, shown, lineage, remembered, unread, env.keyed_rows)
-    pinned = _pin(env, plan, plan.early, options, seconds)
+    pinned = _pin(env, plan, plan.early, options, seconds) if early is None else dict(early)
     admit(env, pinned.values())
     counted: CallCounts = ()
     for stage in plan.stages:
@@ -58,6 +60,12 @@ def score_plan(
         for calls in pinned[stage.name].groups:
             counted += _score_group(env, plan, pinned[stage.name], calls, seconds)
     return counted
+
+
+def pin_early(env: RunEnvironment, plan: Plan, seconds: Seconds) -> dict[str, Pinned]:
+    """Copies of the rows that the plan's first calls are made on, to be scored later, whatever becomes of the rest."""
+    contracts = {call.function: env.function(call.function, call.digest).contract for call in plan.calls}
+    return _pin(env, plan, plan.early, PinOptions(contracts), seconds)
 
 
 def _pin(

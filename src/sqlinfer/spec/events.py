@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from sqlinfer.spec.challenge import Contest
+from sqlinfer.spec.plan import Counts
 from sqlinfer.spec.results import NodeResult
 
 
@@ -50,11 +52,27 @@ class Audited:
 
 
 @dataclass(frozen=True, slots=True)
+class Challenged:
+    """The challenger of a node's functions was scored on the rows of the night and compared, or has failed."""
+
+    unique_id: str
+    champion: str
+    challenger: str
+    table: str
+    """Both beside each other, row by row."""
+    contests: tuple[Contest, ...]
+    """One for each column of predictions; none where the challenger failed."""
+    counts: Counts
+    message: str = ""
+    """Why it failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeFinished:
     result: NodeResult
 
 
-Event = NodeStarted | Progress | Publishing | Warned | Audited | NodeFinished
+Event = NodeStarted | Progress | Publishing | Warned | Audited | Challenged | NodeFinished
 Emit = Callable[[Event], None]
 
 

@@ -11,6 +11,8 @@ NAMESPACE = Relation("", "stage", "sqlinfer_side")
 
 RUN_RECORDS, ERROR_RECORDS = "sqlinfer_runs", "sqlinfer_errors"
 """Tables beside the published ones."""
+CHALLENGE_RECORDS, CHALLENGER = "sqlinfer_challenges", "__challenger"
+"""The same for challengers; what the table that compares a node with its challenger is called after the node's name."""
 LINEAGE = ("_sqlinfer_run_id", "_sqlinfer_scored_at", "_sqlinfer_functions")
 """Columns that ``lineage: true`` adds."""
 

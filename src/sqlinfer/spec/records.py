@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlinfer.spec.names import ERROR_RECORDS, RUN_RECORDS
+from sqlinfer.spec.names import CHALLENGE_RECORDS, ERROR_RECORDS, RUN_RECORDS
 from sqlinfer.spec.receipt import RECORDED
 
 
@@ -57,6 +57,38 @@ ERRORS = RecordKind(
     },
 )
 """One row for each input that failed, as long as the rows that it tells of."""
+
+
+CHALLENGES = RecordKind(
+    CHALLENGE_RECORDS,
+    {
+        "run_id": "TEXT",
+        "node": "TEXT",
+        "relation": "TEXT",
+        "compared_at": "TIMESTAMPTZ",
+        "champion": "TEXT",
+        "challenger": "TEXT",
+        "champion_digest": "TEXT",
+        "challenger_digest": "TEXT",
+        "prediction": "TEXT",
+        "status": "TEXT",
+        "message": "TEXT",
+        "rows": "BIGINT",
+        "mean_shift": "DOUBLE",
+        "mean_absolute_shift": "DOUBLE",
+        "largest_shift": "DOUBLE",
+        "flips": "BIGINT",
+        "flip_share": "DOUBLE",
+        "psi": "DOUBLE",
+        "inputs": "BIGINT",
+        "scored": "BIGINT",
+        "reused": "BIGINT",
+        "null_inputs": "BIGINT",
+        "errors": "BIGINT",
+        "seconds": "DOUBLE",
+    },
+)
+"""One row for each night and column of predictions of a node whose function has a challenger."""
 
 
 @dataclass(frozen=True, slots=True)

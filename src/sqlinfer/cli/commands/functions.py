@@ -1,4 +1,4 @@
-"""``sqlinfer functions``: list and describe what SQL can call."""
+"""``sqlinfer functions``: list and describe what SQL can call, and promote challengers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlinfer.cli.options import Flags, shared
 
 @click.group("functions")
 def command() -> None:
-    """List and describe the declared functions."""
+    """List and describe the declared functions, and promote challengers."""
 
 
 @command.command("list")
@@ -45,4 +45,24 @@ def describe(flags: Flags, name: str, output: str) -> int:
 
     described = api.describe_function(flags.options(), name, on_event=to_stderr)
     click.echo(json.dumps(described, indent=2) if output == "json" else explain.function_text(described))
+    return 0
+
+
+@command.command("promote")
+@click.argument("name")
+@shared()
+def promote(flags: Flags, name: str) -> int:
+    """Swap NAME with its challenger in functions/*.yml: what SQL calls NAME is the challenger's model from now on.
+
+    Nothing is scored again: the predictions of both are kept.
+    """
+    from sqlinfer import api
+    from sqlinfer.cli.options import to_stderr
+
+    found = api.promote_function(flags.options(), name, on_event=to_stderr)
+    for path in found.files:
+        click.echo(f"Changed {path}")
+    champion, challenger = found.places
+    click.echo(f"  {found.champion}: now the model declared at line {challenger.line}, which was {found.challenger}")
+    click.echo(f"  {found.challenger}: now the model declared at line {champion.line}, the challenger from now on")
     return 0
