@@ -25,7 +25,7 @@ WORKERS ?= logical
 PARALLEL = -n $(WORKERS) --maxprocesses 16 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-dbt test-sources lint format bench chaos fuzz fuzz-forests kernel attack clean
+.PHONY: help demo test test-dbt test-sources lint format bench chaos fuzz fuzz-forests kernel attack clean reference
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -100,3 +100,8 @@ clean:  ## remove the virtual environment, caches and what the example wrote
 	rm -rf $(VENV) $(DBT_VENV) $(SOURCES_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 	rm -rf example_project/target example_project/logs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+reference: $(STAMP)  ## docs/reference.md and the JSON Schemas, made from the models that load yml files
+	for s in functions models config project; do \
+		$(BIN)/sqlinfer schema $$s > src/sqlinfer/reference/schemas/$$s.schema.json || exit 1; done
+	$(BIN)/sqlinfer schema --page > docs/reference.md

@@ -34,6 +34,7 @@ COMMANDS = {
     "retry": "Continue the last run: what failed, was skipped, or was scored and not published.",
     "run": "Score and publish the selected models.",
     "schedule": "Print a unit for cron, systemd, Airflow and others that runs the project every night.",
+    "schema": "Print a JSON Schema of the project's yml files, for editors.",
     "seed": "Load the seeds into the warehouse.",
     "source": "Compare the newest rows of the sources with their freshness.",
     "test": "Run the data tests of the selected nodes on the published tables.",

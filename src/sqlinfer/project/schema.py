@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from sqlinfer.errors import ProjectError, did_you_mean
 from sqlinfer.project.yamlfile import YamlFile
@@ -23,10 +23,13 @@ def _switch(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-Text = Annotated[str, BeforeValidator(_text)]
-TextList = Annotated[list[str], BeforeValidator(_listed)]
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number"]})]
+TextList = Annotated[list[str], BeforeValidator(_listed), WithJsonSchema(_TEXTS)]
 PerChannel = Annotated[
-    list[float], BeforeValidator(lambda v: [v] if isinstance(v, int | float) and not isinstance(v, bool) else v)
+    list[float],
+    BeforeValidator(lambda v: [v] if isinstance(v, int | float) and not isinstance(v, bool) else v),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}}]}),
 ]
 """A number for each channel of an image, or one for all."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -342,7 +345,9 @@ class ModelSource(Strict):
 class FunctionConfigProps(Strict):
     batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]{1,4})?|tensorrt(:[0-9]{1,4})?)$")] = "auto"
-    reuse: Annotated[Literal["auto", "true", "false"], BeforeValidator(_switch)] = "auto"
+    reuse: Annotated[
+        Literal["auto", "true", "false"], BeforeValidator(_switch), WithJsonSchema({"enum": ["auto", True, False]})
+    ] = "auto"
     on_invalid: Literal["null", "error", "allow"] | None = "null"
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
     runtime: Literal["onnx", "native"] | None = None

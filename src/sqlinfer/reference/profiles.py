@@ -1,0 +1,40 @@
+"""Keys of an output in profiles.yml, for each warehouse: key → (meaning, example). A test compares them with the
+adapters."""
+
+from __future__ import annotations
+
+PROFILE_KEYS: dict[str, dict[str, tuple[str, str]]] = {
+    "duckdb": {
+        "type": ("the warehouse", "type: duckdb"),
+        "path": ("the database file, relative to the project", "path: shop.duckdb"),
+        "schema": ("of published tables; `main`", "schema: analytics"),
+        "database": ("name of the database, where it is not the file's", "database: shop"),
+        "attach": ("further databases, read only", "attach: [{path: crm.duckdb, alias: crm}]"),
+        "settings": ("DuckDB's own", "settings: {memory_limit: 4GB}"),
+        "extensions": ("loaded before anything is read", "extensions: [parquet]"),
+        "threads": ("of the database and the sessions", "threads: 4"),
+        "memory_limit": ("bound of the database's memory", "memory_limit: 2GB"),
+        "external_root": ("folder of external models", "external_root: exports"),
+    },
+    "postgres": {
+        "type": ("the warehouse", "type: postgres"),
+        "host": ("of the server; needed", "host: 127.0.0.1"),
+        "port": ("5432", "port: 5433"),
+        "user": ("needed (also `username`)", "user: analytics"),
+        "password": ("also `pass`", "password: \"{{ env_var('DBT_ENV_SECRET_PASSWORD') }}\""),
+        "database": ("needed (also `dbname`)", "dbname: warehouse"),
+        "schema": ("of published tables; needed", "schema: ml"),
+        "sqlinfer_schema": ("of stages, stores and records; `<schema>_sqlinfer`", "sqlinfer_schema: ml_side"),
+        "role": ("taken on after connecting", "role: loader"),
+        "search_path": ("of the session", "search_path: ml, public"),
+        "sslmode": ("libpq's", "sslmode: verify-full"),
+        "sslcert": ("libpq's", "sslcert: client.crt"),
+        "sslkey": ("libpq's", "sslkey: client.key"),
+        "sslrootcert": ("libpq's", "sslrootcert: root.crt"),
+        "connect_timeout": ("seconds", "connect_timeout: 10"),
+        "keepalives_idle": ("seconds", "keepalives_idle: 60"),
+        "application_name": ("shown by the server", "application_name: nightly"),
+        "retries": ("of a connection that fails; 1", "retries: 3"),
+        "threads": ("of the sessions", "threads: 4"),
+    },
+}
