@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlinfer.adapters.base import Adapter, ShadowDatabase
 from sqlinfer.compiler.calls import Source, may_call
+from sqlinfer.compiler.column_lineage import column_lineage
 from sqlinfer.compiler.compile import compile_query, reads, without_predictions
 from sqlinfer.compiler.hooks import NONE, Hooks, refuse_late, render_hooks
 from sqlinfer.compiler.lower import lowered
@@ -38,6 +39,7 @@ from sqlinfer.project.witness import watching
 from sqlinfer.relation import Relation, fold, quote, side_name
 from sqlinfer.spec.catalog import Catalog, Column, Table
 from sqlinfer.spec.function import FunctionContract
+from sqlinfer.spec.lineage import ColumnLineage
 from sqlinfer.spec.plan import Call, Plan, Stage
 
 _PIVOT = re.compile(r"\bpivot", re.IGNORECASE)
@@ -54,6 +56,8 @@ class CompiledNode:
     published: tuple[Column, ...] | None = None
     """Columns of the table that is there already; None where there is none."""
     hooks: Hooks = NONE
+    lineage: tuple[ColumnLineage, ...] = ()
+    """Of a plan that scores."""
 
     @property
     def is_slice(self) -> bool:
@@ -248,7 +252,10 @@ class ProjectCompiler:
         if any(stage.untyped for stage in plan.stages):
             catalog = replace(catalog, arguments=self._argument_types(plan))
             plan = compile_query(source, catalog, node=name, output=columns, limit=limit, side=side)
-        return CompiledNode(replace(plan, unique_id=unique_id), rendered, self._published(bare, columns))
+        lineage = column_lineage(plan, self.contracts) if plan.stages and unique_id else ()
+        return CompiledNode(
+            replace(plan, unique_id=unique_id), rendered, self._published(bare, columns), lineage=lineage
+        )
 
     @property
     def _port(self) -> _Asked:

@@ -188,3 +188,19 @@ def test_the_receipt_is_in_the_record(house: Shop, postgres_database: Database) 
         "select elapsed_seconds, cost_on_demand, cost_currency from sqlinfer_runs"
     )
     assert (float(cost), currency) == (pytest.approx(float(seconds) / 1000, rel=1e-6), "USD")
+
+
+def test_a_challenger_is_compared_there_too(house: Shop, postgres_database: Database) -> None:
+    onnx_builder.linear([3.0], 0.0, element_type="double", path=house.root / "functions/g.onnx")
+    head = FUNCTIONS.replace("max_error_rate: 0.9", "challenger: g")
+    house.put("functions/f.yml", head.replace("streamed", "g").replace("f.onnx}\n", "f.onnx}\n", 1)
+              .replace("name: g\n    model: {path: f.onnx}", "name: g\n    model: {path: g.onnx}"))  # fmt: skip
+    house.model("{{ config(unique_key='id', decision='y > 4') }} select id, predict('f', x) as y from t")
+    for _ in range(2):
+        run(house, "run")
+    assert postgres_database.run("select id, champion, challenger, shift, flipped from m__challenger order by id") == [
+        (0, 1.0, 0.0, -1.0, False), (1, 3.0, 3.0, 0.0, False), (2, 5.0, 6.0, 1.0, False), (3, 7.0, 9.0, 2.0, False),
+        (4, 9.0, 12.0, 3.0, False),
+    ]  # fmt: skip
+    said = "select rows, flips, largest_shift, psi > 0, status, message from sqlinfer_challenges"
+    assert postgres_database.run(said) == [(5, 0, 3.0, True, "success", None)] * 2

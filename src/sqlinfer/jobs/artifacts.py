@@ -76,7 +76,10 @@ def save_compiled(night: Night, compiled: Mapping[str, CompiledNode | SqlinferEr
     root = project.target_path / "compiled"
     names = [str(compiled_path(project, project.nodes[uid]).relative_to(root)) for uid in texts]
     aspects = comparing.today(project)
-    content = manifest.build(project, texts, contracts, aspects, version=__version__, invocation_id=night.run_id)
+    lineage = {uid: item.lineage for uid, item in compiled.items() if isinstance(item, CompiledNode)}
+    content = manifest.build(
+        project, texts, contracts, aspects, version=__version__, invocation_id=night.run_id, lineage=lineage
+    )
     with told(project):
         cleaning.remember_compiled(project.target_path, names)
         write_json(project.target_path / "manifest.json", content)

@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlinfer.project import DataTest, FunctionConfig, Node, Project, Source
 from sqlinfer.project.aspects import Aspects
-from sqlinfer.project.values import Hook
+from sqlinfer.project.values import Exposure, Hook
 from sqlinfer.relation import Relation
 from sqlinfer.spec.function import FunctionContract
+from sqlinfer.spec.lineage import CallOrigin, ColumnLineage
 
 SCHEMA = "https://schemas.getdbt.com/dbt/manifest/v12.json"
 
@@ -27,8 +28,10 @@ def build(
     *,
     version: str,
     invocation_id: str,
+    lineage: Mapping[str, tuple[ColumnLineage, ...]],
 ) -> dict[str, Any]:
-    """``compiled`` maps the unique_id of each compiled node to its SQL; ``aspects`` are for ``state:modified``."""
+    """``compiled`` maps the unique_id of each compiled node to its SQL; ``aspects`` are for ``state:modified``.
+    ``lineage``: of the columns of compiled nodes."""
     parents = _parents(project)
 
     def compared(entry: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +48,10 @@ def build(
             "adapter_type": project.profile.type,
         },
         "nodes": {
-            **{uid: compared(_node(project, node, compiled.get(uid))) for uid, node in project.nodes.items()},
+            **{
+                uid: compared(_node(project, node, compiled.get(uid), lineage.get(uid, ())))
+                for uid, node in project.nodes.items()
+            },
             **{uid: compared(_test(project, test)) for uid, test in project.tests.items()},
         },
         "sources": {uid: compared(_source(project, source)) for uid, source in project.sources.items()},
@@ -54,7 +60,7 @@ def build(
             for name, config in project.functions.items()
         },
         "macros": {},
-        "exposures": {},
+        "exposures": {uid: _exposure(project, exposure) for uid, exposure in project.exposures.items()},
         "metrics": {},
         "disabled": {uid: [] for uid in project.disabled},
         "parent_map": parents,
@@ -62,7 +68,7 @@ def build(
     }
 
 
-def _node(project: Project, node: Node, compiled: str | None) -> dict[str, Any]:
+def _node(project: Project, node: Node, compiled: str | None, lineage: Iterable[ColumnLineage]) -> dict[str, Any]:
     return {
         "unique_id": node.unique_id,
         "name": node.name,
@@ -76,10 +82,7 @@ def _node(project: Project, node: Node, compiled: str | None) -> dict[str, Any]:
         "fqn": list(node.fqn),
         "tags": list(node.tags),
         "description": node.description,
-        "columns": {
-            column.name: {"name": column.name, "data_type": column.data_type, "description": column.description}
-            for column in node.columns
-        },
+        "columns": _columns(project, node, lineage),
         "config": _config(node),
         "meta": dict(node.config.meta),
         "checksum": _checksum(node),
@@ -89,6 +92,37 @@ def _node(project: Project, node: Node, compiled: str | None) -> dict[str, Any]:
         "compiled_code": compiled,
         "depends_on": {"macros": [], "nodes": [*node.depends_on, *(_function_id(project, f) for f in node.functions)]},
         "sources": list(node.sources),
+    }
+
+
+def _columns(project: Project, node: Node, lineage: Iterable[ColumnLineage]) -> dict[str, dict[str, Any]]:
+    """Those that are described, and those that hold predictions: ``meta.sqlinfer.predicted_by`` says of what."""
+    found: dict[str, dict[str, Any]] = {
+        column.name: {"name": column.name, "data_type": column.data_type, "description": column.description}
+        for column in node.columns
+    }
+    names = {name.casefold(): name for name in found}
+    members: tuple[Source | Node, ...] = (*project.sources.values(), *project.nodes.values())
+    known = {str(member.relation).casefold(): member.unique_id for member in members}
+    for one in lineage:
+        if one.calls:
+            name = names.get(one.column.casefold(), one.column)
+            entry = found.setdefault(name, {"name": name, "data_type": None, "description": ""})
+            entry["meta"] = {"sqlinfer": {"predicted_by": [_call(project, call, known) for call in one.calls]}}
+    return found
+
+
+def _call(project: Project, call: CallOrigin, known: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "function": _function_id(project, call.function),
+        "digest": call.digest,
+        "arguments": {
+            name: [
+                {"unique_id": known.get(one.relation.casefold()), "relation": one.relation, "column": one.column}
+                for one in origins
+            ]
+            for name, origins in call.arguments
+        },
     }
 
 
@@ -139,6 +173,31 @@ def _source(project: Project, source: Source) -> dict[str, Any]:
     }
 
 
+def _exposure(project: Project, one: Exposure) -> dict[str, Any]:
+    path = _relative(one.location.path, project) if one.location and one.location.path else ""
+    return {
+        "unique_id": one.unique_id,
+        "name": one.name,
+        "resource_type": "exposure",
+        "package_name": project.name,
+        "path": path,
+        "original_file_path": path,
+        "fqn": [project.name, one.name],
+        "type": one.type,
+        "owner": dict(one.owner),
+        "label": one.label,
+        "description": one.description,
+        "url": one.url,
+        "maturity": one.maturity,
+        "tags": list(one.tags),
+        "meta": dict(one.meta),
+        "config": {"enabled": True, "tags": list(one.tags), "meta": dict(one.meta)},
+        "depends_on": {"macros": [], "nodes": list(one.depends_on)},
+        "refs": [],
+        "sources": [],
+    }
+
+
 def _function(project: Project, config: FunctionConfig, contract: FunctionContract | None) -> dict[str, Any]:
     return {
         "unique_id": _function_id(project, config.name),
@@ -182,6 +241,7 @@ def _parents(project: Project) -> dict[str, list[str]]:
     for uid, node in project.nodes.items():
         functions = (_function_id(project, name) for name in node.functions)
         parents[uid] = sorted({*node.depends_on, *node.sources, *functions})
+    parents |= {uid: sorted(exposure.depends_on) for uid, exposure in project.exposures.items()}
     for uid, test in project.tests.items():
         parents[uid] = sorted({*test.depends_on, *([test.node] if test.node else ())})
     return parents

@@ -16,6 +16,7 @@ from sqlinfer.project.basics import RelationValue
 from sqlinfer.project.constraints import read_constraints
 from sqlinfer.project.context import Macros, Scope, Seen, build
 from sqlinfer.project.datatests import Subject, read_tests
+from sqlinfer.project.exposures import with_exposures
 from sqlinfer.project.jinja import engine
 from sqlinfer.project.pieces import current, digest
 from sqlinfer.project.properties import Described, Properties
@@ -75,7 +76,7 @@ def nodes(base: Project, described: Properties, trees: Mapping[str, configs.Tree
         base, nodes={node.unique_id: node for node in built}, sources=sources, warnings=tuple(warnings),
         disabled=tuple(sorted(_unique_id(base, d.file) for d in drafts if not d.config.enabled)),
     )  # fmt: skip
-    return _with_tests(project, described, macros)
+    return _with_tests(with_exposures(project, described.exposures), described, macros)
 
 
 def _unique_id(project: Project, file: _File) -> str:

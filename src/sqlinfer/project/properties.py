@@ -14,6 +14,7 @@ from sqlinfer.project.functions import YAML
 from sqlinfer.project.jinja import Engine
 from sqlinfer.project.schema import (
     IGNORED_PROPERTIES,
+    ExposureProps,
     ModelProps,
     PropertiesFile,
     SourceConfigProps,
@@ -45,11 +46,19 @@ class DescribedTable:
     keys: Keys
 
 
+@dataclass(frozen=True, slots=True)
+class DescribedExposure:
+    props: ExposureProps
+    file: YamlFile
+    keys: Keys
+
+
 @dataclass(slots=True)
 class Properties:
     models: dict[str, Described] = field(default_factory=dict)
     seeds: dict[str, Described] = field(default_factory=dict)
     tables: dict[tuple[str, str], DescribedTable] = field(default_factory=dict)
+    exposures: dict[str, DescribedExposure] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -75,6 +84,9 @@ def _read_file(file: YamlFile, found: Properties, engine: Engine, context: Mappi
     for section, into in (("models", found.models), ("seeds", found.seeds)):
         for index, entry in enumerate(getattr(props, section) or ()):
             _add(entry, file, (section, index), into, section)
+    for index, exposure in enumerate(props.exposures or ()):
+        if exposure.enabled and (exposure.config is None or exposure.config.enabled):
+            _add_exposure(DescribedExposure(exposure, file, ("exposures", index)), found)
     for index, source in enumerate(props.sources or ()):
         for number, table in enumerate(source.tables):
             if not _enabled(source, table):
@@ -120,3 +132,11 @@ def _add_table(source: SourceProps, table: TableProps, file: YamlFile, keys: Key
         raise ProjectError(f"duplicate source '{source.name}.{table.name}'", hint=f"also at {first}",
                            location=file.locate((*keys, "name"), value=True))  # fmt: skip
     found.tables[name] = DescribedTable(source, table, file, keys)
+
+
+def _add_exposure(one: DescribedExposure, found: Properties) -> None:
+    twin = found.exposures.get(one.props.name)
+    if twin is not None:
+        raise one.file.error(f"duplicate exposure '{one.props.name}'", (*one.keys, "name"), value=True,
+                             hint=f"also at {twin.file.locate((*twin.keys, 'name'), value=True)}")  # fmt: skip
+    found.exposures[one.props.name] = one

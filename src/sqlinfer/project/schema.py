@@ -250,19 +250,49 @@ class SourceProps(Strict):
     quoting: Any = None
 
 
+class OwnerProps(BaseModel):
+    """dbt takes more than these two."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str | None = None
+    email: str | list[str] | None = None
+
+
+class ExposureConfigProps(Strict):
+    enabled: bool = True
+    tags: TextList | None = None
+    meta: dict[str, Any] | None = None
+
+
+class ExposureProps(Strict):
+    name: str
+    type: Literal["dashboard", "notebook", "analysis", "ml", "application"]
+    owner: OwnerProps
+    depends_on: list[str] = []
+    label: str | None = None
+    description: str = ""
+    url: str | None = None
+    maturity: Literal["high", "medium", "low"] | None = None
+    tags: TextList = []
+    meta: dict[str, Any] | None = None
+    enabled: bool = True
+    config: ExposureConfigProps | None = None
+
+
 class PropertiesFile(Strict):
     version: Any = None
     models: list[ModelProps] | None = None
     seeds: list[ModelProps] | None = None
     sources: list[SourceProps] | None = None
     macros: Any = None
-    exposures: Any = None
+    exposures: list[ExposureProps] | None = None
     data_tests: Any = None
     groups: Any = None
     analyses: Any = None
 
 
-IGNORED_PROPERTIES = ("macros", "exposures", "groups", "analyses", "data_tests")
+IGNORED_PROPERTIES = ("macros", "groups", "analyses", "data_tests")
 
 
 class ReturnProps(Strict):

@@ -316,6 +316,24 @@ class FunctionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Exposure:
+    """What reads the tables, as dbt has it."""
+
+    unique_id: str
+    name: str
+    type: str
+    depends_on: tuple[str, ...] = ()
+    owner: Mapping[str, Any] = field(default_factory=dict)
+    label: str | None = None
+    description: str = ""
+    url: str | None = None
+    maturity: str | None = None
+    tags: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     name: str
     version: str | None
@@ -327,6 +345,7 @@ class Project:
     functions: Mapping[str, FunctionConfig] = field(default_factory=dict)
     tests: Mapping[str, DataTest] = field(default_factory=dict)
     """All data tests, those of nodes and singular ones, by unique_id."""
+    exposures: Mapping[str, Exposure] = field(default_factory=dict)
     macros: tuple[MacroFile, ...] = ()
     hook_macros: tuple[MacroFile, ...] = ()
     """Of a dbt project: macros that hooks may call. dbt has rendered everything else."""

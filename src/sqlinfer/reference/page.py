@@ -35,6 +35,7 @@ _NAMES = {
     "TokenizerProps": "`tokenizer:`", "ImageProps": "`image:`", "ArgumentProps": "An argument",
     "ReturnsProps": "`returns:`", "FieldProps": "A field of a struct", "FunctionConfigProps": "`config:` of a function",
     "PropertiesFile": "A file of models, seeds and sources", "ModelProps": "A model or seed", "ColumnProps": "A column",
+    "ExposureProps": "An exposure", "ExposureConfigProps": "`config:` of an exposure", "OwnerProps": "Its owner",
     "SourceProps": "A source", "TableProps": "A table of a source", "SourceConfigProps": "`config:` of a source",
     "FreshnessProps": "`freshness:`", "Threshold": "`warn_after:` and `error_after:`", "ConfigKeys": "Keys",
     "Contract": "`contract:`", "IndexProps": "An index", "Quoting": "`quoting:`", "ProjectFile": "Keys",
