@@ -44,8 +44,8 @@ Listener = Callable[["Event"], None]
 
 __all__ = [
     "RunOptions", "build", "clean", "compile", "connect", "debug", "describe_function", "estimate", "freshness",
-    "functions", "load", "lookup", "ls", "outcome", "preview", "promote_function", "register", "retry", "run",
-    "run_every", "schedule", "seed", "source_freshness", "test", "verify",
+    "functions", "load", "lookup", "ls", "outcome", "preview", "promote_function", "register", "report", "retry", "run",
+    "run_every", "schedule", "seed", "serve_report", "source_freshness", "test", "verify",
 ]  # fmt: skip
 
 
@@ -236,6 +236,79 @@ def freshness(
     _deferred(night, ())
     found = list(staleness.tables(night, tables, impact, seed))
     return found, sources.look(night, staleness.sources_of(night.project, tables), write=not tables)
+
+
+def report(
+    options: RunOptions,
+    *,
+    output: Path | None = None,
+    nights: int = 365,
+    freshness: bool = False,
+    on_event: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> Path:
+    """Write what the last nights did as one HTML file that needs no network; its path.
+
+    Args:
+        output: None: ``report.html`` in the target folder.
+        nights: how many of the last runs are shown.
+        freshness: also how many rows are stale; the queries are read for it.
+    """
+    from sqlinfer.jobs import report as reports
+
+    project = load(options)
+    path = reports.place(project, output)
+    reports.write(path, _reporter(options, project, nights, freshness, on_event, cancel)(None))
+    return path
+
+
+def serve_report(
+    options: RunOptions,
+    port: int = 0,
+    *,
+    nights: int = 365,
+    freshness: bool = False,
+    on_event: Listener | None = None,
+    on_ready: Callable[[str], object] = lambda _: None,
+    cancel: threading.Event | None = None,
+) -> None:
+    """Serve the report on 127.0.0.1 until ``cancel`` is set; an open page loads itself again after a run.
+
+    Args:
+        port: 0: one that is free.
+        on_ready: is told the address.
+    """
+    from sqlinfer.jobs import live
+    from sqlinfer.jobs import report as reports
+
+    stop, project = cancel or threading.Event(), load(options)
+    adapter = reports.reader(project)
+    page = live.LivePage(
+        lambda: reports.version(project, adapter),
+        # The files of the project may be others by now.
+        lambda version: _reporter(options, load(options), nights, freshness, on_event, stop)(version),
+    )
+    live.serve(page, port, on_ready, stop)
+
+
+def _reporter(
+    options: RunOptions, project: Project, nights: int, freshness: bool, on_event: Listener | None,
+    cancel: threading.Event | None,
+) -> Callable[[str | None], str]:  # fmt: skip
+    """Version of a page that is served (None: of a file) → the page."""
+    from sqlinfer.jobs import report as reports
+    from sqlinfer.jobs import staleness
+    from sqlinfer.reporting.page import render
+
+    def page(version: str | None) -> str:
+        found: list[TableFreshness] = []
+        if freshness:
+            night = _night(replace(options, full_refresh=True), on_event, cancel)
+            _deferred(night, ())
+            found = list(staleness.tables(night, ()))
+        return render(reports.gather(project, reports.reader(project), nights, found), version)
+
+    return page
 
 
 def connect(project_dir: Path | str = ".", **options: Any) -> Connection:

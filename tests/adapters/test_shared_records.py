@@ -27,11 +27,11 @@ def test_the_last_run_is_asked_in_every_dialect(dialect: str, moment: str) -> No
     assert moment in sql
     tree = parse_one(sql, dialect=dialect)
     assert [literal.this for literal in tree.find_all(exp.Literal) if "shop" in literal.this] == ["model.shop.it's"]
-    assert [type(item) for item in tree.selects] == [exp.Column, exp.Column, exp.Null, exp.Null]
+    assert [type(item) for item in tree.selects] == [exp.Column, exp.Column, exp.Null, exp.Null, exp.Null]
 
 
 def test_a_record_of_an_older_version_has_no_numbers() -> None:
-    assert past_run(("r1", 7, None, None)) == PastRun("r1", 7, 0, 0)
+    assert past_run(("r1", 7, None, None, None)) == PastRun("r1", 7, 0, 0)
 
 
 @pytest.mark.parametrize("kind", [RUNS, ERRORS])

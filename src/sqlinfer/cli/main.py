@@ -31,6 +31,7 @@ COMMANDS = {
     "ls": "List the selected nodes.",
     "lookup": "Show one published prediction by its key, when it was made and whether it still holds.",
     "preview": "Show the first rows of a node or of inline SQL, without publishing anything.",
+    "report": "Write what the nights did as one HTML file, or serve it on this machine.",
     "retry": "Continue the last run: what failed, was skipped, or was scored and not published.",
     "run": "Score and publish the selected models.",
     "schedule": "Print a unit for cron, systemd, Airflow and others that runs the project every night.",

@@ -25,7 +25,9 @@ from sqlinfer.project.remembered import FOLDER
 from sqlinfer.project.yamlfile import read_yaml
 
 WRITTEN = "written.json"
-FILES = re.compile(r"manifest\.json|run_results\.(?:json|journal)|sources\.json|crash-.*\.txt|\.tmp-[0-9a-f]{32}")
+FILES = re.compile(
+    r"manifest\.json|run_results\.(?:json|journal)|sources\.json|report\.html|crash-.*\.txt|\.tmp-[0-9a-f]{32}"
+)
 _CACHE = re.compile(
     r"keys|\.tmp-.*|[0-9a-f]{16,64}(?:[-.].*)?|[a-z_]+-[0-9a-f]{8,64}.*|(?:devices|external|files)\.json"
 )

@@ -20,6 +20,7 @@ MARK = b"sqlinfer"
 """The key in the footer of every Parquet file that an external model wrote."""
 ARTIFACTS = (
     "compiled", "functions", "cache", "manifest.json", "run_results.json", "run_results.journal", "sources.json",
+    "report.html",
 )  # fmt: skip
 """What lies in the target folder and is ours."""
 _SUFFIXES = (

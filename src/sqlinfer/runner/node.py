@@ -334,6 +334,7 @@ def _publish(
         timeout=node.config.publish_timeout, side=plan.owner.side,
         provenance=Provenance.of(plan, node, how, env), hooks=hooks,
         receipt=receipt_of(env, plan, progress.counts, progress.seconds, progress.elapsed),
+        predicted=predicted_columns(plan),
     )  # fmt: skip
     waits = not late  # else a retry would publish what no test has looked at
     if result.lasts and waits:

@@ -20,6 +20,7 @@ from sqlinfer.errors import DatabaseLocked, NotPublished, PublicationError, Stor
 from sqlinfer.failpoints import fail_point
 from sqlinfer.project.values import Hook
 from sqlinfer.relation import Relation
+from sqlinfer.runner.distributions import sampled
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.external import WrittenFile, write_beside
 from sqlinfer.runner.hooks import run_by_themselves, run_inside
@@ -58,6 +59,8 @@ class Publication:
     receipt: Receipt | None = None
     """What was spent before the publication; None where nothing was scored."""
     hooks: Hooks = NONE
+    predicted: tuple[str, ...] = ()
+    """Columns of ``sql`` that hold predictions."""
 
     @property
     def owner(self) -> Owner:
@@ -99,6 +102,7 @@ class Publication:
         raw["how"] = Materialization(**_known(Materialization, how))
         raw["counts"] = Counts(**raw["counts"])
         raw["functions"] = tuple(raw["functions"])
+        raw["predicted"] = tuple(raw.get("predicted") or ())
         raw["receipt"] = from_payload(raw.get("receipt"))
         raw["provenance"] = Provenance(**raw.get("provenance") or {})
         hooks = raw.get("hooks") or {}
@@ -206,8 +210,20 @@ def _write(
         work.record_errors(publication.how, publication.sql, publication.owner, failed=publication.has_errors)
     receipt = publication.receipt and publication.receipt.later("publish", perf_counter() - began)
     spent = receipt.as_record() if receipt else {}
-    work.record(RUNS, target, ({**_run_record(env, publication, written.rows), **spent},))
+    spread = _distributions(work, publication, written.rows, whole=file is None)
+    work.record(RUNS, target, ({**_run_record(env, publication, written.rows), **spent, **spread},))
     return Published(written.rows, written.left, receipt)
+
+
+def _distributions(work: Workspace, publication: Publication, rows: int, *, whole: bool) -> Mapping[str, object]:
+    """``whole``: the rows went into the target. Where it holds no others, they are read from there."""
+    if not publication.predicted:
+        return {}
+    target = publication.how.target
+    sql = target.query(work.dialect) if whole and not publication.how.merges else publication.sql
+    last = work.last_run(target, publication.unique_id)
+    found = sampled(work, sql, publication.predicted, rows, last.distributions if last is not None else "")
+    return {} if found is None else {"distributions": found}
 
 
 def _run_record(env: RunEnvironment, publication: Publication, rows: int) -> Mapping[str, object]:

@@ -36,6 +36,7 @@ RUNS = RecordKind(
         "sql_checksum": "TEXT",
         "provenance": "TEXT",
         **RECORDED,
+        "distributions": "TEXT",
     },
 )
 """One row for each publication."""
@@ -99,3 +100,5 @@ class PastRun:
     rows: int
     inputs: int
     errors: int
+    distributions: str = ""
+    """``spec.distributions`` of its prediction columns; empty where they are not known."""

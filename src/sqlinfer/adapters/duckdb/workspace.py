@@ -28,7 +28,7 @@ from sqlinfer.adapters.duckdb.scratch import drop_scratch
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.adapters.duckdb.store import forget_errors
 from sqlinfer.adapters.duckdb.visits import WarehouseConnection
-from sqlinfer.adapters.shared import compaction
+from sqlinfer.adapters.shared import compaction, queries
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.function import FunctionContract
@@ -105,6 +105,9 @@ class DuckDBWorkspace(WarehouseConnection):
 
     def notes(self, kind: NoteKind) -> dict[str, dict[str, Any]]:
         return notes.read(self, kind)
+
+    def sample(self, sql: str, columns: Sequence[str], share: float) -> list[tuple[Any, ...]]:
+        return self.rows(queries.sample(columns, sql, share, self.dialect))
 
     # scoring
 

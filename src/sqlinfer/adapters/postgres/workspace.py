@@ -26,6 +26,7 @@ from sqlinfer.adapters.postgres.score import score
 from sqlinfer.adapters.postgres.session import PostgresSession
 from sqlinfer.adapters.postgres.settings import PostgresSettings
 from sqlinfer.adapters.postgres.store import StoreTable, forget_errors
+from sqlinfer.adapters.shared import queries
 from sqlinfer.adapters.shared.compaction import compact
 from sqlinfer.errors import AdapterError, RunError
 from sqlinfer.relation import Relation, quote
@@ -94,6 +95,10 @@ class PostgresWorkspace:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with self._asking() as session:
             return session.rows(sql)
+
+    def sample(self, sql: str, columns: Sequence[str], share: float) -> list[tuple[Any, ...]]:
+        with self.session.attempt():
+            return self.session.rows(queries.sample(columns, sql, share, self.dialect))
 
     def describe(self, sql: str) -> tuple[Column, ...]:
         return self.session.describe(sql)
