@@ -58,7 +58,7 @@ def write_records(path: Path, nodes: int, nights: int) -> None:
 
     names = ("run_id", "node", "started_at", "finished_at", "rows", "inputs", "scored", "reused", "null_inputs",
              "errors", "elapsed_seconds", "cost_on_demand", "cost_currency", "bound_by", "distributions")  # fmt: skip
-    first = datetime(2026, 1, 1, 2, tzinfo=UTC)
+    first = datetime(2025, 11, 1, 2, tzinfo=UTC)
     rows = [record(n, night, first + timedelta(days=night)) for night in range(nights) for n in range(nodes)]
     table = pa.table({name: [row[n] for row in rows] for n, name in enumerate(names)})
     with duckdb.connect(str(path)) as database:

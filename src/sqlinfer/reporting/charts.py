@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from sqlinfer.reporting.markup import number, text
+from sqlinfer.reporting.markup import number, short, text
 from sqlinfer.spec.distributions import Distribution
 
 _LEFT, _BOTTOM, _TOP = 46, 18, 8
@@ -70,7 +70,7 @@ def line(
 
 def _axis(width: int, height: int, top: float) -> str:
     low = height - _BOTTOM
-    most = f'<text x="{_LEFT - 4}" y="{_TOP + 4}" class="end">{number(top)}</text>' if top else ""
+    most = f'<text x="{_LEFT - 4}" y="{_TOP + 4}" class="end">{short(top)}</text>' if top else ""
     return (
         f'<path class="axis" d="M{_LEFT} {_TOP}H{width}M{_LEFT} {low}H{width}"/>{most}'
         f'<text x="{_LEFT - 4}" y="{low + 3}" class="end">0</text>'

@@ -70,6 +70,19 @@ def number(value: float | None) -> str:
     return f"{value:,.{max(0, 2 - size)}f}" if -5 < size < 15 else f"{value:.2e}"
 
 
+def short(value: float) -> str:
+    """For the side of a chart.
+
+    >>> short(17_020_200), short(20_000), short(26.0)
+    ('17.0M', '20.00k', '26')
+    """
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size * 0.9995:
+            scaled = value / (1e3 if unit == "k" else size)
+            return f"{number(scaled) if not float(scaled).is_integer() else f'{scaled:.2f}'}{unit}"
+    return number(value)
+
+
 def percent(share: float | None) -> str:
     return "–" if share is None else f"{number(round(share * 100, 4))} %"
 
@@ -90,9 +103,11 @@ def duration(seconds: float | None) -> str:
 
 def age(seconds: float) -> str:
     """
-    >>> age(7200), age(200_000)
-    ('2 hours', '2 days')
+    >>> age(7200), age(200_000), age(-90)
+    ('2 hours', '2 days', '1 minute ahead of the clock')
     """
+    if seconds < -60:
+        return f"{age(-seconds)} ahead of the clock"
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= 2 * size or (seconds >= size and unit == "minute"):
             count = int(seconds // size)

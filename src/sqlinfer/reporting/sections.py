@@ -39,7 +39,7 @@ def tiles(report: Report, found: Sequence[Night], predictions: Sequence[Table]) 
     last = found[-1]
     shifted = sum(one.worst >= SHIFTED for one in predictions)
     facts = [
-        ("last night", minute(last.started) + " UTC", f"{age(report.made_at.timestamp() - last.started)} ago"),
+        ("last night", minute(last.started) + " UTC", age(report.made_at.timestamp() - last.started) + " old"),
         ("took", duration(last.seconds), counted(last.nodes, "node")),
         ("scored", number(last.scored), f"{number(last.reused)} reused"),
         ("errors", number(last.errors), ""),

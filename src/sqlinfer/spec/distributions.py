@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from operator import mul, sub
+from itertools import pairwise
 from typing import Any
 
 BINS = 20
@@ -24,6 +24,7 @@ OTHERS = "…"
 SAMPLE = 10_000
 """Rows that are looked at."""
 _LONGEST = 80
+_LARGEST = 1e300
 _OUTSIDE = 0.5
 """Share of the values in the open ends from which on edges are drawn anew."""
 _TAIL = 0.01
@@ -51,11 +52,11 @@ class Distribution:
     def as_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {"nulls": self.nulls}
         if self.edges:
-            found |= {"edges": self.edges, "counts": self.counts, "mean": self.mean}
+            found |= {"edges": _ends(self.edges), "counts": self.counts, "mean": self.mean}
         if self.labels:
             found["labels"] = dict(self.labels)
         if self.before is not None:
-            found["before"] = self.before
+            found["before"] = (_ends(self.before[0]), self.before[1])
         return found
 
 
@@ -98,17 +99,27 @@ def edges_of(numbers: Sequence[float]) -> tuple[float, ...]:
     >>> edges_of([0.1, 0.2, 0.9])[:3]
     (0.0, 0.05, 0.1)
     """
-    if not numbers:
-        return (0.0, 1.0)
-    if numbers[0] >= 0 and numbers[-1] <= 1:
-        return tuple(n / BINS for n in range(BINS + 1))
+    if not numbers or (numbers[0] >= 0 and numbers[-1] <= 1):
+        return spaced(0.0, 1.0, BINS)
     cut = int(len(numbers) * _TAIL)
-    low, high = numbers[cut], numbers[len(numbers) - 1 - cut]
-    if not (high - low) > max(abs(low), abs(high)) * 1e-9:
+    low, high = (max(-_LARGEST, min(number, _LARGEST)) for number in (numbers[cut], numbers[len(numbers) - 1 - cut]))
+    if not high - low > max(abs(low), abs(high)) * 1e-9:
         room = max(abs(low), 1.0) / 2
         low, high = low - room, high + room
-    drawn = {_rounded(low + (high - low) * n / BINS) for n in range(BINS + 1)}
-    return tuple(sorted(edge for edge in drawn if math.isfinite(edge))) or (0.0, 1.0)
+    return spaced(low, high, BINS)
+
+
+@lru_cache(maxsize=1024)
+def spaced(low: float, high: float, bins: int) -> tuple[float, ...]:
+    """Edges of so many bins of one width. Nights have them in common.
+
+    Raises:
+        ValueError: there are none.
+    """
+    found = (*(float(low) + (high - low) * n / bins for n in range(bins)), float(high))
+    if not bins or not math.isfinite(high - low) or any(one >= other for one, other in pairwise(found)):
+        raise ValueError("no edges")
+    return found
 
 
 def psi(old: Distribution, new: Distribution) -> float | None:
@@ -135,30 +146,21 @@ def psi(old: Distribution, new: Distribution) -> float | None:
 
 def shifts(spread: Sequence[Distribution | None]) -> tuple[float | None, ...]:
     """``psi`` of each night to the one before that is known; None where there is none. For a year of nights at once."""
-    found: list[float | None] = []
-    last: Distribution | None = None
-    before: tuple[list[float], list[float]] | None = None
-    for one in spread:
-        if one is None:
-            found.append(None)
-            continue
-        now = _shares(one) if one.edges else None
-        if last is not None and before is not None and now is not None and last.edges == one.edges:
-            found.append(sum(map(mul, map(sub, now[0], before[0]), map(sub, now[1], before[1]))))
-        else:
-            found.append(psi(last, one) if last is not None else None)
-        last, before = one, now
-    return tuple(found)
+    known = [one for one in spread if one is not None]
+    if known and known[0].edges and all(one.edges == known[0].edges and one.known for one in known):
+        moved = iter((None, *_same_edges(known)))
+    else:
+        moved = iter((None, *(psi(last, one) for last, one in pairwise(known))))
+    return tuple(None if one is None else next(moved) for one in spread)
 
 
-def _shares(one: Distribution) -> tuple[list[float], list[float]] | None:
-    """Of each bin and of NULL, and their logarithms."""
-    counts = (*one.counts, one.nulls)
-    rows = sum(counts)
-    if not rows:
-        return None
-    shares = [max(count / rows, _FLOOR) for count in counts]
-    return shares, list(map(math.log, shares))
+def _same_edges(known: Sequence[Distribution]) -> list[float]:
+    import numpy as np
+
+    counts = np.array([(*one.counts, one.nulls) for one in known], dtype=float)
+    shares = np.maximum(counts / counts.sum(axis=1, keepdims=True), _FLOOR)
+    found: list[float] = (np.diff(shares, axis=0) * np.diff(np.log(shares), axis=0)).sum(axis=1).tolist()
+    return found
 
 
 def to_text(found: Mapping[str, Distribution]) -> str:
@@ -188,20 +190,19 @@ def _read(raw: Mapping[str, Any]) -> Distribution:
     return Distribution(edges, counts, labels, int(raw.get("nulls", 0)), None if mean is None else float(mean), before)
 
 
-def _bins(edges: Sequence[Any], counts: Sequence[Any]) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    found = _edges(tuple(edges)), tuple(map(int, counts))
-    if len(found[1]) != len(found[0]) + bool(edges) or (counts and min(found[1]) < 0):
-        raise ValueError("no bins")
-    return found
+def _ends(edges: Sequence[float]) -> tuple[float, float]:
+    """All that is written of edges: those between have one width."""
+    return edges[0], edges[-1]
 
 
-@lru_cache(maxsize=1024)
-def _edges(raw: tuple[Any, ...]) -> tuple[float, ...]:
-    """Nights have them in common."""
-    found = tuple(map(float, raw))
-    if any(not math.isfinite(edge) for edge in found) or list(found) != sorted(set(found)):
-        raise ValueError("no edges")
-    return found
+def _bins(ends: Sequence[float], counts: Sequence[Any]) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    found = tuple(map(int, counts))
+    if not ends and not found:
+        return (), ()
+    low, high = ends
+    if min(found) < 0:
+        raise ValueError("no counts")
+    return spaced(low, high, len(found) - 2), found
 
 
 def _label(value: object) -> str:
