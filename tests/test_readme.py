@@ -39,7 +39,7 @@ def test_quick_start_runs_as_written(tmp_path: Path) -> None:
 
 
 def test_python_examples_run(tmp_path: Path) -> None:
-    shell("sqlinfer init shop && sqlinfer seed -q --project-dir shop", tmp_path)
+    shell("sqlinfer init shop && sqlinfer seed -q --project-dir shop && sqlinfer run -q --project-dir shop", tmp_path)
     for number, block in enumerate(blocks(ROOT / "README.md", "python")):
         script = tmp_path / f"example_{number}.py"
         script.write_text(block)
