@@ -4,56 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import pytest
+
+from sqlinfer.testing.postgres_server import Database
 
 
 @dataclass(frozen=True)
 class Server:
     env: dict[str, str]
-    run: Callable[[str], str]
-    """psql: rows as lines, columns apart by a bar."""
+    run: Callable[..., list[tuple[Any, ...]]]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """A server of its own, in a temporary folder."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    if not programs:
-        pytest.skip("Postgres is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="sqlinfer-pg-"))  # pytest's own folders are root's alone
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    prefix: list[str] = []
-    if os.geteuid() == 0:  # Postgres refuses to run as root
-        shutil.chown(folder, "postgres")
-        prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    bin_folder, data = programs[-1].parent, folder / "data"
-    quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run([*prefix, str(bin_folder / "initdb"), "-U", "postgres", "-A", "trust", "-D", str(data)], **quiet)
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    control = [*prefix, str(bin_folder / "pg_ctl"), "-w", "-D", str(data), "-l", str(folder / "log")]
-    subprocess.run([*control, "-o", options, "start"], **quiet)
-    psql = [str(bin_folder / "psql"), "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-Atc"]
-
-    def run(sql: str) -> str:
-        return subprocess.run([*psql, sql], check=True, capture_output=True, text=True).stdout.strip()
-
-    env = {"SQLINFER_SHOP_PORT": str(port), "SQLINFER_SHOP_HOST": "127.0.0.1", "SQLINFER_SHOP_DATABASE": "postgres"}
-    try:
-        yield Server(env, run)
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
-        shutil.rmtree(folder, ignore_errors=True)
+@pytest.fixture
+def server(postgres_database: Database) -> Server:
+    """An empty database, and the shop's way to it."""
+    at = postgres_database
+    env = {
+        "SQLINFER_SHOP_HOST": at.host, "SQLINFER_SHOP_PORT": str(at.port), "SQLINFER_SHOP_USER": at.user,
+        "SQLINFER_SHOP_DATABASE": at.name, "DBT_ENV_SECRET_SHOP_PASSWORD": at.password or "unused",
+    }  # fmt: skip
+    return Server(env, at.run)
 
 
 def test_the_freshness_rule_holds_on_postgres(shop, server):
@@ -62,7 +36,7 @@ def test_the_freshness_rule_holds_on_postgres(shop, server):
 
     built = build("--exclude", "churn_scores+")
     assert built.code == 0, built.text
-    assert server.run("select count(*) from shop.sqlinfer_builds") == "7"
+    assert server.run("select count(*) from shop.sqlinfer_builds") == [(7,)]
     never = build("--select", "churn_scores")
     assert "has never been scored" in never.text
 
@@ -70,9 +44,10 @@ def test_the_freshness_rule_holds_on_postgres(shop, server):
     server.run("create table shop.sqlinfer_runs (node text, relation text, started_at timestamptz, "
                "finished_at timestamptz, status text, provenance text)")  # fmt: skip
     node = json.loads((shop.root / "target/manifest.json").read_text())["nodes"]["model.sqlinfer_shop.churn_scores"]
+    scored = f"'{server.env['SQLINFER_SHOP_DATABASE']}.shop.churn_scores', now(), now(), 'success'"
     made = {"sql": hashlib.md5(node["compiled_code"].encode()).hexdigest(), "is_slice": None, "files": {}}
     server.run("insert into shop.sqlinfer_runs values ('model.sqlinfer_shop.churn_scores', "
-               f"'postgres.shop.churn_scores', now(), now(), 'success', '{json.dumps(made)}')")  # fmt: skip
+               f"{scored}, '{json.dumps(made)}')")  # fmt: skip
     fresh = build("--select", "churn_scores+")
     assert fresh.code == 0, fresh.text
     assert "UP TO DATE" in fresh.text
@@ -81,3 +56,24 @@ def test_the_freshness_rule_holds_on_postgres(shop, server):
     old = build("--select", "churn_scores")
     assert old.code == 1
     assert "customers was built after it was scored" in old.text
+
+
+def test_a_prediction_node_is_scored_with_its_indexes_and_rights(shop, server):
+    role = server.env["SQLINFER_SHOP_DATABASE"]
+    server.run(f"create role {role}")
+    try:
+        asked = "indexes=[{'columns': ['customer_id'], 'unique': true}], unlogged=true, "
+        shop.edit("models/marts/churn_scores.sql", "tags=", asked + f"grants={{'select': ['{role}']}}, tags=")
+        built = shop.sqlinfer("dbt", "build", "--target", "postgres", **server.env)
+        assert built.code == 0, built.text
+        assert server.run("select count(*) from shop.churn_scores where churn_probability is not null") == [(100,)]
+        assert server.run(f"select relpersistence::text, has_table_privilege('{role}', oid, 'select') "
+                          "from pg_class where relname = 'churn_scores'") == [("u", True)]  # fmt: skip
+        again = shop.sqlinfer("run", "--dbt", "--target", "postgres", **server.env)
+        assert again.code == 0, again.text
+        ((index,),) = server.run("select indexdef from pg_indexes where tablename = 'churn_scores'")
+        assert "CREATE UNIQUE INDEX" in index
+        shown = shop.sqlinfer("dbt", "preview", "churn_scores", "--target", "postgres", **server.env)
+        assert "churn_probability" in shown.out, shown.text
+    finally:
+        server.run(f"drop owned by {role}", f"drop role {role}")

@@ -15,7 +15,8 @@ from sqlinfer.dbt.manifest import Manifest, deferred_to, is_prediction, read_man
 from sqlinfer.dbt.tests import tests_of
 from sqlinfer.errors import CompileError, Location, ProjectError, did_you_mean
 from sqlinfer.jobs.options import RunOptions
-from sqlinfer.project import ColumnInfo, DataTest, FunctionConfig, Node, NodeConfig, Profile, Project, Source
+from sqlinfer.project import ColumnInfo, DataTest, Node, NodeConfig, Profile, Project, Source
+from sqlinfer.project.config import Setting, build
 from sqlinfer.project.constraints import read_constraints
 from sqlinfer.project.discover import configured_at, mentioned
 from sqlinfer.project.every_time import names_of
@@ -74,7 +75,7 @@ def load_project(home: DbtHome, profile: Profile, path: Path, *, fresh: bool = F
         manifest = deferred_to(manifest, state, favor=deferring.favor_state)
     base = functions_only(home, profile)
     nodes = {
-        key: _node(node, manifest, home, base.functions)
+        key: _node(node, manifest, home, base)
         for key, node in manifest.nodes.items()
         if node.get("resource_type") in ("model", "seed", "snapshot")
     }
@@ -112,7 +113,7 @@ def _source(source: Mapping[str, Any]) -> Source:
     )  # fmt: skip
 
 
-def _node(node: Mapping[str, Any], manifest: Manifest, home: DbtHome, functions: Mapping[str, FunctionConfig]) -> Node:
+def _node(node: Mapping[str, Any], manifest: Manifest, home: DbtHome, base: Project) -> Node:
     path = _file_of(node, home)
     ours = is_prediction(node)
     sql = node.get("compiled_code") if ours else None
@@ -122,13 +123,14 @@ def _node(node: Mapping[str, Any], manifest: Manifest, home: DbtHome, functions:
         resource_type="seed" if node["resource_type"] == "seed" else "model", path=path,
         raw_sql=node.get("raw_code") or "",
         relation=relation_of(node),
-        config=_config(node, path) if ours else _plain_config(node), description=node.get("description") or "",
+        config=_config(node, path, base.profile.type) if ours else _plain_config(node),
+        description=node.get("description") or "",
         columns=tuple(_column(one) for one in (node.get("columns") or {}).values()),
         tests=tests_of(manifest, node["unique_id"]) if ours else (), tags=tuple(node.get("tags") or ()),
         fqn=tuple(node.get("fqn") or ()), depends_on=tuple(k for k in manifest.parents(node["unique_id"])
                                                             if k in manifest.nodes),
         sources=tuple(k for k in manifest.parents(node["unique_id"]) if k in manifest.sources),
-        functions=mentioned(sql or "", functions), compiled=sql,
+        functions=mentioned(sql or "", base.functions), compiled=sql,
         compiled_path=compiled if compiled and compiled.is_file() else None,
         asks_incremental=ours and _asks_incremental(node, manifest),
         constraints=tuple(_constraints(node, manifest, path)) if ours else (),
@@ -184,12 +186,12 @@ def _plain_config(node: Mapping[str, Any]) -> NodeConfig:
     return NodeConfig(materialized=cast(Materialized, kind), tags=tuple(config.get("tags") or ()), location=location)
 
 
-def _config(node: Mapping[str, Any], path: Path) -> NodeConfig:
+def _config(node: Mapping[str, Any], path: Path, warehouse: str) -> NodeConfig:
     """The configuration of a prediction node; our own keys stand in ``meta: {sqlinfer: {…}}`` or beside dbt's."""
     config = node.get("config") or {}
     own = (config.get("meta") or {}).get("sqlinfer") or {}
     settings = {**config, **own} if isinstance(own, dict) else config
-    for key, way in (REFUSED | OF_POSTGRES).items():
+    for key, way in (REFUSED if warehouse == "postgres" else REFUSED | OF_POSTGRES).items():
         if config.get(key):
             where = configured_at(node.get("raw_code") or "", key, path) or Location(path)
             said = f"'{node['name']}': '{key}' is not supported on a prediction node"
@@ -203,6 +205,7 @@ def _config(node: Mapping[str, Any], path: Path) -> NodeConfig:
         )
     if strategy in ("merge", "delete+insert") and not keys:
         raise ProjectError(f"'{node['name']}': {strategy} needs a unique_key", location=Location(path))
+    beside = _beside(node, path, warehouse)
     return NodeConfig(
         materialized="incremental" if keys or strategy else "table", unique_key=keys, incremental_strategy=strategy,
         on_schema_change=_one_of(config, "on_schema_change", CHANGES, node, path),
@@ -213,8 +216,20 @@ def _config(node: Mapping[str, Any], path: Path) -> NodeConfig:
         pre_hook=read_hooks(config.get("pre-hook"), "pre-hook", Location(path)),
         post_hook=read_hooks(config.get("post-hook"), "post-hook", Location(path)),
         publish_timeout=settings.get("publish_timeout"), max_error_rate=settings.get("max_error_rate"),
+        indexes=beside.indexes, unlogged=beside.unlogged, grants=beside.grants,
         extra={"materialized": "prediction"},
     )  # fmt: skip
+
+
+def _beside(node: Mapping[str, Any], path: Path, warehouse: str) -> NodeConfig:
+    """What the node asks for beside its rows: indexes, rights, a table that is not logged."""
+    config, sql = node.get("config") or {}, node.get("raw_code") or ""
+    given = {
+        key: Setting(config[key], configured_at(sql, key, path) or Location(path))
+        for key in OF_POSTGRES
+        if config.get(key)
+    }
+    return build(given, warehouse=warehouse)
 
 
 def _one_of(settings: Mapping[str, Any], key: str, known: tuple[str, ...], node: Mapping[str, Any], path: Path) -> Any:
