@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlinfer.adapters.postgres.pin import WORK_MEMORY, drop_any
+from sqlinfer.adapters.postgres.pin import drop_any
 from sqlinfer.adapters.postgres.pinned import PostgresPinned, PostgresTodo, results_relation, todo_relation
 from sqlinfer.adapters.postgres.session import PostgresSession
 from sqlinfer.adapters.postgres.store import StoreTable, store_relation
@@ -31,7 +31,7 @@ def find(work: PostgresWorkspace, pinned: PostgresPinned, calls: Sequence[Call])
     known = work.session.value(f"SELECT count(*) FROM {store.relation.sql()}")
     with work.session.transaction():
         drop_any(work, listed)
-        work.session.execute(f"SET LOCAL work_mem = '{WORK_MEMORY}'")
+        work.session.prepare_heavy()
         wanted = work.session.execute(
             f"{work.create_unlogged} {listed.sql()} AS {_inputs(stage, calls, names, store if known else None)}"
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Held
 from sqlinfer.adapters.postgres import error_log, side
-from sqlinfer.adapters.postgres.pin import WORK_MEMORY, drop_any
+from sqlinfer.adapters.postgres.pin import drop_any
 from sqlinfer.adapters.postgres.types import spelled
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.names import result_name
@@ -28,7 +28,7 @@ def hold(work: PostgresWorkspace, plan: Plan, sql: str, *, again: bool, tested: 
     """A view reads stages, which a crash of the server empties: it does not last. A table is logged."""
     target = replace(work.namespace, name=result_name(plan.owner.side))
     with work.session.transaction("ISOLATION LEVEL REPEATABLE READ"):
-        work.session.execute(f"SET LOCAL work_mem = '{WORK_MEMORY}'")
+        work.session.prepare_heavy()
         drop_any(work, target)
         lead = f"CREATE {'TABLE' if again else 'VIEW'} {target.sql()} AS "
         work.session.execute(f"{lead}{sql}", lead)

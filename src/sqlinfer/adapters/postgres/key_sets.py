@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.postgres import side
-from sqlinfer.adapters.postgres.pin import WORK_MEMORY, drop_any
+from sqlinfer.adapters.postgres.pin import drop_any
 from sqlinfer.relation import Relation, literal
 
 if TYPE_CHECKING:
     from sqlinfer.adapters.postgres.workspace import PostgresWorkspace
 
-_LARGE, _SLACK = 1_000_000, 1.15
+_LARGE, _SLACK = 100_000, 1.15
 """A store of more keys than this may hold some that are no longer in use: counting them takes as long as a look-up of
 the whole table, and deleted rows leave holes until a vacuum."""
 
@@ -52,7 +52,7 @@ class PostgresKeySets:
         if guess is not None and kept <= _SLACK * guess:
             return
         with self.work.session.transaction():
-            self.work.session.execute(f"SET LOCAL work_mem = '{WORK_MEMORY}'")
+            self.work.session.prepare_heavy()
             used = int(self.work.session.value(f"SELECT count(DISTINCT input_key) FROM ({union}) AS u"))
             # Every key in use is in the store, so equal numbers mean that none is left over.
             if kept == used:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.postgres import error_log
 from sqlinfer.adapters.postgres.find import count
-from sqlinfer.adapters.postgres.pin import WORK_MEMORY
 from sqlinfer.adapters.postgres.pinned import PostgresPinned, results_relation
 from sqlinfer.adapters.postgres.score import result_columns
 from sqlinfer.adapters.postgres.store import StoreTable, holds_twice
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 def look_up(work: PostgresWorkspace, pinned: PostgresPinned, calls: Sequence[Call]) -> tuple[Counts, ...]:
     refuse_emptied(work, pinned)
     with work.session.transaction():
-        work.session.execute(f"SET LOCAL work_mem = '{WORK_MEMORY}'")
+        work.session.prepare_heavy()
         if calls[0].strategy == "stream":
             _check_stream(work, pinned, calls)
             counts: tuple[Counts, ...] = ()

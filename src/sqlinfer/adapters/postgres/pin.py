@@ -16,15 +16,12 @@ from sqlinfer.spec.plan import Plan, Stage
 if TYPE_CHECKING:
     from sqlinfer.adapters.postgres.workspace import PostgresWorkspace
 
-WORK_MEMORY = "128MB"
-"""For the sorts and hashes of our own statements."""
-
 
 def pin(work: PostgresWorkspace, plan: Plan, stages: Sequence[Stage], options: PinOptions) -> dict[str, PostgresPinned]:
     found = {}
     error_log.make(work, plan.owner)
     with work.session.transaction("ISOLATION LEVEL REPEATABLE READ"):
-        work.session.execute(f"SET LOCAL work_mem = '{WORK_MEMORY}'")
+        work.session.prepare_heavy()
         for stage in stages:
             drop_any(work, stage.relation)
             lead = f"{work.create_unlogged} {stage.relation.sql()} AS {_numbered(stage)}"

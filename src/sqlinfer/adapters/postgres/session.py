@@ -31,6 +31,9 @@ _SETTINGS = {
     "extra_float_digits": "1", "client_connection_check_interval": "2s",
 }  # fmt: skip
 """Of our sessions, whatever the server's or the role's own are. The last one frees the lock of a dead client."""
+_HEAVY = {"work_mem": "128MB", "parallel_tuple_cost": "0"}
+"""For statements over whole tables. The server's own cost of a row that comes from a worker keeps it from joining in
+parallel what it then writes: half the speed."""
 _MULTIPLE = "cannot insert multiple commands"
 
 
@@ -205,6 +208,11 @@ class PostgresSession:
             cursor.adbc_ingest(relation.name, rows, mode="create", db_schema_name=relation.schema)
 
     # transactions
+
+    def prepare_heavy(self) -> None:
+        """For the rest of the transaction: room and workers for statements over whole tables."""
+        for name, value in _HEAVY.items():
+            self.execute(f"SET LOCAL {name} = '{value}'")
 
     @contextmanager
     def transaction(self, mode: str = "") -> Iterator[None]:

@@ -19,7 +19,7 @@ from sqlinfer.adapters.postgres.lock import TargetLock
 from sqlinfer.adapters.postgres.look_up import look_up, refuse_emptied
 from sqlinfer.adapters.postgres.materialize import materialize
 from sqlinfer.adapters.postgres.outcome import outcome
-from sqlinfer.adapters.postgres.pin import WORK_MEMORY, pin
+from sqlinfer.adapters.postgres.pin import pin
 from sqlinfer.adapters.postgres.pinned import PostgresPinned, PostgresTodo
 from sqlinfer.adapters.postgres.preflight import check_place, check_target
 from sqlinfer.adapters.postgres.score import score
@@ -170,7 +170,7 @@ class PostgresWorkspace:
         try:
             with session.transaction():
                 session.execute(f"SET LOCAL lock_timeout = {_milliseconds(timeout)}")
-                session.execute(f"SET LOCAL work_mem = '{WORK_MEMORY}'")
+                session.prepare_heavy()
                 if self.persistent:
                     self._lock.check()
                 yield
