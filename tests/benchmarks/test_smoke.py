@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from sqlinfer.inference.providers import Device, gpu_count
+from sqlinfer.testing.postgres_server import Database
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +44,14 @@ def test_the_tokeniser_is_set_against_the_bare_encoder() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["tokenizer", "wordlevel", "wordpiece"]
+
+
+def test_nights_on_postgres_are_set_against_a_loop_by_hand(postgres_server: Database) -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.postgres", "--rows", "2000"]
+    env = {**os.environ, "SQLINFER_TEST_POSTGRES": postgres_server.uri}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "later / first" in done.stdout
 
 
 ABSENT = ("duckdb", "sqlglot", "pydantic", "jinja2", "click", "rich", "ruamel", "sklearn", "skl2onnx", "torch")

@@ -87,6 +87,8 @@ class PostgresServer:
     """A cluster in a folder of its own. Started by ``__enter__``; ``kill`` is a crash, ``start`` recovers from it."""
 
     settings: tuple[str, ...] = ()
+    copy_of: PostgresServer | None = None
+    """Whose replica it is."""
     folder: Path = field(default_factory=Path)
     port: int = 0
     _process: subprocess.Popen[bytes] | None = None
@@ -100,15 +102,23 @@ class PostgresServer:
         try:
             if user := _other_user():
                 os.chown(self.folder, user.pw_uid, user.pw_gid)
-            words = ("-U", "sqlinfer", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8", "-D", "data")
-            made = subprocess.run([*_as_user(), str(programs / "initdb"), *words], cwd=self.folder, capture_output=True)
+            program, *words = self._making()
+            made = subprocess.run([*as_user(), str(programs / program), *words], cwd=self.folder, capture_output=True)
             if made.returncode:
-                raise RuntimeError(f"initdb failed: {made.stderr.decode(errors='replace')}")
+                raise RuntimeError(f"{program} failed: {made.stderr.decode(errors='replace')}")
             self.start()
         except BaseException:
             self.__exit__()
             raise
         return self
+
+    def _making(self) -> list[str]:
+        """The program that makes the folder of data, and its words."""
+        if self.copy_of is None:
+            place = ["-E", "UTF8", "--locale=C.UTF-8", "-D", "data"]
+            return ["initdb", "-U", "sqlinfer", "-A", "trust", "--no-sync", *place]
+        there = ["-h", "127.0.0.1", "-p", str(self.copy_of.port), "-U", "sqlinfer"]
+        return ["pg_basebackup", *there, "-R", "--no-sync", "--checkpoint=fast", "-D", "data"]
 
     def __exit__(self, *_: object) -> None:
         self.kill()
@@ -123,7 +133,7 @@ class PostgresServer:
         words = ["-D", "data", "-p", str(self.port), "-k", str(self.folder)]
         words += [word for setting in (*_SETTINGS, *self.settings) for word in ("-c", setting)]
         with (self.folder / "log").open("ab") as log:
-            command = [*_as_user(dies_with_us=True), str(_programs() / "postgres"), *words]
+            command = [*as_user(dies_with_us=True), str(_programs() / "postgres"), *words]
             self._process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, start_new_session=True)
         _wait(self.database, self._process)
 
@@ -187,7 +197,7 @@ def _other_user() -> pwd.struct_passwd | None:
     raise NoPostgres("no user to run PostgreSQL as")
 
 
-def _as_user(*, dies_with_us: bool = False) -> list[str]:
+def as_user(*, dies_with_us: bool = False) -> list[str]:
     """Words before a program's own."""
     user, program = _other_user(), shutil.which("setpriv")
     if program is None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sqlinfer.adapters.base import Check
 from sqlinfer.adapters.postgres.session import PostgresSession
 from sqlinfer.adapters.postgres.settings import PostgresSettings
+from sqlinfer.errors import AdapterError
 from sqlinfer.relation import literal
 
 OLDEST = 14
@@ -32,6 +33,15 @@ def _version(session: PostgresSession) -> Check:
     if number < OLDEST:
         return Check(_NAME, False, f"{said}: sqlinfer needs {OLDEST} or newer")
     return Check(_NAME, True, said)
+
+
+def refuse_unfit(session: PostgresSession, settings: PostgresSettings) -> None:
+    """Raises AdapterError where no run can work: nothing can be written there, or sessions are shared."""
+    with PostgresSession(settings) as other:
+        found = (_is_primary(session), _sessions(session, other))
+    for check in found:
+        if not check.ok:
+            raise AdapterError(f"{settings.place}: {check.detail}", hint="`sqlinfer debug` checks a server")
 
 
 def _is_primary(session: PostgresSession) -> Check:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from sqlinfer.adapters.postgres import side
+from sqlinfer.adapters.postgres.checks import refuse_unfit
 from sqlinfer.adapters.postgres.session import PostgresSession
 from sqlinfer.adapters.postgres.settings import PostgresSettings
 from sqlinfer.errors import AdapterError, StoreError
@@ -58,6 +59,7 @@ class TargetLock:
     def acquire(self) -> None:
         session = PostgresSession(self.settings, run_id=self.run_id)
         try:
+            refuse_unfit(session, self.settings)
             self._wait(session)
             side.prepare(session, self.settings)
             self._sign(session)
