@@ -199,7 +199,7 @@ def _shift(column: Column, n: int) -> str:
 def slowest_nodes(report: Report, runs: Sequence[Night]) -> str:
     found = slowest(report, runs[-1].run_id) if runs else ()
     if not found:
-        return "<p>No run is recorded yet.</p>"
+        return "<p>Nothing is recorded of how long nodes took.</p>"
     top = found[0][1].seconds or 1.0
     rows = [
         (f'<a href="#{anchor(member.unique_id)}">{text(member.name)}</a>', duration(record.seconds),
