@@ -30,7 +30,7 @@ svg text{font:11px system-ui,sans-serif;fill:var(--soft)}
 .key{font-weight:400;font-size:.85em;white-space:nowrap}.key i{display:inline-block;width:.7em;height:.7em;
 margin:0 .3em 0 .6em}.ka{background:var(--a)}.kb{background:var(--b)}
 .wide{overflow:auto;max-width:100%;max-height:24rem}.wide:has(.graph){max-height:44rem}
-.graph .edge{fill:none;stroke:var(--soft);stroke-opacity:.55}.graph .call{stroke-dasharray:4 3}
+.graph .edge{fill:none;stroke:var(--soft);stroke-opacity:.55}.graph .call{stroke-dasharray:4 3;stroke-opacity:.25}
 .graph text{fill:var(--fg);font-size:12px}.box{fill:var(--card);stroke:var(--line)}
 .box.model{fill:var(--model)}.box.function{fill:var(--function)}.box.source,.box.seed{fill:var(--source)}
 .box.prediction{fill:var(--model);stroke:var(--prediction);stroke-width:2}
