@@ -21,7 +21,7 @@ BINS = 20
 LABELS = 20
 OTHERS = "…"
 """Stands for the labels beyond the most frequent ones."""
-SAMPLE = 10_000
+SAMPLE = 5_000
 """Rows that are looked at."""
 _LONGEST = 80
 _LARGEST = 1e300
