@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -55,6 +57,7 @@ def test_with_leave_it_stays_open_for_the_next_one(adapter: DuckDBAdapter, monke
 
 def test_it_is_let_go_of_after_a_moment(adapter: DuckDBAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visits, "LINGER", 0.0)
+    monkeypatch.setattr(visits, "MOST", 0.0)
     with adapter.workspace("r") as work:
         work.linger(True)
         publish(work, "a")
@@ -98,3 +101,69 @@ def test_a_lost_target_is_noticed_at_each_publication(adapter: DuckDBAdapter, mo
         publish(work, "a")
         publish(work, "b")
     assert len(asked) == 2
+
+
+def test_a_brief_look_uses_what_is_open(adapter: DuckDBAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visits, "LINGER", 60.0)
+    with adapter.workspace("r") as work:
+        work.linger(True)
+        publish(work, "a")
+        with work.warehouse(brief=True):
+            assert work.rows("select n from a") == [(1,)]
+            work.settle(["select n from a"])
+            work.execute("create table wh.main.only_where_it_is_open_for_writing as select 1")
+        assert is_open(work)
+        publish(work, "b")
+    assert readable(adapter.settings.path.parent) == ["a", "b", "only_where_it_is_open_for_writing"]
+
+
+@pytest.mark.parametrize("sql", ["from range(1000000)", "from big where n < 5", "from read_csv('x.csv')", "no sql"])
+def test_what_may_take_long_is_read_beside_other_readers(
+    adapter: DuckDBAdapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
+    monkeypatch.setattr(visits, "LINGER", 60.0)
+    (tmp_path / "x.csv").write_text("n\n1\n")
+    with adapter.workspace("r") as work:
+        publish(work, "big", "select range as n from range(200000)")
+        work.linger(True)
+        publish(work, "a")
+        with work.warehouse(brief=True):
+            work.settle([sql])
+            assert work.rows("select n from a") == [(1,)]
+            with pytest.raises(AdapterError):
+                work.execute("create table wh.main.c as select 1")
+        assert not is_open(work)
+        publish(work, "b")
+
+
+def test_it_is_let_go_of_in_time_whatever_is_done_meanwhile(
+    adapter: DuckDBAdapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visits, "LINGER", 0.2)
+    with adapter.workspace("r") as work:
+        work.linger(True)
+        publish(work, "a")
+        assert is_open(work)
+        with work.transaction():
+            work.execute("create table sqlinfer_side.stage.t as select 1")
+            closer = work._closer
+            assert closer is not None
+            closer.join(30.0)
+        assert not is_open(work)
+        other = "import duckdb; print(duckdb.connect('wh.duckdb').execute('select n from a').fetchall())"
+        done = subprocess.run([sys.executable, "-c", other], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "[(1,)]"
+        publish(work, "b")
+    assert readable(tmp_path) == ["a", "b"]
+
+
+def test_a_visit_that_is_open_at_that_time_goes_on(adapter: DuckDBAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visits, "LINGER", 0.2)
+    with adapter.workspace("r") as work:
+        work.linger(True)
+        publish(work, "a")
+        with work.warehouse(brief=True):
+            if work._closer is not None:
+                work._closer.join(30.0)
+            assert work.rows("select n from a") == [(1,)]
+        assert not is_open(work)

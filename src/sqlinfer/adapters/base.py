@@ -339,8 +339,11 @@ class Workspace(ScoringVerbs, KeepingVerbs, RememberingVerbs, Protocol):
         ``plain`` gives the ordinary Arrow types that other programs read.
         """
 
-    def warehouse(self) -> AbstractContextManager[None]:
-        """The warehouse attached read-only, unqualified names resolve to it. Re-entrant."""
+    def warehouse(self, *, brief: bool = False) -> AbstractContextManager[None]:
+        """The warehouse attached read-only, unqualified names resolve to it. Re-entrant.
+
+        ``brief``: for a moment only, so that what a publication has left open (``linger()``) may be used.
+        """
 
     def publishing(self, timeout: float) -> AbstractContextManager[None]:
         """The warehouse open for writing, one transaction: committed on a clean exit, else rolled back.

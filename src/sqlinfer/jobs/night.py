@@ -321,7 +321,7 @@ def run_one(
     node = night.project.nodes[unique_id]
     tests = tuple(_rendered(test, night.project, node.relation) for test in node.tests)
     node = replace(node, config=replace(node.config, unique_key=item.unique_key), tests=tests)
-    env.workspace.linger(not item.plan.stages and item.hooks == NONE)
+    env.workspace.linger(item.hooks == NONE)
     result = run_node(item.plan, node, env, is_slice=item.is_slice, published=item.published, hooks=item.hooks,
                       columns=item.columns, challenge=beside.get(unique_id))  # fmt: skip
     show_ways(night.project, (result, *result.tests))

@@ -105,7 +105,7 @@ def _published(env: RunEnvironment, node: Node, target: Relation, names: Sequenc
     """The one of the tables that belongs to what is published."""
     if not names:
         return []
-    with env.workspace.warehouse():
+    with env.workspace.warehouse(brief=True):
         last = env.workspace.last_run(target, node.unique_id)
     return [] if last is None else [name for name in names if name == inputs_name(side, last.run_id)]
 

@@ -170,7 +170,7 @@ def _check_target(
     work.check_place(how)
     if plan.stages and columns:
         added = LINEAGE_COLUMNS if node.config.lineage else ()
-        with work.warehouse():
+        with work.warehouse(brief=True):
             work.check_target(how, (*columns, *added), (RUN_RECORDS, ERROR_RECORDS))
 
 

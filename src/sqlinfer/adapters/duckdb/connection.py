@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.adapters.duckdb import file_stamp
 from sqlinfer.adapters.duckdb.damage import looks_damaged
 from sqlinfer.adapters.duckdb.errors import is_streamed, streamed, translated
-from sqlinfer.adapters.duckdb.materialize import existing_kind
+from sqlinfer.adapters.duckdb.kinds import Changes, listed, probed
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings, default_memory, open_memory, thread_count
 from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation, quote
@@ -39,13 +40,17 @@ class DuckDBConnection:
         self.in_transaction = False
         self._damaged = place
         self._stamps: DuckDBPyConnection | None = None
+        self._prober: DuckDBPyConnection | None = None
+        self._changes = Changes()
+        self._has_references: bool | None = None
+        """Whether a table refers to another; None: not known."""
 
     def open(self) -> None:
         self._memory = open_memory(self.settings)
         self._writer = self._memory.cursor()
 
     def close(self) -> None:
-        for name in ("_stamps", "_writer", "_memory"):
+        for name in ("_stamps", "_prober", "_writer", "_memory"):
             connection = getattr(self, name, None)
             if connection is not None:
                 with suppress(Exception):
@@ -59,6 +64,7 @@ class DuckDBConnection:
     @contextmanager
     def _statement(self, sql: str) -> Iterator[None]:
         self._provide(sql)
+        self._hear(sql)
         try:
             with self._watched(), translated(sql):
                 yield
@@ -67,6 +73,12 @@ class DuckDBConnection:
                 with suppress(Exception):
                     self._writer.execute("ROLLBACK")
             raise
+
+    def _hear(self, sql: str) -> None:
+        if self.in_transaction:
+            self._changes.hear(sql)
+        if "references" in sql.casefold():
+            self._has_references = None
 
     def _provide(self, sql: str) -> None:
         """Functions of ours are made when they are first needed: making one imports numpy, a fifth of a second."""
@@ -148,6 +160,7 @@ class DuckDBConnection:
             raise
         finally:
             self.in_transaction = False
+            self._changes.settle()
 
     @contextmanager
     def uncompressed(self) -> Iterator[None]:
@@ -183,18 +196,32 @@ class DuckDBConnection:
         return tuple(Column(row[0], row[1]) for row in self.rows(f"DESCRIBE {sql}"))
 
     def has(self, relation: Relation) -> bool:
-        return self._kind(relation) is not None
-
-    def _kind(self, relation: Relation) -> str | None:
         schema, catalog = relation.schema or self.settings.schema, relation.catalog or self.settings.catalog
-        return existing_kind(self, Relation(relation.name, schema, catalog))
+        return self.kind(Relation(relation.name, schema, catalog)) is not None
+
+    def kind(self, relation: Relation) -> str | None:
+        catalog = relation.catalog or str(self.rows("SELECT current_database()")[0][0])
+        full = Relation(relation.name, relation.schema or "main", catalog)
+        if catalog.casefold() == "temp" or self._changes.touch(full):  # a connection's own
+            return listed(self, full)
+        if self._prober is None:
+            self._prober = self._memory.cursor()
+        found = probed(self._prober, full)
+        return listed(self, full) if found is None else None if found == "none" else found
+
+    def has_references(self) -> bool:
+        if self._has_references is None:
+            found = self.rows("SELECT count(*) FROM duckdb_constraints() WHERE constraint_type = 'FOREIGN KEY'")
+            self._has_references = bool(found[0][0])
+        return self._has_references
 
     def has_row_ids(self, relation: Relation) -> bool:
         """Of the warehouse's own tables; an attached database may change while it is read."""
         if (relation.catalog or self.settings.catalog).casefold() != self.settings.catalog.casefold():
             return False
         names = {column.name.casefold() for column in self.describe(f"SELECT * FROM {relation.sql()}")}
-        return self._kind(relation) == "table" and "rowid" not in names
+        whole = replace(relation, schema=relation.schema or self.settings.schema)
+        return self.kind(whole) == "table" and "rowid" not in names
 
     def estimate(self, sql: str) -> int | None:
         with suppress(AdapterError, ValueError, KeyError, IndexError, TypeError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sqlinfer.adapters.base import Held
 from sqlinfer.adapters.duckdb.names import ERRORS, SIDE
 from sqlinfer.adapters.duckdb.scratch import reads_scratch, scratch_result
+from sqlinfer.adapters.duckdb.statements import Statements
 from sqlinfer.relation import Relation, quote
 from sqlinfer.spec.names import result_name
 from sqlinfer.spec.plan import Owner, Plan
@@ -46,7 +47,7 @@ def keep(work: DuckDBWorkspace, held: Held) -> Held:
     copy = replace(held.relation, name=f"{held.relation.name}_kept")
     with work.transaction():
         _make(work, copy, held.relation.query(), is_table=True)
-        work.execute(f"DROP {_staged(work)[held.relation.name]} {held.relation.sql()}")
+        work.execute(f"DROP {(work.kind(held.relation) or 'view').upper()} {held.relation.sql()}")
         work.execute(f"ALTER TABLE {copy.sql()} RENAME TO {quote(held.relation.name)}")
     return Held(held.relation, lasts=True)
 
@@ -71,18 +72,35 @@ def clear(work: DuckDBWorkspace, owner: Owner) -> None:
 
 def _clear(work: DuckDBWorkspace, side: str) -> None:
     ours = re.compile(rf"{re.escape(side)}__{_KINDS}")
-    for name, kind in _staged(work).items():
-        if ours.fullmatch(name):
-            work.execute(f"DROP {kind} {replace(work.namespace, name=name).sql()}")
+    found = [(name, work.kind(replace(work.namespace, name=name))) for name in work.staged if ours.fullmatch(name)]
+    for name, kind in sorted(found, key=lambda one: one[1] != "view"):  # views read the tables
+        if kind is not None:
+            work.execute(f"DROP {kind.upper()} {replace(work.namespace, name=name).sql()}")
+        work.staged.discard(name)
     work.execute(f"DROP TABLE IF EXISTS {Relation(side, ERRORS, SIDE).sql()}")
 
 
-def _staged(work: DuckDBWorkspace) -> dict[str, str]:
-    """Name → VIEW or TABLE, views first: they read the tables."""
-    place = (work.namespace.catalog, work.namespace.schema)
-    found = work.rows(
-        "SELECT view_name, 'VIEW' FROM duckdb_views() WHERE database_name = ? AND schema_name = ? "
-        "UNION ALL SELECT table_name, 'TABLE' FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?",
-        place * 2,
-    )
-    return dict(found)
+class Staged(set[str]):
+    """Names that may be there between scoring and publishing: those of earlier runs, and what this run makes.
+
+    Looked for once: a list of all tables takes longer than most nodes where the warehouse holds thousands.
+    """
+
+    def __init__(self, namespace: Relation) -> None:
+        super().__init__()
+        place = re.escape(f"{quote(namespace.catalog or '')}.{quote(namespace.schema or '')}")
+        self._made = re.compile(rf'CREATE (?:OR REPLACE )?(?:TABLE|VIEW) (?:IF NOT EXISTS )?{place}\."((?:[^"]|"")+)"')
+
+    def find(self, work: Statements, namespace: Relation) -> None:
+        place = (namespace.catalog, namespace.schema)
+        found = work.rows(
+            "SELECT view_name FROM duckdb_views() WHERE database_name = ? AND schema_name = ? "
+            "UNION ALL SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?",
+            place * 2,
+        )
+        self.update(name for (name,) in found)
+
+    def hear(self, sql: str) -> None:
+        made = self._made.match(sql)
+        if made:
+            self.add(made[1].replace('""', '"'))

@@ -11,7 +11,7 @@ from sqlinfer.relation import Relation, fold, literal, quote
 
 
 def materialize(work: Statements, how: Materialization, sql: str) -> Written:
-    kind = existing_kind(work, how.target)
+    kind = work.kind(how.target)
     if how.kind == "view":
         _drop(work, how.target, kind if kind != "view" else None)
         work.execute(f"CREATE OR REPLACE VIEW {how.target.sql()} AS {sql}")
@@ -34,18 +34,6 @@ def materialize(work: Statements, how: Materialization, sql: str) -> Written:
         written = Written(int(work.rows(f"SELECT count(*) FROM {how.target.sql()}")[0][0]))
     _comment(work, how, "TABLE")
     return written
-
-
-def existing_kind(work: Statements, target: Relation) -> str | None:
-    """``table``, ``view`` or None."""
-    found = work.rows(
-        "SELECT 'table' FROM duckdb_tables() WHERE lower(table_name) = lower(?) AND lower(schema_name) = lower(?) "
-        "AND lower(database_name) = lower(coalesce(?, current_database())) "
-        "UNION ALL SELECT 'view' FROM duckdb_views() WHERE lower(view_name) = lower(?) "
-        "AND lower(schema_name) = lower(?) AND lower(database_name) = lower(coalesce(?, current_database()))",
-        (target.name, target.schema or "main", target.catalog) * 2,
-    )
-    return str(found[0][0]) if found else None
 
 
 def _drop(work: Statements, target: Relation, kind: str | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sqlinfer.adapters.base import Materialization
-from sqlinfer.adapters.duckdb.materialize import existing_kind
 from sqlinfer.adapters.duckdb.statements import Statements
 from sqlinfer.adapters.schema_change import agree
 from sqlinfer.relation import fold, quote
@@ -18,7 +17,7 @@ def outcome(work: Statements, how: Materialization, sql: str) -> str | None:
     Raises:
         PublicationError: a change of columns that the node does not allow.
     """
-    if not how.adds or existing_kind(work, how.target) != "table":
+    if not how.adds or work.kind(how.target) != "table":
         return None
     old = work.describe(f"SELECT * FROM {how.target.sql()}")
     found = agree(how, work.describe(sql), old)

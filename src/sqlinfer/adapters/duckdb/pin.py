@@ -27,7 +27,8 @@ def pin(work: DuckDBWorkspace, plan: Plan, stages: Sequence[Stage], options: Pin
     error_log.make(work, plan.owner)
     found = {stage.name: DuckDBPinned(stage, plan.owner, options) for stage in stages}
     touches = any(stage.reads.warehouse for stage in stages)
-    with work.warehouse() if touches else nullcontext():
+    with work.warehouse(brief=True) if touches else nullcontext():
+        work.settle(stage.sql for stage in stages if stage.reads.warehouse)
         if _may_stay_unread(work, plan, options):
             for one in found.values():
                 one.unread = True

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from sqlinfer.adapters.base import Materialization
 from sqlinfer.adapters.duckdb.constraints import check_constraints
-from sqlinfer.adapters.duckdb.materialize import existing_kind
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.adapters.duckdb.statements import Statements
 from sqlinfer.adapters.schema_change import agree
@@ -53,9 +52,9 @@ def check_target(work: Statements, how: Materialization, columns: Sequence[Colum
     """
     for name in records:
         place = replace(how.target, name=name)
-        if existing_kind(work, place) == "view":
+        if work.kind(place) == "view":
             said = f"{place} is a view, and the run is recorded there"
             raise PublicationError(said, hint="give the view another name")
     check_constraints(work, how, columns)
-    if how.merges and existing_kind(work, how.target) == "table":
+    if how.merges and work.kind(how.target) == "table":
         agree(how, columns, work.describe(f"SELECT * FROM {how.target.sql()}"))

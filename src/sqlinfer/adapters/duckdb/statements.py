@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column
 
 
@@ -12,5 +13,11 @@ class Statements(Protocol):
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> None: ...
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]: ...
+
+    def kind(self, relation: Relation) -> str | None:
+        """``table``, ``view`` or None."""
+
+    def has_references(self) -> bool:
+        """Whether a table of what is attached has a foreign key."""
 
     def describe(self, sql: str) -> tuple[Column, ...]: ...

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 
 from sqlinfer.adapters.duckdb.connection import DuckDBConnection
 from sqlinfer.adapters.duckdb.lock import TargetLock
+from sqlinfer.adapters.duckdb.quick import is_quick
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.errors import AdapterError, DatabaseLocked, RunError
 from sqlinfer.relation import literal, quote
 
 LINGER = 0.5
-"""Seconds for which publications that follow each other may keep the warehouse open: opening a database of a thousand
-tables takes as long as writing a small one."""
+"""Seconds for which publications that follow each other may keep the warehouse open."""
+SHARE, MOST = 4, 2.0
+"""Opening and closing a database of a thousand tables takes as long as writing some small ones: the warehouse stays
+open for so many times what that took, and for no more than so many seconds."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 0.2
 """Readers that come and go leave gaps of milliseconds, so ask often."""
 
@@ -36,20 +39,38 @@ class WarehouseConnection(DuckDBConnection):
         self._lingers = False
         self._open_since: float | None = None
         """When the warehouse was opened for writing; None: it is not."""
+        self._cost = 0.0
+        """Seconds that opening for writing took last, and letting go."""
+        self._guard = threading.RLock()
+        """Held by who opens, closes, or says that the warehouse is in use."""
+        self._closer: threading.Timer | None = None
 
     @contextmanager
-    def warehouse(self) -> Iterator[None]:
-        self.depth += 1
+    def warehouse(self, *, brief: bool = False) -> Iterator[None]:
+        with self._guard:
+            self.depth += 1
+            if self.depth == 1 and not brief:
+                self.let_go()
         try:
             if self.depth == 1:
-                self.let_go()
-                self._wait(self._attach_readonly, self._lock_wait)
-                self.execute(self.use_warehouse())
+                self._open_for_reading()
             yield
         finally:
-            self.depth -= 1
-            if not self.depth:
-                self._detach()
+            with self._guard:
+                self.depth -= 1
+                if not self.depth:
+                    self._leave()
+
+    def _open_for_reading(self) -> None:
+        if self._open_since is None:
+            self._wait(self._attach_readonly, self._lock_wait)
+        self.execute(self.use_warehouse())
+
+    def settle(self, queries: Iterable[str]) -> None:
+        """Inside a brief visit: what it reads may take long, so that others shall be able to read, too."""
+        if self._open_since is not None and self.depth == 1 and not all(is_quick(self, sql) for sql in queries):
+            self.let_go()
+            self._open_for_reading()
 
     @contextmanager
     def publishing(self, timeout: float) -> Iterator[None]:
@@ -72,38 +93,82 @@ class WarehouseConnection(DuckDBConnection):
         """The warehouse attached for writing."""
         if self.depth:
             raise RunError("publication asked for while the warehouse is being read")
-        self.depth = 1
+        with self._guard:
+            self.depth = 1
         try:
             self._refuse_gone()
             if self._open_since is None:
                 self._attach_writing(timeout)
+            self.execute(self.use_warehouse())
             yield
         except BaseException:
-            self.depth, self._open_since = 0, None
-            self._detach()
+            with self._guard:
+                self.depth, self._open_since = 0, None
+                self._detach()
             raise
-        self.depth = 0
-        if not self._lingers or time.monotonic() - (self._open_since or 0) > LINGER:
-            self.let_go()
+        finally:
+            self._changes.settle()
+        with self._guard:
+            self.depth = 0
+            self._leave()
 
     def _attach_writing(self, timeout: float) -> None:
-        self._wait(lambda: self.execute(f"ATTACH {self._path()} AS {self._catalog()}"), timeout)
+        self._wait(self._attach_for_writing, timeout)
         self._open_since = time.monotonic()
         self.execute(f"CREATE SCHEMA IF NOT EXISTS {self._catalog()}.{quote(self.settings.schema)}")
         self._attach_others()
-        self.execute(self.use_warehouse())
+
+    def _attach_for_writing(self) -> None:
+        began = time.monotonic()
+        self.execute(f"ATTACH {self._path()} AS {self._catalog()}")
+        self._cost = time.monotonic() - began
+        self._has_references = None
 
     def linger(self, allowed: bool) -> None:
         self._lingers = allowed
         if not allowed:
             self.let_go()
 
+    def _leave(self) -> None:
+        """At the end of a visit: the warehouse is let go of, now or by a timer, whatever is done meanwhile."""
+        if self._open_since is None:
+            self._detach()
+            return
+        left = self._open_since + max(LINGER, min(MOST, SHARE * self._cost)) - time.monotonic()
+        if not self._lingers or left <= 0:
+            self.let_go()
+            return
+        self.execute("USE memory")
+        if self._closer is None:
+            self._closer = threading.Timer(left, self._close_in_time)
+            self._closer.daemon = True
+            self._closer.start()
+
+    def _close_in_time(self) -> None:
+        """In the timer's thread, while the writer may be busy elsewhere: by a cursor of its own."""
+        with self._guard:
+            if self._closer is not threading.current_thread():
+                return
+            self._closer = None
+            if self.depth or self._open_since is None:
+                return  # who is visiting lets go
+            with suppress(Exception), closing(self._memory.cursor()) as cursor:
+                for sql in (f"CHECKPOINT {self._catalog()}", *self._detaching()):
+                    with suppress(Exception):
+                        cursor.execute(sql)
+                self._open_since = None
+
     def let_go(self) -> None:
         """Close the warehouse, where it was left open behind a publication."""
-        if self._open_since is not None:
-            self._open_since = None
-            self._checkpoint()
-            self._detach()
+        with self._guard:
+            if self._closer is not None:
+                self._closer.cancel()
+                self._closer = None
+            if self._open_since is not None:
+                self._open_since, began = None, time.monotonic()
+                self._checkpoint()
+                self._detach()
+                self._cost += time.monotonic() - began
 
     def _refuse_gone(self) -> None:
         """A database that was read and is gone is not made anew with nothing but our table in it."""
@@ -142,11 +207,14 @@ class WarehouseConnection(DuckDBConnection):
             self.execute(other.sql())
 
     def _detach(self) -> None:
-        with suppress(AdapterError):
-            self.execute("USE memory")
-        for name in (self.settings.catalog, *(other.catalog for other in self.settings.attach)):
+        for sql in ("USE memory", *self._detaching()):
             with suppress(AdapterError):
-                self.execute(f"DETACH DATABASE IF EXISTS {quote(name)}")
+                self.execute(sql)
+        self._has_references = None
+
+    def _detaching(self) -> list[str]:
+        names = (self.settings.catalog, *(other.catalog for other in self.settings.attach))
+        return [f"DETACH DATABASE IF EXISTS {quote(name)}" for name in names]
 
     def _wait(self, attach: Callable[[], None], timeout: float) -> None:
         deadline, pause = time.monotonic() + timeout, _FIRST_WAIT

@@ -64,6 +64,7 @@ class DuckDBWorkspace(WarehouseConnection):
         self.warnings: list[str] = []
         self._claimed = claim is not None
         self._lock = claim or TargetLock(settings.lock, run_id)
+        self.staged = keeping.Staged(self.namespace)
         self._one_pass: int | None = None
         """Columns of a result that is streamed from memory into its table."""
         super().__init__(
@@ -78,6 +79,7 @@ class DuckDBWorkspace(WarehouseConnection):
             if self.persistent:
                 warning = side_file.open_file(self)
                 self.warnings += [warning] if warning else []
+                self.staged.find(self, self.namespace)
             else:
                 side_file.open_in_memory(self)
         except BaseException:
@@ -94,6 +96,10 @@ class DuckDBWorkspace(WarehouseConnection):
             self.warnings.append(side_file.set_aside(side, "a block did not read back"))
         if not self._claimed:
             self._lock.release()
+
+    def _hear(self, sql: str) -> None:
+        super()._hear(sql)
+        self.staged.hear(sql)
 
     @property
     def place(self) -> str:
@@ -204,6 +210,8 @@ class DuckDBWorkspace(WarehouseConnection):
     # publishing
 
     def run_statement(self, sql: str) -> None:
+        self._changes.hear_foreign()
+        self._has_references = None
         self.execute(sql)
 
     def materialize(self, how: Materialization, sql: str) -> Written:

@@ -145,7 +145,7 @@ class PostgresWorkspace:
     # the warehouse
 
     @contextmanager
-    def warehouse(self) -> Iterator[None]:
+    def warehouse(self, *, brief: bool = False) -> Iterator[None]:
         """One snapshot: a transaction that reads the same whatever others commit."""
         self._depth += 1
         try:
