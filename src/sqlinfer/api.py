@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 Listener = Callable[["Event"], None]
 
 __all__ = [
-    "RunOptions", "build", "clean", "compile", "connect", "debug", "describe_function", "estimate", "freshness",
-    "functions", "load", "lookup", "ls", "outcome", "preview", "promote_function", "register", "report", "retry", "run",
-    "run_every", "schedule", "seed", "serve_report", "source_freshness", "test", "verify",
+    "RunOptions", "backfill", "build", "clean", "compile", "connect", "debug", "describe_function", "estimate",
+    "freshness", "functions", "load", "lookup", "ls", "outcome", "preview", "promote_function", "register", "report",
+    "retry", "run", "run_every", "schedule", "seed", "serve_report", "source_freshness", "test", "verify",
 ]  # fmt: skip
 
 
@@ -152,6 +152,38 @@ def run_every(
             return nearline.Loop(once, seconds, stop, on_wait).run()
         finally:
             sessions.close()
+
+
+def backfill(
+    options: RunOptions,
+    grain: str,
+    first: str,
+    last: str,
+    *,
+    on_event: Listener | None = None,
+    cancel: threading.Event | None = None,
+    on_result: Callable[[RunResult], object] = lambda _: None,
+) -> RunResult:
+    """Incremental models over a stretch of time, a run for each slice; slices that were published before are left out.
+
+    Args:
+        grain: ``hour``, ``day``, ``week`` or ``month``.
+        first: a time in the first slice, ``2026-01-01``.
+        last: a time in the last slice.
+        on_result: told of each slice.
+
+    Raises:
+        UsageError: times that are none, or the wrong way round.
+        ProjectError: a model that cannot be cut into slices.
+    """
+    from sqlinfer.jobs import backfilling
+
+    every, stop = backfilling.windows(grain, first, last), cancel or threading.Event()
+
+    def chosen(project: Project) -> Sequence[str]:
+        return _selected(project, options, ("model",)).ids
+
+    return backfilling.backfill(options, every, chosen, lambda given: _night(given, on_event, stop), on_result)
 
 
 def seed(options: RunOptions, *, on_event: Listener | None = None, cancel: threading.Event | None = None) -> RunResult:

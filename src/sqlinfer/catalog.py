@@ -41,6 +41,7 @@ from sqlinfer.spec.catalog import Catalog, Column, Table
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.lineage import ColumnLineage
 from sqlinfer.spec.plan import Call, Plan, Stage
+from sqlinfer.spec.window import Window
 
 _PIVOT = re.compile(r"\bpivot", re.IGNORECASE)
 
@@ -94,6 +95,8 @@ class ProjectCompiler:
     run: Mapping[str, object] = field(default_factory=dict)
     """What hooks know of the run: ``invocation_id``, ``run_started_at``."""
     """No row is read: the plans have the columns and nothing else, and what is published loses nothing."""
+    window: Window | None = None
+    """The slice of a backfill: nodes are slices of their tables, which need not be there."""
     existing: dict[Relation, Table] = field(default_factory=dict)
     """Relations of the warehouse by folded full name, columns filled in."""
     _compiled: dict[str, CompiledNode] = field(default_factory=dict)
@@ -147,7 +150,7 @@ class ProjectCompiler:
             self.contracts = kept
 
     def _remembered(self, node: Node, incremental: bool, limit: int | None) -> CompiledNode:
-        plans = self.plans if limit is None and not self.empty else None
+        plans = self.plans if limit is None and not self.empty and self.window is None else None
         if plans is None:
             return self._anew(node, incremental, limit)
         made_of = {"incremental": incremental, "full_refresh": self.full_refresh, "node": told_of(node)}
@@ -217,11 +220,13 @@ class ProjectCompiler:
 
     @property
     def _flags(self) -> RenderFlags:
-        return RenderFlags(full_refresh=self.full_refresh)
+        return RenderFlags(full_refresh=self.full_refresh, window=self.window)
 
     def _is_incremental(self, node: Node) -> bool:
         if node.config.materialized != "incremental":
             return False
+        if self.window is not None:
+            return True
         refresh = self.full_refresh if node.config.full_refresh is None else node.config.full_refresh
         found = self.existing.get(self._full(node.relation).folded())
         return not refresh and found is not None and found.kind == "table"
@@ -518,6 +523,7 @@ def open_compiler(
     empty: bool = False,
     run: Mapping[str, object] | None = None,
     key: bytes | None = None,
+    window: Window | None = None,
 ) -> Iterator[ProjectCompiler]:
     """Read the warehouse's catalog once and open a shadow database. ``key``: for plans that are remembered."""
     with ExitStack() as stack:
@@ -527,7 +533,9 @@ def open_compiler(
             shadow = stack.enter_context(adapter.shadow())
         known = ((t, columns[t.relation]) for t in listed if t.relation in columns)
         existing = {t.relation.folded(): replace(t, columns=found) for t, found in known}
-        compiler = ProjectCompiler(project, adapter, shadow, contracts, full_refresh, empty, run or {}, existing)
+        compiler = ProjectCompiler(
+            project, adapter, shadow, contracts, full_refresh, empty, run or {}, window, existing
+        )
         if key is not None:
             compiler.plans = stack.enter_context(closing(_plans(compiler, key)))
         yield compiler

@@ -30,6 +30,8 @@ EVENTS: tuple[jobs.Event, ...] = (
     jobs.SourceStarted("raw.t", 1, 1),
     jobs.SourceFinished("raw.t", 1, 1, "pass", 0.1, 3.0),
     jobs.Preparing("f", "Preparing f"),
+    jobs.BackfillStarted(("model.p.m",), 3, 1),
+    jobs.SliceStarted("2026-01-01", "2026-01-02", 2, 3),
     spec.NodeStarted("model.p.m", "main.m", "prediction model"),
     spec.Progress("model.p.m", "f", 1, 2),
     spec.Publishing("model.p.m", "main.m"),

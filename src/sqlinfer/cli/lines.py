@@ -8,7 +8,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlinfer.errors import BoundReached
-from sqlinfer.jobs.events import Event, JobStarted, Preparing, SourceFinished, SourceStarted, TargetClaimed
+from sqlinfer.jobs.events import (
+    BackfillStarted,
+    Event,
+    JobStarted,
+    Preparing,
+    SliceStarted,
+    SourceFinished,
+    SourceStarted,
+    TargetClaimed,
+)
 from sqlinfer.runner.results import RunResult
 from sqlinfer.shown import counted, shown
 from sqlinfer.spec.events import Audited, Challenged, NodeFinished, NodeStarted, Progress, Publishing, Warned
@@ -59,6 +68,15 @@ class Lines:
                 yield Line(dotted(f"{event.number} of {event.total} START freshness of {event.name}", "RUN"))
             case SourceFinished():
                 yield from freshness(event)
+            case BackfillStarted():
+                before = f", {event.done:,} of them done before" if event.done else ""
+                names = ", ".join(map(name_of, event.unique_ids))
+                told = {"unique_ids": list(event.unique_ids), "slices": event.slices, "done": event.done}
+                yield Line(f"Backfill of {names}: {counted(event.slices, 'slice')}{before}", data=told)
+            case SliceStarted():
+                self._numbers.clear()
+                text = f"Slice {event.number} of {event.total}: {event.start} to {event.end}"
+                yield Line(text, data=asdict(event))
             case Preparing():
                 yield Line(event.message, data={"function": event.function})
             case Progress() | Publishing() | TargetClaimed():

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from sqlinfer.errors import Location, RenderError
-from sqlinfer.project import DataTest, MacroFile, Node, Project
+from sqlinfer.project import DataTest, MacroFile, Node, Project, Source
 from sqlinfer.project.basics import RelationValue
 from sqlinfer.project.context import Macros, Scope, Seen, build
 from sqlinfer.project.jinja import engine
@@ -22,10 +22,11 @@ from sqlinfer.project.sandbox import MAX_OUTPUT, MAX_SECONDS
 from sqlinfer.project.sourcemap import Segment
 from sqlinfer.relation import Relation
 from sqlinfer.spec.names import OURS
+from sqlinfer.spec.window import Window
 
 MAX_WORD = 1_000
 """Characters of a number or name outside of quotes; the parser's time grows with their square."""
-CTE_PREFIX = f"{OURS}__cte__"
+CTE_PREFIX, SLICE_PREFIX = f"{OURS}__cte__", f"{OURS}__slice__"
 _WITH = re.compile(r"^(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*with\s+(?:recursive\s+)?", re.S | re.I)
 
 
@@ -87,6 +88,8 @@ class RenderFlags:
     execute: bool = True
     seconds: float = MAX_SECONDS
     max_output: int = MAX_OUTPUT
+    window: Window | None = None
+    """What is referred to and has an event_time is limited to it."""
 
 
 @lru_cache(maxsize=16)
@@ -169,18 +172,22 @@ def render_generic(test: DataTest, project: Project, tested: Relation, name: str
 def _scope(project: Project, node: Node | None, *, incremental: bool, flags: RenderFlags) -> Scope:
     dialect = project.profile.type
 
+    def value(member: Node | Source) -> RelationValue:
+        cut = flags.window is not None and event_time(member) is not None
+        return RelationValue(member.relation, dialect, slice_name(member) if cut else None)
+
     def ref(name: str) -> RelationValue:
         found = project.node(name) or next(one for one in project.nodes.values() if one.name == name)
         if found.config.materialized == "ephemeral":
             return RelationValue(found.relation, dialect, CTE_PREFIX + found.name)
         if found.config.materialized == "external":
             return RelationValue(found.relation, dialect, external_sql(found, project))
-        return RelationValue(found.relation, dialect)
+        return value(found)
 
     def source(first: str, second: str) -> RelationValue:
         own = project.sources.get(f"source.{project.name}.{first}.{second}")
         every = (one for one in project.sources.values() if (one.source_name, one.name) == (first, second))
-        return RelationValue((own or next(every)).relation, dialect)
+        return value(own or next(every))
 
     refs, sources = _known(project)
     return Scope(
@@ -190,6 +197,17 @@ def _scope(project: Project, node: Node | None, *, incremental: bool, flags: Ren
         flags={"full_refresh": flags.full_refresh, "which": flags.which},
         model=_model_values(node) if node else {},
     )  # fmt: skip
+
+
+def event_time(member: Node | Source) -> str | None:
+    """SQL of the column with the time of a row."""
+    found = member.event_time if isinstance(member, Source) else member.config.extra.get("event_time")
+    return str(found) if found else None
+
+
+def slice_name(member: Node | Source) -> str:
+    """Of the CTE with the rows of a backfill's slice."""
+    return SLICE_PREFIX + re.sub(r"\W", "_", member.unique_id.partition(".")[2])
 
 
 Names = tuple[dict[str, None], dict[tuple[str, str], None]]
@@ -251,20 +269,22 @@ def _rendered(sql: str, path: Path | None, scope: Scope, project: Project, flags
         raise RenderError("the SQL is empty", hint="write one SELECT", location=Location(path, 1))
     refs, sources = _ids(scope.seen, project)
     _refuse_unfit(done.text, path)
-    text, segments = _with_ephemerals(done.text, done.segments, refs, project, flags)
-    config, is_slice = dict(scope.seen.config), bool(scope.seen.incremental)
+    text, segments = _with_ephemerals(done.text, done.segments, refs, sources, project, flags)
+    config, is_slice = dict(scope.seen.config), bool(scope.seen.incremental) or flags.window is not None
     return RenderedNode(text, sql, path, refs, sources, config, segments, is_slice)
 
 
-def _with_ephemerals(text: str, segments: tuple[Segment, ...], refs: tuple[str, ...], project: Project,
-                     flags: RenderFlags) -> tuple[str, tuple[Segment, ...]]:  # fmt: skip
-    """Put the ephemeral models that are referred to, directly or through each other, in front as CTEs."""
+def _with_ephemerals(text: str, segments: tuple[Segment, ...], refs: tuple[str, ...], sources: tuple[str, ...],
+                     project: Project, flags: RenderFlags) -> tuple[str, tuple[Segment, ...]]:  # fmt: skip
+    """Put what is read as a slice, and the ephemeral models that are referred to, directly or through each other, in
+    front as CTEs."""
     ctes: dict[str, str] = {}
+    _collect_slices((*refs, *sources), project, flags, ctes)
     for unique_id in refs:
         _collect_ephemerals(unique_id, project, flags, ctes)
     if not ctes:
         return text, segments
-    joined = ", ".join(f"{CTE_PREFIX}{name} as (\n{body}\n)" for name, body in ctes.items())
+    joined = ", ".join(f"{name} as (\n{body}\n)" for name, body in ctes.items())
     match = _WITH.match(text)
     at, inserted = (match.end(), joined + ", ") if match else (0, f"with {joined}\n")
     moved: list[Segment] = []
@@ -287,10 +307,24 @@ def _shifted(one: Segment, at: int, by: int) -> list[Segment]:
 
 def _collect_ephemerals(unique_id: str, project: Project, flags: RenderFlags, ctes: dict[str, str]) -> None:
     node = project.nodes.get(unique_id)
-    if node is None or node.config.materialized != "ephemeral" or node.name in ctes:
+    if node is None or node.config.materialized != "ephemeral" or CTE_PREFIX + node.name in ctes:
         return
     scope = _scope(project, node, incremental=False, flags=flags)
     body = _run(node.raw_sql, node.path, scope, project, flags).text
-    for parent in _ids(scope.seen, project)[0]:
+    refs, sources = _ids(scope.seen, project)
+    _collect_slices((*refs, *sources), project, flags, ctes)
+    for parent in refs:
         _collect_ephemerals(parent, project, flags, ctes)
-    ctes[node.name] = body.strip().rstrip(";")
+    ctes[CTE_PREFIX + node.name] = body.strip().rstrip(";")
+
+
+def _collect_slices(ids: Iterable[str], project: Project, flags: RenderFlags, ctes: dict[str, str]) -> None:
+    if flags.window is None:
+        return
+    for unique_id in ids:
+        member = project.nodes.get(unique_id) or project.sources.get(unique_id)
+        column = event_time(member) if member is not None else None
+        kind = member.config.materialized if isinstance(member, Node) else ""
+        if member is not None and column is not None and kind not in ("ephemeral", "external"):
+            rows = member.relation.query(project.profile.type)
+            ctes[slice_name(member)] = f"{rows} where {flags.window.condition(column)}"

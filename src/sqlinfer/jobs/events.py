@@ -57,4 +57,29 @@ class Preparing:
     message: str
 
 
-Event = events.Event | JobStarted | TargetClaimed | SourceStarted | SourceFinished | Preparing
+@dataclass(frozen=True, slots=True)
+class BackfillStarted:
+    unique_ids: tuple[str, ...]
+    slices: int
+    done: int
+    """Slices that were published before."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceStarted:
+    start: str
+    end: str
+    number: int
+    total: int
+
+
+Event = (
+    events.Event
+    | JobStarted
+    | TargetClaimed
+    | SourceStarted
+    | SourceFinished
+    | Preparing
+    | BackfillStarted
+    | SliceStarted
+)

@@ -126,6 +126,7 @@ class Night:
         contracts = Contracts(self.functions)
         given = self.options
         how: dict[str, Any] = {"full_refresh": given.full_refresh, "empty": given.empty, "key": seal_key(os.environ)}
+        how["window"] = given.window
         with catalog.open_compiler(self.project, self.adapter, contracts, run=self.names, **how) as opened:
             yield opened
 
@@ -174,6 +175,7 @@ class Night:
             files_of=partial(files_of, self.project),
             relations=relations(self.project),
             retry_errors=self.options.retry_errors,
+            window=self.options.window,
             bounds=self.bounds,
             prices=self.project.prices,
             rate=partial(rate, self.project),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlinfer.spec.window import Window
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -34,6 +36,8 @@ class RunOptions:
     """What is referred to has no rows: plan, and publish empty tables of the right columns."""
     sample: str | None = None
     """In a dbt project: the window of ``event_time`` that inputs are limited to."""
+    window: Window | None = None
+    """The slice of a backfill: what has an event_time is limited to it."""
     full_refresh: bool = False
     fail_fast: bool = False
     threads: int | None = None
@@ -66,6 +70,7 @@ class RunOptions:
             "defer_state": str(self.defer_state.absolute()) if self.defer_state else None,
             "empty": self.empty,
             "sample": self.sample,
+            "window": self.window.as_json() if self.window else None,
             "full_refresh": self.full_refresh,
             "vars": dict(self.vars) if isinstance(self.vars, Mapping) else self.vars,
             "profile": self.profile,

@@ -17,6 +17,7 @@ from sqlinfer.project import target_path
 from sqlinfer.runner.environment import now_utc
 from sqlinfer.runner.results import RunResult
 from sqlinfer.scrub import MASK
+from sqlinfer.spec.window import Window
 
 DONE = ("success", "pass", "warn")
 
@@ -82,6 +83,7 @@ def as_before(options: RunOptions, args: Mapping[str, Any]) -> RunOptions:
         full_refresh=bool(args.get("full_refresh")),
         empty=bool(args.get("empty")),
         sample=args.get("sample"),
+        window=Window.from_json(args.get("window")),
         defer=bool(args.get("defer")),
         favor_state=bool(args.get("favor_state")),
         state=_folder(args.get("state")),

@@ -19,8 +19,13 @@ def source_of(project: Project, name: tuple[str, str], entry: DescribedTable) ->
         f"source.{project.name}.{name[0]}.{name[1]}", name[0], name[1], relation,
         table.description or outer.description, tags=tuple(dict.fromkeys(tags)), meta=meta,
         location=entry.file.locate((*entry.keys, "name"), value=True), fqn=(project.name, *name),
-        freshness=freshness(entry),
+        freshness=freshness(entry), event_time=_event_time(table, outer),
     )  # fmt: skip
+
+
+def _event_time(*owners: SourceProps | TableProps) -> str | None:
+    found = next((one.config.event_time for one in owners if one.config is not None and one.config.event_time), None)
+    return str(found) if found else None
 
 
 def freshness(entry: DescribedTable) -> Freshness | None:

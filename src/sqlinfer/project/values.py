@@ -202,6 +202,8 @@ class Source:
     location: Location | None = None
     fqn: tuple[str, ...] = ()
     freshness: Freshness | None = None
+    event_time: str | None = None
+    """SQL of the column with the time of a row."""
 
 
 @dataclass(frozen=True, slots=True)

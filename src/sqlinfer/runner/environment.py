@@ -18,6 +18,7 @@ from sqlinfer.spec.function import FunctionContract, PreparedFunction
 from sqlinfer.spec.prices import Prices
 from sqlinfer.spec.scorer import ChunkLimits, stop_if
 from sqlinfer.spec.session import SessionFactory
+from sqlinfer.spec.window import Window
 
 STORE_CHUNK, STREAM_CHUNK = 65_536, 500_000
 QUICK_CHUNK = 262_144
@@ -69,6 +70,8 @@ class RunEnvironment:
     """Files that a function is made of, with their sha256, for the run record."""
     relations: Mapping[str, Relation] = field(default_factory=dict)
     """Node and source names that data tests refer to → their relations."""
+    window: Window | None = None
+    """The slice of a backfill."""
     bounds: Bounds = field(default_factory=Bounds)
     """What the run may spend."""
     prices: Prices | None = None

@@ -228,7 +228,7 @@ def _run_plain(
 
     wanted = Publication(
         node.unique_id, node.name, env.run_id, how, plan.result.sql, progress.started_at, location=external,
-        reads_warehouse=True, provenance=Provenance.of(plan, node, how, env), hooks=hooks,
+        reads_warehouse=True, provenance=Provenance.of(plan, node, how, env), hooks=hooks, window=env.window,
     )  # fmt: skip
     began = perf_counter()
     try:
@@ -332,7 +332,7 @@ def _publish(
         progress.started_at, progress.counts, functions_of(plan), progress.counts.errors > 0,
         location(node, env.root) if node.config.materialized == "external" else None,
         timeout=node.config.publish_timeout, side=plan.owner.side,
-        provenance=Provenance.of(plan, node, how, env), hooks=hooks,
+        provenance=Provenance.of(plan, node, how, env), hooks=hooks, window=env.window,
         receipt=receipt_of(env, plan, progress.counts, progress.seconds, progress.elapsed),
         predicted=predicted_columns(plan),
     )  # fmt: skip

@@ -37,5 +37,10 @@ class Provenance:
         return cls(_md5(node.compiled or plan.sql), _md5(node.raw_sql), how.is_slice if asks else None, digests, files)
 
 
+def raw_checksum(node: Node) -> str:
+    """``raw`` of the record of a node as it is now."""
+    return _md5(node.raw_sql)
+
+
 def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

@@ -30,6 +30,7 @@ from sqlinfer.spec.constraint import Constraint, Index
 from sqlinfer.spec.plan import Counts, Owner
 from sqlinfer.spec.receipt import Receipt
 from sqlinfer.spec.records import RUNS
+from sqlinfer.spec.window import Window
 
 _HOOKS = ("before", "begin", "end", "after")
 _VERSION = 2
@@ -61,6 +62,8 @@ class Publication:
     hooks: Hooks = NONE
     predicted: tuple[str, ...] = ()
     """Columns of ``sql`` that hold predictions."""
+    window: Window | None = None
+    """The slice of a backfill."""
 
     @property
     def owner(self) -> Owner:
@@ -68,9 +71,10 @@ class Publication:
 
     def to_payload(self) -> dict[str, Any]:
         """JSON values."""
+        window = self.window.as_json() if self.window is not None else None
         kept = {name: [asdict(replace(hook, location=None)) for hook in getattr(self.hooks, name)] for name in _HOOKS}
         how = replace(self.how, constraints=tuple(replace(one, location=None) for one in self.how.constraints))
-        raw = {**asdict(replace(self, hooks=NONE, how=how)), "hooks": kept, "version": _VERSION}
+        raw = {**asdict(replace(self, hooks=NONE, how=how)), "hooks": kept, "window": window, "version": _VERSION}
         found: dict[str, Any] = json.loads(json.dumps(raw, default=lambda value: value.isoformat()))
         return found
 
@@ -107,6 +111,7 @@ class Publication:
         raw["provenance"] = Provenance(**raw.get("provenance") or {})
         hooks = raw.get("hooks") or {}
         raw["hooks"] = Hooks(**{name: tuple(Hook(**hook) for hook in hooks.get(name) or ()) for name in _HOOKS})
+        raw["window"] = Window.from_json(raw.get("window"))
         raw["started_at"] = datetime.fromisoformat(raw["started_at"])
         return cls(**_known(cls, raw))
 
@@ -246,4 +251,6 @@ def _run_record(env: RunEnvironment, publication: Publication, rows: int) -> Map
         "sqlinfer_version": env.version,
         "sql_checksum": publication.provenance.sql,
         "provenance": publication.provenance.to_json(),
+        "slice_start": publication.window.start if publication.window else None,
+        "slice_end": publication.window.end if publication.window else None,
     }

@@ -35,6 +35,8 @@ RUNS = RecordKind(
         "sqlinfer_version": "TEXT",
         "sql_checksum": "TEXT",
         "provenance": "TEXT",
+        "slice_start": "TIMESTAMP",
+        "slice_end": "TIMESTAMP",
         **RECORDED,
         "distributions": "TEXT",
     },

@@ -22,6 +22,13 @@ def last_run_sql(runs: Relation, node: str, since: datetime | None, there: Conta
     return query.order_by(_column("started_at").desc(nulls_first=False)).limit(1).sql(dialect=dialect)
 
 
+def slices_sql(runs: Relation, node: str, dialect: str) -> str:
+    """Slices that backfills of a node have published: start, end, and what they were made from."""
+    names = ("slice_start", "slice_end", "provenance")
+    mine = _column("node").eq(exp.Literal.string(node)) & _column(names[0]).is_(exp.Null()).not_()
+    return exp.select(*map(_column, names)).from_(runs.expression()).where(mine).sql(dialect=dialect)
+
+
 def started_sql(runs: Relation, node: str, run_id: str, dialect: str) -> str:
     """When a run of the node started, in seconds since 1970."""
     asked = exp.Extract(this=exp.var("epoch"), expression=exp.Max(this=_column("started_at")))

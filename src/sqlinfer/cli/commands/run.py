@@ -19,16 +19,28 @@ from sqlinfer.cli.options import BOUNDS, DEFERRING, EMPTY, EXECUTION, REFRESH, S
 )  # fmt: skip
 @click.option("--sample", metavar="WINDOW", help="With --dbt: inputs of this window alone, '3 days', by event_time.")
 @click.option("--every", metavar="INTERVAL", help="Stay, and run again at this interval: 30s, 5m, 1h.")
+@click.option("--backfill", type=click.Choice(["hour", "day", "week", "month"]), metavar="GRAIN",
+              help="Incremental models slice by slice, from --from to --to: hour, day, week or month.")  # fmt: skip
+@click.option("--from", "first", metavar="DATE", help="With --backfill: a day or time in the first slice.")
+@click.option("--to", "last", metavar="DATE", help="With --backfill: a day or time in the last slice.")
 @add_options(BOUNDS)
 @shared(EXECUTION, REFRESH, SELECTION, DEFERRING, EMPTY, claims=True)
 def command(
     flags: Flags, in_dbt: bool, manifest: Path | None, sample: str | None, every: str | None, estimate: bool,
-    **bounds: Any,
+    backfill: str | None, first: str | None, last: str | None, **bounds: Any,
 ) -> int:  # fmt: skip
     """Score and publish the selected models."""
     from sqlinfer import api
     from sqlinfer.cli.console import job
 
+    if backfill is not None or first is not None or last is not None:
+        if backfill is None or first is None or last is None:
+            raise click.UsageError("--backfill, --from and --to go together")
+        if in_dbt or manifest is not None or sample or estimate or every is not None or flags.empty:
+            raise click.UsageError(
+                "--backfill goes with none of --dbt, --manifest, --sample, --estimate, --every, --empty"
+            )
+        return run_backfill(flags, (backfill, first, last), **bounds)
     if every is not None:
         if in_dbt or manifest is not None or sample or estimate or flags.full_refresh:
             raise click.UsageError("--every goes with none of --dbt, --manifest, --sample, --estimate, --full-refresh")
@@ -68,6 +80,25 @@ def run_every(flags: Flags, every: str, **bounds: Any) -> int:
         )  # fmt: skip
         console.line("Stopped", event="Stopped")
         return 0 if result is None or result.ok else 1
+
+
+def run_backfill(flags: Flags, asked: tuple[str, str, str], **bounds: Any) -> int:
+    """0 where every slice is published."""
+    from sqlinfer import api
+    from sqlinfer.cli.console import job
+
+    with job(flags, "run") as console:
+        console.way_on = "sqlinfer run --backfill {} --from {} --to {}".format(*asked)
+        result = api.backfill(
+            replace(flags.options(), **bounds), *asked, on_event=console.on_event, cancel=console.cancel,
+            on_result=console.close_run,
+        )  # fmt: skip
+        if not result.results:
+            console.close_run(result)
+        if console.cancel.is_set():
+            console.interrupted()
+            return 1
+        return result.exit_code
 
 
 def run_dbt(flags: Flags, manifest: Path | None, sample: str | None, **bounds: Any) -> int:
