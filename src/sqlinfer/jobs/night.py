@@ -25,7 +25,7 @@ from sqlinfer.compiler.hooks import NONE, render_hooks
 from sqlinfer.compiler.render import render_generic, render_test
 from sqlinfer.errors import SqlinferError
 from sqlinfer.inference.preload import preload
-from sqlinfer.jobs import artifacts, challengers, crashfile, reads, spending, tuning
+from sqlinfer.jobs import artifacts, challengers, crashfile, reads, spending, telemetry, tuning
 from sqlinfer.jobs.contract import enforce
 from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
 from sqlinfer.jobs.functions import Contracts, Functions, cache_dir, files_of, rate
@@ -49,6 +49,7 @@ from sqlinfer.runner.results import RunResult
 from sqlinfer.runner.seed import seed
 from sqlinfer.spec.events import NodeFinished, NodeStarted, Warned
 from sqlinfer.spec.function import PreparedFunction
+from sqlinfer.spec.lineage import ColumnLineage
 from sqlinfer.spec.results import NodeResult
 from sqlinfer.spec.session import Session
 from sqlinfer.version import __version__
@@ -70,6 +71,8 @@ class Night:
     stop: threading.Event = field(init=False)
     """Set when the caller cancels, and when what the run may spend is spent."""
     began: float = field(default_factory=monotonic)
+    lineage: Mapping[str, tuple[ColumnLineage, ...]] = field(default_factory=dict)
+    """Of the columns of what was compiled, by node."""
     sessions: WarmSessions | None = None
     """Where sessions stay open after the run."""
     _devices: dict[str, str] = field(default_factory=dict)
@@ -214,8 +217,10 @@ def compile_nodes(
 
 def work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Mapping[str, Any]) -> RunResult:
     """Seeds, then models, then the tests that did not run with their node."""
-    with night.claimed():
-        return _work(night, ids, tests, args)
+    with telemetry.told(night) as settle, night.claimed():
+        result = _work(night, ids, tests, args)
+        settle(result)
+        return result
 
 
 def _work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Mapping[str, Any]) -> RunResult:
@@ -306,6 +311,7 @@ def run_models(night: Night, models: Sequence[str], loop: Loop, result: RunResul
     with night.compiler() as compiler:
         compiled = compile_nodes(compiler, models, night.project)
         beside = challengers.challenges(night, compiler, compiled)
+    night.lineage = {uid: item.lineage for uid, item in compiled.items() if isinstance(item, CompiledNode)}
     artifacts.save_compiled(night, compiled)
     if not any(isinstance(item, CompiledNode) for item in compiled.values()):
         return loop.run(models, partial(run_one, night, None, compiled, beside), result)
