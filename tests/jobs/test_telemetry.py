@@ -53,6 +53,7 @@ def _model(shop: Shop) -> None:
     shop.model("select id, predict('f', x) as y from t")
 
 
+@pytest.mark.extra
 def test_openlineage_has_both_ends_of_a_node_and_its_columns(
     shop: Shop, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +73,7 @@ def test_openlineage_has_both_ends_of_a_node_and_its_columns(
     assert events[2]["run"]["facets"]["parent"]["run"]["runId"] == events[0]["run"]["runId"]
 
 
+@pytest.mark.extra
 def test_openlineage_hears_of_a_failure(shop: Shop, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openlineage.client")
     monkeypatch.setenv("OPENLINEAGE_URL", receiver.url)
@@ -82,6 +84,7 @@ def test_openlineage_hears_of_a_failure(shop: Shop, receiver: Receiver, monkeypa
     assert "errorMessage" in last[0]["run"]["facets"]
 
 
+@pytest.mark.extra
 def test_opentelemetry_has_a_span_a_node_with_the_figures_of_its_receipt(
     shop: Shop, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +105,7 @@ def test_opentelemetry_has_a_span_a_node_with_the_figures_of_its_receipt(
     assert told["sqlinfer.status"].string_value == "success"
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize(
     ("library", "name", "url"),
     [
