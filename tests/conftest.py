@@ -84,7 +84,7 @@ def pytest_sessionfinish() -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where SQLINFER_REQUIRE_SERVICES is set, a skipped test is a failed one, unless it wants a GPU, a clone or an extra."""
+    """Where SQLINFER_REQUIRE_SERVICES is set, a skipped test is a failed one, unless its mark makes it optional."""
     report = yield
     optional = any(item.get_closest_marker(name) for name in ("gpu", "clone", "extra"))
     required = os.environ.get("SQLINFER_REQUIRE_SERVICES") and not optional
