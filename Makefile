@@ -43,8 +43,8 @@ $(DEMO_STAMP): pyproject.toml constraints.txt $(KERNEL) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	@touch $(DEMO_STAMP)
 
-demo: $(DEMO_STAMP)  ## the churn job of example_project: seed, run, first rows
-	@SQLINFER=$(abspath $(BIN))/sqlinfer example_project/demo.sh
+demo: $(DEMO_STAMP)  ## the churn job of example_project: seed, run, first rows (USE=documents: another mart; NIGHT=2)
+	@SQLINFER=$(abspath $(BIN))/sqlinfer USE=$(or $(USE),churn) NIGHT=$(or $(NIGHT),1) example_project/demo.sh
 
 test: $(STAMP)  ## the whole test suite on all cores (WORKERS=2 PYTEST_ARGS="-k store")
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)

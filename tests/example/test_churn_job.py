@@ -21,7 +21,8 @@ FEATURES = "tenure_months, monthly_charges, support_tickets, late_payments, days
 
 
 def sqlinfer(project: Path, *arguments: str) -> None:
-    assert invoke([*arguments, "--quiet", "--project-dir", str(project)]) == 0
+    chosen = [] if "--select" in arguments else ["--select", "+path:models/churn"]
+    assert invoke([*arguments, *chosen, "--quiet", "--project-dir", str(project)]) == 0
 
 
 def response(project: Path, node: str = "churn_scores") -> dict[str, Any]:
@@ -123,3 +124,4 @@ def test_demo_prints_predictions_and_the_run_line(churn: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "OK created prediction model main.churn_scores" in done.stdout
     assert "| customer_id | region |" in done.stdout
+    assert "credit" in done.stdout.splitlines()[-1]

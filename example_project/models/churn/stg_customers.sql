@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 -- The customer base with the changes that have arrived by tonight: one row a customer.
 with changed as (
     select *
