@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed-test
 # What an install compiles.
 KERNEL := hatch_build.py $(wildcard src/sqlinfer/inference/trees/*.[ch])
 DEMO_STAMP := $(VENV)/.installed-demo
+DEMO_TEXT_STAMP := $(VENV)/.installed-demo-text
 # dbt pins protobuf and others below our own constraints, so it lives in an environment of its own.
 # DBT=1.8 tests that minor version, in an environment of its own; without it the versions of constraints-dbt.txt.
 DBT ?=
@@ -36,14 +37,18 @@ $(BIN)/python:
 
 $(STAMP): pyproject.toml constraints.txt $(KERNEL) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
-	@touch $(STAMP) $(DEMO_STAMP)
+	@touch $(STAMP) $(DEMO_STAMP) $(DEMO_TEXT_STAMP)
 
-# The demo needs no extra: neither torch nor scikit-learn.
+# The demo needs no extra: neither torch nor scikit-learn. Documents need a tokenizer.
 $(DEMO_STAMP): pyproject.toml constraints.txt $(KERNEL) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	@touch $(DEMO_STAMP)
 
-demo: $(DEMO_STAMP)  ## the churn job of example_project: seed, run, first rows (USE=documents: another mart; NIGHT=2)
+$(DEMO_TEXT_STAMP): $(DEMO_STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[text]'
+	@touch $(DEMO_TEXT_STAMP)
+
+demo: $(DEMO_STAMP) $(if $(filter documents,$(USE)),$(DEMO_TEXT_STAMP))  ## the churn job of example_project: seed, run, first rows (USE=documents: another mart; NIGHT=2)
 	@SQLINFER=$(abspath $(BIN))/sqlinfer USE=$(or $(USE),churn) NIGHT=$(or $(NIGHT),1) example_project/demo.sh
 
 test: $(STAMP)  ## the whole test suite on all cores (WORKERS=2 PYTEST_ARGS="-k store")

@@ -12,6 +12,7 @@ case $use in
   churn) rows="select * from {{ ref('campaign_list') }} where call_order <= 2 order by churn_probability desc" ;;
   credit) rows="select * from {{ ref('credit_decisions') }} where decision <> 'approve' order by application_date desc, p_default desc" ;;
   segments) rows="select * from {{ ref('segment_drift') }} order by segment" ;;
+  recommendations) rows="select * from {{ ref('recommendations') }} where place <= 4 order by viewer_id, place" ;;
   *)
     echo "USE=$use is none of: $(ls models | tr '\n' ' ')" >&2
     exit 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from itertools import pairwise
@@ -16,7 +17,7 @@ import pytest
 
 from sqlinfer.cli.main import invoke
 
-MARTS = ["credit", "segments"]
+MARTS = ["credit", "segments", "recommendations"]
 
 
 class Nights:
@@ -145,3 +146,35 @@ def test_segments_find_the_habits_that_the_shoppers_have(churn: Path) -> None:
     for column, segment in (("discount_share", "bargain"), ("return_share", "fitting room"), ("orders", "regular")):
         assert segments.rows(sql.format(column))[0][0] == segment
     assert segments.rows(sql.format("orders"))[-1][0] == "occasional"
+
+
+def test_recommendations_send_each_viewer_and_each_title_through_its_tower_once(churn: Path) -> None:
+    recommendations = Nights(churn, "recommendations")
+    first = recommendations.build(1)["recommendations"]
+    assert (first["rows"], first["scored"]) == (10 * 600, 600 + 160)
+    second = recommendations.build(2)["recommendations"]
+    assert (second["rows"], second["scored"]) == (10 * 610, 40 + 10 + 5)
+    assert recommendations.build(2)["recommendations"]["scored"] == 0
+    assert recommendations.value("SELECT count(DISTINCT title_id) FROM recommendations WHERE title_id >= 'T160'") > 0
+
+    liked = """SELECT avg((genre = 'crime')::int) FROM recommendations JOIN stg_viewers USING (viewer_id)
+               WHERE crime {} 0.5"""
+    assert recommendations.value(liked.format(">")) > 4 * recommendations.value(liked.format("<"))
+    shares = recommendations.rows("SELECT decision, min(viewers), max(viewers) FROM shelf GROUP BY 1 ORDER BY 1")
+    assert [name for name, *_ in shares] == ["letter", "shelf"]
+    assert shares[0][2] < 610 / 5 <= shares[1][1]
+
+
+def test_recommendations_are_put_in_another_order_by_the_time_of_day(churn: Path) -> None:
+    recommendations = Nights(churn, "recommendations")
+    recommendations.build(1)
+    shelf = runpy.run_path(str(churn / "functions" / "recommendations" / "rerank.py"))["Shelf"](churn)
+    places = recommendations.rows("SELECT title, minutes FROM recommendations WHERE viewer_id = 'V0007' ORDER BY place")
+    night = recommendations.value("SELECT count(*) FROM sqlinfer_runs")
+    morning, evening = (shelf.now("V0007", hour, shown=10) for hour in (8, 21))
+    assert {row["title"] for row in morning} == {row["title"] for row in evening} == {title for title, _ in places}
+    assert [row["title"] for row in morning] != [row["title"] for row in evening]
+    assert sum(row["minutes"] for row in morning[:3]) < sum(row["minutes"] for row in evening[:3])
+    assert max(row["played"] for row in morning) < max(row["played"] for row in evening)
+    assert shelf.now("V9999", 8) == []
+    assert recommendations.value("SELECT count(*) FROM sqlinfer_runs") == night, "nothing was written"
