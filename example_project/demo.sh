@@ -13,6 +13,8 @@ case $use in
   credit) rows="select * from {{ ref('credit_decisions') }} where decision <> 'approve' order by application_date desc, p_default desc" ;;
   segments) rows="select * from {{ ref('segment_drift') }} order by segment" ;;
   recommendations) rows="select * from {{ ref('recommendations') }} where place <= 4 order by viewer_id, place" ;;
+  demand) rows="select * from {{ ref('replenishment') }} order by order_units desc" ;;
+  documents) rows="select * from {{ ref('document_queue') }} order by document_id" ;;
   *)
     echo "USE=$use is none of: $(ls models | tr '\n' ' ')" >&2
     exit 2

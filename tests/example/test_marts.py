@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import runpy
@@ -17,7 +18,7 @@ import pytest
 
 from sqlinfer.cli.main import invoke
 
-MARTS = ["credit", "segments", "recommendations"]
+MARTS = ["credit", "segments", "demand", "documents", "recommendations"]
 
 
 class Nights:
@@ -146,6 +147,64 @@ def test_segments_find_the_habits_that_the_shoppers_have(churn: Path) -> None:
     for column, segment in (("discount_share", "bargain"), ("return_share", "fitting room"), ("orders", "regular")):
         assert segments.rows(sql.format(column))[0][0] == segment
     assert segments.rows(sql.format("orders"))[-1][0] == "occasional"
+
+
+def test_documents_are_scored_once_a_text(churn: Path) -> None:
+    documents = Nights(churn, "documents")
+    first = documents.build(1)["document_labels"]
+    texts = documents.value("SELECT count(DISTINCT body) FROM stg_documents")
+    assert (first["rows"], first["scored"]) == (1_000, 2 * texts), "by two functions"
+    assert texts < documents.value("SELECT count(body) FROM stg_documents") < 1_000
+    second = documents.build(2)["document_labels"]
+    assert second["rows"] == 1_060
+    assert 0 < second["scored"] <= 2 * (60 + 8), "an answer changes no text"
+    assert documents.build(2)["document_labels"]["scored"] == 0
+
+
+def test_documents_go_to_the_queue_of_their_topic_with_the_answer_of_their_neighbours(churn: Path) -> None:
+    documents = Nights(churn, "documents")
+    documents.build(1)
+    waiting = documents.value("SELECT count(*) FROM stg_documents WHERE answered_with IS NULL")
+    assert documents.value("SELECT count(*) FROM document_queue") == waiting > 50
+    assert documents.value("SELECT count(*) FROM document_queue WHERE topic IS NULL AND queue <> 'a person'") == 0
+    sure = "SELECT count(*) FROM document_queue WHERE (queue <> 'a person') <> (coalesce(score, 0) >= 0.8)"
+    assert documents.value(sure) == 0
+
+    numbers = {"billing": 1, "delivery": 2, "returns": 3, "account": 4, "website": 5}
+    answered = documents.rows("SELECT topic, answered_with FROM document_labels WHERE answered_with IS NOT NULL")
+    right = [article.startswith(f"KB-{numbers[topic]}") for topic, article in answered if topic]
+    assert sum(right) > 0.9 * len(right)
+    shown = documents.rows("SELECT topic, suggested_article FROM document_queue WHERE suggested_article IS NOT NULL")
+    assert len(shown) > waiting / 2
+    assert sum(article.startswith(f"KB-{numbers[topic]}") for topic, article in shown) > 0.9 * len(shown)
+
+
+def test_demand_is_forecast_for_stores_whose_day_arrived(churn: Path) -> None:
+    demand = Nights(churn, "demand")
+    assert demand.build(1)["demand_forecast"]["scored"] == 40
+    assert demand.value("SELECT count(*) FROM forecast_days") == 7 * 40
+    assert demand.value("SELECT count(*) FROM forecast_error") == 0
+    second = demand.build(2)["demand_forecast"]
+    assert (second["rows"], second["scored"], second["reused"]) == (40, 37, 3)
+    assert demand.value("SELECT count(*) FROM demand_forecast") == 40 + 37, "last night's forecasts stay"
+    assert demand.value("SELECT count(*) FROM forecast_days") == 7 * 40 + 37
+    ((horizon, days, error),) = demand.rows("SELECT horizon, days, error FROM forecast_error")
+    assert (horizon, days) == (1, 37)
+    assert error < 0.15
+
+
+def test_demand_orders_what_three_days_need(churn: Path) -> None:
+    demand = Nights(churn, "demand")
+    demand.build(1)
+    rows = demand.rows("SELECT expected, on_hand, order_units, decision FROM replenishment")
+    assert len(rows) == 40
+    assert {row[3] for row in rows} == {"enough", "next round", "tomorrow morning"}
+    for expected, on_hand, order, decision in rows:
+        assert order == max(0, math.ceil(1.125 * expected - on_hand))
+        assert (decision == "enough") == (order == 0)
+    lags = "SELECT units, lag_1, lag_6, mean_7 FROM store_days WHERE store_id = 'B07' AND age = 1"
+    sold = [units for (units,) in demand.rows("SELECT units FROM stg_sales WHERE store_id = 'B07' ORDER BY day DESC")]
+    assert demand.rows(lags) == [(sold[0], sold[1], sold[6], pytest.approx(sum(sold[:7]) / 7))]
 
 
 def test_recommendations_send_each_viewer_and_each_title_through_its_tower_once(churn: Path) -> None:
