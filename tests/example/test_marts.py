@@ -18,6 +18,7 @@ import pytest
 
 from sqlinfer.cli.main import invoke
 
+EXAMPLE = Path(__file__).parents[2] / "example_project"
 MARTS = ["credit", "segments", "demand", "documents", "recommendations"]
 
 
@@ -62,7 +63,7 @@ def test_the_page_of_a_mart_runs_as_written(churn: Path, mart: str) -> None:
     done = subprocess.run(command, cwd=churn, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     links = re.findall(r"\]\((?!http)([^)#]+)", page)
-    assert [link for link in links if not (churn / "models" / mart / link).exists()] == []
+    assert [link for link in links if not (EXAMPLE / "models" / mart / link).exists()] == []
 
 
 def test_credit_decides_an_application_once(churn: Path) -> None:
