@@ -144,3 +144,14 @@ def test_thousands_of_rows_are_looked_up_from_one_copy(scored: Shop, monkeypatch
             row = table.get(number)
             assert row is not None
             assert row["p"] == 2.0 * number + 1
+
+
+def test_a_row_scored_now_has_the_names_of_the_published_one(shop: Shop) -> None:
+    shop.function("")
+    shop.db('create or replace table t as select i as "B k", i::double as "X y" from range(3) r(i)')
+    shop.model("""{{ config(unique_key='"B k"') }} select "B k", "X y", predict('f', "X y") as "P" from t""")
+    assert shop("run")[0] == 0
+    known = looked_up(shop, "--key", "B k=2")
+    shop.db('update t set "X y" = 7 where "B k" = 2')
+    anew = looked_up(shop, "--key", "b k=2", "--or-score")
+    assert (list(anew), anew["_scored_now"]) == (list(known), True)

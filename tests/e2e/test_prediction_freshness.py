@@ -251,6 +251,7 @@ def test_looking_changes_nothing(scored: Shop) -> None:
         ("score > 1", "needs column 'score', which is not there"),
         ("p > 1; drop table m", "does not parse"),
         ("(select 1)", "is no expression over a row"),
+        ("sum(p) > 1", "is no expression over a row"),
         ("p + interval 1 day > 3", "is refused"),
     ],
 )

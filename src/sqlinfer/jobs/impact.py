@@ -121,7 +121,12 @@ def decision_of(node: Node, columns: Sequence[Column], keys: Sequence[str], plan
         tree = sqlglot.parse_one(of_each_row(sql, "decision", "t"), dialect=plan.dialect)
     except SqlglotError as error:
         raise _wrong(node, f"decision '{text}' of '{node.name}' does not parse", _HINT) from error
-    if not isinstance(tree, exp.Select) or len(tree.selects) != 1 or len(list(tree.find_all(exp.Query))) != 1:
+    if (
+        not isinstance(tree, exp.Select)
+        or len(tree.selects) != 1
+        or len(list(tree.find_all(exp.Query))) != 1
+        or any(one.find_ancestor(exp.Window) is None for one in tree.find_all(exp.AggFunc))
+    ):
         raise _wrong(node, f"decision '{text}' of '{node.name}' is no expression over a row of the table", _HINT)
     known = {fold(column.name): column.name for column in columns}
     for column in tree.find_all(exp.Column):

@@ -166,8 +166,10 @@ class Lookup:
         rows = work.rows(sql)
         if len(rows) > 1:
             raise several(self.node.name, len(rows))
-        names = [column.name for column in work.describe(sql)]
-        return dict(zip(names, rows[0], strict=True)) if rows else None
+        if not rows:
+            return None
+        with work.reader(f"SELECT * FROM ({sql}) LIMIT 0", plain=True) as reader:  # DESCRIBE may fold a renamed column
+            return dict(zip(reader.schema.names, rows[0], strict=True))
 
     def _all(self) -> pa.Table:
         with self._reading() as work, work.reader(self._served_sql(work, None), plain=True) as reader:
