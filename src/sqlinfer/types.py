@@ -48,6 +48,18 @@ def canonical(text: str, dialect: str = "duckdb") -> str:
     return spelled.replace("FLOAT", "REAL") if "FLOAT" in spelled and "DOUBLE" not in spelled else spelled
 
 
+def of_column(text: str, dialect: str) -> str:
+    """A type as the warehouse tells it, in DuckDB's spelling; one of its own, such as an enum, stays as it is.
+
+    >>> of_column("real", "postgres"), of_column("mood", "postgres")
+    ('REAL', 'mood')
+    """
+    try:
+        return canonical(text, dialect)
+    except ProjectError:
+        return text
+
+
 _POSTGRES = {
     "TINYINT": "smallint", "UTINYINT": "smallint", "SMALLINT": "smallint", "USMALLINT": "integer", "INT": "integer",
     "INTEGER": "integer", "UINTEGER": "bigint", "UINT": "bigint", "BIGINT": "bigint", "UBIGINT": "numeric(20)",

@@ -28,7 +28,7 @@ from sqlinfer.spec.names import CHALLENGER, LINEAGE
 from sqlinfer.spec.plan import Counts, Plan
 from sqlinfer.spec.records import CHALLENGES
 from sqlinfer.spec.seconds import Seconds
-from sqlinfer.types import canonical, is_float, is_integer, is_text
+from sqlinfer.types import is_float, is_integer, is_text, of_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class Challenging:
         """Of numbers and of labels; vectors have none."""
         work = self.env.workspace
         types = {one.name: one.data_type for one in work.describe(beside.champion.query(work.dialect))}
-        kind = canonical(types[prediction], work.dialect)
+        kind = of_column(types[prediction], work.dialect)
         if not (is_number(kind) or is_text(kind) or kind == "BOOLEAN"):
             return None
         old, new = (Rows(f"({sql})", types, work.dialect) for sql in (beside.of_champion(), beside.of_challenger()))
@@ -236,4 +236,4 @@ def _told(error: SqlinferError | OSError) -> str:
 
 
 def _types(columns: list[Column], dialect: str) -> dict[str, str]:
-    return {one.name: canonical(one.data_type, dialect) for one in columns}
+    return {one.name: of_column(one.data_type, dialect) for one in columns}

@@ -8,7 +8,7 @@ from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import AdapterError
 from sqlinfer.spec import distributions
 from sqlinfer.spec.distributions import SAMPLE, Distribution
-from sqlinfer.types import canonical, is_numeric, is_text
+from sqlinfer.types import is_numeric, is_text, of_column
 
 
 def sampled(work: Workspace, sql: str, predicted: Sequence[str], rows: int, last: str) -> str | None:
@@ -38,7 +38,7 @@ def _kinds(work: Workspace, sql: str, predicted: Sequence[str]) -> dict[str, boo
     wanted = {name.casefold() for name in predicted}
     found = {}
     for column in work.describe(f"SELECT * FROM ({sql}) AS q"):
-        kind = canonical(column.data_type, work.dialect)
+        kind = of_column(column.data_type, work.dialect)
         if column.name.casefold() in wanted and (is_numeric(kind) or is_text(kind)):
             found[column.name] = is_numeric(kind) and kind != "BOOLEAN"
     return found

@@ -15,7 +15,7 @@ from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.outcome import Reason
 from sqlinfer.spec.plan import Call, Owner
 from sqlinfer.spec.records import ERRORS
-from sqlinfer.types import canonical
+from sqlinfer.types import of_column
 
 if TYPE_CHECKING:
     from sqlinfer.adapters.postgres.workspace import PostgresWorkspace
@@ -50,7 +50,7 @@ def write(
 
 
 def _canonical(columns: tuple[Column, ...]) -> tuple[Column, ...]:
-    return tuple(Column(column.name, canonical(column.data_type, "postgres")) for column in columns)
+    return tuple(Column(column.name, of_column(column.data_type, "postgres")) for column in columns)
 
 
 def classes(work: PostgresWorkspace, owner: Owner, function: str) -> tuple[tuple[str, int], ...]:
