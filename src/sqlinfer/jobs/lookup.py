@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.adapters.shared.impact import only_sampled
+from sqlinfer.adapters.shared.queries import first_rows
 from sqlinfer.adapters.shared.served import key_row_sql, matching_sql, served_sql, unserved_sql
 from sqlinfer.catalog import CompiledNode
 from sqlinfer.errors import AdapterError, DatabaseLocked, StoreError, UsageError
@@ -168,7 +169,7 @@ class Lookup:
             raise several(self.node.name, len(rows))
         if not rows:
             return None
-        with work.reader(f"SELECT * FROM ({sql}) LIMIT 0", plain=True) as reader:  # DESCRIBE may fold a renamed column
+        with work.reader(first_rows(sql, 0), plain=True) as reader:  # DESCRIBE may fold a renamed column
             return dict(zip(reader.schema.names, rows[0], strict=True))
 
     def _all(self) -> pa.Table:
@@ -254,7 +255,7 @@ def _literal(work: Workspace, column: Column, value: object) -> str:
     """Raises UsageError where the value does not fit the column's type."""
     sql = f"CAST({literal(str(value))} AS {column.data_type})"
     try:
-        work.rows(f"SELECT {sql}")
+        work.rows(key_row_sql((sql,)))
     except AdapterError as error:
         raise UsageError(f"{value!r} does not fit {column.name}, which is {column.data_type}") from error
     return sql

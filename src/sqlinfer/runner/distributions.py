@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlinfer.adapters.base import Workspace
+from sqlinfer.adapters.shared.queries import first_rows
 from sqlinfer.errors import AdapterError
 from sqlinfer.spec import distributions
 from sqlinfer.spec.distributions import SAMPLE, Distribution
@@ -37,7 +38,7 @@ def _kinds(work: Workspace, sql: str, predicted: Sequence[str]) -> dict[str, boo
     """Columns that can be counted, and whether they are numbers, which booleans are not. Lists and structs cannot."""
     wanted = {name.casefold() for name in predicted}
     found = {}
-    for column in work.describe(f"SELECT * FROM ({sql}) AS q"):
+    for column in work.describe(first_rows(sql, 0)):
         kind = of_column(column.data_type, work.dialect)
         if column.name.casefold() in wanted and (is_numeric(kind) or is_text(kind)):
             found[column.name] = is_numeric(kind) and kind != "BOOLEAN"
