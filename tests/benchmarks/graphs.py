@@ -113,6 +113,19 @@ def encoder(
     path.write_bytes(made.graph(pooled))
 
 
+def convolution(path: Path, *, size: int = 224) -> None:
+    """One convolution over pixels [N,3,size,size] and the mean of what it finds → ``score`` [N]."""
+    rng = np.random.default_rng(0)
+    weights = rng.normal(0, 0.1, (8, 3, 7, 7)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["pixels", "w"], ["found"], kernel_shape=[7, 7], strides=[4, 4]),
+        helper.make_node("Relu", ["found"], ["kept"]),
+        helper.make_node("ReduceMean", ["kept"], ["score"], axes=[1, 2, 3], keepdims=0),
+    ]
+    pixels = ob.value("pixels", "float", ["N", 3, size, size])
+    ob.build(nodes, [pixels], [ob.value("score", "float", ["N"])], [numpy_helper.from_array(weights, "w")], path=path)
+
+
 class _Encoder:
     def __init__(self, layers: int, width: int, heads: int, vocabulary: int) -> None:
         self.layers, self.width, self.heads, self.vocabulary = layers, width, heads, vocabulary

@@ -157,3 +157,21 @@ def test_large_projects_are_generated_and_timed(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert len(list((tmp_path / "10" / "models").rglob("*.sql"))) == 10
     assert len(json.loads((tmp_path / "10" / "target" / "run_results.json").read_text())["results"]) == 20
+
+
+def test_what_batch_costs_is_measured_from_what_the_commands_write() -> None:
+    """Nothing is asserted about time."""
+    command = [sys.executable, "-m", "tests.benchmarks.economics", "--only", "spot,stale", "--rows", "500",
+               "--repeats", "1"]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stderr
+    said = {line.split()[0]: line for line in done.stdout.splitlines()[1:]}
+    assert "200 of 500 predictions were kept, 300 scored then; 500 of 500 rows have a prediction" in said["spot"]
+    assert "5 stale rows found of 5" in said["stale"]
+
+
+def test_a_part_of_the_economics_that_is_not_there_is_named() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.economics", "--only", "lokup"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "no part is named lokup; there are batching, images," in done.stderr
