@@ -267,13 +267,13 @@ def _told(title: str, first: dict[str, Any], second: list[dict[str, Any]]) -> No
 
 
 def spot(plan: Plan) -> None:
-    """SIGKILL after the second chunk of five is kept; the next run goes on from there."""
+    """SIGKILL when the first chunk is kept; the next run goes on from there."""
     work = tabular(plan)
     bench = plan.bench("spot", work, reuse="true")
     bench.run()
     bench.forget()
     chunks = {"SQLINFER_CHUNK_ROWS": str(work.rows // 5), "SQLINFER_CHUNK_SECONDS": "60"}
-    killed = {**_environment(), **chunks, "SQLINFER_FAIL_POINTS": "after_append=kill:2"}
+    killed = {**_environment(), **chunks, "SQLINFER_FAIL_POINTS": "after_append=kill:1"}
     done = subprocess.run((*SQLINFER, "run", "--quiet"), cwd=bench.folder, env=killed, check=False)
     assert done.returncode == -signal.SIGKILL, done
     after = _night(bench)
