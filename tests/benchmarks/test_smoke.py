@@ -161,12 +161,11 @@ def test_large_projects_are_generated_and_timed(tmp_path: Path) -> None:
 
 def test_what_batch_costs_is_measured_from_what_the_commands_write() -> None:
     """Nothing is asserted about time."""
-    command = [sys.executable, "-m", "tests.benchmarks.economics", "--only", "spot,stale", "--rows", "500",
+    command = [sys.executable, "-m", "tests.benchmarks.economics", "--only", "stale", "--rows", "500",
                "--repeats", "1"]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stderr
     said = {line.split()[0]: line for line in done.stdout.splitlines()[1:]}
-    assert "500 of 500 rows have a prediction" in said["spot"]
     assert "5 stale rows found of 5" in said["stale"]
 
 
