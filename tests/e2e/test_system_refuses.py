@@ -90,7 +90,7 @@ def test_a_disk_that_is_full_when_artifacts_are_written(
     monkeypatch.setattr(files, "_put", fill)
     before = tables(shop)
     out = said(shop, capsys, command)
-    assert ("No space left on device" in out) == ("Error" in out or "error" in out)
+    assert ("No space left on device" in out) == ("Error" in out or "1 error" in out)
     assert ".tmp-1" not in out
     if "No space" in out:
         assert "free some space" in out
