@@ -44,6 +44,7 @@ def test_the_cells_of_a_notebook_give_what_was_published(shop: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.extra
 def test_jupysql_reads_the_published_table(shop: Path) -> None:
     pytest.importorskip("sql.magic", reason="jupysql is not installed")
     (lines,) = (block for block in blocks("text") if "%load_ext" in block)
@@ -67,6 +68,7 @@ def test_a_bi_tool_reads_the_exported_file_and_the_run_record(shop: Path) -> Non
         assert tool.sql(asked).fetchall()[0][0] is not None
 
 
+@pytest.mark.extra
 def test_harlequin_shows_functions_tables_and_predictions(shop: Path) -> None:
     pytest.importorskip("harlequin")
     from harlequin.exception import HarlequinQueryError
@@ -93,6 +95,7 @@ def test_harlequin_shows_functions_tables_and_predictions(shop: Path) -> None:
         assert writer.sql("select count(*) from churn_scores").fetchall()[0][0] > 0
 
 
+@pytest.mark.extra
 def test_harlequin_is_told_why_a_project_does_not_open(tmp_path: Path) -> None:
     pytest.importorskip("harlequin")
     from harlequin.exception import HarlequinConnectionError

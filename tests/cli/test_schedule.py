@@ -58,6 +58,7 @@ def test_every_unit_continues_what_failed_and_names_the_variables(root: Path, sc
         assert name in text
 
 
+@pytest.mark.extra
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
 def test_systemd_takes_service_and_timer(root: Path, tmp_path: Path) -> None:
     found = files(root, "systemd", vars=NASTY, timezone="Europe/Berlin")
@@ -70,6 +71,7 @@ def test_systemd_takes_service_and_timer(root: Path, tmp_path: Path) -> None:
     assert sorted(found) == ["sqlinfer-my-shop.service", "sqlinfer-my-shop.timer"]
 
 
+@pytest.mark.extra
 @pytest.mark.skipif(shutil.which("crontab") is None, reason="no cron here")
 def test_cron_takes_the_table(root: Path, tmp_path: Path) -> None:
     (tmp_path / "tab").write_text(text_of(root, "cron", vars=NASTY, timezone="Europe/Berlin"))

@@ -305,6 +305,7 @@ def written(file: Any, found: Program, rows: Any) -> None:
     file.write(np.asarray([len(rows), rows.nbytes], dtype=np.int64).tobytes() + rows.tobytes())
 
 
+@pytest.mark.extra
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 def test_no_array_of_an_edited_cache_is_read_beyond_its_end(tmp_path: Path) -> None:
     """Numbers of arrays are replaced in turn; what is not refused runs under an address sanitiser."""
