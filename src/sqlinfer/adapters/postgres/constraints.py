@@ -6,43 +6,14 @@ from collections.abc import Sequence
 
 from sqlinfer.adapters.base import Materialization
 from sqlinfer.adapters.postgres.session import PostgresSession
-from sqlinfer.adapters.postgres.tables import Standing, listed
+from sqlinfer.adapters.postgres.tables import Standing
+from sqlinfer.adapters.shared.constraints import definition
 from sqlinfer.errors import AdapterError, PublicationError, StatementRefused
-from sqlinfer.relation import Relation, fold, quote
+from sqlinfer.relation import Relation, fold
 from sqlinfer.spec.catalog import Column
-from sqlinfer.spec.constraint import Constraint
 
 _TRIAL = '"pg_temp"."sqlinfer_trial"'
 _KINDS = {"p": "primary_key", "u": "unique", "f": "foreign_key", "c": "check"}
-
-
-def definition(columns: Sequence[Column], constraints: Sequence[Constraint]) -> str:
-    """What stands between the parentheses of CREATE TABLE.
-
-    >>> kept = [Constraint("not_null", ("id",)), Constraint("check", expression="id > 0")]
-    >>> definition([Column("id", "integer")], kept)
-    '"id" integer NOT NULL, CHECK (id > 0)'
-    """
-    spelt = {fold(column.name): column.name for column in columns}
-    filled = {fold(name) for one in constraints if one.kind == "not_null" for name in one.columns}
-    parts = [f"{quote(c.name)} {c.data_type}{' NOT NULL' if fold(c.name) in filled else ''}" for c in columns]
-    parts += [_part(one, spelt) for one in constraints if one.kind != "not_null"]
-    return ", ".join(parts)
-
-
-def _part(one: Constraint, spelt: dict[str, str]) -> str:
-    name = f"CONSTRAINT {quote(one.name)} " if one.name else ""
-    columns = listed([spelt.get(fold(column), column) for column in one.columns])
-    match one.kind:
-        case "check":
-            return f"{name}CHECK ({one.expression})"
-        case "custom":
-            return f"{name}{one.expression}"
-        case "foreign_key":
-            there = f" ({listed(one.to_columns)})" if one.to_columns else ""
-            return f"{name}FOREIGN KEY ({columns}) REFERENCES {one.to + there if one.to else one.expression}"
-        case kind:
-            return f"{name}{kind.replace('_', ' ').upper()} ({columns})"
 
 
 def create(session: PostgresSession, target: Relation, how: Materialization, sql: str) -> int:

@@ -70,6 +70,35 @@ class ScheduledNight:
         return (program or self.program, command, "--project-dir", folder, "--log-format", "json", *flags)
 
 
+def python_head(night: ScheduledNight, place: str, imports: str) -> str:
+    """How a Python unit begins that runs the night as a process: its words, and a way to wait that hands a stop on.
+
+    ``place``: whose environment the variables belong to.
+    """
+    variables = f"\n# The {place}'s environment needs: {', '.join(night.variables)}." if night.variables else ""
+    return f'''\
+"""{plain(night.project)}: its predictions every night at {night.at}. {EXIT_CODES}"""
+{variables}
+import subprocess
+
+{imports}
+
+RUN = {list(night.first())!r}
+RETRY = {list(night.second())!r}
+
+
+def finished(words: list[str]) -> int:
+    """One process for all models. A stop is handed on, so that the chunk in hand is finished and kept."""
+    with subprocess.Popen(words) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait(timeout={STOP_SECONDS})
+            raise
+'''
+
+
 def plain(text: str) -> str:
     """Text that stands in a docstring."""
     return text.replace("\\", " ").replace('"', "'")

@@ -4,33 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlinfer.jobs.schedules.night import EXIT_CODES, STOP_SECONDS, TRIES, TRY_AGAIN_SECONDS, ScheduledNight, plain
+from sqlinfer.jobs.schedules.night import TRIES, TRY_AGAIN_SECONDS, ScheduledNight, python_head
+
+_IMPORTS = """\
+from prefect import flow
+from prefect.schedules import Cron"""
 
 
 def files(night: ScheduledNight) -> Mapping[str, str]:
-    variables = f"\n# The flow's environment needs: {', '.join(night.variables)}." if night.variables else ""
-    text = f'''\
-"""{plain(night.project)}: its predictions every night at {night.at}. {EXIT_CODES}"""
-{variables}
-import subprocess
-
-from prefect import flow
-from prefect.schedules import Cron
-
-RUN = {list(night.first())!r}
-RETRY = {list(night.second())!r}
-
-
-def finished(words: list[str]) -> int:
-    """One process for all models. A stop is handed on, so that the chunk in hand is finished and kept."""
-    with subprocess.Popen(words) as process:
-        try:
-            return process.wait()
-        except BaseException:
-            process.terminate()
-            process.wait(timeout={STOP_SECONDS})
-            raise
-
+    text = f"""\
+{python_head(night, "flow", _IMPORTS)}
 
 # What was scored is kept: each try goes on where the last one ended.
 @flow(name={night.slug!r}, retries={TRIES}, retry_delay_seconds={TRY_AGAIN_SECONDS}, log_prints=True)
@@ -44,5 +27,5 @@ if __name__ == "__main__":
     predictions.serve(
         name="nightly", schedules=[Cron({night.cron!r}, timezone={night.timezone or "UTC"!r})], limit=1
     )
-'''
+"""
     return {f"{night.identifier}.py": text}
