@@ -138,7 +138,7 @@ class Plans:
             return None
         if any(self._macros.get(path) != told for path, told in entry["macros"].items()):
             return None
-        with suppress(SqlinferError):  # what is wrong is said where it is compiled
+        with suppress(SqlinferError, NotPlain):  # what is wrong is said where it is compiled
             now = reads(Text(*entry["text"]))
             if now is not None and digest(now) == entry["reads"]:
                 found: CompiledNode = self._coder.decode(CompiledNode, entry["compiled"])

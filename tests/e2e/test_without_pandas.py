@@ -179,7 +179,7 @@ def test_python_too(ours: Command, snippet: str) -> None:
 
 
 def test_what_makes_arrays_on_the_way_of_rows_goes_by_their_buffers() -> None:
-    """What is left meets objects of Python that a user's code returned, or a map of the runtime."""
+    """What is left meets objects of Python that a user's code returned, a map of the runtime, or one key of `lookup`."""
     imports = re.compile(r"pa\.(array|scalar|repeat)\(|(?<!arrays)\.to_numpy\(|\.fill_null\(|empty_table\(|__array__\(")
     left = {
         f"{path.name}: {line.strip()}"
@@ -192,4 +192,5 @@ def test_what_makes_arrays_on_the_way_of_rows_goes_by_their_buffers() -> None:
         "native_values.py: return pa.array(values, mask=missing)",
         "native_values.py: return pa.array(values, from_pandas=False)",
         "outputs.py: return pa.array(found, pa.string())",
+        "served.py: given = pa.scalar(value) if isinstance(value, str) and not text else pa.scalar(value, kind)",
     }

@@ -382,3 +382,11 @@ def test_two_processes_at_once_agree(rich: Shop) -> None:
     said = {one.communicate()[0] for one in running}
     code, out = rich("ls", "--quiet")
     assert (code, {out}) == (0, said)
+
+
+def test_selectors_that_hold_each_other_deeper_than_python_recurses_are_read_each_time(rich: Shop) -> None:
+    chain = ["- {name: s0, definition: m}"] + [
+        f"- {{name: s{n}, definition: {{union: [{{method: selector, value: s{n - 1}}}, m]}}}}" for n in range(1, 400)
+    ]
+    rich.put("selectors.yml", "selectors:\n" + "\n".join(chain) + "\n")
+    assert known(rich).nodes == known(rich).nodes == fresh(rich).nodes

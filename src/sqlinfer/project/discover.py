@@ -180,8 +180,9 @@ def _parse_pass(project: Project, file: _File, names: Mapping[str, Any], describ
         return _parsed_anew(project, file, names, described, macros, config)
     key = digest("parse", macros.asked_in(project), file.sql, str(file.path), file.name, repr(sorted(config.items())))
     found = pieces.find(key)
-    if found is not None and _still_so(found, project, names, described, macros):
-        return _recalled(found)
+    with suppress(NotPlain):
+        if found is not None and _still_so(found, project, names, described, macros):
+            return _recalled(found)
     with watching() as witness:
         parsed = _parsed_anew(project, file, names, described, macros, config)
     with suppress(NotPlain):
@@ -203,10 +204,11 @@ def _still_so(found: Mapping[str, Any], project: Project, names: Mapping[str, An
 
 
 def _recalled(found: Mapping[str, Any]) -> Seen:
+    """Raises NotPlain."""
+    config = Coder().decode(dict[str, Any], found["config"])
     for witness in seen_by():
         witness.env |= found["env"]
         witness.macros |= found["macros"].keys()
-    config = Coder().decode(dict[str, Any], found["config"])
     sources = dict.fromkeys((first, second) for first, second in found["sources"])
     return Seen(dict.fromkeys(found["refs"]), sources, config, found["incremental"])
 

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,9 @@ def load(
         return read_files(project_dir, **how, env=env)  # type: ignore[arg-type]
     path = base / FOLDER / f"project-{_name(project_dir, how, env, key)}.json"
     found = None if path.parent.is_symlink() else sealed.read(path, key)
-    known = _recalled(found, project_dir, how, env) if found is not None else None
+    known = None
+    with suppress(NotPlain):
+        known = _recalled(found, project_dir, how, env) if found is not None else None
     if known is not None:
         return finished(known)
     pieces = Pieces(found["pieces"] if found is not None else {})
@@ -136,7 +139,7 @@ def _coder() -> Coder:
 def _recalled(
     found: Mapping[str, Any], project_dir: Path, how: Mapping[str, Any], env: Mapping[str, str]
 ) -> Project | None:
-    """None where something has changed since."""
+    """None where something has changed since. Raises NotPlain."""
     if found["project"] is None or not holds(found["witness"], public(env)):
         return None
     scrub.learn(value for name, value in env.items() if is_secret(name))

@@ -21,7 +21,7 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 class NotPlain(Exception):
-    """A signal: the value holds something that JSON does not give back as it was."""
+    """A signal: the value holds something that JSON does not give back as it was, or nests too deeply for that."""
 
 
 class Coder:
@@ -39,7 +39,10 @@ class Coder:
 
     def encode(self, hint: Any, value: Any) -> Any:
         """Raises NotPlain."""
-        return self._encoder(hint)(value)
+        try:
+            return self._encoder(hint)(value)
+        except RecursionError:
+            raise NotPlain("it nests too deeply") from None
 
     def _encoder(self, hint: Any) -> Turn:
         found = self._encoders.get(hint)
@@ -101,9 +104,16 @@ class Coder:
     # ---- in ------------------------------------------------------------------------------------------------------
 
     def decode(self, hint: Any, value: Any) -> Any:
-        """The inverse, of what this class encoded."""
+        """The inverse, of what this class encoded.
+
+        Raises:
+            NotPlain: it nests too deeply for what the caller has left of the stack.
+        """
         turn = self._decoder(hint)
-        return value if turn is None else turn(value)
+        try:
+            return value if turn is None else turn(value)
+        except RecursionError:
+            raise NotPlain("it nests too deeply") from None
 
     def fill(self, pool: Mapping[str, Any]) -> None:
         """The shared objects, before whatever holds them."""
