@@ -22,7 +22,9 @@ STATEMENT = re.compile(
     r"|\b(ATTACH|DETACH)\s+(IF\b|DATABASE\b|'|\?)|\bWITH\s+\S+\s+AS\s*\(|\bCOPY\s+\S+\s+(FROM|TO)\b",
     re.IGNORECASE | re.DOTALL,
 )
-OF_ONE_WAREHOUSE = re.compile(r"\bsqlinfer_side\b|\bduckdb_\w+\(|\bpg_\w+\(|^(SELECT|FROM)\s(?!\S+ import )", re.IGNORECASE)
+OF_ONE_WAREHOUSE = re.compile(
+    r"\bsqlinfer_side\b|\bduckdb_\w+\(|\bpg_\w+\(|^(SELECT|FROM)\s(?!\S+ import )", re.IGNORECASE
+)
 FILES = sorted(str(path.relative_to(ROOT)) for folder in ("runner", "jobs") for path in (ROOT / folder).rglob("*.py"))
 
 
