@@ -179,7 +179,7 @@ def test_python_too(ours: Command, snippet: str) -> None:
 
 
 def test_what_makes_arrays_on_the_way_of_rows_goes_by_their_buffers() -> None:
-    """What is left meets objects of Python that a user's code returned, a map of the runtime, or one key of `lookup`."""
+    """What is left meets objects of Python from a user's code, a map of the runtime, or one key of `lookup`."""
     imports = re.compile(r"pa\.(array|scalar|repeat)\(|(?<!arrays)\.to_numpy\(|\.fill_null\(|empty_table\(|__array__\(")
     left = {
         f"{path.name}: {line.strip()}"
