@@ -28,6 +28,7 @@ SqlinferError
     │   └── NoPlaceForPredictions
     ├── DataTestError     a data test of severity error failed
     ├── SystemRefused     a file or folder: no space, not allowed, something else lies there
+    ├── StorageError      a bucket: not there, no right, not reachable
     └── StoreError        the store is damaged, too new, or held
 
 Signal: one part of a package tells another, which catches it. Anything else that escapes is a bug and shows its
@@ -312,6 +313,16 @@ _WAYS = {
     errno.EROFS: _CLOSED, errno.ENOTDIR: _TAKEN, errno.EISDIR: _TAKEN, errno.EEXIST: _TAKEN, errno.ELOOP: _TAKEN,
     errno.ENOENT: _AWAY,
 }  # fmt: skip
+
+
+class StorageError(RunError):
+    """``missing``: what was asked for is not there."""
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, location: Location | None = None, missing: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint, location=location)
+        self.missing = missing
 
 
 class StoreError(RunError):
