@@ -66,6 +66,10 @@ _POSTGRES = {
     "REAL": "real", "FLOAT": "real", "DOUBLE": "double precision", "BOOLEAN": "boolean", "TEXT": "text",
     "VARCHAR": "text", "BLOB": "bytea", "DATE": "date",
 }  # fmt: skip
+_SPARK = {
+    "UTINYINT": "SMALLINT", "USMALLINT": "INT", "UINTEGER": "BIGINT", "UINT": "BIGINT", "UBIGINT": "DECIMAL(20, 0)",
+    "REAL": "FLOAT",
+}  # fmt: skip
 
 
 def type_sql(data_type: str, dialect: str) -> str:
@@ -76,6 +80,10 @@ def type_sql(data_type: str, dialect: str) -> str:
     """
     from sqlglot import exp
 
+    if dialect == "spark":
+        if is_array(data_type):
+            return f"ARRAY<{type_sql(element_type(data_type), dialect)}>"
+        return _SPARK.get(data_type) or exp.DataType.build(data_type, dialect="duckdb").sql(dialect=dialect)
     if dialect != "postgres":
         return exp.DataType.build(data_type, dialect="duckdb").sql(dialect=dialect)
     if is_array(data_type):

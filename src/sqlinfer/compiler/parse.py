@@ -24,7 +24,7 @@ MAX_TOKENS = 2_000_000
 
 SPAN = "span"
 """Metadata of an expression: its place in the text, in the dialects of ``PLACED``."""
-PLACED = ("postgres",)
+PLACED = ("postgres", "spark")
 """Dialects of warehouses that tell no parse tree."""
 _PLACING = (
     "_parse_disjunction", "_parse_conjunction", "_parse_equality", "_parse_comparison", "_parse_range",
@@ -48,6 +48,8 @@ def dialect_of(name: str) -> Dialect:
         FUNCTION_PARSERS = parser.FUNCTION_PARSERS | {"PREDICT": _parse_predict}
         LAMBDAS = parser.LAMBDAS | {TokenType.FARROW: _parse_named}
 
+    if name == "spark":  # CAST fails under ANSI, TRY_CAST does not: sqlglot takes both for the second
+        Parser.STRICT_CAST = True
     if name in PLACED:
         for method in _PLACING:
             setattr(Parser, method, _placed(getattr(parser, method)))

@@ -178,7 +178,7 @@ class Builder:
         kinds = (exp.Limit, exp.Offset, exp.TableSample, exp.Window, exp.Group, exp.AggFunc, exp.AnonymousAggFunc,
                  exp.Anonymous, exp.Lateral)  # fmt: skip
         for node in select.find_all(*kinds):
-            if isinstance(node, exp.Anonymous) and str(node.this).casefold() in ("hash", "xor", "md5_number"):
+            if isinstance(node, exp.Anonymous) and str(node.this).casefold() in self.form.pure_functions:
                 continue
             return False
         distincts = [s for s in select.find_all(exp.Distinct) if s.args.get("on")]

@@ -14,6 +14,7 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.dialects.postgres import Postgres
+from sqlglot.dialects.spark import Spark
 
 from sqlinfer.compiler.tree import closing
 from sqlinfer.spec.catalog import Piece
@@ -70,7 +71,7 @@ def _is_call(sql: str) -> bool:
     return opened is not None and closing(sql, opened.end()) == len(sql) - 1
 
 
-for _dialect in (DuckDB, Postgres):
+for _dialect in (DuckDB, Postgres, Spark):
     _dialect.Generator.TRANSFORMS[Verbatim] = _generated
 
 

@@ -161,22 +161,20 @@ SELECT
   `_p1_status`,
   CASE
     WHEN NOT `_p1_tenure` IS NULL AND NOT `_p1_charges` IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST(`_p1_tenure` AS STRING)) AS STRING) || ':' || CAST(`_p1_tenure` AS STRING) || CAST(LENGTH(CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)) AS STRING) || ':' || CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)
-    )
+    THEN LPAD(HEX(XXHASH64(`_p1_tenure`, `_p1_charges`)), 16, '0') || LPAD(HEX(XXHASH64(1946526487930394057, `_p1_tenure`, `_p1_charges`)), 16, '0')
   END AS `_p1_key`
 FROM (
   SELECT
     `id`,
     CASE
-      WHEN NOT (
-        NOT `_p1_tenure_raw` IS NULL
-        AND (
-          CAST(`_p1_tenure_raw` AS INT) IS NULL
-          OR CAST(`_p1_tenure_raw` AS DOUBLE) IS DISTINCT FROM CAST(CAST(`_p1_tenure_raw` AS INT) AS DOUBLE)
-        )
+      WHEN `_p1_tenure_raw` RLIKE '^\\s*[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?\\s*$'
+      AND (
+        TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9)) >= -2147483648
+        AND TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9)) < 2147483648
+        AND TRY_CAST(TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9)) AS INT) = TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9))
       )
-      THEN CAST(`_p1_tenure_raw` AS INT)
+      AND TRY_CAST(`_p1_tenure_raw` AS DOUBLE) = CAST(TRY_CAST(TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9)) AS INT) AS DOUBLE)
+      THEN TRY_CAST(TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9)) AS INT)
     END AS `_p1_tenure`,
     CASE
       WHEN `_p1_charges_raw` IS NULL
@@ -185,20 +183,26 @@ FROM (
     END AS `_p1_charges`,
     CASE
       WHEN NOT `_p1_tenure_raw` IS NULL
-      AND (
-        CAST(`_p1_tenure_raw` AS INT) IS NULL
-        OR CAST(`_p1_tenure_raw` AS DOUBLE) IS DISTINCT FROM CAST(CAST(`_p1_tenure_raw` AS INT) AS DOUBLE)
-      )
+      AND CASE
+        WHEN `_p1_tenure_raw` RLIKE '^\\s*[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?\\s*$'
+        AND (
+          TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9)) >= -2147483648
+          AND TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9)) < 2147483648
+          AND TRY_CAST(TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9)) AS INT) = TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9))
+        )
+        AND TRY_CAST(`_p1_tenure_raw` AS DOUBLE) = CAST(TRY_CAST(TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9)) AS INT) AS DOUBLE)
+        THEN TRY_CAST(TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9)) AS INT)
+      END IS NULL
       THEN 'cast_error:tenure'
       WHEN CASE
-        WHEN NOT (
-          NOT `_p1_tenure_raw` IS NULL
-          AND (
-            CAST(`_p1_tenure_raw` AS INT) IS NULL
-            OR CAST(`_p1_tenure_raw` AS DOUBLE) IS DISTINCT FROM CAST(CAST(`_p1_tenure_raw` AS INT) AS DOUBLE)
-          )
+        WHEN `_p1_tenure_raw` RLIKE '^\\s*[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?\\s*$'
+        AND (
+          TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9)) >= -2147483648
+          AND TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9)) < 2147483648
+          AND TRY_CAST(TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9)) AS INT) = TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9))
         )
-        THEN CAST(`_p1_tenure_raw` AS INT)
+        AND TRY_CAST(`_p1_tenure_raw` AS DOUBLE) = CAST(TRY_CAST(TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9)) AS INT) AS DOUBLE)
+        THEN TRY_CAST(TRY_CAST(`_p1_tenure_raw` AS DECIMAL(38, 9)) AS INT)
       END IS NULL
       OR CASE
         WHEN `_p1_charges_raw` IS NULL

@@ -99,9 +99,7 @@ SELECT
   `_p1_charges`,
   CASE
     WHEN NOT `_p1_tenure` IS NULL AND NOT `_p1_charges` IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST(`_p1_tenure` AS STRING)) AS STRING) || ':' || CAST(`_p1_tenure` AS STRING) || CAST(LENGTH(CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)) AS STRING) || ':' || CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)
-    )
+    THEN LPAD(HEX(XXHASH64(`_p1_tenure`, `_p1_charges`)), 16, '0') || LPAD(HEX(XXHASH64(1946526487930394057, `_p1_tenure`, `_p1_charges`)), 16, '0')
   END AS `_p1_key`
 FROM (
   SELECT

@@ -112,9 +112,7 @@ SELECT
   `_p2_charges`,
   CASE
     WHEN NOT `_p2_tenure` IS NULL AND NOT `_p2_charges` IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST(`_p2_tenure` AS STRING)) AS STRING) || ':' || CAST(`_p2_tenure` AS STRING) || CAST(LENGTH(CAST(`_p2_charges` + CAST(0 AS DOUBLE) AS STRING)) AS STRING) || ':' || CAST(`_p2_charges` + CAST(0 AS DOUBLE) AS STRING)
-    )
+    THEN LPAD(HEX(XXHASH64(`_p2_tenure`, `_p2_charges`)), 16, '0') || LPAD(HEX(XXHASH64(1946526487930394057, `_p2_tenure`, `_p2_charges`)), 16, '0')
   END AS `_p2_key`
 FROM (
   SELECT
@@ -140,9 +138,7 @@ SELECT
   `_s1`.`_p2` AS `_p1_charges`,
   CASE
     WHEN NOT `_s1`.`_p2` IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST(`_s1`.`_p2` + CAST(0 AS DOUBLE) AS STRING)) AS STRING) || ':' || CAST(`_s1`.`_p2` + CAST(0 AS DOUBLE) AS STRING)
-    )
+    THEN LPAD(HEX(XXHASH64(`_s1`.`_p2`)), 16, '0') || LPAD(HEX(XXHASH64(1946526487930394057, `_s1`.`_p2`)), 16, '0')
   END AS `_p1_key`
 FROM `sqlinfer_side`.`stage`.`nested__s1_scored` AS `_s1`;
 

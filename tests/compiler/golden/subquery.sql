@@ -120,9 +120,7 @@ SELECT
   `orders`.`amount` AS `_p1_charges`,
   CASE
     WHEN NOT `orders`.`amount` IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST(`orders`.`amount` + CAST(0 AS DOUBLE) AS STRING)) AS STRING) || ':' || CAST(`orders`.`amount` + CAST(0 AS DOUBLE) AS STRING)
-    )
+    THEN LPAD(HEX(XXHASH64(`orders`.`amount`)), 16, '0') || LPAD(HEX(XXHASH64(1946526487930394057, `orders`.`amount`)), 16, '0')
   END AS `_p1_key`
 FROM `warehouse`.`shop`.`orders` AS `orders`;
 
@@ -133,9 +131,7 @@ SELECT
   `_p2_charges`,
   CASE
     WHEN NOT `_p2_tenure` IS NULL AND NOT `_p2_charges` IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST(`_p2_tenure` AS STRING)) AS STRING) || ':' || CAST(`_p2_tenure` AS STRING) || CAST(LENGTH(CAST(`_p2_charges` + CAST(0 AS DOUBLE) AS STRING)) AS STRING) || ':' || CAST(`_p2_charges` + CAST(0 AS DOUBLE) AS STRING)
-    )
+    THEN LPAD(HEX(XXHASH64(`_p2_tenure`, `_p2_charges`)), 16, '0') || LPAD(HEX(XXHASH64(1946526487930394057, `_p2_tenure`, `_p2_charges`)), 16, '0')
   END AS `_p2_key`
 FROM (
   SELECT
@@ -162,7 +158,7 @@ FROM `sqlinfer_side`.`stage`.`subquery__s2_scored` AS `_s2`
 WHERE
   `_s2`.`_p2` > (
     SELECT
-      AVG(`_s1`.`_p1`) AS `avg(predict('spend', amount))`
+      AVG(`_s1`.`_p1`) AS `avg(spend(amount))`
     FROM `sqlinfer_side`.`stage`.`subquery__s1_scored` AS `_s1`
   );
 

@@ -55,9 +55,7 @@ SELECT
   `_input`.`charges` AS `charges`,
   CASE
     WHEN NOT `_input`.`charges` IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST(`_input`.`charges` + CAST(0 AS DOUBLE) AS STRING)) AS STRING) || ':' || CAST(`_input`.`charges` + CAST(0 AS DOUBLE) AS STRING)
-    )
+    THEN LPAD(HEX(XXHASH64(`_input`.`charges`)), 16, '0') || LPAD(HEX(XXHASH64(1946526487930394057, `_input`.`charges`)), 16, '0')
   END AS `_p1_key`
 FROM (
   SELECT

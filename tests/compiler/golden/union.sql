@@ -124,9 +124,7 @@ SELECT
   `_p1_charges`,
   CASE
     WHEN NOT `_p1_tenure` IS NULL AND NOT `_p1_charges` IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST(`_p1_tenure` AS STRING)) AS STRING) || ':' || CAST(`_p1_tenure` AS STRING) || CAST(LENGTH(CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)) AS STRING) || ':' || CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)
-    )
+    THEN LPAD(HEX(XXHASH64(`_p1_tenure`, `_p1_charges`)), 16, '0') || LPAD(HEX(XXHASH64(1946526487930394057, `_p1_tenure`, `_p1_charges`)), 16, '0')
   END AS `_p1_key`
 FROM (
   SELECT
@@ -152,9 +150,7 @@ SELECT
   `orders`.`amount` AS `_p2_charges`,
   CASE
     WHEN NOT `orders`.`amount` IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST(`orders`.`amount` + CAST(0 AS DOUBLE) AS STRING)) AS STRING) || ':' || CAST(`orders`.`amount` + CAST(0 AS DOUBLE) AS STRING)
-    )
+    THEN LPAD(HEX(XXHASH64(`orders`.`amount`)), 16, '0') || LPAD(HEX(XXHASH64(1946526487930394057, `orders`.`amount`)), 16, '0')
   END AS `_p2_key`
 FROM `warehouse`.`shop`.`orders` AS `orders`;
 
@@ -166,7 +162,7 @@ FROM `sqlinfer_side`.`stage`.`union__s1_scored` AS `_s1`
 UNION ALL
 SELECT
   `_s2`.`order_id` AS `order_id`,
-  `_s2`.`_p2` AS `predict('spend', amount)`
+  `_s2`.`_p2` AS `spend(amount)`
 FROM `sqlinfer_side`.`stage`.`union__s2_scored` AS `_s2`;
 
 -- databricks: s1

@@ -125,9 +125,7 @@ SELECT
   `customers`.`region` AS `_p1_region`,
   CASE
     WHEN NOT `customers`.`region` IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST(`customers`.`region` AS STRING)) AS STRING) || ':' || CAST(`customers`.`region` AS STRING)
-    )
+    THEN LPAD(HEX(XXHASH64(CAST(`customers`.`region` AS BINARY))), 16, '0') || LPAD(HEX(XXHASH64(1946526487930394057, CAST(`customers`.`region` AS BINARY))), 16, '0')
   END AS `_p1_key`
 FROM `warehouse`.`shop`.`customers` AS `customers`;
 
@@ -138,9 +136,7 @@ SELECT
   `_p2_charges`,
   CASE
     WHEN NOT `_p2_tenure` IS NULL AND NOT `_p2_charges` IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST(`_p2_tenure` AS STRING)) AS STRING) || ':' || CAST(`_p2_tenure` AS STRING) || CAST(LENGTH(CAST(`_p2_charges` + CAST(0 AS DOUBLE) AS STRING)) AS STRING) || ':' || CAST(`_p2_charges` + CAST(0 AS DOUBLE) AS STRING)
-    )
+    THEN LPAD(HEX(XXHASH64(`_p2_tenure`, `_p2_charges`)), 16, '0') || LPAD(HEX(XXHASH64(1946526487930394057, `_p2_tenure`, `_p2_charges`)), 16, '0')
   END AS `_p2_key`
 FROM (
   SELECT

@@ -120,18 +120,38 @@ SELECT
   `_p1_status`,
   CASE
     WHEN NOT `_p1_charges` IS NULL
-    THEN MD5(
-      CAST(LENGTH(CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)) AS STRING) || ':' || CAST(`_p1_charges` + CAST(0 AS DOUBLE) AS STRING)
-    )
+    THEN LPAD(HEX(XXHASH64(`_p1_charges`)), 16, '0') || LPAD(HEX(XXHASH64(1946526487930394057, `_p1_charges`)), 16, '0')
   END AS `_p1_key`
 FROM (
   SELECT
     `c1`,
-    CAST(`_p1_charges_raw` AS DOUBLE) AS `_p1_charges`,
     CASE
-      WHEN NOT `_p1_charges_raw` IS NULL AND CAST(`_p1_charges_raw` AS DOUBLE) IS NULL
+      WHEN (
+        CAST(`_p1_charges_raw` AS STRING) RLIKE '^\\s*[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?\\s*$'
+        AND ABS(TRY_CAST(CAST(`_p1_charges_raw` AS STRING) AS DOUBLE)) < CAST('inf' AS DOUBLE)
+      )
+      OR CAST(`_p1_charges_raw` AS STRING) RLIKE '^\\s*([+-]?(?i:inf|infinity)|(?i:nan))\\s*$'
+      THEN TRY_CAST(CAST(`_p1_charges_raw` AS STRING) AS DOUBLE)
+    END AS `_p1_charges`,
+    CASE
+      WHEN NOT `_p1_charges_raw` IS NULL
+      AND CASE
+        WHEN (
+          CAST(`_p1_charges_raw` AS STRING) RLIKE '^\\s*[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?\\s*$'
+          AND ABS(TRY_CAST(CAST(`_p1_charges_raw` AS STRING) AS DOUBLE)) < CAST('inf' AS DOUBLE)
+        )
+        OR CAST(`_p1_charges_raw` AS STRING) RLIKE '^\\s*([+-]?(?i:inf|infinity)|(?i:nan))\\s*$'
+        THEN TRY_CAST(CAST(`_p1_charges_raw` AS STRING) AS DOUBLE)
+      END IS NULL
       THEN 'cast_error:charges'
-      WHEN CAST(`_p1_charges_raw` AS DOUBLE) IS NULL
+      WHEN CASE
+        WHEN (
+          CAST(`_p1_charges_raw` AS STRING) RLIKE '^\\s*[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?\\s*$'
+          AND ABS(TRY_CAST(CAST(`_p1_charges_raw` AS STRING) AS DOUBLE)) < CAST('inf' AS DOUBLE)
+        )
+        OR CAST(`_p1_charges_raw` AS STRING) RLIKE '^\\s*([+-]?(?i:inf|infinity)|(?i:nan))\\s*$'
+        THEN TRY_CAST(CAST(`_p1_charges_raw` AS STRING) AS DOUBLE)
+      END IS NULL
       THEN 'null_input'
     END AS `_p1_status`
   FROM (

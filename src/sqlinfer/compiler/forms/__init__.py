@@ -5,9 +5,10 @@ from __future__ import annotations
 from sqlinfer.compiler.forms.base import Form
 from sqlinfer.compiler.forms.duckdb import DuckDBForm
 from sqlinfer.compiler.forms.postgres import PostgresForm
+from sqlinfer.compiler.forms.spark import SparkForm
 from sqlinfer.spec.catalog import Catalog
 
-FORMS: dict[str, type[Form]] = {"duckdb": DuckDBForm, "postgres": PostgresForm}
+FORMS: dict[str, type[Form]] = {"duckdb": DuckDBForm, "postgres": PostgresForm, "spark": SparkForm}
 
 
 def form_of(catalog: Catalog) -> Form:

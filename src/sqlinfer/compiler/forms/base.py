@@ -39,6 +39,8 @@ class Form:
     """Whether a relation's name is a value that a stage can hand on."""
     folds_case: ClassVar[bool] = True
     """Whether quoted names are compared without their case."""
+    pure_functions: ClassVar[frozenset[str]] = frozenset(("hash", "xor", "md5_number"))
+    """Functions of keys and casts that sqlglot has no class for: equal values, equal results."""
 
     # text
 
