@@ -17,6 +17,8 @@ SOURCES_VENV := .venv-sources
 SOURCES_STAMP := $(SOURCES_VENV)/.installed
 # What the tests train and register models with, beyond the extras.
 SOURCES_MORE := pandas sqlalchemy alembic
+SPARK_VENV := .venv-spark
+SPARK_STAMP := $(SPARK_VENV)/.installed
 # The plain python3 where it is new enough, else the newest that is there.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -26,7 +28,7 @@ WORKERS ?= logical
 PARALLEL = -n $(WORKERS) --maxprocesses 16 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-dbt test-sources lint format bench chaos fuzz fuzz-forests kernel attack clean reference
+.PHONY: help demo test test-dbt test-sources test-spark lint format bench chaos fuzz fuzz-forests kernel attack clean reference
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -72,6 +74,15 @@ $(SOURCES_STAMP): pyproject.toml constraints-sources.txt | $(BIN)/python
 test-sources: $(SOURCES_STAMP)  ## every source against its real library, installed into .venv-sources
 	SQLINFER_REQUIRE_SOURCES=1 $(SOURCES_VENV)/bin/python -m pytest tests/sources $(PARALLEL) $(PYTEST_ARGS)
 
+# PySpark wants pandas 2, and a JVM for each process of tests takes a gigabyte.
+$(SPARK_STAMP): pyproject.toml constraints-spark.txt | $(BIN)/python
+	$(BIN)/python -m venv $(SPARK_VENV)
+	$(SPARK_VENV)/bin/python -m pip install --quiet -c constraints.txt -c constraints-spark.txt -e '.[test,spark]'
+	@touch $(SPARK_STAMP)
+
+test-spark: $(SPARK_STAMP)  ## the tests of Spark, installed into .venv-spark; needs Java 17
+	SQLINFER_REQUIRE_SPARK=1 $(SPARK_VENV)/bin/python -m pytest tests/spark $(PYTEST_ARGS)
+
 lint: $(STAMP)  ## ruff, mypy, import-linter
 	$(BIN)/ruff check src tests example_project
 	$(BIN)/ruff format --check src tests example_project
@@ -102,7 +113,7 @@ attack: $(STAMP)  ## templates, graphs, yml, rows, names, files and links agains
 	SQLINFER_ATTACKS=$${SQLINFER_ATTACKS:-2000} $(BIN)/python -m pytest tests/attack tests/security --timeout 3600 $(PYTEST_ARGS)
 
 clean:  ## remove the virtual environment, caches and what the example wrote
-	rm -rf $(VENV) $(DBT_VENV) $(SOURCES_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(DBT_VENV) $(SOURCES_VENV) $(SPARK_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 	rm -rf example_project/target example_project/logs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

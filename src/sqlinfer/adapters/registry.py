@@ -13,6 +13,7 @@ from sqlinfer.errors import ProfileError, did_you_mean
 ADAPTERS = {
     "duckdb": "sqlinfer.adapters.duckdb.adapter:DuckDBAdapter",
     "postgres": "sqlinfer.adapters.postgres.adapter:PostgresAdapter",
+    "spark": "sqlinfer.adapters.spark.adapter:SparkAdapter",
 }
 
 

@@ -1,0 +1,179 @@
+"""One SQL session: statements in, rows as Python values or as Arrow out. Thin over PySpark, classic or Connect."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlinfer.adapters.spark.errors import translated
+from sqlinfer.adapters.spark.jvm import session_of
+from sqlinfer.adapters.spark.settings import SparkSettings
+from sqlinfer.errors import AdapterError
+from sqlinfer.relation import Relation, literal, quote
+from sqlinfer.spec.catalog import Column
+from sqlinfer.spec.session import READ_ROWS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LEAD = "SELECT * FROM (\n"
+"""What ``describe`` puts in front of a query: Spark runs a command as soon as it sees one."""
+_BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
+
+
+class SparkSqlSession:
+    def __init__(self, settings: SparkSettings) -> None:
+        self.settings = settings
+        self.raw: Any = session_of(settings)
+        """PySpark's own session."""
+        self.is_remote = bool(settings.remote)
+        self.use_schema()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """The JVM, or the connection, is shared and stays."""
+
+    def use_schema(self) -> None:
+        """Unqualified names resolve to the schema, once it is there."""
+        with suppress(AdapterError):
+            self.execute(f"USE {name(self.settings.schema)}")
+
+    # statements
+
+    def frame(self, sql: str, lead: str = "") -> Any:
+        """A DataFrame of a query. ``lead``: what ``sql`` begins with that is ours; places are counted without it."""
+        with translated(sql[len(lead) :], lead):
+            return self.raw.sql(sql)
+
+    def execute(self, sql: str, lead: str = "") -> None:
+        """One statement, at once."""
+        with translated(sql[len(lead) :], lead):
+            frame = self.raw.sql(sql)
+            if self.is_remote:
+                frame.schema  # noqa: B018  analysed by the server now
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Few of them, as Python values."""
+        table = self.table(sql)
+        columns = [column.to_pylist() for column in table.columns]
+        return list(zip(*columns, strict=True)) if columns else [() for _ in range(table.num_rows)]
+
+    def value(self, sql: str) -> Any:
+        """The first column of the first row, None where there is none."""
+        found = self.rows(sql)
+        return found[0][0] if found else None
+
+    def table(self, sql: str) -> pa.Table:
+        """All rows of a query: few."""
+        frame = self.frame(sql)
+        with translated(sql):
+            return frame.toArrow()
+
+    def schema(self, sql: str) -> pa.Schema:
+        """Arrow names and types of a query, which is not run."""
+        return self.arrow_schema(self.frame(sql))
+
+    def arrow_schema(self, frame: Any) -> pa.Schema:
+        from pyspark.sql.pandas.types import to_arrow_schema
+
+        with translated():
+            return to_arrow_schema(frame.schema, timezone="UTC")
+
+    @contextmanager
+    def reader(self, sql: str, rows: int = READ_ROWS) -> Iterator[pa.RecordBatchReader]:
+        """Stream a query: a partition at a time, batch by batch, never all of it."""
+        import pyarrow as pa
+
+        with translated(sql):
+            self.raw.conf.set(_BATCH, str(rows))
+        frame = self.frame(sql)
+        schema = self.arrow_schema(frame)
+        batches = self._batches(frame, schema, sql)
+        try:
+            yield pa.RecordBatchReader.from_batches(schema, batches)
+        finally:
+            batches.close()
+
+    def _batches(self, frame: Any, schema: pa.Schema, sql: str) -> Generator[pa.RecordBatch, None, None]:
+        with translated(sql):
+            if self.is_remote:
+                yield from _streamed(frame, schema)
+            else:
+                yield from _by_partition(frame, schema)
+
+    # columns
+
+    def describe(self, sql: str) -> tuple[Column, ...]:
+        """Columns of one SELECT, which is not run, in Spark's own spelling.
+
+        Raises:
+            AdapterError: it is no SELECT, or not one.
+        """
+        asked = f"{LEAD}{sql}\n)"
+        with translated(sql, LEAD):
+            fields = self.raw.sql(asked).schema.fields
+        return tuple(Column(field.name, field.dataType.simpleString()) for field in fields)
+
+    # data and files that come from the client
+
+    def from_arrow(self, table: pa.Table) -> Any:
+        """A DataFrame of rows that are here: few."""
+        with translated():
+            return self.raw.createDataFrame(table)
+
+    def add_file(self, path: Path) -> None:
+        """Ship a file to the executors, where ``SparkFiles.get(path.name)`` finds it."""
+        with translated():
+            self.raw.addArtifact(str(path), file=True)
+
+    # names
+
+    def properties(self, relation: Relation) -> dict[str, str]:
+        """TBLPROPERTIES; empty where there is no such relation."""
+        try:
+            return dict(self.rows(f"SHOW TBLPROPERTIES {table_name(relation)}"))
+        except AdapterError:
+            return {}
+
+
+def name(identifier: str) -> str:
+    return quote(identifier, "spark")
+
+
+def table_name(relation: Relation) -> str:
+    return relation.sql("spark")
+
+
+def text(value: str) -> str:
+    return literal(value, "spark")
+
+
+def properties_sql(given: Mapping[str, str]) -> str:
+    """What stands between the parentheses of TBLPROPERTIES."""
+    return ", ".join(f"{text(key)} = {text(value)}" for key, value in given.items())
+
+
+def _by_partition(frame: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Record batches as the JVM writes them, one partition after the other, none of them ahead of time."""
+    import pyarrow as pa
+    from pyspark.serializers import NoOpSerializer
+    from pyspark.util import _local_iterator_from_socket
+
+    jvm = frame.sparkSession.sparkContext._jvm
+    served = jvm.PythonRDD.toLocalIteratorAndServe(frame._jdf.toArrowBatchRdd(), False)
+    for message in _local_iterator_from_socket(served, NoOpSerializer()):
+        yield pa.ipc.read_record_batch(pa.py_buffer(message), schema)
+
+
+def _streamed(frame: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """As the Connect server sends them."""
+    import pyarrow as pa
+
+    client = frame._session.client
+    for found in client.to_table_as_iterator(frame._plan.to_proto(client), {}):
+        if isinstance(found, pa.Table):
+            yield from found.cast(schema).to_batches()
