@@ -46,6 +46,9 @@ class FakeSession:
     quarantined: int = 0
     categories: dict[int, list[str]] = field(default_factory=dict)
 
+    def joins(self, _):
+        return False
+
     def score(self, reader, arguments, keep, *, as_column=None, error_column="error", **_):
         return FakeScored(self, reader, arguments[0], list(keep), as_column, error_column)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -10,9 +11,10 @@ import pyarrow as pa
 
 from sqlinfer import arrays
 from sqlinfer.errors import ArtifactError, InferenceError
-from sqlinfer.inference.block import Block, Feeder, LazyRows, array_feeder, select
+from sqlinfer.inference.block import Block, Feeder, LazyRows, MatrixFeeder, array_feeder, select
 from sqlinfer.inference.images import ImageRows
 from sqlinfer.inference.runnable import Runnable
+from sqlinfer.inference.sharing import Shared
 from sqlinfer.inference.tensors import Array
 from sqlinfer.inference.text import TextEncoder, TextRows
 from sqlinfer.spec.function import InputBinding, PreparedFunction
@@ -31,7 +33,11 @@ class Assembling(Protocol):
     @property
     def categories(self) -> dict[int, list[str]]: ...
 
-    def block(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> Block:
+    def makes(self, arguments: Sequence[str]) -> Sequence[Hashable]:
+        """What ``block`` makes that another function may make, too: ``Shared`` has it once."""
+        ...
+
+    def block(self, batch: pa.RecordBatch, arguments: Sequence[str], shared: Shared | None = None) -> Block:
         """``arguments`` are columns of the batch, in the contract's order."""
         ...
 
@@ -45,8 +51,9 @@ class Assembler:
         self._by_column = split.by_column if split is not None else frozenset()
         self._coded = runnable if runnable is not None and runnable.inputs else None
         self._names = [argument.name for argument in prepared.contract.arguments]
-        self._widths = [self._width(name) for name in self._names]
+        self._widths = tuple(self._width(name) for name in self._names)
         self._encoder = _encoder(prepared)
+        self._packed = tuple(one for one in prepared.inputs if self._is_packed(one))
 
     @property
     def has_text(self) -> bool:
@@ -67,10 +74,18 @@ class Assembler:
         kinds = {a.name: a.data_type for a in self._prepared.contract.arguments}
         return {p: words for p, name in enumerate(self._names) if name in coded - plain and kinds[name] == "TEXT"}
 
-    def block(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> Block:
+    def makes(self, arguments: Sequence[str]) -> list[Hashable]:
+        """What ``block`` makes that another function may make, too: ``Shared`` has it once."""
+        packed: list[Hashable] = [_matrix(one, self._columns(one, arguments)) for one in self._packed]
+        kinds = {argument.name: argument.data_type for argument in self._prepared.contract.arguments}
+        texts = {name for one, name in zip(self._names, arguments, strict=True) if kinds[one] == "TEXT"}
+        return packed + [_column(name) for name in texts]
+
+    def block(self, batch: pa.RecordBatch, arguments: Sequence[str], shared: Shared | None = None) -> Block:
         """``arguments`` are columns of the batch, in the contract's order."""
+        shared = shared or Shared()
         columns = [column_of(batch, name) for name in arguments]
-        chosen = select(columns, self._widths)
+        chosen = shared.once(self._rows(arguments), partial(select, columns, self._widths))
         rows = batch.num_rows if chosen.positions is None else len(chosen.positions)
         positions, lazy = chosen.positions, None
         failed: dict[int, str] = {}
@@ -81,19 +96,37 @@ class Assembler:
             lazy = ImageRows(image, self._prepared.image, self._bindings("image"))
         block = Block(batch.num_rows, rows, positions, (), chosen.rejected, chosen.null_inputs, lazy, failed)
         if rows:
-            block.feeders = tuple(self._feeders(columns, block))
+            block.feeders = tuple(self._feeders(batch, arguments, block, shared))
         return block
 
-    def _feeders(self, columns: Sequence[pa.Array], block: Block) -> Sequence[Feeder]:
+    def _feeders(
+        self, batch: pa.RecordBatch, arguments: Sequence[str], block: Block, shared: Shared
+    ) -> Sequence[Feeder]:
         feeders: list[Feeder] = []
+        which = None if block.positions is None else self._rows(arguments)
         for binding in self._prepared.inputs:
-            if binding.layout not in ("tokens", "image"):
-                dense = [self._dense(columns, block.positions, name) for name in binding.arguments]
+            if binding.layout in ("tokens", "image"):
+                continue
+            names = self._columns(binding, arguments)
+            dense = [
+                shared.once((_column(n), which), partial(_dense, batch, n, block.positions, shared)) for n in names
+            ]
+            matrix = _matrix(binding, names)
+            if binding in self._packed and shared.shares(matrix):
+                feeders.append(MatrixFeeder(binding.name, shared.matrix((matrix, which), dense, binding.element_type)))
+            else:
                 by_column = binding.name in self._by_column
                 feeders.append(array_feeder(binding, dense, self._vocabulary(binding.name), by_column=by_column))
         if block.lazy is not None:
             feeders += block.lazy.feeders(block.failed)
         return feeders
+
+    def _rows(self, arguments: Sequence[str]) -> Hashable:
+        """What decides which rows of a batch are scored."""
+        return ("rows", tuple(arguments), self._widths)
+
+    def _columns(self, binding: InputBinding, arguments: Sequence[str]) -> tuple[str, ...]:
+        return tuple(arguments[self._names.index(name)] for name in binding.arguments)
 
     def _tokenise(
         self, columns: Sequence[pa.Array], positions: Array | None, encoder: TextEncoder, failed: dict[int, str]
@@ -117,6 +150,11 @@ class Assembler:
     def _vocabulary(self, input_name: str) -> pa.Array | None:
         return self._coded.vocabulary if self._coded is not None and input_name in self._coded.inputs else None
 
+    def _is_packed(self, binding: InputBinding) -> bool:
+        """Whether a matrix of numbers is made for it."""
+        plain = binding.layout == "packed" and binding.element_type != "string"
+        return plain and binding.name not in self._by_column and self._vocabulary(binding.name) is None
+
     def _bindings(self, layout: str) -> tuple[InputBinding, ...]:
         return tuple(binding for binding in self._prepared.inputs if binding.layout == layout)
 
@@ -136,6 +174,21 @@ def _encoder(prepared: PreparedFunction) -> TextEncoder | None:
         return TextEncoder(prepared.tokenizer)
     except ArtifactError as error:
         raise ArtifactError(f"function '{prepared.contract.name}': {error.message}", hint=error.hint) from error
+
+
+def _matrix(binding: InputBinding, columns: tuple[str, ...]) -> Hashable:
+    return ("matrix", columns, binding.element_type)
+
+
+def _column(name: str) -> Hashable:
+    return ("column", name)
+
+
+def _dense(batch: pa.RecordBatch, name: str, positions: Array | None, shared: Shared) -> pa.Array:
+    """A column's rows that are scored. Several functions get texts as a dictionary, each text read once."""
+    column = column_of(batch, name)
+    dense = column if positions is None else column.take(arrays.from_numpy(positions))
+    return dense.dictionary_encode() if pa.types.is_string(dense.type) and shared.shares(_column(name)) else dense
 
 
 def column_of(batch: pa.RecordBatch, name: str) -> pa.Array:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from sqlinfer import arrays
 from sqlinfer.errors import InferenceError
 from sqlinfer.inference.codes import codes_of
+from sqlinfer.inference.sharing import Matrix
 from sqlinfer.inference.tensors import Array, column_values, dtype_of, is_list, list_lengths, list_null_rows
 from sqlinfer.inference.trees.running import Columns
 from sqlinfer.spec.function import InputBinding
@@ -58,6 +59,17 @@ class PackedFeeder:
         for position, values in enumerate(self.columns):
             target[:, position] = values[start:stop]
         return target
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixFeeder:
+    """[N,F] that other functions feed from, too."""
+
+    name: str
+    matrix: Matrix
+
+    def feed(self, start: int, stop: int, scratch: Scratch) -> Array:
+        return self.matrix.rows(start, stop)
 
 
 class ColumnsFeeder:

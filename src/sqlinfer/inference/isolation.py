@@ -35,6 +35,7 @@ from sqlinfer.inference.layout import core_count
 from sqlinfer.inference.passes import Passes
 from sqlinfer.inference.providers import Device
 from sqlinfer.inference.scoring import Outcomes, Times
+from sqlinfer.inference.sharing import Shared
 from sqlinfer.project.secret import public
 from sqlinfer.spec.function import PreparedFunction
 
@@ -268,7 +269,9 @@ class IsolatedSession(Passes):
         finally:
             self._idle.put(remote)
 
-    def run_with(self, scorer: Remote, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
+    def run_with(
+        self, scorer: Remote, batch: pa.RecordBatch, arguments: Sequence[str], shared: Shared | None = None
+    ) -> BatchResult:
         names = [f"a{position}" for position in range(len(arguments))]
         columns = [batch.column(batch.schema.get_field_index(name)) for name in arguments]
         return scorer.score(pa.RecordBatch.from_arrays(columns, names=names))

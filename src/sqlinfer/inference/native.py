@@ -5,7 +5,7 @@ It runs in a worker process only (``native_session``): a library may crash, hang
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from importlib import import_module
 from traceback import clear_frames
@@ -21,6 +21,7 @@ from sqlinfer.inference.kernel import Feeds, safe_message
 from sqlinfer.inference.layout import Layout
 from sqlinfer.inference.native_values import ArrowCollector, declared_array
 from sqlinfer.inference.session import Session
+from sqlinfer.inference.sharing import Shared
 from sqlinfer.inference.tensors import Array
 from sqlinfer.spec.function import NativeModel, PreparedFunction
 from sqlinfer.types import array_width, arrow_type
@@ -122,7 +123,10 @@ class NativeAssembler:
         self._widths = [array_width(argument.data_type) for argument in self._arguments]
         self._types = [_arrow_type(argument.data_type) for argument in self._arguments]
 
-    def block(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> Block:
+    def makes(self, arguments: Sequence[str]) -> Sequence[Hashable]:
+        return ()
+
+    def block(self, batch: pa.RecordBatch, arguments: Sequence[str], shared: Shared | None = None) -> Block:
         columns = [column_of(batch, name) for name in arguments]
         strict = [place for place, argument in enumerate(self._arguments) if argument.on_null != "nan"]
         chosen = select([columns[place] for place in strict], [self._widths[place] for place in strict])

@@ -16,6 +16,7 @@ from sqlinfer.inference.batch_result import BatchResult
 from sqlinfer.inference.isolation import DEFAULT_TIMEOUT, Deadlines, IsolatedSession, Remote, Worker
 from sqlinfer.inference.layout import core_count
 from sqlinfer.inference.scoring import Outcomes
+from sqlinfer.inference.sharing import Shared
 from sqlinfer.project.secret import public
 from sqlinfer.spec.function import PreparedFunction
 
@@ -70,9 +71,11 @@ class NativeSession(IsolatedSession):
             self._remotes += made
         return made
 
-    def run_with(self, scorer: Remote, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
+    def run_with(
+        self, scorer: Remote, batch: pa.RecordBatch, arguments: Sequence[str], shared: Shared | None = None
+    ) -> BatchResult:
         began = perf_counter()
-        result = super().run_with(scorer, batch, arguments)
+        result = super().run_with(scorer, batch, arguments, shared)
         self._sizes.learn(batch.num_rows, perf_counter() - began)
         return result
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
+from sqlinfer.spec.session import Part
 from sqlinfer.types import arrow_type
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sqlinfer.inference.providers import Device
     from sqlinfer.inference.reader import ScoredReader
     from sqlinfer.inference.scoring import Outcomes
+    from sqlinfer.inference.sharing import Shared
     from sqlinfer.spec.error_policy import ErrorPolicy
 
 
@@ -64,7 +66,18 @@ class Passes(ABC):
         """One per worker thread of a pass; each has ``times``."""
 
     @abstractmethod
-    def run_with(self, scorer: Any, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult: ...
+    def run_with(
+        self, scorer: Any, batch: pa.RecordBatch, arguments: Sequence[str], shared: Shared | None = None
+    ) -> BatchResult:
+        """``shared``: what other functions have made of the same batch, where they score it in this thread."""
+
+    def makes(self, arguments: Sequence[str]) -> Sequence[Hashable]:
+        """See ``Assembling.makes``."""
+        return ()
+
+    def joins(self, other: object) -> bool:
+        """Whether one pass can score with both, batch by batch in the same threads."""
+        return False
 
     @abstractmethod
     def settle_layout(self, batch: pa.RecordBatch, arguments: Sequence[str]) -> None:
@@ -101,18 +114,26 @@ class Passes(ABC):
         """
         from sqlinfer.inference.reader import ScoredReader
 
-        return ScoredReader(
-            self,
-            reader,
-            tuple(arguments),
-            tuple(keep),
-            as_column=as_column,
-            error_column=error_column,
-            policy=policy,
-            total=total,
-            cancel=cancel,
-            on_progress=on_progress,
-        )
+        part = Part(self, tuple(arguments), as_column, error_column, policy)
+        return ScoredReader(reader, (part,), tuple(keep), total=total, cancel=cancel, on_progress=on_progress)
+
+    def score_together(
+        self,
+        reader: pa.RecordBatchReader | ScoredReader,
+        parts: Sequence[Part],
+        keep: Sequence[str],
+        *,
+        total: int | None = None,
+        cancel: threading.Event | None = None,
+    ) -> ScoredReader:
+        """Score a stream with several functions, whose sessions this one ``joins``: each batch is read once.
+
+        Args:
+            parts: this session's own among them.
+        """
+        from sqlinfer.inference.reader import ScoredReader
+
+        return ScoredReader(reader, tuple(parts), tuple(keep), total=total, cancel=cancel)
 
     def score_table(
         self,

@@ -4,48 +4,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
-from sqlinfer import arrays
 from sqlinfer.errors import AdapterError, InferenceError
+from sqlinfer.inference.part import OpenPart, ScoreCounts, Seconds
 from sqlinfer.inference.pipeline import Pipeline
-from sqlinfer.inference.scoring import Outcomes
+from sqlinfer.inference.sharing import Shared
 from sqlinfer.scrub import scrub
 from sqlinfer.withheld import warehouse_message
 
 if TYPE_CHECKING:
     from sqlinfer.inference.batch_result import BatchResult
-    from sqlinfer.inference.passes import Passes
-    from sqlinfer.spec.error_policy import ErrorPolicy
+    from sqlinfer.spec.session import Part
 
 
-@dataclass(slots=True)
-class ScoreCounts:
-    """Rows delivered so far: ``rows = scored + null_inputs + errors``."""
-
-    rows: int = 0
-    scored: int = 0
-    null_inputs: int = 0
-    errors: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Seconds:
-    """Time per stage, summed over the threads that did it; ``wait`` is the consumer's."""
-
-    read: float
-    assemble: float
-    kernel: float
-    finish: float
-    wait: float
-    workers: int = 1
-    """Threads that assembled, ran and finished side by side."""
+FEWEST_ROWS = 4096
+"""Of a task that several functions score: a block costs each of them a tenth of a millisecond."""
 
 
 class ScoredReader:
@@ -53,50 +33,54 @@ class ScoredReader:
 
     def __init__(
         self,
-        session: Passes,
         reader: pa.RecordBatchReader | ScoredReader,
-        arguments: tuple[str, ...],
+        parts: tuple[Part, ...],
         keep: tuple[str, ...],
         *,
-        as_column: str | None,
-        error_column: str,
-        policy: ErrorPolicy | None,
         total: int | None,
         cancel: threading.Event | None,
-        on_progress: Callable[[int], None] | None,
+        on_progress: Callable[[int], None] | None = None,
     ) -> None:
-        self._session = session
+        """Sessions of several ``parts`` have as many workers as each other."""
         self._reader = reader
-        self._arguments = arguments
         self._keep = keep
-        self._as_column = as_column
         self._on_progress = on_progress
-        kept = [_field(reader.schema, name) for name in keep]
-        fields = [*kept, *session.output_fields(as_column), pa.field(error_column, pa.string())]
-        self.schema: pa.Schema = pa.schema(fields)
-        self.counts = ScoreCounts()
         self._read_rows = 0
         self._read_seconds = 0.0
-        self._work_seconds = 0.0
-        self._lock = threading.Lock()
-        self._scorers = session.scorers(Outcomes(policy, total), lambda: self._pipeline.stopped)
-        workers = [partial(self._work, scorer) for scorer in self._scorers]
-        self._pipeline: Pipeline[pa.RecordBatch, tuple[pa.RecordBatch, BatchResult]] = Pipeline(
-            self._tasks(), workers, 2 * len(workers) + 2, cancel
+        self.parts = tuple(self._opened(part, position, total) for position, part in enumerate(parts))
+        kept = [_field(reader.schema, name) for name in keep]
+        self.schema: pa.Schema = pa.schema([*kept, *(field for part in self.parts for field in part.fields)])
+        made = [key for part in self.parts for key in part.makes()]
+        self._pipeline: Pipeline[pa.RecordBatch, tuple[pa.RecordBatch, list[BatchResult]]] = Pipeline(
+            self._tasks(),
+            [partial(self._work, worker, Shared(made)) for worker in range(self._workers)],
+            2 * self._workers + 2,
+            cancel,
         )
         self._batches = self._deliver()
 
+    def _opened(self, part: Part, position: int, total: int | None) -> OpenPart:
+        """The first part's seconds have those of reading."""
+        return OpenPart(part, total, lambda: self._pipeline.stopped, lambda: 0.0 if position else self._read_seconds)
+
+    @property
+    def _workers(self) -> int:
+        return len(self.parts[0].scorers)
+
+    @property
+    def counts(self) -> ScoreCounts:
+        """Of the first part."""
+        return self.parts[0].counts
+
     @property
     def seconds(self) -> Seconds:
-        assemble = sum(scorer.times.assemble for scorer in self._scorers)
-        kernel = sum(scorer.times.kernel for scorer in self._scorers)
-        finish = max(0.0, self._work_seconds - assemble - kernel)
-        return Seconds(self._read_seconds, assemble, kernel, finish, self._pipeline.wait_seconds, len(self._scorers))
+        """Of the first part."""
+        return replace(self.parts[0].seconds, wait=self._pipeline.wait_seconds)
 
     @property
     def runs(self) -> int:
-        """Runs of the graph so far."""
-        return sum(scorer.times.runs for scorer in self._scorers)
+        """Runs of the graphs so far."""
+        return sum(part.runs for part in self.parts)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self._batches
@@ -128,38 +112,26 @@ class ScoredReader:
 
     def _deliver(self) -> Generator[pa.RecordBatch, None, None]:
         try:
-            for batch, result in self._pipeline:
-                yield self._record(batch, result)
+            for batch, results in self._pipeline:
+                yield self._record(batch, results)
             if self.counts.rows != self._read_rows and not self._pipeline.cancelled:
                 raise InferenceError(f"{self._read_rows} rows were read, {self.counts.rows} came out")
         finally:
             self._pipeline.close()
             self._reader.close()
 
-    def _record(self, batch: pa.RecordBatch, result: BatchResult) -> pa.RecordBatch:
-        counts = self.counts
-        counts.rows += result.rows
-        counts.null_inputs += result.null_inputs
-        counts.errors += result.failed
-        counts.scored += result.rows - result.null_inputs - result.failed
-        if self._on_progress is not None:
-            self._on_progress(counts.rows)
+    def _record(self, batch: pa.RecordBatch, results: list[BatchResult]) -> pa.RecordBatch:
         columns = [batch.column(batch.schema.get_field_index(name)) for name in self._keep]
-        return pa.RecordBatch.from_arrays([*columns, *self._results(result), result.errors], schema=self.schema)
+        for part, result in zip(self.parts, results, strict=True):
+            part.counts.add(result)
+            columns += part.columns(result)
+        if self._on_progress is not None:
+            self._on_progress(self.counts.rows)
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _results(self, result: BatchResult) -> list[pa.Array]:
-        if self._as_column is None or not self._session.contract.is_struct:
-            return list(result.arrays)
-        mask = None if result.missing is None else arrays.from_numpy(result.missing)
-        fields = list(self.schema.field(len(self._keep)).type)
-        return [pa.StructArray.from_arrays(list(result.arrays), fields=fields, mask=mask)]
-
-    def _work(self, scorer: Any, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, BatchResult]:
-        began = perf_counter()
-        result = self._session.run_with(scorer, batch, self._arguments)
-        with self._lock:
-            self._work_seconds += perf_counter() - began
-        return batch, result
+    def _work(self, worker: int, shared: Shared, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[BatchResult]]:
+        shared.begin()
+        return batch, [part.score(worker, batch, shared) for part in self.parts]
 
     def _tasks(self) -> Iterator[pa.RecordBatch]:
         """The input cut, or put together, to tasks of a good size."""
@@ -168,14 +140,22 @@ class ScoredReader:
         for batch in self._read():
             if batch.num_rows == 0:
                 continue
-            self._session.settle_layout(batch, self._arguments)
+            for part in self.parts:
+                part.settle_layout(batch)
             pending.append(batch)
             rows += batch.num_rows
-            wanted = self._session.task_rows()
+            wanted = self._task_rows()
             if rows >= min(wanted, 32_768):
                 yield from _cut(pending, wanted)
                 pending, rows = [], 0
-        yield from _cut(pending, self._session.task_rows())
+        yield from _cut(pending, self._task_rows())
+
+    def _task_rows(self) -> int:
+        """Several functions take a task as long together as one of them alone."""
+        wanted = [part.task_rows() for part in self.parts]
+        if len(wanted) == 1:
+            return wanted[0]
+        return max(int(1 / sum(1 / rows for rows in wanted)), min(*wanted, FEWEST_ROWS))
 
     def _read(self) -> Iterator[pa.RecordBatch]:
         while True:

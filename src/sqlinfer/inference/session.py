@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from sqlinfer.inference.outputs import Collecting, Collector
 from sqlinfer.inference.passes import Passes
 from sqlinfer.inference.providers import Device, resolve_device
 from sqlinfer.inference.scoring import Limits, Outcomes, Scorer
+from sqlinfer.inference.sharing import Shared
 from sqlinfer.spec.function import PreparedFunction
 from sqlinfer.spec.session import READ_ROWS
 
@@ -104,17 +105,36 @@ class Session(Passes):
         """One scorer per worker thread."""
         return [Scorer(k, self._collect, self._limits, outcomes, cancelled) for k in self._kernels]
 
-    def run_with(self, scorer: Scorer, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
+    def makes(self, arguments: Sequence[str]) -> Sequence[Hashable]:
+        return self._assembler.makes(arguments)
+
+    def joins(self, other: object) -> bool:
+        """On a CPU, where nothing is fed that is made for one function alone (texts, images)."""
+        return isinstance(other, Session) and self._is_plain and other._is_plain and self._workers == other._workers
+
+    @property
+    def _is_plain(self) -> bool:
+        return self.device.family == "cpu" and not self._assembler.has_text and not self._assembler.has_images
+
+    @property
+    def _workers(self) -> int:
+        return len(self._kernels)
+
+    def run_with(
+        self, scorer: Scorer, batch: pa.RecordBatch, arguments: Sequence[str], shared: Shared | None = None
+    ) -> BatchResult:
         began = perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):  # a double too large for a float is infinite, as in SQL
-            result = self._scored(scorer, batch, arguments)
+            result = self._scored(scorer, batch, arguments, shared)
         self._seen.add(result.rows, perf_counter() - began)
         return result
 
-    def _scored(self, scorer: Scorer, batch: pa.RecordBatch, arguments: Sequence[str]) -> BatchResult:
+    def _scored(
+        self, scorer: Scorer, batch: pa.RecordBatch, arguments: Sequence[str], shared: Shared | None = None
+    ) -> BatchResult:
         """A batch that cannot be assembled is cut in halves until the row stands alone."""
         try:
-            block = self._assembler.block(batch, arguments)
+            block = self._assembler.block(batch, arguments, shared)
         except SqlinferError:
             raise
         except Exception as error:

@@ -1,4 +1,8 @@
-"""Prepared functions → a scorer: the sessions of one pass, each reading what the one before it hands on."""
+"""Prepared functions → a scorer: the sessions of one pass over the rows.
+
+Sessions that can go through one pipeline do: each batch is read once. The others follow, each with a pipeline of its
+own that reads what the one before it hands on.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from sqlinfer.spec.error_policy import ErrorPolicy
 from sqlinfer.spec.function import PreparedFunction
 from sqlinfer.spec.names import error_column
 from sqlinfer.spec.plan import Call
-from sqlinfer.spec.session import Scored, Session, SessionFactory
+from sqlinfer.spec.session import Part, Scored, ScoredPart, Session, SessionFactory
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,11 +50,19 @@ class OpenChain:
 
     @property
     def categories(self) -> Mapping[str, Sequence[str]]:
-        if len(self.calls) > 1:
-            return {}  # other calls may want the texts
-        names = self.calls[0].arguments
-        known = self.sessions[0].categories
-        return {names[place]: words for place, words in known.items() if names.count(names[place]) == 1}
+        """Columns that feed as codes wherever they are an argument, with the words of all calls."""
+        if len(self._legs()) > 1:
+            return {}  # other sessions may want the texts
+        found: dict[str, dict[str, None]] = {}
+        plain: set[str] = set()
+        for call, session in zip(self.calls, self.sessions, strict=True):
+            for place, name in enumerate(call.arguments):
+                words = session.categories.get(place)
+                if words is None or call.arguments.count(name) > 1:
+                    plain.add(name)
+                else:
+                    found.setdefault(name, {}).update(dict.fromkeys(words))
+        return {name: list(words) for name, words in found.items() if name not in plain}
 
     def score(
         self,
@@ -61,32 +73,71 @@ class OpenChain:
         cancel: threading.Event | None = None,
     ) -> ScoredChain:
         kept = set(keep)
-        parts: list[Scored] = []
+        legs = self._legs()
+        parts: dict[int, ScoredPart] = {}
         with ExitStack() as stack:
-            for position, (call, session) in enumerate(zip(self.calls, self.sessions, strict=True)):
-                later = {name for other in self.calls[position + 1 :] for name in other.arguments}
-                one = session.score(
-                    reader, call.arguments, [name for name in reader.schema.names if name in kept | later],
-                    as_column=call.output, error_column=error_column(position), policy=self.policies[position],
-                    total=total, cancel=cancel,
-                )  # fmt: skip
-                parts.append(stack.enter_context(one))
-                kept |= {call.output, error_column(position)}
-                if position + 1 < len(self.calls):
-                    reader = one.to_reader()
-            return ScoredChain(tuple(parts), stack.pop_all())
+            for number, leg in enumerate(legs):
+                later = {name for other in legs[number + 1 :] for one in other for name in self.calls[one].arguments}
+                names = [name for name in reader.schema.names if name in kept | later]
+                scored, found = self._leg(leg, reader, names, total, cancel)
+                stack.enter_context(scored)
+                parts |= dict(zip(leg, found, strict=True))
+                kept |= {name for one in leg for name in (self.calls[one].output, error_column(one))}
+                if number + 1 < len(legs):
+                    reader = scored.to_reader()
+            return ScoredChain(scored, tuple(parts[one] for one in range(len(self.calls))), stack.pop_all())
+
+    def _legs(self) -> list[list[int]]:
+        """Positions of the calls that go through one pipeline, after those whose results they read."""
+        legs: list[list[int]] = []
+        for position, call in enumerate(self.calls):
+            made = [
+                number for number, leg in enumerate(legs) if any(self.calls[p].output in call.arguments for p in leg)
+            ]
+            ready = legs[made[-1] + 1 :] if made else legs
+            joined = next((leg for leg in ready if self.sessions[leg[0]].joins(self.sessions[position])), None)
+            if joined is None:
+                legs.append([position])
+            else:
+                joined.append(position)
+        return legs
+
+    def _leg(
+        self,
+        leg: Sequence[int],
+        reader: pa.RecordBatchReader,
+        keep: Sequence[str],
+        total: int | None,
+        cancel: threading.Event | None,
+    ) -> tuple[Scored, Sequence[ScoredPart]]:
+        calls = [self.calls[position] for position in leg]
+        session, policies = self.sessions[leg[0]], [self.policies[position] for position in leg]
+        if len(leg) == 1:
+            scored = session.score(
+                reader, calls[0].arguments, keep, as_column=calls[0].output, error_column=error_column(leg[0]),
+                policy=policies[0], total=total, cancel=cancel,
+            )  # fmt: skip
+            return scored, (scored,)
+        parts = [
+            Part(self.sessions[position], call.arguments, call.output, error_column(position), policy)
+            for position, call, policy in zip(leg, calls, policies, strict=True)
+        ]
+        together = session.score_together(reader, parts, keep, total=total, cancel=cancel)
+        return together, together.parts
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredChain:
-    """A ``spec.scorer.ScoredPass``: what the last session hands on is everything."""
+    """A ``spec.scorer.ScoredPass``: what the last leg hands on is everything."""
 
-    parts: tuple[Scored, ...]
+    last: Scored
+    parts: tuple[ScoredPart, ...]
+    """One for each call."""
     opened: ExitStack
 
     @property
     def schema(self) -> pa.Schema:
-        return self.parts[-1].schema
+        return self.last.schema
 
     def __enter__(self) -> Self:
         return self
@@ -97,4 +148,4 @@ class ScoredChain:
         self.opened.__exit__(kind, error, trace)
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        return iter(self.parts[-1])
+        return iter(self.last)

@@ -17,7 +17,7 @@ from sqlinfer.errors import Cancelled
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
 from sqlinfer.spec.plan import Call, Counts
 from sqlinfer.spec.seconds import Seconds
-from sqlinfer.spec.session import READ_ROWS, Scored
+from sqlinfer.spec.session import READ_ROWS, ScoredPart
 from sqlinfer.types import value_bytes
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ScoredPass(Protocol):
     def schema(self) -> pa.Schema: ...
 
     @property
-    def parts(self) -> Sequence[Scored]:
+    def parts(self) -> Sequence[ScoredPart]:
         """One for each call, in order: its seconds and counts so far."""
 
     def __enter__(self) -> Self: ...
@@ -72,7 +72,7 @@ class OpenScorer(Protocol):
 
 
 class Scorer(Protocol):
-    """Calls that are scored in one pass, each reading what the one before it hands on.
+    """Calls that are scored in one pass over the rows.
 
     It can be pickled where its session factory can: ``functions`` say what has to be there on the other machine.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlinfer.spec.session import Scored
+from sqlinfer.spec.session import ScoredPart
 
 
 @dataclass(slots=True)
@@ -25,14 +25,14 @@ class Seconds:
     def add(self, name: str, seconds: float) -> None:
         self.spent[name] = self.spent.get(name, 0.0) + seconds
 
-    def add_session(self, scored: Scored) -> None:
+    def add_session(self, scored: ScoredPart) -> None:
         times = scored.seconds
         self.add("read", times.read)
         for name, seconds in (("assemble", times.assemble), ("kernel", times.kernel), ("finish", times.finish)):
             self.add(name, seconds)
             self.threads[name] = times.workers
 
-    def so_far(self, *scored: Scored) -> dict[str, float]:
+    def so_far(self, *scored: ScoredPart) -> dict[str, float]:
         """With what passes under way have spent; those are added to ``spent`` when they end."""
         now = Seconds(dict(self.spent))
         for one in scored:

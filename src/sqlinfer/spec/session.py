@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -45,17 +46,21 @@ class PassSeconds(Protocol):
         """Threads that assembled, ran and finished side by side."""
 
 
-class Scored(Protocol):
-    """A stream of scored batches: kept columns, the result column, the error column. Closing it stops its threads."""
-
-    @property
-    def schema(self) -> pa.Schema: ...
+class ScoredPart(Protocol):
+    """What one function of a pass has done so far."""
 
     @property
     def counts(self) -> PassCounts: ...
 
     @property
     def seconds(self) -> PassSeconds: ...
+
+
+class Scored(ScoredPart, Protocol):
+    """A stream of scored batches: kept columns, the result column, the error column. Closing it stops its threads."""
+
+    @property
+    def schema(self) -> pa.Schema: ...
 
     def __enter__(self) -> Self: ...
 
@@ -66,6 +71,25 @@ class Scored(Protocol):
     def __iter__(self) -> Iterator[pa.RecordBatch]: ...
 
     def to_reader(self) -> pa.RecordBatchReader: ...
+
+
+class ScoredTogether(Scored, Protocol):
+    """A stream with the results of several functions: their result and error columns stand in pairs."""
+
+    @property
+    def parts(self) -> Sequence[ScoredPart]:
+        """One for each function, in order; the first has the seconds of reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One function of a pass that several go through together."""
+
+    session: Session
+    arguments: tuple[str, ...]
+    as_column: str | None = None
+    error_column: str = "error"
+    policy: ErrorPolicy | None = None
 
 
 class Session(Protocol):
@@ -101,6 +125,24 @@ class Session(Protocol):
             policy: when to give up because of rows that fail; None: never.
             total: rows that there are at most, where the caller knows.
             cancel: when it is set, the stream ends early.
+        """
+
+    def joins(self, other: Session) -> bool:
+        """Whether one pass can score with both, batch by batch in the same threads."""
+
+    def score_together(
+        self,
+        reader: pa.RecordBatchReader,
+        parts: Sequence[Part],
+        keep: Sequence[str],
+        *,
+        total: int | None = None,
+        cancel: threading.Event | None = None,
+    ) -> ScoredTogether:
+        """Score a stream with several functions, whose sessions this one ``joins``: each batch is read once.
+
+        Args:
+            parts: this session's own among them.
         """
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from sqlinfer.spec.error_policy import ErrorPolicy
 from sqlinfer.spec.function import Argument, FunctionContract, Output, PreparedFunction, Strategy
@@ -53,6 +53,12 @@ class DoublingSession:
     def opened(self, _: PreparedFunction) -> Iterator[Self]:
         """A ``SessionFactory``."""
         yield self
+
+    def joins(self, _: object) -> bool:
+        return False
+
+    def score_together(self, *_: object, **__: object) -> NoReturn:
+        raise AssertionError("it joins no other session")
 
     def score(
         self,

@@ -126,7 +126,8 @@ def _with_enums(work: DuckDBWorkspace, stream: _Stream, categories: Mapping[str,
     enums = as_enums(work, categories, stream.kept)
     if not enums:
         return stream.source
-    names = dict.fromkeys((*stream.columns, *stream.calls[0].arguments, *stream.kept))
+    arguments = [name for call in stream.calls for name in call.arguments]
+    names = dict.fromkeys((*stream.columns, *arguments, *stream.kept))
     return f"SELECT {select(names, enums)} FROM ({stream.source})"
 
 

@@ -1,31 +1,36 @@
 """Which calls of a stage are scored together.
 
-A statement that looks up hundreds of calls holds hundreds of hash tables, and hundreds of sessions in a chain hold as
-many threads. So a stage of many calls is scored in parts: each makes a table of results in the stage's order.
+A statement that looks up hundreds of calls holds hundreds of hash tables, and hundreds of sessions hold as many models
+in memory, and threads where they cannot share them. So a stage of many calls is scored in parts: each makes a table of
+results in the stage's order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Final
 
+from sqlinfer.spec.function import Strategy
 from sqlinfer.spec.plan import Call, Stage
 
-AT_ONCE = 8
+AT_ONCE: Final[Mapping[Strategy, int]] = {"store": 8, "stream": 16}
 """Calls of a part."""
 
 
 def is_in_parts(stage: Stage) -> bool:
-    return len(stage.calls) > AT_ONCE
+    counts = Counter(call.strategy for call in stage.calls)
+    return any(count > AT_ONCE[strategy] for strategy, count in counts.items())
 
 
 def parts_of(calls: Sequence[Call]) -> tuple[tuple[Call, ...], ...]:
     """Calls of one strategy each, those of a function beside each other."""
     ordered = sorted(calls, key=lambda call: (call.strategy, call.digest))
     found: list[tuple[Call, ...]] = []
-    for _, same in groupby(ordered, key=lambda call: call.strategy):
-        listed = tuple(same)
-        found += [listed[i : i + AT_ONCE] for i in range(0, len(listed), AT_ONCE)]
+    for strategy, same in groupby(ordered, key=lambda call: call.strategy):
+        listed, size = tuple(same), AT_ONCE[strategy]
+        found += [listed[i : i + size] for i in range(0, len(listed), size)]
     return tuple(found)
 
 
