@@ -14,9 +14,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlinfer import scrub, sealed
+from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import SqlinferError
 from sqlinfer.project import Node, Project
 from sqlinfer.project.secret import public
@@ -24,9 +25,6 @@ from sqlinfer.project.values import Profile
 from sqlinfer.project.witness import Witness, is_so
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plain import Coder, NotPlain
-
-if TYPE_CHECKING:
-    from sqlinfer.catalog import CompiledNode
 
 _WORDS = re.compile(r'"(?:[^"]|"")*"|\w+')
 _QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/""", re.S)
@@ -129,8 +127,6 @@ class Plans:
 
     def recall(self, node: Node, made_of: Mapping[str, object], reads: Reads) -> CompiledNode | None:
         """``made_of``: what is known before rendering; ``reads``: what a text reads, as it is now."""
-        from sqlinfer.catalog import CompiledNode
-
         entry = self._nodes.get(node.unique_id)
         if entry is None or entry["made_of"] != self._made_of(made_of):
             return None
@@ -162,8 +158,6 @@ class Plans:
         self, made_of: Mapping[str, object], reads: Reads, compiled: CompiledNode, witness: Witness,
         functions: Collection[str],
     ) -> dict[str, Any] | None:  # fmt: skip
-        from sqlinfer.catalog import CompiledNode
-
         rendered = compiled.rendered
         text = Text(list(rendered.refs), list(rendered.sources), sorted(words_of(rendered.sql)), sorted(functions))
         now = reads(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,27 @@ ONNX_TO_SQL = {
 """ONNX element type (ONNX Runtime's name inside ``tensor(…)``) → the SQL type that holds it."""
 
 
+_PLAIN = {
+    **{name: name for name in (*_SIGNED, *_UNSIGNED, "REAL", "DOUBLE", "BOOLEAN", "TEXT", "BLOB", "DATE", "TIMESTAMP",
+                               "TIMESTAMPTZ", "TIME", "INTERVAL", "UUID", "JSON")},
+    "INTEGER": "INT", "FLOAT": "REAL", "VARCHAR": "TEXT", "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
+    "HUGEINT": "INT128", "UHUGEINT": "UINT128",
+}  # fmt: skip
+"""DuckDB's own words for types → how they are spelled here."""
+_WORDS = re.compile(r"(?:(?P<plain>[A-Z ]+)|DECIMAL\((?P<width>\d+), ?(?P<scale>\d+)\))(?P<arrays>(?:\[\d*\])*)")
+
+
+def _well_known(text: str) -> str | None:
+    """The spelling of a type in DuckDB's own words, without a parser: an unchanged night needs none otherwise."""
+    found = _WORDS.fullmatch(text)
+    if found is None:
+        return None
+    if found["plain"] is None:
+        return f"DECIMAL({found['width']}, {found['scale']}){found['arrays']}"
+    name = _PLAIN.get(found["plain"])
+    return None if name is None else name + found["arrays"]
+
+
 @lru_cache(maxsize=1024)
 def canonical(text: str, dialect: str = "duckdb") -> str:
     """A type as the user spelt it in ``dialect`` → DuckDB's spelling.
@@ -35,6 +57,11 @@ def canonical(text: str, dialect: str = "duckdb") -> str:
     >>> canonical("double precision"), canonical("varchar(20)"), canonical("float[384]")
     ('DOUBLE', 'TEXT', 'REAL[384]')
     """
+    known = _well_known(text) if dialect == "duckdb" else None
+    return _parsed(text, dialect) if known is None else known
+
+
+def _parsed(text: str, dialect: str) -> str:
     from sqlglot import exp  # on use: scoring asks for types too, and needs no SQL
     from sqlglot.errors import SqlglotError
 
@@ -64,7 +91,7 @@ _POSTGRES = {
     "TINYINT": "smallint", "UTINYINT": "smallint", "SMALLINT": "smallint", "USMALLINT": "integer", "INT": "integer",
     "INTEGER": "integer", "UINTEGER": "bigint", "UINT": "bigint", "BIGINT": "bigint", "UBIGINT": "numeric(20)",
     "REAL": "real", "FLOAT": "real", "DOUBLE": "double precision", "BOOLEAN": "boolean", "TEXT": "text",
-    "VARCHAR": "text", "BLOB": "bytea", "DATE": "date",
+    "VARCHAR": "text", "BLOB": "bytea", "DATE": "date", "TIMESTAMPTZ": "TIMESTAMPTZ",
 }  # fmt: skip
 _SPARK = {
     "UTINYINT": "SMALLINT", "USMALLINT": "INT", "UINTEGER": "BIGINT", "UINT": "BIGINT", "UBIGINT": "DECIMAL(20, 0)",
@@ -78,6 +105,9 @@ def type_sql(data_type: str, dialect: str) -> str:
     >>> type_sql("REAL[384]", "postgres"), type_sql("UBIGINT", "postgres"), type_sql("TEXT", "spark")
     ('real[]', 'numeric(20)', 'STRING')
     """
+    known = _well_known(data_type) if dialect == "duckdb" else None
+    if known is not None:
+        return known
     from sqlglot import exp
 
     if dialect == "spark":

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
-from sqlinfer.audits.base import Audit, Problem, Subject, Value, bound_sql, is_float
+from sqlinfer.audits.arguments import Flag, Value
+from sqlinfer.audits.base import Audit, Problem, Subject, bound_sql, is_float
 from sqlinfer.types import type_sql
 
 
+@dataclass(frozen=True)
 class AcceptedRange(Audit):
     kind: ClassVar = "accepted_range"
     aliases: ClassVar[Mapping[str, str]] = {"min": "min_value", "max": "max_value"}
 
     min_value: Value = None
     max_value: Value = None
-    inclusive: bool = True
+    inclusive: Flag = True
 
     def problem(self) -> Problem | None:
         if self.min_value is None and self.max_value is None:

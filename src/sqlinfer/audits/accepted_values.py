@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sqlinfer.audits.base import Audit, Problem, Subject, Value, value_sql
+from sqlinfer.audits.arguments import Flag, Values
+from sqlinfer.audits.base import Audit, Problem, Subject, value_sql
 from sqlinfer.relation import literal
 
 _TEXTS = ("VARCHAR", "TEXT", "STRING", "CHAR")
 
 
+@dataclass(frozen=True)
 class AcceptedValues(Audit):
     kind: ClassVar = "accepted_values"
     fields: ClassVar = ("value_field", "n_records")
 
-    values: list[Value]
-    quote: bool = True
+    values: Values
+    quote: Flag = True
     """False: text is SQL, as in dbt."""
 
     def problem(self) -> Problem | None:

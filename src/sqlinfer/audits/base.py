@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated, Any, ClassVar, Literal
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, StrictStr
+from typing import Any, ClassVar, Literal
 
 from sqlinfer.errors import RunError, did_you_mean
 from sqlinfer.relation import fold, literal, quote
@@ -23,28 +20,6 @@ _CASELESS = ("duckdb",)
 _FLOATS = ("FLOAT", "REAL", "DOUBLE", "DOUBLE PRECISION")
 _NUMBERS = (*_FLOATS, "TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
             "UINTEGER", "UBIGINT", "UHUGEINT", "DECIMAL", "NUMERIC")  # fmt: skip
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-def _number(value: Any) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError("a number")
-    return value
-
-
-def _scalar(value: Any) -> Any:
-    if value is not None and not isinstance(value, bool | int | float | str | date | datetime):
-        raise ValueError("one value")
-    return value
-
-
-Number = Annotated[float, PlainValidator(_number)]
-Names = Annotated[list[StrictStr], BeforeValidator(_listed)]
-Value = Annotated[Any, PlainValidator(_scalar)]
-"""A number, a text, a boolean, a date or NULL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +111,9 @@ class Problem:
     hint: str | None = None
 
 
-class Audit(BaseModel):
-    """One kind of data test. The fields are its arguments."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+@dataclass(frozen=True)
+class Audit:
+    """One kind of data test. The fields are its arguments, read by ``arguments``."""
 
     kind: ClassVar[str]
     column_is: ClassVar[Literal["needed", "possible", "refused"]] = "needed"

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pydantic import StrictInt
-
-from sqlinfer.audits.base import Audit, Number, Problem, Subject, is_number
+from sqlinfer.audits.arguments import Number, Whole
+from sqlinfer.audits.base import Audit, Problem, Subject, is_number
 from sqlinfer.types import type_sql
 
 _FLOOR = "0.0001"
@@ -34,6 +33,7 @@ class _Buckets:
         return f"SELECT {self.bucket} AS b FROM (SELECT {self.value} AS v FROM {source} AS q) AS d{also}"
 
 
+@dataclass(frozen=True)
 class DistributionShift(Audit):
     kind: ClassVar = "distribution_shift"
     aliases: ClassVar[Mapping[str, str]] = {"max_psi": "max", "threshold": "max", "bins": "buckets"}
@@ -41,7 +41,7 @@ class DistributionShift(Audit):
 
     max: Number = 0.2
     """Above 0.2 a distribution counts as shifted, the usual rule of thumb."""
-    buckets: StrictInt = 10
+    buckets: Whole = 10
 
     def problem(self) -> Problem | None:
         if self.max < 0:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
-from sqlinfer.audits.base import Audit, Number, Problem, Subject
+from sqlinfer.audits.arguments import Number
+from sqlinfer.audits.base import Audit, Problem, Subject
 
 
+@dataclass(frozen=True)
 class ErrorRate(Audit):
     kind: ClassVar = "error_rate"
     column_is: ClassVar = "possible"

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
-from pydantic import StrictStr
-
+from sqlinfer.audits.arguments import Text
 from sqlinfer.audits.base import Audit, Problem, Subject
 
 
+@dataclass(frozen=True)
 class ExpressionIsTrue(Audit):
     kind: ClassVar = "expression_is_true"
     column_is: ClassVar = "possible"
     reads_warehouse: ClassVar = True  # the text may hold a subquery
 
-    expression: StrictStr
+    expression: Text
 
     def problem(self) -> Problem | None:
         return None if self.expression.strip() else Problem("expression is empty", "expression")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from sqlinfer.audits.base import Audit, Subject
 
 
+@dataclass(frozen=True)
 class NotNull(Audit):
     kind: ClassVar = "not_null"
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
-
-from pydantic import ValidationError
 
 from sqlinfer.audits.accepted_range import AcceptedRange
 from sqlinfer.audits.accepted_values import AcceptedValues
+from sqlinfer.audits.arguments import Misfit, needed, readers
 from sqlinfer.audits.base import Audit
 from sqlinfer.audits.base import Problem as Problem
 from sqlinfer.audits.distribution_shift import DistributionShift
@@ -43,7 +42,7 @@ def find(name: str) -> type[Audit] | None:
 
 
 def arguments_of(kind: type[Audit]) -> tuple[str, ...]:
-    return (*kind.model_fields, *kind.aliases)
+    return (*_names(kind), *kind.aliases)
 
 
 def read(name: str, arguments: Mapping[str, Any], column: str | None = None) -> Audit | Problem:
@@ -58,36 +57,30 @@ def read(name: str, arguments: Mapping[str, Any], column: str | None = None) -> 
         if own in given:
             return Problem(f"'{spelt[own]}' and '{key}' are the same: use one of them", key)
         given[own], spelt[own] = value, key
-    try:
-        audit = kind.model_validate(given)
-    except ValidationError as error:
-        return _problem(kind, error, spelt)
+    unknown = next((name for name in given if name not in _names(kind)), None)
+    if unknown is not None:
+        name = spelt[unknown]
+        hint = did_you_mean(name, arguments_of(kind)) or _takes(kind)
+        return Problem(f"unknown argument '{name}' of test '{kind.kind}'", name, hint)
+    read_by, required = readers(kind), needed(kind)
+    for name in _names(kind):
+        if name in given:
+            try:
+                given[name] = read_by[name](given[name])
+            except Misfit as misfit:
+                return Problem(f"{spelt[name]} is {misfit.expected}, found {_described(misfit.value)}", spelt[name])
+        elif name in required:
+            return Problem(f"test '{kind.kind}' needs '{name}'")
+    audit = kind(**given)
     return _together(audit, column, spelt) or audit
 
 
-def _problem(kind: type[Audit], error: ValidationError, spelt: Mapping[str, str]) -> Problem:
-    """The first thing that is wrong; what is misspelt before what is missing."""
-    found = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-    own = str(found["loc"][0])
-    name = spelt.get(own, own)
-    if found["type"] == "extra_forbidden":
-        hint = did_you_mean(name, arguments_of(kind)) or _takes(kind)
-        return Problem(f"unknown argument '{name}' of test '{kind.kind}'", name, hint)
-    if found["type"] == "missing":
-        return Problem(f"test '{kind.kind}' needs '{name}'")
-    message = str(found["msg"]).removeprefix("Value error, ")
-    expected = _EXPECTED.get(str(found["type"])) or message[:1].lower() + message[1:]
-    return Problem(f"{name} is {expected}, found {_described(found['input'])}", name)
-
-
-_EXPECTED = {
-    "int_type": "a whole number", "string_type": "text", "list_type": "a list", "bool_type": "true or false",
-    "bool_parsing": "true or false",
-}  # fmt: skip
+def _names(kind: type[Audit]) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
 
 
 def _takes(kind: type[Audit]) -> str:
-    names = tuple(kind.model_fields)
+    names = _names(kind)
     return f"it takes {', '.join(names)}" if names else "it takes no argument"
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import StrictStr
-
+from sqlinfer.audits.arguments import Text
 from sqlinfer.audits.base import Audit, Subject
 
 
+@dataclass(frozen=True)
 class Relationships(Audit):
     kind: ClassVar = "relationships"
     fields: ClassVar = ("from_field",)
@@ -16,7 +17,7 @@ class Relationships(Audit):
 
     to: Any
     """``ref('…')``, ``source('…', '…')``, or the relation itself."""
-    field: StrictStr
+    field: Text
 
     def failing(self, on: Subject) -> str:
         parent = on.other(self.to)

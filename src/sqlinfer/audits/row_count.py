@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
-from pydantic import StrictInt
-
+from sqlinfer.audits.arguments import Whole
 from sqlinfer.audits.base import Audit, Problem, Subject
 
 
+@dataclass(frozen=True)
 class RowCount(Audit):
     kind: ClassVar = "row_count"
     column_is: ClassVar = "refused"
     fields: ClassVar = ("row_count",)
     aliases: ClassVar[Mapping[str, str]] = {"min_value": "min", "max_value": "max"}
 
-    equals: StrictInt | None = None
-    min: StrictInt | None = None
-    max: StrictInt | None = None
+    equals: Whole | None = None
+    min: Whole | None = None
+    max: Whole | None = None
 
     def problem(self) -> Problem | None:
         if self.equals is None and self.min is None and self.max is None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
-from sqlinfer.audits.base import Audit, Names, Problem, Subject
+from sqlinfer.audits.arguments import Names
+from sqlinfer.audits.base import Audit, Problem, Subject
 
 
+@dataclass(frozen=True)
 class Unique(Audit):
     kind: ClassVar = "unique"
     column_is: ClassVar = "possible"

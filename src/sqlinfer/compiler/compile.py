@@ -20,10 +20,12 @@ from sqlinfer.compiler.calls import (
 from sqlinfer.compiler.deep import deep
 from sqlinfer.compiler.forms import Form, form_of
 from sqlinfer.compiler.forms.base import is_null
+from sqlinfer.compiler.inputs import with_identities
 from sqlinfer.compiler.names import qualified, table_functions
 from sqlinfer.compiler.order_names import resolve_order
 from sqlinfer.compiler.parse import PLACED, parse
 from sqlinfer.compiler.planner import Planner
+from sqlinfer.compiler.predictions import with_predictions
 from sqlinfer.compiler.result_names import name_results
 from sqlinfer.compiler.rules import RULES
 from sqlinfer.compiler.said import mentioned
@@ -94,7 +96,8 @@ def _compile(
         raise UnsupportedQuery("predict() cannot be planned in this position", location=source.locate(left))
     _name_output(result, names)
     rest = builder.result(result, names or _names(result))
-    return Plan(node, catalog.dialect, sql, tuple(builder.stages), rest, tuple(applied))
+    plan = Plan(node, catalog.dialect, sql, tuple(builder.stages), rest, tuple(applied))
+    return with_predictions(with_identities(plan, catalog.functions))
 
 
 def _limited(query: exp.Query, limit: int) -> exp.Query:

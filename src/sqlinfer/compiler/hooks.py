@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from sqlinfer.compiler.hooked import NONE, Hooks
 from sqlinfer.compiler.render import RenderFlags, _run, _scope
 from sqlinfer.errors import CompileError, Location, RenderError, SqlinferError
 from sqlinfer.project import Node, Project
@@ -19,26 +20,6 @@ from sqlinfer.project.values import Hook
 from sqlinfer.relation import Relation, fold
 
 _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.TruncateTable)
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """The rendered hooks of one node, in the order in which they run."""
-
-    before: tuple[Hook, ...] = ()
-    """Outside of the transaction, before the node's query is read."""
-    begin: tuple[Hook, ...] = ()
-    """In the transaction that publishes, before the table is written."""
-    end: tuple[Hook, ...] = ()
-    after: tuple[Hook, ...] = ()
-    """After the commit."""
-
-    @property
-    def inside(self) -> tuple[Hook, ...]:
-        return (*self.begin, *self.end)
-
-
-NONE = Hooks()
 
 
 def render_hooks(

@@ -3,15 +3,31 @@ stream. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from sqlglot import exp
 
 from sqlinfer.compiler.forms import FORMS, Form
 from sqlinfer.compiler.forms.base import is_null
 from sqlinfer.spec.function import FunctionContract
-from sqlinfer.spec.plan import Call
+from sqlinfer.spec.names import ROW_ALIAS
+from sqlinfer.spec.plan import Call, Plan
 
 
-def input_key(call: Call, contract: FunctionContract, dialect: str, alias: str) -> str:
+def with_identities(plan: Plan, contracts: Mapping[str, FunctionContract]) -> Plan:
+    """``Call.identity`` of every call."""
+    stages = tuple(
+        replace(
+            stage,
+            calls=tuple(replace(c, identity=identity(c, contracts[c.function], plan.dialect)) for c in stage.calls),
+        )
+        for stage in plan.stages
+    )
+    return replace(plan, stages=stages)
+
+
+def identity(call: Call, contract: FunctionContract, dialect: str, alias: str = ROW_ALIAS) -> str:
     """SQL; NULL where the row is not scored. ``alias``: of the stage."""
     if call.key is not None:
         return exp.column(call.key, table=alias, quoted=True).sql(dialect=dialect)

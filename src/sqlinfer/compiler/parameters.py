@@ -17,9 +17,9 @@ from typing import Any
 from sqlglot import exp
 
 from sqlinfer import numerals
-from sqlinfer.compiler.render import RenderedNode
+from sqlinfer.compiler.rendered import RenderedNode
 from sqlinfer.errors import ParameterError, did_you_mean
-from sqlinfer.project.sourcemap import Segment
+from sqlinfer.project.segments import Segment
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import sqlglot
 from sqlglot import exp
@@ -23,6 +24,11 @@ def predicted_columns(plan: Plan) -> tuple[str, ...]:
         if stage.scored is not None:
             known[stage.scored.name.casefold()] = passed | {call.output.casefold() for call in stage.calls}
     return _predicted(plan.result.sql, plan.dialect, known) if plan.stages else ()
+
+
+def with_predictions(plan: Plan) -> Plan:
+    """``Result.predictions``."""
+    return replace(plan, result=replace(plan.result, predictions=predicted_columns(plan)))
 
 
 def _predicted(sql: str, dialect: str, known: _Known) -> tuple[str, ...]:

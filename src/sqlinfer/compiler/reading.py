@@ -24,10 +24,7 @@ def reads_of(query: exp.Expr, emitted: str, dialect: str, namespace: Relation) -
 
 def relations_of(plan: Plan) -> tuple[str, ...]:
     """Relations of the warehouse that a plan names, for people."""
-    if not plan.stages:
-        return relations_in(plan.result.sql, plan.dialect)
-    every = [*(stage.reads for stage in plan.stages), plan.result.reads]
-    return tuple(dict.fromkeys(name for reads in every for name in reads.relations))
+    return plan.relations if plan.stages else relations_in(plan.result.sql, plan.dialect)
 
 
 def relations_in(sql: str, dialect: str) -> tuple[str, ...]:

@@ -5,21 +5,21 @@ Rendering is pure: no database, no clock, the environment comes with the project
 
 from __future__ import annotations
 
-import bisect
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from sqlinfer.compiler.rendered import RenderedNode, external_sql
 from sqlinfer.errors import Location, RenderError
 from sqlinfer.project import DataTest, MacroFile, Node, Project, Source
 from sqlinfer.project.basics import RelationValue
 from sqlinfer.project.context import Macros, Scope, Seen, build
 from sqlinfer.project.jinja import engine
 from sqlinfer.project.sandbox import MAX_OUTPUT, MAX_SECONDS
-from sqlinfer.project.sourcemap import Segment
+from sqlinfer.project.segments import Segment
 from sqlinfer.relation import Relation
 from sqlinfer.spec.names import OURS
 from sqlinfer.spec.window import Window
@@ -38,47 +38,6 @@ class Parsed:
     sources: tuple[str, ...]
     config: Mapping[str, Any]
     functions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedNode:
-    """``sql`` is ready to be parsed; ephemeral models that it refers to stand in it as CTEs."""
-
-    sql: str
-    source: str
-    path: Path | None = None
-    refs: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    config: Mapping[str, Any] = field(default_factory=dict)
-    segments: tuple[Segment, ...] = ()
-    is_slice: bool = False
-    """``is_incremental()`` was called and answered true: the rows are a part of the desired state."""
-
-    def locate(self, start: int, end: int) -> Location:
-        """The place in the ``.sql`` file of ``sql[start:end]``.
-
-        Exact for text of the file. Text that Jinja made is placed at its ``{{ … }}``; text of an ephemeral model that
-        was put in front, and text of macros, at the nearest place of the file before it.
-        """
-        found = bisect.bisect_right(self.segments, start, key=lambda segment: segment.start) - 1
-        if found < 0:
-            if self.segments:
-                first = self.segments[0]
-                return Location.in_source(self.source, first.origin, first.origin_end, path=self.path)
-            return Location.in_source(self.sql, start, end, path=self.path)
-        segment = self.segments[found]
-        if not segment.literal:
-            return Location.in_source(self.source, segment.origin, segment.origin_end, path=self.path)
-        origin = min(segment.origin + start - segment.start, max(segment.origin, segment.origin_end - 1))
-        last = self._origin_of_end(end)
-        return Location.in_source(self.source, origin, max(origin + 1, last), path=self.path)
-
-    def _origin_of_end(self, end: int) -> int:
-        found = bisect.bisect_right(self.segments, max(0, end - 1), key=lambda segment: segment.start) - 1
-        segment = self.segments[max(0, found)]
-        if segment.literal and end <= segment.end:
-            return segment.origin + end - segment.start
-        return segment.origin_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,14 +179,6 @@ def _known(project: Project, last: list[tuple[object, object, Names]] = []) -> N
         sources = dict.fromkeys((one.source_name, one.name) for one in project.sources.values())
         last[:] = [(project.nodes, project.sources, (refs, sources))]
     return last[0][2]
-
-
-def external_sql(node: Node, project: Project) -> str:
-    """An external model is read from its file, as dbt-duckdb does."""
-    location = node.config.location or ""
-    if "://" not in location and not Path(location).is_absolute():
-        location = str(project.root / location)
-    return "'" + location.replace("'", "''") + "'"
 
 
 def _config_values(node: Node) -> dict[str, Any]:

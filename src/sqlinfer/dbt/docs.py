@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlinfer.catalog import CompiledNode
+from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.dbt import executor
 from sqlinfer.dbt.sources import dump
 from sqlinfer.jobs import night as nights

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.adapters.registry import open_adapter
-from sqlinfer.catalog import CompiledNode
+from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.dbt.command import Dbt, compiling_flags, dbt_for, selection_flags
 from sqlinfer.dbt.deferring import Deferral
 from sqlinfer.dbt.home import DbtHome

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.adapters.shared import script
-from sqlinfer.catalog import CompiledNode
+from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import ProjectError, SqlinferError, SystemRefused, UsageError
 from sqlinfer.files import open_own, parse_json, write_below
 from sqlinfer.jobs import cleaning, comparing, manifest

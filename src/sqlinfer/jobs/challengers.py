@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlinfer.catalog import CompiledNode, ProjectCompiler
+from sqlinfer.catalog import ProjectCompiler
+from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import ProjectError, SqlinferError
-from sqlinfer.jobs.impact import decision_of
 from sqlinfer.project import FunctionConfig, Node
 from sqlinfer.relation import fold
 from sqlinfer.runner.challenging import Challenge
@@ -42,6 +42,8 @@ def _challenge(night: Night, compiler: ProjectCompiler, node: Node, item: Compil
     pairs = {name: config.challenger for name in called if (config := configs.get(name)) and config.challenger}
     if not pairs:
         return None
+    from sqlinfer.jobs.impact import decision_of  # on use: few nodes have a challenger, and decisions are parsed
+
     champion, challenger = ", ".join(pairs), ", ".join(pairs.values())
     _refuse_taken(night, node, configs[next(iter(pairs))])
     try:

@@ -22,7 +22,6 @@ from sqlinfer.files import parse_json, read_plain, write_atomic
 from sqlinfer.project import Project
 from sqlinfer.project.locations import belongs, files_of, named_in
 from sqlinfer.project.remembered import FOLDER
-from sqlinfer.project.yamlfile import read_yaml
 
 WRITTEN = "written.json"
 FILES = re.compile(
@@ -81,6 +80,8 @@ def _kept(project: Project) -> Iterator[Path]:
     """All that any target of profiles.yml names; one that cannot be read keeps what the chosen target names."""
     named: list[Any] = [*files_of(project)]
     if project.profile.path is not None:
+        from sqlinfer.project.yamlfile import read_yaml
+
         with suppress(ProjectError):
             base = project.profile.path.parent
             named += [place / text for text in named_in(read_yaml(project.profile.path).data)

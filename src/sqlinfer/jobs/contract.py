@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlinfer import types
-from sqlinfer.catalog import CompiledNode
+from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import ColumnError, CompileError, Location, ProjectError, did_you_mean
 from sqlinfer.project import Node
 from sqlinfer.relation import fold

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlinfer.catalog import CompiledNode
+from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import BoundReached, SqlinferError
 from sqlinfer.jobs import planning
 from sqlinfer.jobs.functions import rate

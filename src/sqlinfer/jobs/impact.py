@@ -15,8 +15,7 @@ from sqlinfer.adapters.base import Workspace
 from sqlinfer.adapters.shared.impact import Rescored, decided_sql, fresh_sql, only_sampled
 from sqlinfer.adapters.shared.inputs import Comparison
 from sqlinfer.adapters.shared.queries import of_each_row
-from sqlinfer.catalog import CompiledNode
-from sqlinfer.compiler.predictions import predicted_columns
+from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import AdapterError, Location, ProjectError, did_you_mean
 from sqlinfer.jobs.confidence import share_interval
 from sqlinfer.project import Node
@@ -166,7 +165,7 @@ def _common(there: Sequence[Column], made: Sequence[Column]) -> tuple[Column, ..
 
 def _predicted(plan: Plan, columns: Sequence[Column]) -> list[Column]:
     """Columns that hold predictions, their types in DuckDB's spelling."""
-    names = {fold(name) for name in predicted_columns(plan)}
+    names = {fold(name) for name in plan.result.predictions}
     return [
         replace(column, data_type=canonical(column.data_type, plan.dialect))
         for column in columns

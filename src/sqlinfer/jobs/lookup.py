@@ -18,7 +18,7 @@ from sqlinfer.adapters.base import Workspace
 from sqlinfer.adapters.shared.impact import only_sampled
 from sqlinfer.adapters.shared.queries import first_rows
 from sqlinfer.adapters.shared.served import key_row_sql, matching_sql, served_sql, unserved_sql
-from sqlinfer.catalog import CompiledNode
+from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import AdapterError, DatabaseLocked, StoreError, UsageError
 from sqlinfer.jobs.impact import narrowed
 from sqlinfer.jobs.night import Night, compile_nodes

@@ -20,9 +20,9 @@ from sqlinfer import catalog, inference
 from sqlinfer.adapters.base import Adapter
 from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.audits.queries import TESTED
-from sqlinfer.catalog import CompiledNode, ProjectCompiler
-from sqlinfer.compiler.hooks import NONE, render_hooks
-from sqlinfer.compiler.render import render_generic, render_test
+from sqlinfer.catalog import ProjectCompiler
+from sqlinfer.compiler.compiled import CompiledNode
+from sqlinfer.compiler.hooked import NONE
 from sqlinfer.errors import SqlinferError
 from sqlinfer.inference.preload import preload
 from sqlinfer.jobs import artifacts, challengers, crashfile, reads, spending, telemetry, tuning
@@ -284,6 +284,8 @@ def _members(
 
 
 def _seed(night: Night, env: RunEnvironment, unique_id: str) -> NodeResult:
+    from sqlinfer.compiler.hooks import render_hooks
+
     node = night.project.nodes[unique_id]
     return seed(node, env, render_hooks(node, night.project, extra=night.names))
 
@@ -362,6 +364,8 @@ def test_all(night: Night, env: RunEnvironment, tests: Sequence[DataTest], loop:
 def prepare_test(project: Project, test: DataTest) -> tuple[DataTest, Relation | None]:
     """A test with its SQL rendered and the relation that it looks at."""
     if test.node is None:
+        from sqlinfer.compiler.render import render_test
+
         return replace(test, sql=render_test(test, project).sql), None
     node = project.nodes.get(test.node)
     relation = node.relation if node else project.sources[test.node].relation
@@ -369,7 +373,11 @@ def prepare_test(project: Project, test: DataTest) -> tuple[DataTest, Relation |
 
 
 def _rendered(test: DataTest, project: Project, relation: Relation) -> DataTest:
-    return test if test.sql is None else replace(test, sql=render_generic(test, project, relation, TESTED))
+    if test.sql is None:
+        return test
+    from sqlinfer.compiler.render import render_generic
+
+    return replace(test, sql=render_generic(test, project, relation, TESTED))
 
 
 def publish_pending(night: Night, result: RunResult) -> RunResult:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlinfer.catalog import CompiledNode
-from sqlinfer.compiler.reading import relations_of
+from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import SqlinferError, UsageError, did_you_mean
 from sqlinfer.jobs import artifacts, summary
 from sqlinfer.jobs import estimate as estimates
@@ -68,6 +67,10 @@ def explained(
 ) -> Explained:  # fmt: skip
     """``named``: the relations that the plan reads, where they were found before."""
     contracts = {call.function: night.functions[call.function].contract for call in item.plan.calls}
+    if named is None:
+        from sqlinfer.compiler.reading import relations_of
+
+        named = relations_of(item.plan)
     return Explained(
         item.plan,
         materialized,
@@ -75,7 +78,7 @@ def explained(
         contracts,
         {contract.digest: batch_plan(cache_dir(night.project), contract) for contract in contracts.values()},
         expected(night, item.plan) if estimate else {},
-        relations_of(item.plan) if named is None else named,
+        named,
     )
 
 

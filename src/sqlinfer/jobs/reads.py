@@ -11,7 +11,7 @@ import itertools
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.adapters.base import ANYTHING, Reads
-from sqlinfer.compiler.render import RenderedNode, render, render_inline
+from sqlinfer.compiler.rendered import RenderedNode
 from sqlinfer.errors import SqlinferError
 from sqlinfer.jobs.marks import READERS, Marks
 from sqlinfer.project import Node, Project
@@ -126,16 +126,26 @@ def _rendered(project: Project, marks: Marks, inline: tuple[str, ...]) -> Iterat
         with_marks = marks.source(sql)
         return with_marks if marks.may_name_files(with_marks) or (in_macros and "{" in sql) else None
 
+    texts = [text for text in (*(test.sql or "" for test in project.tests.values()), *inline) if text]
+    chosen = [(node, sql) for node in project.nodes.values() if node.compiled is None and (sql := marked(node.raw_sql))]
+    marked_texts = [sql for text in texts if (sql := marked(text))]
+    if chosen or marked_texts:
+        yield from _as_rendered(chosen, marked_texts, marked_project, in_macros)
+
+
+def _as_rendered(
+    nodes: Sequence[tuple[Node, str]], texts: Sequence[str], project: Project, in_macros: bool
+) -> Iterator[str]:
+    """``in_macros``: macros may name files, too, and ask what a node does not."""
+    from sqlinfer.compiler.render import render, render_inline  # on use: most projects name no file
+
     work: list[Callable[[], RenderedNode]] = []
-    for node in project.nodes.values():
-        if node.compiled is None and (sql := marked(node.raw_sql)) is not None:
-            one = replace(node, raw_sql=sql)
-            both = in_macros or "is_incremental" in node.raw_sql
-            ways = (False, True) if both else (False,)
-            work += [partial(render, one, marked_project, is_incremental=by) for by in ways]
-    for text in (*(test.sql or "" for test in project.tests.values()), *inline):
-        if (sql := marked(text)) is not None:
-            work.append(partial(render_inline, sql, marked_project))
+    for node, sql in nodes:
+        one = replace(node, raw_sql=sql)
+        both = in_macros or "is_incremental" in node.raw_sql
+        ways = (False, True) if both else (False,)
+        work += [partial(render, one, project, is_incremental=by) for by in ways]
+    work += [partial(render_inline, sql, project) for sql in texts]
     for rendered in work:
         with suppress(SqlinferError):
             yield rendered().sql

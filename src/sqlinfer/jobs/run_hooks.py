@@ -7,7 +7,6 @@ from time import perf_counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from sqlinfer.compiler.hooks import render_run_hooks
 from sqlinfer.errors import SqlinferError
 from sqlinfer.project import Project
 from sqlinfer.project.values import Hook
@@ -25,6 +24,8 @@ def run_hooks(
     night: Night, env: RunEnvironment, hooks: Sequence[Hook], result: RunResult, ids: Sequence[str]
 ) -> Iterator[NodeResult]:
     """One after the other, each with a line and a result; what follows a failed one does not run."""
+    from sqlinfer.compiler.hooks import render_run_hooks
+
     for number, hook in enumerate(hooks):
         name = f"{night.project.name}.{hook.name}.{number}"
         unique_id = f"operation.{night.project.name}.{night.project.name}-{hook.name}-{number}"

@@ -14,7 +14,7 @@ from typing import Any
 from sqlinfer.adapters.base import PinOptions, Workspace
 from sqlinfer.adapters.shared.inputs import Comparison, RowInputs, count_sql
 from sqlinfer.adapters.shared.records import started_sql
-from sqlinfer.catalog import CompiledNode
+from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import SqlinferError, UsageError, did_you_mean
 from sqlinfer.jobs.impact import Impact, impact_of
 from sqlinfer.jobs.night import Night, compile_nodes
@@ -191,12 +191,11 @@ def started(work: Workspace, node: Node, run_id: str, dialect: str) -> datetime 
 
 def _now(night: Night, plan: Plan, traced: Traced, work: Workspace) -> RowInputs:
     """The inputs that the query gives today."""
-    contracts = {call.function: night.functions[call.function].contract for call in plan.calls}
     below = tuple(stage for stage in plan.early if not stage.calls and stage.relation.name in traced.stage.reads.stages)
     if below:
         needed = plan.early[: plan.early.index(below[-1]) + 1]
         work.pin(plan, [stage for stage in needed if not stage.calls], PinOptions())
-    return traced.rows(f"({traced.stage.sql})", contracts, plan.dialect)
+    return traced.rows(f"({traced.stage.sql})", plan.dialect)
 
 
 def _counted(name: str, work: Workspace, traced: Traced, comparison: Comparison, rows: int) -> TableFreshness:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlinfer.catalog import CompiledNode
+from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.project import DataTest, Node
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from hashlib import sha256
 from typing import Any
@@ -72,18 +72,25 @@ def _sum(value: Any) -> str:
     return sha256(data).hexdigest()
 
 
+def _begins(file: MacroFile) -> Sequence[tuple[str, int]]:
+    """Names and first lines of the macros of a file."""
+    if file.lines:
+        return tuple(zip(file.names, file.lines, strict=True))
+    from sqlinfer.project.jinja import engine
+
+    return engine().compile(file.source, file.path).macros
+
+
 class _MacroTexts:
     """The texts of macros, and which of them a template calls, through other macros too."""
 
     def __init__(self, files: Iterable[MacroFile]) -> None:
-        from sqlinfer.project.jinja import engine  # on use: most commands compare nothing
-
         self.texts: dict[str, str] = {}
         for file in files:
             if file.package is not None:  # packages count whole: their texts change together, with their version
                 self.texts |= dict.fromkeys(file.names, file.source) if file.package != "dbt" else {}
                 continue
-            lines, found = file.source.splitlines(), engine().compile(file.source, file.path).macros
+            lines, found = file.source.splitlines(), _begins(file)
             ends = [*(line for _, line in found[1:]), len(lines) + 1]
             self.texts |= {
                 name: "\n".join(lines[at - 1 : end - 1]) for (name, at), end in zip(found, ends, strict=True)

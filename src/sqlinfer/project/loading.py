@@ -170,6 +170,6 @@ def _macros(folders: tuple[Path, ...], root: Path) -> tuple[MacroFile, ...]:
     found = []
     for path in files.found(folders, root, (".sql",)):
         source = read_text(path)
-        compiled = engine().compile(source, path)
-        found.append(MacroFile(path, source, tuple(name for name, _ in compiled.macros)))
+        macros = engine().compile(source, path).macros
+        found.append(MacroFile(path, source, tuple(n for n, _ in macros), lines=tuple(line for _, line in macros)))
     return tuple(found)

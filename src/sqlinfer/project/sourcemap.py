@@ -13,21 +13,11 @@ from dataclasses import dataclass
 from jinja2 import nodes
 
 from sqlinfer.project.sandbox import Sandbox
+from sqlinfer.project.segments import Segment
 
 OPEN, CLOSE = "\ufdd0", "\ufdd1"
 """Code points that are no characters; a file that holds them is refused."""
 _MARK = re.compile(f"{OPEN}(\\d+){CLOSE}")
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """``output[start:end]`` came from ``source[origin:…]``; letter by letter where ``literal``."""
-
-    start: int
-    end: int
-    origin: int
-    origin_end: int
-    literal: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,8 @@ class MacroFile:
     names: tuple[str, ...]
     package: str | None = None
     """The dbt package that it comes from; None: the project's own."""
+    lines: tuple[int, ...] = ()
+    """On which each macro begins, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)

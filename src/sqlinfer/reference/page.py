@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from dataclasses import MISSING, fields
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -74,9 +75,12 @@ def _table(model: type[BaseModel]) -> str:
 def _audit(kind: type[Audit]) -> str:
     rows = []
     others = {own: other for other, own in kind.aliases.items()}
-    for name, field in kind.model_fields.items():
+    hints = get_type_hints(kind)
+    for field in fields(kind):
+        name = field.name
         also = f" (also `{others[name]}`)" if name in others else ""
-        rows.append(f"| `{name}`{also} | {_type(field.annotation, field)} | {_default(field)} |")
+        default = "**needed**" if field.default is MISSING else _shown(field.default)
+        rows.append(f"| `{name}`{also} | {_type(hints[name])} | {default} |")
     head = "| argument | type | default |\n| --- | --- | --- |\n"
     return f"### `{kind.kind}`\n\n" + (head + "\n".join(rows) + "\n" if rows else "No arguments.\n")
 
@@ -93,7 +97,10 @@ def _cell(text: str) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "**needed**"
-    value = field.get_default(call_default_factory=True)
+    return _shown(field.get_default(call_default_factory=True))
+
+
+def _shown(value: Any) -> str:
     if value is None or value == "" or isinstance(value, BaseModel) or value in ([], {}):
         return ""
     if isinstance(value, bool):

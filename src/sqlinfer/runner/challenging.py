@@ -14,7 +14,6 @@ from sqlinfer.adapters.base import Held, Materialization, Pinned
 from sqlinfer.adapters.shared.contest import Beside
 from sqlinfer.audits.base import Rows, Subject, is_number
 from sqlinfer.audits.distribution_shift import DistributionShift
-from sqlinfer.compiler.predictions import predicted_columns
 from sqlinfer.errors import Cancelled, RunError, SqlinferError, SystemRefused
 from sqlinfer.relation import Relation, fold, quote
 from sqlinfer.runner.environment import RunEnvironment
@@ -137,7 +136,7 @@ class Challenging:
         theirs = work.describe(challenger.relation.query(work.dialect))
         if len(own) != len(theirs):
             raise RunError(f"its rows have {len(theirs)} columns, those of {self.challenge.champion} {len(own)}")
-        predicted = {fold(name) for name in predicted_columns(plan)}
+        predicted = {fold(name) for name in plan.result.predictions}
         pairs = tuple((a.name, b.name) for a, b in zip(own, theirs, strict=True))
         known = {fold(a): a for a, _ in pairs}
         found = tuple(a for a, b in pairs if fold(b) in predicted and a not in self.challenge.key)

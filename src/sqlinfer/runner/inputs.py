@@ -7,21 +7,19 @@ run's id, so that it counts exactly when that run has been published) and compar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlinfer.adapters.base import Materialization, Workspace
 from sqlinfer.adapters.shared.inputs import RowInputs, kept_sql, last_run_sql, run_sql, short
-from sqlinfer.compiler.inputs import input_key
 from sqlinfer.errors import AdapterError
 from sqlinfer.project import Node
 from sqlinfer.relation import Relation, fold, quote
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.spec.events import Warned
-from sqlinfer.spec.function import FunctionContract
-from sqlinfer.spec.names import input_runs_name, inputs_name
+from sqlinfer.spec.names import ROW_ALIAS, input_runs_name, inputs_name
 from sqlinfer.spec.plan import Plan, Stage
 
 
@@ -35,12 +33,10 @@ class Traced:
     grouped: bool
     """The result may make one row of several."""
 
-    def rows(self, source: str, contracts: Mapping[str, FunctionContract], dialect: str) -> RowInputs:
+    def rows(self, source: str, dialect: str) -> RowInputs:
         """``source``: FROM clause of the stage's rows."""
-        inputs = tuple(
-            short(input_key(call, contracts[call.function], dialect, "s"), dialect) for call in self.stage.calls
-        )
-        return RowInputs(source, tuple(f"s.{quote(name)}" for name in self.keys), inputs, self.grouped)
+        inputs = tuple(short(call.identity, dialect) for call in self.stage.calls)
+        return RowInputs(source, tuple(f"{ROW_ALIAS}.{quote(name)}" for name in self.keys), inputs, self.grouped)
 
 
 def trace(plan: Plan, unique_key: Sequence[str]) -> Traced | str:
@@ -70,12 +66,11 @@ def keep_inputs(
     traced = trace(plan, key_columns)
     if isinstance(traced, str) or not work.persistent or not work.has(traced.stage.relation):
         return False
-    contracts = {call.function: env.function(call.function, call.digest).contract for call in plan.calls}
     functions = functions_of(plan)
     try:
         names = list(work.notes("inputs").get(side, {}).get("names", ()))
         base = _published(env, node, how.target, names, side) if how.adds or len(names) > 1 else names[-1:]
-        rows = traced.rows(traced.stage.relation.sql(), contracts, plan.dialect)
+        rows = traced.rows(traced.stage.relation.sql(), plan.dialect)
         below, runs, number = _below(env, base[0], rows) if base and how.adds else (None, None, 1)
         mine = inputs_name(side, env.run_id)
         work.keep_inputs(input_runs_name(mine), run_sql(number, functions, at, runs))

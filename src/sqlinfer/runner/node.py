@@ -10,9 +10,8 @@ from time import perf_counter
 
 from sqlinfer.adapters.base import Held, Materialization, Workspace
 from sqlinfer.adapters.schema_change import refuse_missing_predictions
-from sqlinfer.compiler.hooks import NONE, Hooks, touches
+from sqlinfer.compiler.hooked import NONE, Hooks
 from sqlinfer.compiler.lineage import LINEAGE_COLUMNS, refuse_taken_names, with_lineage
-from sqlinfer.compiler.predictions import predicted_columns
 from sqlinfer.errors import (
     AdapterError,
     Cancelled,
@@ -199,7 +198,7 @@ def materialization(plan: Plan | None, node: Node, env: RunEnvironment, *, is_sl
         is_slice=is_slice,
         on_missing=config.on_missing,
         on_schema_change=config.on_schema_change,
-        predictions=predicted_columns(plan) if plan is not None and kind == "incremental" else (),
+        predictions=plan.result.predictions if plan is not None and kind == "incremental" else (),
         uncompared=LINEAGE if config.lineage else (),
         stable=plan is not None and bool(plan.stages),
         full_refresh=env.full_refresh if config.full_refresh is None else config.full_refresh,
@@ -276,7 +275,7 @@ def _run_scored(
         progress.counts = total(scored)
         refuse_bad_night(env, plan, scored)
         result = _held_result(plan, node, env, again=beside is not None)
-        tests = split_tests(node.tests, hooked=touches(hooks, node.relation, plan.dialect))
+        tests = split_tests(node.tests, hooked=_touched(hooks, node, plan.dialect))
         staged = replace(node, tests=tests.staged)
         progress.tests = audit_staged(env, staged, how, result.relation, progress.counts)
         gate(env, staged, progress.tests, result.relation)
@@ -296,6 +295,15 @@ def _run_scored(
         if beside is not None:
             beside.done()
         work.release()
+
+
+def _touched(hooks: Hooks, node: Node, dialect: str) -> bool:
+    """Whether hooks inside the transaction write the node's own table."""
+    if not hooks.inside:
+        return False
+    from sqlinfer.compiler.hooks import touches
+
+    return touches(hooks, node.relation, dialect)
 
 
 def _lacks(beside: Challenging | None) -> bool:
@@ -334,7 +342,7 @@ def _publish(
         timeout=node.config.publish_timeout, side=plan.owner.side,
         provenance=Provenance.of(plan, node, how, env), hooks=hooks, window=env.window,
         receipt=receipt_of(env, plan, progress.counts, progress.seconds, progress.elapsed),
-        predicted=predicted_columns(plan),
+        predicted=plan.result.predictions,
     )  # fmt: skip
     waits = not late  # else a retry would publish what no test has looked at
     if result.lasts and waits:

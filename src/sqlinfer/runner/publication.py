@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from sqlinfer.adapters.base import Materialization, Workspace, Written
-from sqlinfer.compiler.hooks import NONE, Hooks
+from sqlinfer.compiler.hooked import NONE, Hooks
 from sqlinfer.errors import DatabaseLocked, NotPublished, PublicationError, StoreError
 from sqlinfer.failpoints import fail_point
 from sqlinfer.project.values import Hook

@@ -53,6 +53,9 @@ class Call:
     columns: tuple[str, ...] = ()
     """Of the scored relation, one for each output of the contract, where the warehouse keeps a struct as columns of
     their own. Empty: ``output`` holds the result."""
+    identity: str = ""
+    """SQL that tells the call's inputs apart, over a row of its stage called ``names.ROW_ALIAS``: the key, or what it
+    would be of a stream; NULL where the row is not scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,9 @@ class Result:
     """None: no scored relation, or rows are no longer those of one (groups, set operations, streams)."""
     origins: tuple[tuple[str, str], ...] = ()
     """Columns that are handed on as they are: name in the result, name in the stage or scored relation."""
+    predictions: tuple[str, ...] = ()
+    """Columns that hold predictions, or values made of them, in the order of the query. A prediction that only filters
+    rows is in none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,12 @@ class Plan:
     @property
     def calls(self) -> tuple[Call, ...]:
         return tuple(call for stage in self.stages for call in stage.calls)
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """Relations of the warehouse that a plan with stages names, for people."""
+        every = [*(stage.reads for stage in self.stages), self.result.reads]
+        return tuple(dict.fromkeys(name for reads in every for name in reads.relations))
 
     @property
     def early(self) -> tuple[Stage, ...]:

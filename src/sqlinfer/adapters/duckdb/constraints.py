@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlglot import exp
-
 from sqlinfer.adapters.base import Materialization
 from sqlinfer.adapters.duckdb.names import SCRATCH
 from sqlinfer.adapters.duckdb.statements import Statements
@@ -76,6 +74,8 @@ def check_constraints(work: Statements, how: Materialization, columns: Sequence[
 
 def _check_parent(work: Statements, how: Materialization, one: Constraint) -> None:
     """DuckDB wants a key on the columns that are referred to, and both tables in one schema."""
+    from sqlglot import exp  # on use: few tables have foreign keys
+
     parent = exp.to_table(one.to, dialect="duckdb")
     schema, there = how.target.schema or "main", parent.db or "main"
     needed = {fold(name) for name in one.to_columns or one.columns}

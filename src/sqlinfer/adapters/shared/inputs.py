@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlinfer.relation import Relation, literal, quote
+from sqlinfer.spec.names import ROW_ALIAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class RowInputs:
         """``k0 …, i0 …`` of every row."""
         keys = [f"{key} AS k{n}" for n, key in enumerate(self.keys)]
         inputs = [f"{value} AS i{n}" for n, value in enumerate(self.inputs)]
-        plain = f"SELECT {', '.join([*keys, *inputs])} FROM {self.source} AS s"
+        plain = f"SELECT {', '.join([*keys, *inputs])} FROM {self.source} AS {ROW_ALIAS}"
         if not self.grouped:
             return plain
         names = [f"g.k{n}" for n in range(len(self.keys))]

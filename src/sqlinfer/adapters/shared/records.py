@@ -5,35 +5,35 @@ from __future__ import annotations
 from collections.abc import Container
 from datetime import datetime
 
-from sqlglot import exp
-
-from sqlinfer.relation import Relation
+from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.records import RUNS, PastRun
+from sqlinfer.types import type_sql
 
 _ASKED = ("run_id", "rows", "inputs", "errors", "distributions")
 
 
 def last_run_sql(runs: Relation, node: str, since: datetime | None, there: Container[str], dialect: str) -> str:
     """The node's run that started last, in the order of ``past_run``. ``there``: columns that the table has."""
-    asked = [exp.column(name, quoted=True) if name in there else exp.Null() for name in _ASKED]
-    query = exp.select(*asked).from_(runs.expression()).where(_column("node").eq(exp.Literal.string(node)))
+    asked = ", ".join(quote(name, dialect) if name in there else "NULL" for name in _ASKED)
+    mine = f"{quote('node', dialect)} = {literal(node, dialect)}"
     if since is not None:
-        query = query.where(_column("started_at") >= _moment(since))
-    return query.order_by(_column("started_at").desc(nulls_first=False)).limit(1).sql(dialect=dialect)
+        mine += f" AND {quote('started_at', dialect)} >= {_moment(since, dialect)}"
+    last = f"{quote('started_at', dialect)} DESC NULLS LAST LIMIT 1"
+    return f"SELECT {asked} FROM {runs.sql(dialect)} WHERE {mine} ORDER BY {last}"
 
 
 def slices_sql(runs: Relation, node: str, dialect: str) -> str:
     """Slices that backfills of a node have published: start, end, and what they were made from."""
-    names = ("slice_start", "slice_end", "provenance")
-    mine = _column("node").eq(exp.Literal.string(node)) & _column(names[0]).is_(exp.Null()).not_()
-    return exp.select(*map(_column, names)).from_(runs.expression()).where(mine).sql(dialect=dialect)
+    start, end, made_from = (quote(name, dialect) for name in ("slice_start", "slice_end", "provenance"))
+    mine = f"{quote('node', dialect)} = {literal(node, dialect)} AND NOT {start} IS NULL"
+    return f"SELECT {start}, {end}, {made_from} FROM {runs.sql(dialect)} WHERE {mine}"
 
 
 def started_sql(runs: Relation, node: str, run_id: str, dialect: str) -> str:
     """When a run of the node started, in seconds since 1970."""
-    asked = exp.Extract(this=exp.var("epoch"), expression=exp.Max(this=_column("started_at")))
-    mine = _column("node").eq(exp.Literal.string(node)) & _column("run_id").eq(exp.Literal.string(run_id))
-    return exp.select(asked).from_(runs.expression()).where(mine).sql(dialect=dialect)
+    mine = f"{quote('node', dialect)} = {literal(node, dialect)} AND {quote('run_id', dialect)} = "
+    asked = _epoch(f"max({quote('started_at', dialect)})")
+    return f"SELECT {asked} FROM {runs.sql(dialect)} WHERE {mine}{literal(run_id, dialect)}"
 
 
 def past_run(row: tuple[object, ...]) -> PastRun:
@@ -45,35 +45,28 @@ def _whole(value: object) -> int:
     return int(str(value or 0))
 
 
-def _column(name: str) -> exp.Column:
-    return exp.column(name, quoted=True)
+def _epoch(moment: str) -> str:
+    return f"extract(epoch FROM {moment})"
 
 
-def _moment(value: datetime) -> exp.Cast:
-    return exp.cast(exp.Literal.string(value.isoformat(" ")), RUNS.columns["started_at"], dialect="duckdb")
+def _moment(value: datetime, dialect: str) -> str:
+    return f"CAST({literal(value.isoformat(' '), dialect)} AS {type_sql(RUNS.columns['started_at'], dialect)})"
 
 
 def history_sql(runs: Relation, there: Container[str], nights: int, dialect: str) -> str:
     """Records of the runs that started last, in that order, as ``HISTORY`` names the columns; NULL for what the table
     lacks."""
-    asked = [_asked(name, there).as_(name, quoted=True) for name in HISTORY]
-    query = exp.select(*asked).from_(runs.expression())
-    latest = (
-        exp.select(_column("run_id"))
-        .from_(runs.expression())
-        .group_by(_column("run_id"))
-        .order_by(exp.Max(this=_column("started_at")).desc(nulls_first=False))
-        .limit(nights)
-    )
-    return query.where(_column("run_id").isin(query=latest)).order_by(_column("started_at")).sql(dialect=dialect)
+    asked = ", ".join(f"{_asked(name, there, dialect)} AS {quote(name, dialect)}" for name in HISTORY)
+    run, started, table = quote("run_id", dialect), quote("started_at", dialect), runs.sql(dialect)
+    latest = f"SELECT {run} FROM {table} GROUP BY {run} ORDER BY max({started}) DESC NULLS LAST LIMIT {nights}"
+    return f"SELECT {asked} FROM {table} WHERE {run} IN ({latest}) ORDER BY {started}"
 
 
-def _asked(name: str, there: Container[str]) -> exp.Expression:
+def _asked(name: str, there: Container[str], dialect: str) -> str:
     if name not in there:
-        return exp.cast(exp.Null(), RUNS.columns[name] if name not in _TIMES else "DOUBLE", dialect="duckdb")
-    if name in _TIMES:
-        return exp.cast(exp.Extract(this=exp.var("epoch"), expression=_column(name)), "DOUBLE", dialect="duckdb")
-    return _column(name)
+        return f"CAST(NULL AS {type_sql('DOUBLE' if name in _TIMES else RUNS.columns[name], dialect)})"
+    column = quote(name, dialect)
+    return f"CAST({_epoch(column)} AS {type_sql('DOUBLE', dialect)})" if name in _TIMES else column
 
 
 _TIMES = ("started_at", "finished_at")
@@ -88,5 +81,5 @@ NEEDED = frozenset({"run_id", "node", "started_at"})
 
 def newest_sql(runs: Relation, dialect: str) -> str:
     """Another answer whenever a run was recorded since."""
-    latest = exp.cast(exp.Max(this=_column("started_at")), "TEXT", dialect="duckdb").as_("newest")
-    return exp.select(exp.Count(this=exp.Star()).as_("records"), latest).from_(runs.expression()).sql(dialect=dialect)
+    latest = f"CAST(max({quote('started_at', dialect)}) AS {type_sql('TEXT', dialect)}) AS newest"
+    return f"SELECT count(*) AS records, {latest} FROM {runs.sql(dialect)}"
