@@ -15,6 +15,7 @@ import pytest
 from sqlinfer import sealed
 from sqlinfer.errors import SqlinferError
 from sqlinfer.project import Project, discover, load, remembered, yamlfile
+from sqlinfer.spec.plain import Coder
 from tests.conftest import Shop
 
 Put = Callable[[str, str], None]
@@ -384,9 +385,13 @@ def test_two_processes_at_once_agree(rich: Shop) -> None:
     assert (code, {out}) == (0, said)
 
 
-def test_selectors_that_hold_each_other_deeper_than_python_recurses_are_read_each_time(rich: Shop) -> None:
-    chain = ["- {name: s0, definition: m}"] + [
-        f"- {{name: s{n}, definition: {{union: [{{method: selector, value: s{n - 1}}}, m]}}}}" for n in range(1, 400)
-    ]
-    rich.put("selectors.yml", "selectors:\n" + "\n".join(chain) + "\n")
-    assert known(rich).nodes == known(rich).nodes == fresh(rich).nodes
+def test_what_nests_deeper_than_python_recurses_is_read_each_time(rich: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_deep(*_: Any) -> Any:
+        raise RecursionError
+
+    monkeypatch.setattr(Coder, "_record", too_deep)
+    assert same(known(rich), fresh(rich))
+    monkeypatch.undo()
+    assert same(known(rich), fresh(rich))
+    monkeypatch.setattr(Coder, "_made_record_decoder", lambda *_: too_deep)
+    assert same(known(rich), fresh(rich))

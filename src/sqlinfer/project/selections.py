@@ -18,6 +18,13 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """What another selector of the file chooses. A name, so that a selector that many others name is held once."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnyOf:
     parts: tuple[Expression, ...]
 
@@ -33,17 +40,7 @@ class Without:
     dropped: Expression
 
 
-Expression = Words | AnyOf | AllOf | Without
-
-
-def parts_of(one: Expression) -> tuple[Expression, ...]:
-    match one:
-        case AnyOf(parts) | AllOf(parts):
-            return parts
-        case Without(chosen, dropped):
-            return (chosen, dropped)
-        case Words():
-            return ()
+Expression = Words | Named | AnyOf | AllOf | Without
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +55,14 @@ class Selectors:
             hint = did_you_mean(name, self.by_name) if self.by_name else f"there is no {FILE} in the project"
             raise UsageError(f"no selector is named '{name}'", hint=hint)
         return self.by_name[name]
+
+    def parts_of(self, one: Expression) -> tuple[Expression, ...]:
+        match one:
+            case AnyOf(parts) | AllOf(parts):
+                return parts
+            case Without(chosen, dropped):
+                return (chosen, dropped)
+            case Named(name):
+                return (self.by_name[name],)
+            case Words():
+                return ()

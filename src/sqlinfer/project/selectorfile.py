@@ -10,7 +10,7 @@ from sqlinfer.errors import did_you_mean
 from sqlinfer.project.files import inside
 from sqlinfer.project.jinja import Engine
 from sqlinfer.project.schema import describe
-from sqlinfer.project.selections import FILE, AllOf, AnyOf, Expression, Selectors, Without, Words
+from sqlinfer.project.selections import FILE, AllOf, AnyOf, Expression, Named, Selectors, Without, Words
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.witness import seen
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_yaml
@@ -119,7 +119,7 @@ def _method(data: Mapping[str, Any], keys: Keys, file: YamlFile, known: Mapping[
         if value not in known:
             raise file.error(f"no selector above is named '{value}'", (*keys, "value"), value=True,
                              hint=did_you_mean(value, known) if known else "define it before this one")  # fmt: skip
-        chosen = known[value]
+        chosen = Named(value)
     else:
         chosen = Words(_spelled(data, value, keys, file))
     if "exclude" not in data:

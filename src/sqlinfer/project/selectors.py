@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlinfer.errors import UsageError, did_you_mean
 from sqlinfer.project.graph import Graph, graph
-from sqlinfer.project.selections import AllOf, AnyOf, Expression, Without, Words, parts_of
+from sqlinfer.project.selections import AllOf, AnyOf, Expression, Named, Without, Words
 from sqlinfer.project.state import Comparison
 from sqlinfer.project.values import DataTest, Node, Project, Source
 
@@ -123,7 +123,7 @@ class _Search:
         done: dict[int, set[str]] = {}
         waiting = [wanted]
         while waiting:
-            missing = [part for part in parts_of(waiting[-1]) if id(part) not in done]
+            missing = [part for part in self.project.selectors.parts_of(waiting[-1]) if id(part) not in done]
             if missing:
                 waiting += missing
             elif id(now := waiting.pop()) not in done:
@@ -131,11 +131,11 @@ class _Search:
         return set(done[id(wanted)])
 
     def _combined(self, wanted: Expression, done: Mapping[int, set[str]]) -> set[str]:
-        parts = [done[id(part)] for part in parts_of(wanted)]
+        parts = [done[id(part)] for part in self.project.selectors.parts_of(wanted)]
         match wanted:
             case Words(text):
                 return self.union([text])
-            case AnyOf():
+            case AnyOf() | Named():
                 return set().union(*parts)
             case AllOf():
                 return set.intersection(*parts)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import datetime
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
 from pathlib import Path
@@ -39,10 +40,8 @@ class Coder:
 
     def encode(self, hint: Any, value: Any) -> Any:
         """Raises NotPlain."""
-        try:
+        with _shallow():
             return self._encoder(hint)(value)
-        except RecursionError:
-            raise NotPlain("it nests too deeply") from None
 
     def _encoder(self, hint: Any) -> Turn:
         found = self._encoders.get(hint)
@@ -110,15 +109,14 @@ class Coder:
             NotPlain: it nests too deeply for what the caller has left of the stack.
         """
         turn = self._decoder(hint)
-        try:
+        with _shallow():
             return value if turn is None else turn(value)
-        except RecursionError:
-            raise NotPlain("it nests too deeply") from None
 
     def fill(self, pool: Mapping[str, Any]) -> None:
-        """The shared objects, before whatever holds them."""
+        """The shared objects, before whatever holds them. Raises NotPlain, as ``decode``."""
         kinds = {kind.__name__: self._made_record_decoder(kind) for kind in self._keys}
-        self.pool = {key: (kinds[key.partition(":")[0]](value), value) for key, value in pool.items()}
+        with _shallow():
+            self.pool = {key: (kinds[key.partition(":")[0]](value), value) for key, value in pool.items()}
 
     def _decoder(self, hint: Any) -> Turn | None:
         """None: JSON gives the value itself."""
@@ -194,6 +192,14 @@ class Coder:
             return kind(**given)
 
         return record
+
+
+@contextmanager
+def _shallow() -> Iterator[None]:
+    try:
+        yield
+    except RecursionError:
+        raise NotPlain("it nests too deeply") from None
 
 
 def _is_record(hint: Any) -> TypeGuard[type]:
