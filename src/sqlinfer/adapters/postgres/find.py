@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlinfer.adapters.postgres.pin import drop_any
 from sqlinfer.adapters.postgres.pinned import PostgresPinned, PostgresTodo, results_relation, todo_relation
 from sqlinfer.adapters.postgres.session import PostgresSession
+from sqlinfer.adapters.postgres.soundness import KeyDigest, digest_of, sound_digest
 from sqlinfer.adapters.postgres.store import StoreTable, store_relation
 from sqlinfer.adapters.shared.lookups import inputs_of
 from sqlinfer.relation import Relation, quote
@@ -28,18 +29,20 @@ def find(work: PostgresWorkspace, pinned: PostgresPinned, calls: Sequence[Call])
     work.make_store(store, stage, calls, remembered=pinned.options.remembered)
     names = [f"a{position}" for position in range(len(calls[0].arguments))]
     listed = todo_relation(work.settings, stage)
-    known = work.session.value(f"SELECT count(*) FROM {store.relation.sql()}")
+    known = sound_digest(work.session, store)
     with work.session.transaction():
         drop_any(work, listed)
         work.session.prepare_heavy()
         wanted = work.session.execute(
-            f"{work.create_unlogged} {listed.sql()} AS {_inputs(stage, calls, names, store if known else None)}"
+            f"{work.create_unlogged} {listed.sql()} AS {_inputs(stage, calls, names, store if known.rows else None)}"
         )
+        new = digest_of(work.session, listed) if wanted else KeyDigest()
         if not wanted:
             drop_any(work, listed)
+    pinned.expected[store.relation.name] = known.with_more(new)
     call = replace(calls[0], key="input_key", arguments=tuple(names), output=RESULT, status=None)
     inputs = pinned.rows * len(calls)
-    return PostgresTodo(pinned, (call,), wanted, listed, store.relation, known, store, inputs)
+    return PostgresTodo(pinned, (call,), wanted, listed, store.relation, known.rows, store, inputs)
 
 
 def _inputs(stage: Stage, calls: Sequence[Call], names: Sequence[str], store: StoreTable | None) -> str:

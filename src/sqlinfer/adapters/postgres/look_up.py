@@ -10,6 +10,7 @@ from sqlinfer.adapters.postgres import error_log
 from sqlinfer.adapters.postgres.find import count
 from sqlinfer.adapters.postgres.pinned import PostgresPinned, results_relation
 from sqlinfer.adapters.postgres.score import result_columns
+from sqlinfer.adapters.postgres.soundness import digest_of, note_sound
 from sqlinfer.adapters.postgres.store import StoreTable, holds_twice
 from sqlinfer.adapters.shared import error_rows
 from sqlinfer.adapters.shared.lookups import key_of, latest, status_of
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def look_up(work: PostgresWorkspace, pinned: PostgresPinned, calls: Sequence[Call]) -> tuple[Counts, ...]:
-    refuse_emptied(work, pinned)
     with work.session.transaction():
         work.session.prepare_heavy()
         if calls[0].strategy == "stream":
+            refuse_emptied(pinned, count(work.session, pinned.stage.relation))
             _check_stream(work, pinned, calls)
             counts: tuple[Counts, ...] = ()
         else:
@@ -37,9 +38,8 @@ def look_up(work: PostgresWorkspace, pinned: PostgresPinned, calls: Sequence[Cal
     return counts
 
 
-def refuse_emptied(work: PostgresWorkspace, pinned: PostgresPinned) -> None:
+def refuse_emptied(pinned: PostgresPinned, found: int) -> None:
     """Raises StoreError where the stage has not the rows any more that it had."""
-    found = count(work.session, pinned.stage.relation)
     if found != pinned.rows:
         raise StoreError(
             f"{pinned.rows} rows were staged, {found} are left: the server has crashed; nothing was published",
@@ -54,17 +54,10 @@ def _counted(work: PostgresWorkspace, pinned: PostgresPinned, call: Call) -> Cou
     """Raises StoreError where the store holds a key twice, RunError where it lacks one."""
     stage, key, status = pinned.stage.relation.sql(), key_of(call), status_of(call)
     store = StoreTable(work.settings, pinned.options.contracts[call.function])
-    inputs, nulls, early, wanted = work.session.rows(
-        f"SELECT count(*) FILTER (WHERE {status} IS DISTINCT FROM '{SKIPPED}'), "
-        f"count(*) FILTER (WHERE {status} = '{NULL_INPUT}'), "
-        f"count(*) FILTER (WHERE {error_rows.is_bad(status)}), count({key}) FROM {stage} AS s"
-    )[0]
+    total, inputs, nulls, early, wanted = work.session.rows(f"SELECT {_asked(call)} FROM {stage} AS s")[0]
+    refuse_emptied(pinned, total)
     joined = f"{stage} AS s JOIN {store.relation.sql()} AS l ON l.input_key = {key}"
-    found, late = work.session.rows(f"SELECT count(*), count(l.error) FROM {joined}")[0] if wanted else (0, 0)
-    if found > wanted:
-        raise holds_twice(call.function, wanted, found)
-    if found < wanted:
-        raise RunError(f"{wanted - found} inputs of {call.sql} have no result in the store; nothing was published")
+    late = _late(work, pinned, call, store, joined, wanted) if wanted else 0
     if early and call.status:
         said = error_rows.from_status(call.status, "s")
         error_log.write(work, pinned, call, error_log.NO_KEY, said, f"{stage} AS s WHERE {error_rows.is_bad(status)}")
@@ -75,6 +68,36 @@ def _counted(work: PostgresWorkspace, pinned: PostgresPinned, call: Call) -> Cou
     if reused < 0:
         raise RunError(f"counts of {call.sql} do not reconcile: {inputs} inputs, {nulls} NULL, {early + late} errors")
     return Counts(inputs, 0, reused, nulls, early + late)
+
+
+def _asked(call: Call) -> str:
+    """SELECT items: rows, and of them those that are inputs, NULL, refused before scoring, with a key."""
+    key, status = key_of(call), status_of(call)
+    if not call.status:
+        return f"count(*), count(*), count(*) - count({key}), 0, count({key})"
+    return (
+        f"count(*), count(*) FILTER (WHERE {status} IS DISTINCT FROM '{SKIPPED}'), "
+        f"count(*) FILTER (WHERE {status} = '{NULL_INPUT}'), "
+        f"count(*) FILTER (WHERE {error_rows.is_bad(status)}), count({key})"
+    )
+
+
+def _late(
+    work: PostgresWorkspace, pinned: PostgresPinned, call: Call, store: StoreTable, joined: str, wanted: int
+) -> int:
+    """Rows whose result is an error. The join is counted only where the store is not what it was expected to be."""
+    found = digest_of(work.session, store.relation)
+    if found == pinned.expected.get(store.relation.name):
+        note_sound(work.session, store, found)
+        has_errors = work.session.value(f"SELECT EXISTS (SELECT FROM {store.relation.sql()} WHERE error IS NOT NULL)")
+        where = f"{joined} WHERE l.error IS NOT NULL"
+        return int(work.session.value(f"SELECT count(*) FROM {where}")) if has_errors else 0
+    rows, late = work.session.rows(f"SELECT count(*), count(l.error) FROM {joined}")[0]
+    if rows > wanted:
+        raise holds_twice(call.function, wanted, rows)
+    if rows < wanted:
+        raise RunError(f"{wanted - rows} inputs of {call.sql} have no result in the store; nothing was published")
+    return int(late)
 
 
 # streams

@@ -30,7 +30,7 @@ def pin(work: PostgresWorkspace, plan: Plan, stages: Sequence[Stage], options: P
         fail_point("before_stage_commit")
     work.remember(found.values())
     for stage in stages:
-        work.session.execute(f"ANALYZE {stage.relation.sql()}")
+        work.session.analyze(stage.relation)
     fail_point("after_stage")
     return found
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sqlinfer.adapters.base import PinOptions
 from sqlinfer.adapters.postgres import side
 from sqlinfer.adapters.postgres.settings import PostgresSettings
+from sqlinfer.adapters.postgres.soundness import KeyDigest
 from sqlinfer.adapters.postgres.store import StoreTable
 from sqlinfer.adapters.shared.groups import groups_of
 from sqlinfer.relation import Relation
@@ -24,6 +25,8 @@ class PostgresPinned:
     """When it was made. An unlogged table is empty after a crash of the server."""
     done: set[str] = field(default_factory=set)
     """Output columns of the calls that were looked up."""
+    expected: dict[str, KeyDigest] = field(default_factory=dict)
+    """Of the keys of a store once its to-do is scored, by the store's name: all keys of the stage are among them."""
 
     @property
     def groups(self) -> tuple[tuple[Call, ...], ...]:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from sqlinfer.adapters.postgres.workspace import PostgresWorkspace
 
-_ANALYZE_ROWS = 10_000
-"""So many new rows make the server's estimates of a store worth renewing."""
+_ANALYZE_ROWS, _ANALYZE_SHARE = 10_000, 0.1
+"""So many new rows, and such a share of those before, make the server's estimates of a store worth renewing."""
 
 
 def score(work: PostgresWorkspace, todo: PostgresTodo, scorer: Scorer, watch: Watch) -> tuple[Tally, ...]:
@@ -46,8 +46,8 @@ def score(work: PostgresWorkspace, todo: PostgresTodo, scorer: Scorer, watch: Wa
         raise RunError(f"{todo.wanted} inputs were to be scored, {done} came back from the session")
     if todo.store:
         drop_any(work, todo.source)
-    if done >= _ANALYZE_ROWS:
-        work.session.execute(f"ANALYZE {todo.sink.sql()}")
+    if done >= max(_ANALYZE_ROWS, _ANALYZE_SHARE * todo.progress):
+        work.session.analyze(todo.sink)
     return tuple(one.tally(null) for one, null in zip(filling.countings, nulls, strict=True))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlinfer.adapters.base import Forecast, Held, Materialization, PinOptions, Written
 from sqlinfer.adapters.postgres import error_log, inputs, keeping, records, side
 from sqlinfer.adapters.postgres.catalog import kind_of
-from sqlinfer.adapters.postgres.find import find, unscored
+from sqlinfer.adapters.postgres.find import count, find, unscored
 from sqlinfer.adapters.postgres.forecast import forecast
 from sqlinfer.adapters.postgres.key_sets import PostgresKeySets
 from sqlinfer.adapters.postgres.lock import TargetLock
@@ -265,7 +265,7 @@ class PostgresWorkspace:
         """A new session may be one of a server that has crashed, which empties unlogged tables."""
         if self.persistent and self._stages and self.session is not self._staged_by:
             for one in self._stages:
-                refuse_emptied(self, one)
+                refuse_emptied(one, count(self.session, one.stage.relation))
 
     @property
     def create_unlogged(self) -> str:
