@@ -84,8 +84,8 @@ def test_the_store_of_an_earlier_version_is_looked_at_once_and_kept(house: Shop,
 
 
 def test_remembered_errors_are_counted_without_a_join_of_all_rows(house: Shop, postgres_database: Database) -> None:
-    postgres_database.run("insert into t values (6, 2)", f"update {store_of(postgres_database)} set error = 'model: no', "
-                          "value = null where value = 5")  # fmt: skip
+    failed = f"update {store_of(postgres_database)} set error = 'model: no', value = null where value = 5"
+    postgres_database.run("insert into t values (6, 2)", failed)
     code, text = house("run")
     assert code == 0, text
     assert postgres_database.run("select count(*), count(y) from m") == [(6, 4)]
