@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Check, Reads
 from sqlinfer.adapters.spark.catalog import columns_of, list_relations
+from sqlinfer.adapters.spark.checks import checks
+from sqlinfer.adapters.spark.lock import TargetLock
 from sqlinfer.adapters.spark.session import SparkSqlSession
 from sqlinfer.adapters.spark.settings import SparkSettings
+from sqlinfer.adapters.spark.shadow import SparkShadow
 from sqlinfer.adapters.spark.workspace import SparkWorkspace
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column, Table
@@ -46,7 +49,7 @@ class SparkAdapter:
         return self
 
     def checks(self) -> Iterator[Check]:
-        yield from ()
+        return checks(self.settings)
 
     def list_relations(self) -> tuple[Table, ...]:
         with self._asking() as session:
@@ -64,8 +67,17 @@ class SparkAdapter:
         with self._asking() as session:
             return session.table(sql)
 
-    def workspace(self, run_id: str, claim: object = None) -> SparkWorkspace:
-        return SparkWorkspace(self.settings, run_id)
+    @contextmanager
+    def shadow(self) -> Iterator[SparkShadow]:
+        """A session of its own, whose temporary views end with it."""
+        with SparkSqlSession(self.settings) as session:
+            yield SparkShadow(session, self.settings)
+
+    def claim(self, run_id: str) -> TargetLock:
+        return TargetLock(self.settings, run_id)
+
+    def workspace(self, run_id: str, claim: TargetLock | None = None) -> SparkWorkspace:
+        return SparkWorkspace(self.settings, run_id, claim=claim)
 
     def scratch(self) -> SparkWorkspace:
         return SparkWorkspace(self.settings, "scratch", persistent=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from sqlinfer.adapters.spark import side
 from sqlinfer.adapters.spark.session import SparkSqlSession, name, table_name
 from sqlinfer.adapters.spark.settings import SparkSettings
 from sqlinfer.errors import AdapterError
@@ -13,7 +13,7 @@ from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column, Table, TableKind
 
 _BEHIND = "__v_"
-_VERSION = re.compile(rf"(?P<name>.+){_BEHIND}[0-9A-Za-z_]+")
+VERSION = re.compile(rf"(?P<name>.+){_BEHIND}[0-9A-Za-z_]+")
 
 
 def version_name(named: str, run: str) -> str:
@@ -37,7 +37,7 @@ def list_relations(session: SparkSqlSession, settings: SparkSettings) -> tuple[T
 def _of_schema(session: SparkSqlSession, schema: str) -> list[Table]:
     listed = [row[1] for row in session.rows(f"SHOW TABLES IN {name(schema)}") if not row[2]]
     views = {row[1] for row in session.rows(f"SHOW VIEWS IN {name(schema)}") if not row[2]}
-    versions = {one: found["name"] for one in listed if (found := _VERSION.fullmatch(one)) and found["name"] in views}
+    versions = {one: found["name"] for one in listed if (found := VERSION.fullmatch(one)) and found["name"] in views}
     published = set(versions.values())
     kinds: dict[str, TableKind] = {
         one: "view" if one in views and one not in published else "table" for one in sorted(listed)
@@ -70,21 +70,43 @@ def placed(settings: SparkSettings, relation: Relation) -> Relation:
     return Relation(relation.name, relation.schema or settings.schema, relation.catalog)
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the catalog holds of a relation."""
+
+    is_view: bool
+    query: str = ""
+    """Of a view."""
+    told: str = ""
+
+
+def entry(session: SparkSqlSession, settings: SparkSettings, relation: Relation) -> Entry | None:
+    """One question; None: there is no such relation."""
+    place = placed(settings, relation)
+    if session.is_scratch and place.schema == settings.side_schema:
+        return Entry(True) if session.has_temporary(place.name) else None
+    try:
+        rows = session.rows(f"SHOW TABLE EXTENDED IN {name(place.schema or '')} LIKE {_like(place.name)}")
+    except AdapterError as error:
+        if getattr(error, "unknown_name", False):
+            return None
+        raise
+    for _, named, is_temporary, told in rows:
+        if named.casefold() == place.name.casefold() and not is_temporary:
+            query = re.search(r"^View Text: (.*?)$(?=\n[A-Z][\w ]+:)", told, re.S | re.M)
+            return Entry("\nType: VIEW" in told, query[1] if query else "", told)
+    return None
+
+
 def kind_of(session: SparkSqlSession, settings: SparkSettings, relation: Relation) -> TableKind | None:
     """``table``, ``view``; None: there is none. A published view of ours is a view here."""
-    place = placed(settings, relation)
-    if not side.has_schema(session, place.schema or ""):
-        return None
-    for what, kind in (("VIEWS", "view"), ("TABLES", "table")):
-        rows = session.rows(f"SHOW {what} IN {name(place.schema or '')} LIKE {_like(place.name)}")
-        if any(row[1].casefold() == place.name.casefold() and not row[2] for row in rows):
-            return "view" if kind == "view" else "table"
-    return None
+    found = entry(session, settings, relation)
+    return None if found is None else "view" if found.is_view else "table"
 
 
 def drop_any(session: SparkSqlSession, settings: SparkSettings, relation: Relation) -> None:
     kind = kind_of(session, settings, relation)
-    if kind is not None:
+    if kind is not None:  # a temporary view is dropped like any other
         session.execute(f"DROP {kind.upper()} IF EXISTS {table_name(placed(settings, relation))}")
 
 

@@ -18,7 +18,6 @@ from sqlinfer.errors import AdapterError, ProfileError
 from sqlinfer.scrub import scrub
 
 OLDEST_JAVA = 17
-_REMOTES: dict[str, Any] = {}
 _STARTING = threading.Lock()
 _QUIET = Path(__file__).parent / "log4j2.properties"
 _OPTIONS = "spark.driver.extraJavaOptions"
@@ -45,30 +44,22 @@ def session_of(settings: SparkSettings) -> Any:
 
 
 def _connected(settings: SparkSettings) -> Any:
-    """One connection for each address; a server session that has ended is made anew."""
+    """A session of its own on the server."""
     try:
         from pyspark.sql.connect.session import SparkSession
     except ImportError as error:
         raise AdapterError(f"Spark Connect needs more libraries: {error.name}",
                            hint="pip install 'pyspark[connect]'") from error  # fmt: skip
-    known = _REMOTES.get(settings.remote)
-    if known is None or getattr(known, "is_stopped", False):
-        try:
-            known = SparkSession.builder.remote(settings.remote).create()
-            known.version  # noqa: B018  asks the server
-        except Exception as error:
-            raise AdapterError(
-                f"the Spark Connect server {settings.place} does not answer: {scrub(first_line(str(error)))}",
-                hint="start it with sbin/start-connect-server.sh, or mend 'remote' in the profile",
-            ) from error
-        _REMOTES[settings.remote] = known
-        _configure(known, settings)
-    return known
-
-
-def forget(settings: SparkSettings) -> None:
-    """The next one who asks connects anew."""
-    _REMOTES.pop(settings.remote, None)
+    try:
+        session = SparkSession.builder.remote(settings.remote).create()
+        session.version  # noqa: B018  asks the server
+    except Exception as error:
+        raise AdapterError(
+            f"the Spark Connect server {settings.place} does not answer: {scrub(first_line(str(error)))}",
+            hint="start it with sbin/start-connect-server.sh, or mend 'remote' in the profile",
+        ) from error
+    _configure(session, settings)
+    return session
 
 
 def _classic(settings: SparkSettings) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,8 +25,14 @@ _BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
 
 
 class SparkSqlSession:
-    def __init__(self, settings: SparkSettings) -> None:
+    def __init__(self, settings: SparkSettings, *, scratch: bool = False) -> None:
+        """``scratch``: what lies in the schema of ours is temporary."""
         self.settings = settings
+        self._scratch = scratch
+        self.kept: list[Any] = []
+        """Frames whose rows Spark keeps for this session."""
+        self.renamed: dict[str, str] = {}
+        """Inside a publication: a published relation as statements spell it → what it will show."""
         self.raw: Any = session_of(settings)
         """PySpark's own session."""
         self.is_remote = bool(settings.remote)
@@ -36,21 +43,55 @@ class SparkSqlSession:
 
     def __exit__(self, *_: object) -> None:
         """The JVM, or the connection, is shared and stays."""
+        while self.kept:
+            with suppress(Exception):  # Spark may be gone
+                self.kept.pop().unpersist()
 
     def use_schema(self) -> None:
         """Unqualified names resolve to the schema, once it is there."""
         with suppress(AdapterError):
             self.execute(f"USE {name(self.settings.schema)}")
 
+    # where relations of ours are
+
+    @property
+    def is_scratch(self) -> bool:
+        return self._scratch
+
+    def there(self, relation: Relation) -> Relation:
+        """Where the relation is for this session; a temporary view has no schema."""
+        if self._scratch and relation.schema == self.settings.side_schema:
+            return replace(relation, schema=None)
+        return relation
+
+    @contextmanager
+    def durable(self) -> Iterator[None]:
+        """What lies in the schema of ours is the durable one."""
+        before, self._scratch = self._scratch, False
+        try:
+            yield
+        finally:
+            self._scratch = before
+
+    def _text(self, sql: str) -> str:
+        """Relations of ours by the place where they are. Plans and adapters always quote them."""
+        for relation, shown in self.renamed.items():
+            sql = sql.replace(relation, shown)
+        if not self._scratch:
+            return sql
+        return sql.replace(f"{name(self.settings.side_schema)}.", "")
+
     # statements
 
     def frame(self, sql: str, lead: str = "") -> Any:
         """A DataFrame of a query. ``lead``: what ``sql`` begins with that is ours; places are counted without it."""
+        sql, lead = self._text(sql), self._text(lead)
         with translated(sql[len(lead) :], lead):
             return self.raw.sql(sql)
 
     def execute(self, sql: str, lead: str = "") -> None:
         """One statement, at once."""
+        sql, lead = self._text(sql), self._text(lead)
         with translated(sql[len(lead) :], lead):
             frame = self.raw.sql(sql)
             if self.is_remote:
@@ -113,6 +154,7 @@ class SparkSqlSession:
         Raises:
             AdapterError: it is no SELECT, or not one.
         """
+        sql = self._text(sql)
         asked = f"{LEAD}{sql}\n)"
         with translated(sql, LEAD):
             fields = self.raw.sql(asked).schema.fields
@@ -131,6 +173,10 @@ class SparkSqlSession:
             self.raw.addArtifact(str(path), file=True)
 
     # names
+
+    def has_temporary(self, named: str) -> bool:
+        rows = self.rows("SHOW VIEWS")
+        return any(row[1].casefold() == named.casefold() and row[2] for row in rows)
 
     def properties(self, relation: Relation) -> dict[str, str]:
         """TBLPROPERTIES; empty where there is no such relation."""

@@ -2,15 +2,56 @@
 
 from __future__ import annotations
 
-from sqlinfer.adapters.spark.session import SparkSqlSession, name
+import hashlib
+import os
+import re
+
+from sqlinfer.adapters.spark.session import SparkSqlSession, name, table_name
 from sqlinfer.adapters.spark.settings import SparkSettings
-from sqlinfer.errors import AdapterError
+from sqlinfer.errors import AdapterError, StoreError
 from sqlinfer.relation import Relation
+
+FORMAT_VERSION = 1
+_VERSION = "sqlinfer.format_version"
 
 
 def relation(settings: SparkSettings, named: str) -> Relation:
-    """A relation of ours."""
-    return Relation(named, settings.side_schema)
+    """A relation of ours. Names of files and of partitions are made of it, so that it holds nothing special."""
+    return Relation(fitted(named), settings.side_schema)
+
+
+def fitted(named: str) -> str:
+    """
+    >>> fitted("churn@0123"), fitted("errors__n_1")
+    ('churn_0123_4a63ed48', 'errors__n_1')
+    """
+    plain = re.sub(r"[^0-9A-Za-z_]", "_", named).lower()
+    if plain == named and len(named) <= 120:
+        return named
+    return f"{plain[:110]}_{hashlib.blake2b(named.encode(), digest_size=4).hexdigest()}"
+
+
+def prepare(session: SparkSqlSession, settings: SparkSettings) -> None:
+    """Make what is not there yet.
+
+    Raises:
+        AdapterError: nobody may create the schema.
+        StoreError: a newer version of sqlinfer has written there.
+    """
+    make_schema(session, settings.side_schema)
+    notes = relation(settings, "notes")
+    known = session.properties(notes)
+    if not known:
+        session.execute(
+            f"CREATE TABLE IF NOT EXISTS {table_name(notes)} (nothing int) USING parquet "
+            f"TBLPROPERTIES ('{_VERSION}' = '{FORMAT_VERSION}')"
+        )
+    elif int(known.get(_VERSION, "0")) > FORMAT_VERSION:
+        raise StoreError(
+            f"schema {settings.side_schema} has format {known[_VERSION]}, this version of sqlinfer writes "
+            f"{FORMAT_VERSION}",
+            hint="upgrade sqlinfer, or drop the schema to score everything again",
+        )
 
 
 def make_schema(session: SparkSqlSession, schema: str) -> None:
@@ -26,3 +67,17 @@ def make_schema(session: SparkSqlSession, schema: str) -> None:
 
 def has_schema(session: SparkSqlSession, schema: str) -> bool:
     return any(one.casefold() == schema.casefold() for (one,) in session.rows("SHOW SCHEMAS"))
+
+
+# processes
+
+
+def is_alive(pid: int) -> bool:
+    """Of a process of this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,75 @@
+"""What is kept in the schema of ours between scoring and publishing: a node's result, a seed's rows, what runs left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sqlinfer.adapters.base import Held
+from sqlinfer.adapters.spark import side
+from sqlinfer.adapters.spark.catalog import drop_any
+from sqlinfer.adapters.spark.errors import translated
+from sqlinfer.adapters.spark.session import name, table_name
+from sqlinfer.adapters.spark.spelling import spelled
+from sqlinfer.adapters.spark.tables import behind, named_like, write_behind
+from sqlinfer.relation import Relation
+from sqlinfer.spec.names import result_name
+from sqlinfer.spec.plan import Owner, Plan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sqlinfer.adapters.spark.workspace import SparkWorkspace
+
+
+def hold(work: SparkWorkspace, plan: Plan, sql: str, *, again: bool, tested: bool) -> Held:
+    target = replace(work.namespace, name=result_name(plan.owner.side))
+    drop_all(work, target)
+    if again or not work.persistent:
+        write_behind(work.session, target, sql)
+    else:
+        lead = f"CREATE VIEW {table_name(target)} AS "
+        work.session.execute(f"{lead}{sql}", lead)
+    return Held(target, lasts=again)
+
+
+def keep(work: SparkWorkspace, held: Held) -> Held:
+    """The view becomes one of a table that holds its rows."""
+    if not held.lasts:
+        write_behind(work.session, held.relation, f"SELECT * FROM {table_name(held.relation)}")
+    return Held(held.relation, lasts=True)
+
+
+def load(work: SparkWorkspace, named: str, table: pa.Table, types: Mapping[str, str]) -> Relation:
+    """Columns with a declared type are cast by Spark: it reads what its own types read."""
+    target, shown = replace(work.namespace, name=named), f"sqlinfer_read_{named}"
+    drop_all(work, target)
+    with translated():
+        work.session.from_arrow(table).createOrReplaceTempView(shown)
+    items = ", ".join(
+        f"CAST({name(one)} AS {spelled(types[one])}) AS {name(one)}" if one in types else name(one)
+        for one in table.column_names
+    )
+    try:
+        write_behind(work.session, target, f"SELECT {items} FROM {name(shown)}")
+    finally:
+        work.session.raw.catalog.dropTempView(shown)
+    return target
+
+
+def clear(work: SparkWorkspace, owner: Owner) -> None:
+    """Relations are found by their names: another version of the node's query may have made more of them."""
+    if not work.persistent:
+        return
+    lead = f"{owner.side}__".casefold()
+    found = [one for one in named_like(work.session, work.settings.side_schema, f"{lead}*") if one.startswith(lead)]
+    for one in found:
+        drop_any(work.session, work.settings, replace(work.namespace, name=one))
+    drop_any(work.session, work.settings, side.relation(work.settings, f"errors__{owner.side}"))
+
+
+def drop_all(work: SparkWorkspace, relation: Relation) -> None:
+    """A relation of ours, with the tables that it has stood before."""
+    for one in (relation, *behind(work.session, relation)):
+        drop_any(work.session, work.settings, one)

@@ -1,0 +1,55 @@
+"""What stands where a table is to be published: a view of ours over a version, or something of others."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from sqlinfer.adapters.spark.catalog import VERSION, Entry, columns_of_one, entry, placed
+from sqlinfer.adapters.spark.session import SparkSqlSession
+from sqlinfer.adapters.spark.settings import SparkSettings
+from sqlinfer.adapters.spark.tables import named_like
+from sqlinfer.relation import Relation
+from sqlinfer.spec.catalog import Column
+
+RUN = "sqlinfer.run_id"
+"""A property of a version and of the view before it: who has written the rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    relation: Relation
+    columns: tuple[Column, ...]
+    version: Relation | None = None
+    """The table behind a view of ours."""
+    is_view: bool = False
+    """A view: ours or another's."""
+
+    @property
+    def is_table(self) -> bool:
+        """As users see it."""
+        return self.version is not None or not self.is_view
+
+
+def standing(session: SparkSqlSession, settings: SparkSettings, target: Relation) -> Standing | None:
+    place = placed(settings, target)
+    found = entry(session, settings, place)
+    if found is None:
+        return None
+    columns = columns_of_one(session, settings, place) or ()
+    return Standing(place, columns, _version(place, found) if found.is_view else None, found.is_view)
+
+
+def _version(view: Relation, told: Entry) -> Relation | None:
+    """The table that a view of ours shows; its text is what we wrote."""
+    found = re.fullmatch(r"SELECT \* FROM `([^`]+)`\.`([^`]+)`", told.query.strip())
+    if found is None or not VERSION.fullmatch(found[2]):
+        return None
+    return replace(view, name=found[2], schema=found[1])
+
+
+def versions(session: SparkSqlSession, target: Relation) -> list[Relation]:
+    """All tables that were made to stand behind the view, the shown one among them."""
+    names = named_like(session, target.schema or "", f"{target.name}__v_*")
+    return [replace(target, name=one) for one in names
+            if (found := VERSION.fullmatch(one)) and found["name"] == target.name.casefold()]  # fmt: skip

@@ -1,0 +1,15 @@
+"""Spark does what every warehouse must do."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from sqlinfer.testing.adapter_conformance import AdapterConformance
+
+pytestmark = pytest.mark.slow
+
+
+class TestSpark(AdapterConformance):
+    spelled: ClassVar = {"integer": "int", "double precision": "double"}
