@@ -97,7 +97,7 @@ class ProjectCompiler:
         compiled = self._remembered(node, incremental, limit)
         key = resolved_key(node, compiled.columns)
         there = self.existing.get(self.full(node.relation).folded())
-        published = there.columns if there is not None and there.kind == "table" else None
+        published = there.columns if there is not None and there.kind != "view" else None
         hooks = self._hooks(node, compiled, incremental)
         compiled = replace(compiled, unique_key=key, published=published, hooks=hooks)
         self._learn(node, compiled)
@@ -235,7 +235,7 @@ class ProjectCompiler:
             return True
         refresh = self.full_refresh if node.config.full_refresh is None else node.config.full_refresh
         found = self.existing.get(self.full(node.relation).folded())
-        return not refresh and found is not None and found.kind == "table"
+        return not refresh and found is not None and found.kind != "view"
 
     def make_known(self, unique_id: str) -> None:
         """Compiled here, built already, or compiled now."""

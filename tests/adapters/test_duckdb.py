@@ -8,11 +8,11 @@ import duckdb
 import pytest
 
 from sqlinfer.adapters.duckdb.adapter import DuckDBAdapter
-from sqlinfer.adapters.duckdb.settings import catalog_name
 from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.errors import AdapterError, ProfileError, StoreError
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column
+from sqlinfer.spec.duckdb_path import database_name
 from sqlinfer.testing.adapter_conformance import AdapterConformance
 from sqlinfer.testing.scoring_conformance import ScoringConformance
 
@@ -25,7 +25,7 @@ def adapter(tmp_path: Path) -> DuckDBAdapter:
 @pytest.fixture
 def load(adapter: DuckDBAdapter) -> Callable[[str], None]:
     def run(sql: str) -> None:
-        with duckdb.connect(str(adapter.settings.path)) as connection:
+        with duckdb.connect(str(Path(adapter.settings.databases[0].path))) as connection:
             connection.execute(sql)
 
     return run
@@ -56,8 +56,8 @@ def test_unknown_warehouse_and_unknown_key_get_a_hint(tmp_path: Path) -> None:
 
 
 def test_catalog_name_is_the_one_that_duckdb_gives() -> None:
-    assert catalog_name(Path("/a/b/my-db.v2.duckdb")) == "my-db"
-    assert catalog_name(Path("memory.duckdb")) == "memory_db"
+    assert database_name("/a/b/my-db.v2.duckdb") == "my-db"
+    assert database_name("memory.duckdb") == "memory_db"
 
 
 def test_attached_databases_are_foreign(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_with_leave_it_stays_open_for_the_next_one(adapter: DuckDBAdapter, monke
         publish(work, "b", "select n + 1 as n from wh.main.a")
         work.linger(False)
         assert not is_open(work)
-    assert readable(adapter.settings.path.parent) == ["a", "b"]
+    assert readable(Path(adapter.settings.databases[0].path).parent) == ["a", "b"]
 
 
 def test_it_is_let_go_of_after_a_moment(adapter: DuckDBAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,8 +74,8 @@ def test_reading_and_leaving_let_go_of_it(adapter: DuckDBAdapter, monkeypatch: p
             with pytest.raises(AdapterError):
                 work.execute("create table wh.main.c as select 1")
         publish(work, "b")
-    assert readable(adapter.settings.path.parent) == ["a", "b"]
-    assert not adapter.settings.path.with_name("wh.duckdb.wal").exists()
+    assert readable(Path(adapter.settings.databases[0].path).parent) == ["a", "b"]
+    assert not Path(adapter.settings.databases[0].path).with_name("wh.duckdb.wal").exists()
 
 
 def test_a_publication_that_fails_takes_nothing_of_the_others_with_it(
@@ -89,7 +89,7 @@ def test_a_publication_that_fails_takes_nothing_of_the_others_with_it(
             publish(work, "b", "select no_such_column from wh.main.a")
         assert not is_open(work)
         publish(work, "c")
-    assert readable(adapter.settings.path.parent) == ["a", "c"]
+    assert readable(Path(adapter.settings.databases[0].path).parent) == ["a", "c"]
 
 
 def test_a_lost_target_is_noticed_at_each_publication(adapter: DuckDBAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def test_a_brief_look_uses_what_is_open(adapter: DuckDBAdapter, monkeypatch: pyt
             work.execute("create table wh.main.only_where_it_is_open_for_writing as select 1")
         assert is_open(work)
         publish(work, "b")
-    assert readable(adapter.settings.path.parent) == ["a", "b", "only_where_it_is_open_for_writing"]
+    assert readable(Path(adapter.settings.databases[0].path).parent) == ["a", "b", "only_where_it_is_open_for_writing"]
 
 
 @pytest.mark.parametrize("sql", ["from range(1000000)", "from big where n < 5", "from read_csv('x.csv')", "no sql"])

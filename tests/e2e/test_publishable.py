@@ -23,7 +23,7 @@ QUERY = "select id, predict('f', x) as p from t"
 PROFILES = """shop:
   target: dev
   outputs:
-    dev: {type: duckdb, path: w.duckdb, attach: [{path: lake.duckdb, alias: lake}]}
+    dev: {type: duckdb, path: w.duckdb, attach: [{path: lake.duckdb, alias: lake, read_only: true}]}
 """
 
 

@@ -69,7 +69,7 @@ def test_duckdb_itself_lets_nothing_out(statement: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret.csv"
     secret.write_text("x\n42\n")
     (tmp_path / "link.csv").symlink_to(secret)
-    connection = open_memory(DuckDBSettings(tmp_path / "shop" / "wh.duckdb", reads=Reads()))
+    connection = open_memory(DuckDBSettings.of_file(tmp_path / "shop" / "wh.duckdb", Reads()))
     sql = statement.format(secret=secret, folder=tmp_path)
     try:
         if "temp_directory" in sql or "home_directory" in sql:  # may be set, and opens nothing
@@ -82,10 +82,10 @@ def test_duckdb_itself_lets_nothing_out(statement: str, tmp_path: Path) -> None:
 
 
 def test_the_databases_themselves_stay_usable(tmp_path: Path) -> None:
-    settings = DuckDBSettings(tmp_path / "wh.duckdb", reads=Reads())
+    settings = DuckDBSettings.of_file(tmp_path / "wh.duckdb", Reads())
     connection = open_memory(settings)
     try:
-        for alias, path in (("wh", settings.path), ("side", settings.side)):
+        for alias, path in (("wh", settings.databases[0].path), ("side", settings.side)):
             connection.execute(f"attach '{path}' as {alias}")
             connection.execute(f"create table {alias}.t as select range as i from range(100000)")
             connection.execute(f"checkpoint {alias}")
@@ -194,7 +194,7 @@ def test_a_model_is_one_select(sql: str, shop: House) -> None:
 def test_errors_say_how_to_allow_more(tmp_path: Path) -> None:
     from sqlinfer.adapters.duckdb.adapter import DuckDBAdapter
 
-    adapter = DuckDBAdapter(DuckDBSettings(tmp_path / "wh.duckdb")).limited_to(Reads())
+    adapter = DuckDBAdapter(DuckDBSettings.of_file(tmp_path / "wh.duckdb")).limited_to(Reads())
     with pytest.raises(AdapterError, match="Permission Error") as caught:
         adapter.query("from read_text('/etc/passwd')")
     assert "allowed_directories" in (caught.value.hint or "")

@@ -345,18 +345,20 @@ class Workspace(ScoringVerbs, KeepingVerbs, RememberingVerbs, Protocol):
         ``brief``: for a moment only, so that what a publication has left open (``linger()``) may be used.
         """
 
-    def publishing(self, timeout: float) -> AbstractContextManager[None]:
+    def publishing(self, timeout: float, into: Relation | None = None) -> AbstractContextManager[None]:
         """The warehouse open for writing, one transaction: committed on a clean exit, else rolled back.
+
+        ``into``: what is written, where a warehouse has several databases; None: something of the target's own.
 
         Raises:
             DatabaseLocked: somebody held it for all of ``timeout`` seconds.
             StoreError: this run no longer owns the target.
         """
 
-    def writing(self, timeout: float) -> AbstractContextManager[None]:
+    def writing(self, timeout: float, into: Relation | None = None) -> AbstractContextManager[None]:
         """The warehouse open for writing without a transaction: each statement commits by itself.
 
-        Raises: as ``publishing()``.
+        Arguments and errors as those of ``publishing()``.
         """
 
     def linger(self, allowed: bool) -> None:

@@ -127,7 +127,7 @@ def named_in(profiles: Any) -> tuple[str, ...]:
 def _paths(value: Any, key: str = "") -> Iterator[str]:
     """Texts that name files: those under ``path`` and ``attach``, and all with a slash in them."""
     if isinstance(value, str):
-        if key in ("path", "attach", "keyfile") or "/" in value:
+        if key in ("path", "attach", "state", "keyfile") or "/" in value:
             yield value
     elif isinstance(value, Mapping):
         for name, inner in value.items():

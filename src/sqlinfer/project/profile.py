@@ -16,6 +16,7 @@ from sqlinfer.project.strings import render_values
 from sqlinfer.project.values import Profile
 from sqlinfer.project.witness import seen
 from sqlinfer.project.yamlfile import YamlFile, read_yaml
+from sqlinfer.spec.duckdb_path import kind_of
 
 _NOT_SECRET = ("type", "user", "username", "schema", "dataset", "database", "dbname", "catalog", "host", "path")
 TYPES = ("duckdb", "postgres", "spark", "databricks", "snowflake", "bigquery", "redshift", "trino", "clickhouse")
@@ -152,7 +153,7 @@ def _profile(file: YamlFile, name: str, target: str, config: dict[str, Any], sec
 
 
 def _no_secret_in_names(file: YamlFile, keys: tuple[str, ...], config: dict[str, Any], secrets: Secrets) -> None:
-    local = config.get("type") == "duckdb" and not str(config.get("path")).startswith(("md:", "motherduck:"))
+    local = config.get("type") == "duckdb" and kind_of(str(config.get("path"))) == "file"
     for key in (*_IN_SQL, *(("path",) if local else ())):
         if secrets.holds(config.get(key)):
             raise file.error(f"a secret may not stand in '{key}': it becomes a part of SQL and of messages",
@@ -162,12 +163,12 @@ def _no_secret_in_names(file: YamlFile, keys: tuple[str, ...], config: dict[str,
 
 def _duckdb_path(config: dict[str, Any], file: YamlFile, root: Path) -> dict[str, Any]:
     """A relative path is relative to the project where the profile stands in it, else to the working directory."""
-    path = config.get("path", ":memory:")
-    if not isinstance(path, str) or path.startswith((":memory:", "md:", "motherduck:")) or "://" in path:
-        return config | {"path": path}
-    expanded = Path(path).expanduser()
     base = root if file.path is not None and file.path.parent == root.absolute() else Path.cwd()
-    return config | {"path": str(expanded if expanded.is_absolute() else base.absolute() / expanded)}
+    found = {"path": config.get("path", ":memory:"), "state": config.get("state")}
+    for key, path in found.items():
+        if isinstance(path, str) and path and path != ":memory:" and kind_of(path) == "file":
+            found[key] = str(base.absolute() / Path(path).expanduser())
+    return config | {key: path for key, path in found.items() if path is not None}
 
 
 def _collect(config: Any, secrets: set[str]) -> None:

@@ -12,6 +12,7 @@ from sqlinfer.project.secret import Concealed
 from sqlinfer.project.selections import Selectors
 from sqlinfer.relation import Relation
 from sqlinfer.spec.constraint import Constraint, Grants, Index
+from sqlinfer.spec.duckdb_path import database_name
 from sqlinfer.spec.function import Argument, OnInvalid, Reuse
 from sqlinfer.spec.function import ReturnField as ReturnField
 from sqlinfer.spec.prices import Prices
@@ -44,12 +45,12 @@ class Profile:
 
     @property
     def database(self) -> str | None:
-        """The catalog of unqualified names; for DuckDB dbt-duckdb's rule, the stem of the file."""
+        """The catalog of unqualified names; for DuckDB dbt-duckdb's rule, what its path is called."""
         named = self.config.get("database") or self.config.get("dbname") or self.config.get("catalog")
         if named or self.type != "duckdb":
             return str(named) if named else None
         path = str(self.config.get("path") or ":memory:")
-        return "memory" if path == ":memory:" else Path(path).name.split(".")[0]
+        return "memory" if path == ":memory:" else database_name(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from __future__ import annotations
 PROFILE_KEYS: dict[str, dict[str, tuple[str, str]]] = {
     "duckdb": {
         "type": ("the warehouse", "type: duckdb"),
-        "path": ("the database file, relative to the project", "path: shop.duckdb"),
+        "path": ("the database file, relative to the project; or `md:…`, `ducklake:…`", "path: shop.duckdb"),
         "schema": ("of published tables; `main`", "schema: analytics"),
-        "database": ("name of the database, where it is not the file's", "database: shop"),
-        "attach": ("further databases, read only", "attach: [{path: crm.duckdb, alias: crm}]"),
+        "database": ("of models that name none: an attached one, or a name for `path`", "database: crm"),
+        "attach": ("further databases; models may be published there", "attach: [{path: crm.duckdb, alias: crm}]"),
+        "state": ("where the store lies: a folder or file; beside the database", "state: /var/lib/sqlinfer/shop"),
         "settings": ("DuckDB's own", "settings: {memory_limit: 4GB}"),
         "extensions": ("loaded before anything is read", "extensions: [parquet]"),
         "threads": ("of the database and the sessions", "threads: 4"),

@@ -112,9 +112,11 @@ def store_failures(env: RunEnvironment, tests: Iterable[DataTest], results: Sequ
         return
     work = env.workspace
     try:
-        with work.publishing(env.publish_timeout):
-            for test, result in kept:
-                _store(env, test, str(result.compiled_code))
+        for database in dict.fromkeys(test.stored.catalog for test, _ in kept if test.stored):
+            inside = [(test, one) for test, one in kept if test.stored and test.stored.catalog == database]
+            with work.publishing(env.publish_timeout, inside[0][0].stored):
+                for test, result in inside:
+                    _store(env, test, str(result.compiled_code))
     except SqlinferError as error:
         env.emit(Warned(kept[0][0].unique_id, f"failing rows are not stored: {error.message}"))
 

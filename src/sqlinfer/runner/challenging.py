@@ -176,7 +176,7 @@ class Challenging:
             on_schema_change="sync_all_columns",
             description=f"{self.challenge.champion} and {self.challenge.challenger} on the same rows",
         )  # fmt: skip
-        with work.publishing(timeout):
+        with work.publishing(timeout, self.table):
             if work.has(self.table):
                 self._refuse_foreign(beside)
             work.materialize(how, beside.sql())
@@ -190,7 +190,7 @@ class Challenging:
 
     def _record(self, contests: tuple[Contest, ...], timeout: float) -> None:
         work = self.env.workspace
-        with work.publishing(timeout):
+        with work.publishing(timeout, self.table):
             work.make_place(self.table)
             work.record(CHALLENGES, self.table, self._records(contests))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import DatabaseLocked, PublicationError, RunError, SqlinferError
 from sqlinfer.project.values import Hook
+from sqlinfer.relation import Relation
 
 
 def run_inside(work: Workspace, hooks: Iterable[Hook], node: str) -> None:
@@ -19,11 +20,14 @@ def run_inside(work: Workspace, hooks: Iterable[Hook], node: str) -> None:
             raise PublicationError(said, hint=error.hint, location=hook.location) from error.__cause__
 
 
-def run_by_themselves(work: Workspace, hooks: Iterable[Hook], label: str, timeout: float, then: str = "") -> None:
+def run_by_themselves(
+    work: Workspace, hooks: Iterable[Hook], label: str, timeout: float, then: str = "", into: Relation | None = None
+) -> None:
     """Each statement commits by itself.
 
     Args:
         then: what is so when one fails, in words.
+        into: the node's relation: its database is open for writing.
 
     Raises:
         RunError: one failed, or the warehouse stayed held for ``timeout`` seconds.
@@ -33,7 +37,7 @@ def run_by_themselves(work: Workspace, hooks: Iterable[Hook], label: str, timeou
         return
     now = wanted[0]
     try:
-        with work.writing(timeout):
+        with work.writing(timeout, into):
             for now in wanted:
                 work.run_statement(now.sql)
     except SqlinferError as error:

@@ -116,7 +116,8 @@ def run_node(
             _refuse_missing(how, published, node)
             _warn_of_append(node, how, env)
         _check_target(plan, node, env, how, columns)
-        run_by_themselves(env.workspace, hooks.before, node.name, _timeout(node, env), "nothing was read or scored")
+        then = "nothing was read or scored"
+        run_by_themselves(env.workspace, hooks.before, node.name, _timeout(node, env), then, node.relation)
         if plan.stages:
             beside = Challenging.of(challenge, plan, env, how) if challenge is not None else None
             _run_scored(plan, node, env, how, progress, hooks, beside)

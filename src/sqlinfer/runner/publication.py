@@ -164,7 +164,7 @@ def publish(
         env.may_write(Path(publication.location))
     file = _write_file(work, publication)
     try:
-        with work.publishing(timeout):
+        with work.publishing(timeout, publication.how.target):
             written = _write(env, publication, audit, file, began)
             fail_point("before_publish_commit")
             if file is not None:
@@ -182,7 +182,8 @@ def publish(
 def finish(env: RunEnvironment, publication: Publication, timeout: float) -> None:
     """Hooks after the commit. Raises RunError: the table is published all the same."""
     after = publication.hooks.after
-    run_by_themselves(env.workspace, after, publication.node, timeout, "the table is published already")
+    into = publication.how.target
+    run_by_themselves(env.workspace, after, publication.node, timeout, "the table is published already", into)
 
 
 def _write_file(work: Workspace, publication: Publication) -> WrittenFile | None:

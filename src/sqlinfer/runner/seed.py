@@ -33,7 +33,7 @@ def seed(node: Node, env: RunEnvironment, hooks: Hooks = NONE) -> NodeResult:
         table = read_csv(node)
         how = materialization(None, node, env, is_slice=False)
         work.check_place(how)
-        run_by_themselves(work, hooks.before, node.name, env.publish_timeout, "nothing was loaded")
+        run_by_themselves(work, hooks.before, node.name, env.publish_timeout, "nothing was loaded", node.relation)
         staged = work.load(seed_name(owner.side), table, _types(table.column_names, node))
         wanted = Publication(
             node.unique_id, node.name, env.run_id, how,

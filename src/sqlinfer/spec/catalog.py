@@ -11,7 +11,8 @@ from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.names import NAMESPACE
 
 TableKind = Literal["table", "view", "foreign"]
-"""``table``: native, reads the same rows twice; ``view``: anything behind it; ``foreign``: attached or a file."""
+"""``table``: native, reads the same rows twice; ``view``: anything behind it; ``foreign``: a table that others may
+change meanwhile (of another database), or a file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,9 +41,9 @@ def store_name(function: str, digest: str) -> str:
 SERVED_AT, FUNCTION, STALE, SCORED_NOW = "_scored_at", "_function", "_stale", "_scored_now"
 """What a looked-up row has beside the columns of its table."""
 
-NoteKind = Literal["pending", "scoring", "reference", "inputs"]
+NoteKind = Literal["pending", "scoring", "reference", "inputs", "target"]
 """Of a workspace's notes: publications that wait, what is being scored, which node uses which store, which tables of
-kept inputs a node has."""
+kept inputs a node has, whose store it is."""
 
 
 def result_name(side: str) -> str:

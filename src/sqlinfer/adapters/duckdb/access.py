@@ -7,7 +7,6 @@ switched off cannot be switched on again, and a model is one SELECT, which canno
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.errors import AdapterError
@@ -32,7 +31,7 @@ def lock(connection: DuckDBPyConnection, settings: DuckDBSettings, config: Mappi
     """
     if settings.reads.anything or "enable_external_access" in config or not _local(settings):
         return
-    databases = [settings.path, settings.side, *(Path(one.path) for one in settings.attach)]
+    databases = [settings.side, *(one.file for one in settings.databases if one.file is not None)]
     files = [f"{path}{end}" for path in databases for end in _BESIDE] + [str(path) for path in settings.reads.files]
     files += settings.reads.urls
     folders = [config["temp_directory"], *(str(path) for path in settings.reads.folders)]
@@ -47,8 +46,8 @@ def lock(connection: DuckDBPyConnection, settings: DuckDBSettings, config: Mappi
 
 
 def _local(settings: DuckDBSettings) -> bool:
-    """Whether every attached database is a DuckDB file: the others need extensions and the network."""
-    return all(one.type in (None, "duckdb") and "://" not in one.path for one in settings.attach)
+    """Whether every database is a DuckDB file: the others need extensions and the network."""
+    return all(one.kind == "file" for one in settings.databases)
 
 
 def _listed(value: object) -> list[str]:

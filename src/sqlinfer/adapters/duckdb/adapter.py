@@ -37,12 +37,15 @@ class DuckDBAdapter:
         return cls(DuckDBSettings.parse(raw, root))
 
     def stamp(self) -> object:
-        """Size and time of the database and its write-ahead log."""
+        """Size and time of the databases and their write-ahead logs. None where one is not a file of this machine."""
         found = []
-        for path in (self.settings.path, self.settings.path.with_name(self.settings.path.name + ".wal")):
-            with suppress(OSError):
-                state = path.stat()
-                found.append((path.name, state.st_mtime_ns, state.st_size, state.st_ino))
+        for database in self.settings.databases:
+            if database.file is None:
+                return None
+            for path in (database.file, database.file.with_name(database.file.name + ".wal")):
+                with suppress(OSError):
+                    state = path.stat()
+                    found.append((str(path), state.st_mtime_ns, state.st_size, state.st_ino))
         return tuple(found)
 
     def limited_to(self, reads: Reads) -> DuckDBAdapter:

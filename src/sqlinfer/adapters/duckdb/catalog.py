@@ -26,10 +26,11 @@ FROM duckdb_columns() WHERE NOT internal ORDER BY table_oid, column_index
 def list_relations(work: Any, settings: DuckDBSettings) -> tuple[Table, ...]:
     """``work`` is anything with ``rows``, the warehouse attached."""
     found = []
+    native = fold(settings.catalog) if settings.default.file is not None else None
     for database, schema, name, kind in work.rows(_RELATIONS):
         if database in (SIDE, SCRATCH):
             continue
-        known: TableKind = kind if fold(database) == fold(settings.catalog) else "foreign"
+        known: TableKind = kind if kind == "view" or fold(database) == native else "foreign"
         found.append(Table(Relation(name, schema, database), (), known))
     return tuple(found)
 

@@ -112,8 +112,11 @@ class DuckDBConnection:
             self._writer.register("chunk", chunk)
             try:
                 self._writer.execute(sql)
-            finally:
-                self._writer.unregister("chunk")
+            except BaseException:
+                with suppress(Exception):  # in an aborted transaction it fails, too, and would hide why
+                    self._writer.unregister("chunk")
+                raise
+            self._writer.unregister("chunk")
 
     @contextmanager
     def reader(self, sql: str, rows: int = READ_ROWS, *, plain: bool = False) -> Iterator[pa.RecordBatchReader]:
@@ -216,7 +219,9 @@ class DuckDBConnection:
         return self._has_references
 
     def has_row_ids(self, relation: Relation) -> bool:
-        """Of the warehouse's own tables; an attached database may change while it is read."""
+        """Of tables of the target's own file; another database may change while it is read."""
+        if self.settings.default.file is None:
+            return False
         if (relation.catalog or self.settings.catalog).casefold() != self.settings.catalog.casefold():
             return False
         names = {column.name.casefold() for column in self.describe(f"SELECT * FROM {relation.sql()}")}

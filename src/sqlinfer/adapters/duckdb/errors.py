@@ -16,6 +16,9 @@ _LOCK = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>
 _INTERRUPTED = "Query interrupted"
 _DUCKDB_SAYS = re.compile(r"(?:[A-Z]\w* )+Error: ")
 _NOT_OURS = re.compile(r"Could not set lock on file")
+_MISSING = re.compile(
+    r'download extension "(?P<name>\w+)"|Extension "(?:[^"]*/)?(?P<other>\w+)\.duckdb_extension" not found'
+)
 _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<pad> *)\^")
 
 
@@ -53,11 +56,22 @@ def adapter_error(error: duckdb.Error, sql: str | None = None, lead: int = 0, *,
         return _locked(text)
     if isinstance(error, duckdb.InterruptException) or text.startswith("INTERRUPT Error"):
         return AdapterError("the statement was interrupted")
+    missing = _MISSING.search(text)
+    if missing:
+        return _without_extension(missing["name"] or missing["other"])
     said = warehouse_message(text, sql) if rows else text.strip()
     found = StatementRefused(f"DuckDB: {said}", hint=_hint(error), unknown_name=_is_unknown_name(error, said))
     if sql is not None:
         found.at(_place(text, sql, lead))
     return found
+
+
+def _without_extension(name: str) -> AdapterError:
+    return AdapterError(
+        f"DuckDB's extension {name} is needed and is not installed here, and it could not be fetched",
+        hint=f"run `INSTALL {name}` once in a DuckDB {duckdb.__version__} where there is a network, or name its file "
+        "under extensions: of the profile",
+    )
 
 
 def _is_unknown_name(error: duckdb.Error, said: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from sqlinfer.adapters.base import Materialization
 from sqlinfer.adapters.duckdb.constraints import check_constraints
+from sqlinfer.adapters.duckdb.databases import Database
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.adapters.duckdb.statements import Statements
 from sqlinfer.adapters.schema_change import agree
@@ -19,28 +20,32 @@ _SYSTEM = ("information_schema", "pg_catalog")
 
 def check_place(settings: DuckDBSettings, how: Materialization) -> None:
     """Without a look into the database. Raises PublicationError."""
-    target, own = how.target, settings.catalog
-    catalog, schema = target.catalog or own, target.schema or settings.schema
-    if catalog.casefold() != own.casefold():
-        _refuse_catalog(settings, how, catalog)
+    target = how.target
+    database = writable(settings, str(target), target.catalog or settings.catalog)
+    schema = target.schema or settings.schema
     if schema.casefold() in _SYSTEM:
         said = f"{target} cannot be written: {schema} is the warehouse's own"
         raise PublicationError(said, hint="set another schema")
-    path = settings.path
+    if database.local is None:
+        return
+    path = database.local
     closed = next((one for one in (path, path.parent) if one.exists() and not os.access(one, os.W_OK)), None)
     if closed is not None:
         what = "file" if closed == path else "folder"
         raise PublicationError(f"{target} cannot be written: the {what} {closed} is read-only", hint="make it writable")
 
 
-def _refuse_catalog(settings: DuckDBSettings, how: Materialization, catalog: str) -> None:
-    attached = next((one for one in settings.attach if one.catalog.casefold() == catalog.casefold()), None)
-    own = f"sqlinfer publishes into the database of the profile's path, which is {settings.catalog}"
-    if attached is None:
-        raise PublicationError(f"{how.target} cannot be written: there is no database {catalog}", hint=own)
-    kind = f"of type {attached.type}, " if attached.type not in (None, "duckdb") else ""
-    said = f"{how.target} cannot be written: database {catalog} is {kind}attached for reading"
-    raise PublicationError(said, hint=f"{own}; leave out database:, or make {catalog} the path of a target")
+def writable(settings: DuckDBSettings, target: str, catalog: str) -> Database:
+    """The database of that name. Raises PublicationError: there is none, or nothing is published there."""
+    found = settings.database(catalog)
+    if found is None:
+        names = [one.name for one in settings.databases if one.why_not is None]
+        hint = f"databases that are published into: {', '.join(names)}; others are named under attach: of the profile"
+        raise PublicationError(f"{target} cannot be written: there is no database {catalog}", hint=hint)
+    if found.why_not is not None:
+        said = f"{target} cannot be written: database {catalog} is {found.why_not}"
+        raise PublicationError(said, hint=f"leave out database:, or make {catalog} a database that is written")
+    return found
 
 
 def check_target(work: Statements, how: Materialization, columns: Sequence[Column], records: Sequence[str]) -> None:

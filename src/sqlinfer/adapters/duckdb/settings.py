@@ -7,23 +7,26 @@ either can be closed while the other stays open.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from sqlinfer.adapters.base import ANYTHING, Reads
-from sqlinfer.adapters.duckdb import access
+from sqlinfer.adapters.duckdb import access, databases
+from sqlinfer.adapters.duckdb.databases import Database
 from sqlinfer.adapters.duckdb.errors import translated
+from sqlinfer.adapters.duckdb.names import SCRATCH, SIDE
+from sqlinfer.adapters.duckdb.place import Place, of_profile
 from sqlinfer.errors import ProfileError, did_you_mean
-from sqlinfer.relation import literal, quote
+from sqlinfer.relation import fold, literal, quote
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _KNOWN = (
-    "type", "path", "schema", "database", "attach", "settings", "extensions", "threads", "memory_limit",
+    "type", "path", "schema", "database", "attach", "state", "settings", "extensions", "threads", "memory_limit",
     "external_root",
 )  # fmt: skip
 _SYNONYMS = {"max_memory": "memory_limit", "worker_threads": "threads"}
@@ -38,27 +41,18 @@ LEAST_MEMORY, THREAD_MEMORY = 512 << 20, 128 << 20
 with ``settings: {memory_limit: …}``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attached:
-    path: str
-    alias: str | None = None
-    type: str | None = None
-
-    def sql(self) -> str:
-        options = ["READ_ONLY"] + ([f"TYPE {self.type}"] if self.type else [])
-        alias = f" AS {quote(self.alias)}" if self.alias else ""
-        return f"ATTACH IF NOT EXISTS {literal(self.path)}{alias} ({', '.join(options)})"
-
-    @property
-    def catalog(self) -> str:
-        return self.alias or catalog_name(Path(self.path))
+_OF_MOTHERDUCK = "motherduck_"
+"""How the settings begin that its extension knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class DuckDBSettings:
-    path: Path
+    databases: tuple[Database, ...]
+    """The profile's own, then those under ``attach:``."""
+    place: Place
     schema: str = "main"
-    attach: tuple[Attached, ...] = ()
+    catalog: str = ""
+    """The database of unqualified names: one of them."""
     settings: Mapping[str, object] = field(default_factory=dict)
     extensions: tuple[str, ...] = ()
     reads: Reads = ANYTHING
@@ -67,8 +61,14 @@ class DuckDBSettings:
     """Paths in rows are relative to it."""
 
     @property
-    def catalog(self) -> str:
-        return catalog_name(self.path)
+    def default(self) -> Database:
+        found = self.database(self.catalog)
+        assert found is not None
+        return found
+
+    def database(self, name: str) -> Database | None:
+        """The database of that name, as DuckDB compares names."""
+        return next((one for one in self.databases if fold(one.name) == fold(name)), None)
 
     @property
     def memory_limit(self) -> object | None:
@@ -77,15 +77,19 @@ class DuckDBSettings:
 
     @property
     def side(self) -> Path:
-        return self.path.with_suffix(".sqlinfer.duckdb")
+        return self.place.side
 
     @property
     def lock(self) -> Path:
-        return self.path.with_suffix(".sqlinfer.lock")
+        return self.place.lock
+
+    @classmethod
+    def of_file(cls, path: Path, reads: Reads = ANYTHING) -> DuckDBSettings:
+        return replace(cls.parse({"path": str(path)}, path.parent), reads=reads)
 
     @classmethod
     def parse(cls, raw: Mapping[str, object], root: Path) -> DuckDBSettings:
-        """Raises ProfileError for an unknown key or a missing path."""
+        """Raises ProfileError for an unknown key, a missing path, names or places that are taken twice."""
         for key in raw:
             if key not in _KNOWN and key not in _DBT:
                 raise ProfileError(f"unknown key '{key}' in a duckdb profile", hint=did_you_mean(key, _KNOWN))
@@ -96,14 +100,46 @@ class DuckDBSettings:
         settings = {_SYNONYMS.get(name, name): value for name, value in given.items()}
         if raw.get("memory_limit") is not None:
             settings.setdefault("memory_limit", raw["memory_limit"])
+        found, catalog = _databases(str(path), raw, root)
         return cls(
-            path=(root / str(path)).resolve(),
+            databases=found,
+            place=of_profile(raw.get("state"), root, found),
             schema=str(raw.get("schema") or "main"),
-            attach=tuple(_attached(item, root) for item in _sequence(raw.get("attach"))),
+            catalog=catalog,
             settings=settings,
-            extensions=tuple(str(item) for item in _sequence(raw.get("extensions"))),
+            extensions=tuple(_extension(item) for item in _sequence(raw.get("extensions"))),
             root=root.absolute(),
         )
+
+
+def _databases(path: str, raw: Mapping[str, object], root: Path) -> tuple[tuple[Database, ...], str]:
+    """The profile's own and the attached ones, and the name of the one that is meant where a model names none."""
+    attached = [databases.of_entry(item, root) for item in _sequence(raw.get("attach"))]
+    wanted = str(raw.get("database") or "")
+    chosen = next((one.name for one in attached if fold(one.name) == fold(wanted)), None)
+    own = databases.of_path(path, wanted if chosen is None else None, root)
+    found = (own, *attached)
+    seen: dict[str, Database] = {}
+    files: dict[Path, Database] = {}
+    for one in found:
+        if fold(one.name) in (SIDE, SCRATCH, "temp", "system"):
+            raise ProfileError(f"a database may not be called {one.name}: DuckDB or sqlinfer has one of that name",
+                               hint="give it another name: database: beside path:, alias: under attach:")  # fmt: skip
+        if one.local is not None:
+            twin = files.setdefault(one.local, one)
+            if twin is not one:
+                raise ProfileError(f"{one.local} is attached twice, as {twin.name} and as {one.name}",
+                                   hint="name it once; models may name its database")  # fmt: skip
+        other = seen.setdefault(fold(one.name), one)
+        if other is not one:
+            raise ProfileError(f"two databases are called {one.name}: {other.identity} and {one.identity}",
+                               hint="give one of them an alias: under attach:")  # fmt: skip
+    return found, chosen or own.name
+
+
+def _extension(item: object) -> str:
+    """A name, or dbt-duckdb's ``{name: …, repo: …}``."""
+    return str(item.get("name")) if isinstance(item, Mapping) else str(item)
 
 
 def _mapping(value: object) -> Mapping[str, object]:
@@ -114,39 +150,24 @@ def _sequence(value: object) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else []
 
 
-def _attached(item: object, root: Path) -> Attached:
-    if isinstance(item, Mapping):
-        raw = dict(item)
-        kind = raw.get("type")
-        path = str(raw["path"])
-        alias = raw.get("alias")
-        return Attached(
-            path=path if kind or "://" in path or path == ":memory:" else str((root / path).resolve()),
-            alias=str(alias) if alias else None,
-            type=str(kind) if kind else None,
-        )
-    return Attached(path=str((root / str(item)).resolve()))
-
-
-def catalog_name(path: Path) -> str:
-    """The name that DuckDB itself gives to a database file: its base name up to the first dot."""
-    name = path.name.split(".")[0]
-    return f"{name}_db" if name in ("memory", "temp", "system") else name
-
-
 def open_memory(settings: DuckDBSettings) -> DuckDBPyConnection:
     """A fresh in-memory DuckDB with the profile's settings and extensions."""
     config: dict[str, Any] = {
-        "temp_directory": str(settings.path.with_suffix(".sqlinfer.tmp")),
+        "temp_directory": str(settings.place.spill),
         "arrow_lossless_conversion": "true",
     }
-    config |= {key: _text(value) for key, value in settings.settings.items() if key not in access.LISTS}
+    theirs = {name: value for name, value in settings.settings.items() if name.startswith(_OF_MOTHERDUCK)}
+    config |= {key: _text(value) for key, value in settings.settings.items() if key not in {*access.LISTS, *theirs}}
     with translated(rows=False):
         connection = duckdb.connect(":memory:", config=config)
     try:
         with translated(rows=False):
             for name in settings.extensions:
                 connection.execute(f"LOAD {quote(name)}")
+            for extension in sorted({one.kind for one in settings.databases} & {"ducklake", "motherduck"}):
+                connection.execute(f"LOAD {extension}")
+            for name, value in theirs.items():
+                connection.execute(f"SET {quote(name)} = {literal(_text(value))}")
             if settings.memory_limit is None:
                 connection.execute(f"SET memory_limit = '{default_memory(thread_count(connection))}B'")
             access.lock(connection, settings, config)

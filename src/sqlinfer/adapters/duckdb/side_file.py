@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +16,12 @@ from sqlinfer.relation import literal, quote
 
 FORMAT_VERSION = 1
 _READER_SECONDS, _PAUSE = 5.0, 0.05
+_IS_SYSTEM = re.compile(
+    r"Permission denied|Read-only file system|No space left|Disk quota|Input/output error|Too many open files|"
+    r"Is a directory|File too large|Operation not permitted",
+    re.IGNORECASE,
+)
+"""What the system refuses: no sign of damage."""
 
 
 def open_in_memory(connection: DuckDBConnection) -> None:
@@ -29,18 +37,60 @@ def open_file(connection: DuckDBConnection) -> str | None:
         StoreError: somebody holds the file, or a newer version wrote it.
     """
     warning = _attach(connection)
+    _refuse_foreign(connection)
     _prepare(connection)
     older = notes.older_tables(connection)
     if older:
         with connection.transaction():
             notes.move(connection, older)
-    return warning
+    moved = _own(connection)
+    return warning or moved
+
+
+def _refuse_foreign(connection: DuckDBConnection) -> None:
+    """A file of the user's choice may be a database of theirs."""
+    known = connection.rows(f"SELECT schema_name FROM duckdb_schemas() WHERE database_name = '{SIDE}'")
+    if (META,) in known:
+        return
+    found = connection.rows(f"SELECT table_name FROM duckdb_tables() WHERE database_name = '{SIDE}' LIMIT 1")
+    if found:
+        raise StoreError(
+            f"{connection.settings.side} is a database with tables of its own ({found[0][0]}), no store of sqlinfer",
+            hint="name another file, or a folder, under state: of the profile",
+        )
+
+
+def _own(connection: DuckDBConnection) -> str | None:
+    """The store belongs to one database: publications that wait in it would go into another's tables.
+
+    A sentence where the database has moved.
+
+    Raises:
+        StoreError: it belongs to another, which is still there.
+    """
+    settings = connection.settings
+    own, known = settings.databases[0], notes.read(connection, "target").get("database", {})
+    before, is_file = known.get("identity"), bool(known.get("is_file"))
+    if before == own.identity:
+        return None
+    if before is not None and settings.place.chosen and (not is_file or Path(before).exists()):
+        raise StoreError(
+            f"the store {settings.side} belongs to another database ({before}), this target's is {own.identity}",
+            hint="give each target a state: of its own; moved for good, the store can be moved away and is made anew",
+        )
+    with connection.transaction():
+        payload = {"identity": own.identity, "is_file": own.file is not None}
+        notes.write(connection, "target", "database", payload)
+    if before is None or not settings.place.chosen:
+        return None
+    return f"the store {settings.side.name} was that of {before}, which is gone; it is now that of {own.identity}"
 
 
 def _attach(connection: DuckDBConnection) -> str | None:
     side = connection.settings.side
     if side.is_symlink():
         raise StoreError(f"the side file {side.name} is a link", hint="remove it, or move the database instead")
+    _refuse_closed(side, connection.settings.place.chosen)
     statement = f"ATTACH {literal(str(side))} AS {SIDE}"
     try:
         _execute_patiently(connection, statement)
@@ -49,10 +99,40 @@ def _attach(connection: DuckDBConnection) -> str | None:
     except AdapterError as error:
         if "version number" in error.message or "newer version" in error.message:
             raise StoreError(f"the side file {side.name} was written by a newer DuckDB: {error.message}") from error
+        if _IS_SYSTEM.search(error.message):
+            raise StoreError(f"the side file {side} cannot be opened: {error.message}") from error
         warning = set_aside(side, error.message)
         connection.execute(statement)
         return warning
     return None
+
+
+def _refuse_closed(side: Path, chosen: bool) -> None:
+    """Only a file that is ours and can be opened may be damaged."""
+    try:
+        if not side.exists():
+            side.parent.mkdir(parents=True, exist_ok=True)
+            closed = not os.access(side.parent, os.W_OK)
+        else:
+            closed = not os.access(side, os.R_OK | os.W_OK)
+        if side.exists() and not side.is_file():
+            raise StoreError(f"the side file {side} is no regular file", hint="remove what lies there")
+        if chosen and not closed and side.is_file() and side.stat().st_size and not _is_duckdb(side):
+            raise StoreError(
+                f"{side} is no database of DuckDB's, and no store of sqlinfer",
+                hint="name another file, or a folder, under state: of the profile",
+            )
+    except OSError as error:
+        raise StoreError(f"the side file {side} cannot be opened: {error.strerror}") from error
+    if closed:
+        what = side if side.exists() else side.parent
+        raise StoreError(f"the store {side.name} cannot be written: {what} is closed to this user",
+                         hint="make it writable, or name another state: in the profile")  # fmt: skip
+
+
+def _is_duckdb(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(12)[8:] == b"DUCK"
 
 
 def _execute_patiently(connection: DuckDBConnection, statement: str) -> None:

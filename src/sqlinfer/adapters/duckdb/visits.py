@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 
 from sqlinfer.adapters.duckdb.connection import DuckDBConnection
+from sqlinfer.adapters.duckdb.databases import Database
 from sqlinfer.adapters.duckdb.lock import TargetLock
+from sqlinfer.adapters.duckdb.preflight import writable
 from sqlinfer.adapters.duckdb.quick import is_quick
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.errors import AdapterError, DatabaseLocked, RunError
-from sqlinfer.relation import literal, quote
+from sqlinfer.relation import Relation, quote
 
 LINGER = 0.5
 """Seconds for which publications that follow each other may keep the warehouse open."""
@@ -35,10 +37,13 @@ class WarehouseConnection(DuckDBConnection):
         self.cancel: threading.Event | None = None
         self._target_lock = lock
         self._lock_wait = lock_wait
-        self._read_file = False
+        self._read: set[str] = set()
+        """Databases that were there when they were read."""
         self._lingers = False
         self._open_since: float | None = None
         """When the warehouse was opened for writing; None: it is not."""
+        self._written = settings.default
+        """The database that is open for writing then; DuckDB's transactions write one."""
         self._cost = 0.0
         """Seconds that opening for writing took last, and letting go."""
         self._guard = threading.RLock()
@@ -73,14 +78,14 @@ class WarehouseConnection(DuckDBConnection):
             self._open_for_reading()
 
     @contextmanager
-    def publishing(self, timeout: float) -> Iterator[None]:
-        with self._opened(timeout), self.transaction():
+    def publishing(self, timeout: float, into: Relation | None = None) -> Iterator[None]:
+        with self._opened(timeout, self._database_of(into)), self.transaction():
             self._check_lock()
             yield
 
     @contextmanager
-    def writing(self, timeout: float) -> Iterator[None]:
-        with self._opened(timeout):
+    def writing(self, timeout: float, into: Relation | None = None) -> Iterator[None]:
+        with self._opened(timeout, self._database_of(into)):
             self._check_lock()
             try:
                 yield
@@ -88,17 +93,24 @@ class WarehouseConnection(DuckDBConnection):
                 with suppress(Exception):  # a hook may have left a transaction open
                     self._writer.execute("ROLLBACK")
 
+    def _database_of(self, relation: Relation | None) -> Database:
+        """Raises PublicationError: no database of that name is written."""
+        name = relation.catalog if relation is not None else None
+        return self.settings.default if not name else writable(self.settings, str(relation), name)
+
     @contextmanager
-    def _opened(self, timeout: float) -> Iterator[None]:
-        """The warehouse attached for writing."""
+    def _opened(self, timeout: float, database: Database) -> Iterator[None]:
+        """The warehouse attached, that database for writing."""
         if self.depth:
             raise RunError("publication asked for while the warehouse is being read")
         with self._guard:
+            if database != self._written:
+                self.let_go()
             self.depth = 1
         try:
-            self._refuse_gone()
+            self._refuse_gone(database)
             if self._open_since is None:
-                self._attach_writing(timeout)
+                self._attach_writing(timeout, database)
             self.execute(self.use_warehouse())
             yield
         except BaseException:
@@ -112,15 +124,19 @@ class WarehouseConnection(DuckDBConnection):
             self.depth = 0
             self._leave()
 
-    def _attach_writing(self, timeout: float) -> None:
-        self._wait(self._attach_for_writing, timeout)
+    def _attach_writing(self, timeout: float, database: Database) -> None:
+        self._written = database
+        self._wait(lambda: self._attach_for_writing(database), timeout)
         self._open_since = time.monotonic()
-        self.execute(f"CREATE SCHEMA IF NOT EXISTS {self._catalog()}.{quote(self.settings.schema)}")
-        self._attach_others()
+        if database == self.settings.default:
+            self.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(database.name)}.{quote(self.settings.schema)}")
 
-    def _attach_for_writing(self) -> None:
+    def _attach_for_writing(self, database: Database) -> None:
         began = time.monotonic()
-        self.execute(f"ATTACH {self._path()} AS {self._catalog()}")
+        self.execute(database.attach(writing=True))
+        for other in self.settings.databases:
+            if other is not database:
+                self.execute(other.attach(writing=False))
         self._cost = time.monotonic() - began
         self._has_references = None
 
@@ -153,7 +169,7 @@ class WarehouseConnection(DuckDBConnection):
             if self.depth or self._open_since is None:
                 return  # who is visiting lets go
             with suppress(Exception), closing(self._memory.cursor()) as cursor:
-                for sql in (f"CHECKPOINT {self._catalog()}", *self._detaching()):
+                for sql in (self._checkpointing(), *self._detaching()):
                     with suppress(Exception):
                         cursor.execute(sql)
                 self._open_since = None
@@ -170,41 +186,31 @@ class WarehouseConnection(DuckDBConnection):
                 self._detach()
                 self._cost += time.monotonic() - began
 
-    def _refuse_gone(self) -> None:
+    def _refuse_gone(self, database: Database) -> None:
         """A database that was read and is gone is not made anew with nothing but our table in it."""
-        if self._read_file and not self.settings.path.exists():
+        if database.name in self._read and database.local is not None and not database.local.exists():
             raise AdapterError(
-                f"database {self.settings.path.name} was there when its rows were read and is gone; nothing was "
-                "published",
+                f"database {database.local.name} was there when its rows were read and is gone; nothing was published",
                 hint="put it back, then `sqlinfer retry` publishes without scoring again",
             )
 
     def _checkpoint(self) -> None:
         """The commit stands in the write-ahead log already: what fails here is done at the next opening."""
         with suppress(AdapterError):
-            self.execute(f"CHECKPOINT {self._catalog()}")
+            self.execute(self._checkpointing())
+
+    def _checkpointing(self) -> str:
+        return f"CHECKPOINT {quote(self._written.name)}"
 
     def _check_lock(self) -> None:
         if self._target_lock is not None:
             self._target_lock.check()
 
-    def _catalog(self) -> str:
-        return quote(self.settings.catalog)
-
-    def _path(self) -> str:
-        return literal(str(self.settings.path))
-
     def _attach_readonly(self) -> None:
-        if self.settings.path.exists():
-            self.execute(f"ATTACH {self._path()} AS {self._catalog()} (READ_ONLY)")
-            self._read_file = True
-        else:
-            self.execute(f"ATTACH ':memory:' AS {self._catalog()}")
-        self._attach_others()
-
-    def _attach_others(self) -> None:
-        for other in self.settings.attach:
-            self.execute(other.sql())
+        for database in self.settings.databases:
+            self.execute(database.attach(writing=False))
+            if database.local is not None and database.local.exists():
+                self._read.add(database.name)
 
     def _detach(self) -> None:
         for sql in ("USE memory", *self._detaching()):
@@ -213,8 +219,7 @@ class WarehouseConnection(DuckDBConnection):
         self._has_references = None
 
     def _detaching(self) -> list[str]:
-        names = (self.settings.catalog, *(other.catalog for other in self.settings.attach))
-        return [f"DETACH DATABASE IF EXISTS {quote(name)}" for name in names]
+        return [f"DETACH DATABASE IF EXISTS {quote(one.name)}" for one in self.settings.databases]
 
     def _wait(self, attach: Callable[[], None], timeout: float) -> None:
         deadline, pause = time.monotonic() + timeout, _FIRST_WAIT

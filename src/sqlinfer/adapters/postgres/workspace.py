@@ -162,7 +162,7 @@ class PostgresWorkspace:
                 self._snapshot = None
 
     @contextmanager
-    def publishing(self, timeout: float) -> Iterator[None]:
+    def publishing(self, timeout: float, into: Relation | None = None) -> Iterator[None]:
         if self._depth or self._publishing:
             raise RunError("publication asked for while the warehouse is being read")
         session = self.session
@@ -178,7 +178,7 @@ class PostgresWorkspace:
             self._publishing = False
 
     @contextmanager
-    def writing(self, timeout: float) -> Iterator[None]:
+    def writing(self, timeout: float, into: Relation | None = None) -> Iterator[None]:
         session = self.session
         if self.persistent:
             self._lock.check()

@@ -112,7 +112,7 @@ class SparkWorkspace:
             self._depth -= 1
 
     @contextmanager
-    def publishing(self, timeout: float) -> Iterator[None]:
+    def publishing(self, timeout: float, into: Relation | None = None) -> Iterator[None]:
         if self._depth or self._pending is not None:
             raise RunError("publication asked for while the warehouse is being read")
         if self.persistent:
@@ -132,7 +132,7 @@ class SparkWorkspace:
             self._pending = None
 
     @contextmanager
-    def writing(self, timeout: float) -> Iterator[None]:
+    def writing(self, timeout: float, into: Relation | None = None) -> Iterator[None]:
         if self.persistent:
             self._lock.check()
         yield
