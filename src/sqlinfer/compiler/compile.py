@@ -30,6 +30,7 @@ from sqlinfer.compiler.result_names import name_results
 from sqlinfer.compiler.rules import RULES
 from sqlinfer.compiler.said import mentioned
 from sqlinfer.compiler.stages import Builder
+from sqlinfer.compiler.struct_fields import mark_fields
 from sqlinfer.compiler.table_arguments import settle_table_arguments
 from sqlinfer.compiler.verbatim import with_pieces
 from sqlinfer.compiler.volatile import keywords_as_functions, refuse_sequences
@@ -119,7 +120,10 @@ def _parsed(catalog: Catalog, source: Source, *, relations: bool = True) -> exp.
         keep_as_written(query, source, catalog.dialect, catalog.functions)
     query = keywords_as_functions(query, catalog) if catalog.dialect == "duckdb" else query
     settle_table_arguments(query, catalog.functions, source)
-    return canonicalise(query, catalog.functions, source)
+    query = canonicalise(query, catalog.functions, source)
+    if form_of(catalog).flat_structs:
+        mark_fields(query, catalog.functions, source)
+    return query
 
 
 def _check_relations(query: exp.Query, catalog: Catalog, source: Source) -> None:
