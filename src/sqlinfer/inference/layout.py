@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from sqlinfer import numerals
 from sqlinfer.files import parse_json, read_plain, write_atomic
 
+THREADS_VARIABLE = "SQLINFER_THREADS"
 Source = Literal["measured", "cached", "declared", "default"]
 
 
@@ -29,7 +31,10 @@ class Layout:
 
 
 def core_count() -> int:
-    """Cores that this process may use."""
+    """Cores that this process may use: one of several that share a machine is told how many."""
+    told = numerals.of_environment(THREADS_VARIABLE)
+    if told is not None:
+        return max(1, int(told))
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -9,14 +9,14 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from time import monotonic
 from typing import Any
 
-from sqlinfer import catalog, inference
+from sqlinfer import catalog
 from sqlinfer.adapters.base import Adapter
 from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.audits.queries import TESTED
@@ -31,6 +31,7 @@ from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
 from sqlinfer.jobs.functions import Contracts, Functions, cache_dir, files_of, rate
 from sqlinfer.jobs.journal import Journal
 from sqlinfer.jobs.loop import Loop
+from sqlinfer.jobs.opening import Opening
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.jobs.run_hooks import run_hooks
 from sqlinfer.jobs.warm import WarmSessions
@@ -48,10 +49,8 @@ from sqlinfer.runner.node import retry_publication, run_node
 from sqlinfer.runner.results import RunResult
 from sqlinfer.runner.seed import seed
 from sqlinfer.spec.events import NodeFinished, NodeStarted, Warned
-from sqlinfer.spec.function import PreparedFunction
 from sqlinfer.spec.lineage import ColumnLineage
 from sqlinfer.spec.results import NodeResult
-from sqlinfer.spec.session import Session
 from sqlinfer.version import __version__
 
 
@@ -139,36 +138,15 @@ class Night:
         return {"invocation_id": self.run_id, "run_started_at": self.started_at}
 
     def environment(self, workspace: Any) -> RunEnvironment:
-        how: dict[str, Any] = {"threads": self.options.threads, "cache_dir": cache_dir(self.project)}
-
-        def isolation(prepared: PreparedFunction) -> str:
-            config = self.project.functions.get(prepared.contract.name)
-            return config.isolation if config else "auto"
-
-        def session(prepared: PreparedFunction) -> AbstractContextManager[Session]:
-            always = isolation(prepared) == "process"
-
-            def opener() -> AbstractContextManager[Session]:
-                return noted(prepared, (inference.open_isolated if always else inference.open_session)(prepared, **how))
-
-            return self.sessions.lend(prepared, opener) if self.sessions is not None else opener()
-
-        def isolated(prepared: PreparedFunction) -> AbstractContextManager[Session]:
-            never = isolation(prepared) == "thread"
-            return noted(prepared, (inference.open_session if never else inference.open_isolated)(prepared, **how))
-
-        def noted(
-            prepared: PreparedFunction, opened: AbstractContextManager[Session]
-        ) -> AbstractContextManager[Session]:
-            self._devices[prepared.contract.digest] = str(getattr(opened, "device", prepared.contract.device))
-            return opened
+        isolation = {name: config.isolation for name, config in self.project.functions.items()}
+        opening = Opening(isolation, False, self.options.threads, cache_dir(self.project), self._devices, self.sessions)
 
         return RunEnvironment(
             workspace=workspace,
             run_id=self.run_id,
             functions=self.functions,
-            session_factory=session,
-            isolated_factory=isolated,
+            session_factory=opening,
+            isolated_factory=replace(opening, careful=True),
             emit=self.emit,
             cancel=self.stop,
             version=__version__,
