@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,24 @@ import pyarrow.compute as pc
 from sqlinfer.spec.function import PreparedFunction
 from sqlinfer.spec.names import error_column
 from sqlinfer.spec.plan import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Numbers that a scorer has seen, in a file: it may run in other processes of this machine."""
+
+    path: Path
+
+    def __iadd__(self, numbers: Sequence[float]) -> Heard:
+        if numbers:
+            with self.path.open("a") as file:
+                file.write("".join(f"{number!r}\n" for number in numbers))
+        return self
+
+    @property
+    def numbers(self) -> list[float]:
+        return [float(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+
 
 ROWS = 2
 """Of a scored batch, so that few rows make several chunks."""
@@ -25,7 +44,7 @@ class Doubling:
 
     calls: tuple[Call, ...]
     functions: tuple[PreparedFunction, ...]
-    seen: list[float] = field(default_factory=list)
+    seen: list[float] | Heard = field(default_factory=list)
     categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @contextmanager

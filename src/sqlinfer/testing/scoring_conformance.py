@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -21,7 +22,7 @@ from sqlinfer.spec.outcome import Reason
 from sqlinfer.spec.plan import Counts, Plan
 from sqlinfer.spec.scorer import ChunkLimits, Watch
 from sqlinfer.spec.seconds import Seconds
-from sqlinfer.testing.fake_scorer import Doubling
+from sqlinfer.testing.fake_scorer import Doubling, Heard
 
 Load = Callable[[str], None]
 SQL = "select id, predict('twice', x) as y from t"
@@ -35,9 +36,13 @@ CONTRACT = FunctionContract("twice", "d" * 64, (Argument("x", "DOUBLE"),), (Outp
 class Seen:
     """What went through the scorer, and what the workspace told."""
 
-    inputs: list[float] = field(default_factory=list)
+    heard: Heard = field(default_factory=lambda: Heard(Path(mkdtemp(prefix="sqlinfer-seen-")) / "inputs"))
     progress: list[tuple[int, int | None]] = field(default_factory=list)
     committing: list[int] = field(default_factory=list)
+
+    @property
+    def inputs(self) -> list[float]:
+        return self.heard.numbers
 
 
 class ScoringConformance:
@@ -89,8 +94,8 @@ class ScoringConformance:
         for one in work.pin(plan, plan.stages, self.options(plan, remembered=remembered)).values():
             for calls in one.groups:
                 todo = work.find(one, calls)
-                if todo.wanted:
-                    scorer = Doubling(todo.calls, (function,) * len(todo.calls), seen.inputs)
+                if todo.wanted or calls[0].strategy == "stream":
+                    scorer = Doubling(todo.calls, (function,) * len(todo.calls), seen.heard)
                     tallies = work.score(todo, scorer, watch)
                     if calls[0].strategy == "stream":
                         counts = sum((tally.counts for tally in tallies), counts)
@@ -107,7 +112,7 @@ class ScoringConformance:
             assert self.results(work, plan) == EXPECTED
             assert work.reasons(plan.owner) == (Reason("twice", "runtime", "runtime: negative", 2),)
             assert work.error_classes(plan.owner, "twice") == (("runtime", 2),)
-            shown = work.rows(f"select key_columns from {work.error_records(plan.owner).sql()} order by 1")
+            shown = work.rows(f"select key_columns from {work.error_records(plan.owner).sql(work.dialect)} order by 1")
             assert [str(one[0]).replace(" ", "") for one in shown] == ['{"id":5}', '{"id":6}']
         assert sorted(seen.inputs) == [-3.0, 1.5, 2.0, 7.0]
         assert counts == Counts(inputs=7, scored=0, reused=4, null_inputs=1, errors=2)

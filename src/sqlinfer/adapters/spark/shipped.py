@@ -83,7 +83,8 @@ class Shipped:
             value = batch.column(one.output)
             found += _fields(value) if one.is_struct else [value]
             found.append(batch.column(one.error))
-        fitted = [a if a.type == field.type else a.cast(field.type) for a, field in zip(found, self.schema, strict=True)]
+        pairs = zip(found, self.schema, strict=True)
+        fitted = [one if one.type == field.type else one.cast(field.type) for one, field in pairs]
         return pa.RecordBatch.from_arrays(fitted, schema=self.schema)
 
 
@@ -123,7 +124,7 @@ def _opened(shipped: Shipped) -> OpenScorer:
     scorer: Any = pickle.loads(shipped.payload)
     functions = tuple(_on(_here(one, shipped.archives), addresses) for one in scorer.functions)
     stack = ExitStack()
-    opened = stack.enter_context(replace(scorer, functions=functions).opened())
+    opened: OpenScorer = stack.enter_context(replace(scorer, functions=functions).opened())
     _OPEN.name, _OPEN.scorer, _OPEN.stack = name, opened, stack
     return opened
 

@@ -49,7 +49,10 @@ def ship(
 
 def is_here(session: SparkSqlSession) -> bool:
     """Whether tasks run on this machine, as this user, and see its files."""
-    return not session.is_remote and bool(session.raw.sparkContext.isLocal)
+    if session.is_remote:
+        return False
+    master = str(session.raw.sparkContext.master)
+    return master.startswith("local") and not master.startswith("local-cluster")
 
 
 def _sent(session: SparkSqlSession, function: PreparedFunction) -> str:

@@ -1,0 +1,53 @@
+"""What ``pin`` and ``find`` hand out: a stage and what is known of its calls, and what is to be scored of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from sqlinfer.adapters.base import PinOptions
+from sqlinfer.adapters.shared.groups import AT_ONCE
+from sqlinfer.adapters.spark.store import SparkStore
+from sqlinfer.relation import Relation
+from sqlinfer.spec.plan import Call, Owner, Stage
+
+
+@dataclass(slots=True)
+class SparkPinned:
+    """A stage: a table of this run, or a query that is read while it is scored."""
+
+    stage: Stage
+    owner: Owner
+    options: PinOptions
+    rows: int | None
+    """None: not read yet."""
+    source: Relation | None
+    """The stage with the results of the streams that were scored so far. None: not read yet."""
+    done: set[str] = field(default_factory=set)
+    """Output columns of the calls that were looked up."""
+
+    @property
+    def groups(self) -> tuple[tuple[Call, ...], ...]:
+        """Streams first: each pass hands on all that later ones need."""
+        streams = [call for call in self.stage.calls if call.strategy == "stream"]
+        stored = sorted((call for call in self.stage.calls if call.strategy == "store"), key=lambda call: call.digest)
+        most = AT_ONCE["stream"]
+        parts = [tuple(streams[i : i + most]) for i in range(0, len(streams), most)]
+        return (*parts, *(tuple(same) for _, same in groupby(stored, key=lambda call: call.digest)))
+
+    def number(self, calls: tuple[Call, ...]) -> int:
+        return self.groups.index(calls)
+
+
+@dataclass(frozen=True, slots=True)
+class SparkTodo:
+    pinned: SparkPinned
+    calls: tuple[Call, ...]
+    wanted: int | None
+    progress: int = 0
+    source: Relation | None = None
+    """A table of inputs; None: a stream."""
+    store: SparkStore | None = None
+    inputs: int | None = None
+    """Rows that could be scored at most."""
+    group: int = 0

@@ -1,0 +1,189 @@
+"""Small tools of scoring on Spark: SQL in the shared spelling, tables of this run, jobs that a caller may end."""
+
+from __future__ import annotations
+
+import re
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlinfer.adapters.spark import side
+from sqlinfer.adapters.spark.errors import translated
+from sqlinfer.adapters.spark.session import table_name
+from sqlinfer.adapters.spark.shipped import told
+from sqlinfer.errors import AdapterError, InferenceError
+from sqlinfer.relation import Relation
+from sqlinfer.spec.scorer import stop_if
+
+if TYPE_CHECKING:
+    from sqlinfer.adapters.spark.scoring import SparkScoring
+
+T = TypeVar("T")
+Metrics = Mapping[str, str]
+"""Name → an aggregate in Spark's SQL, counted while rows go by."""
+_LOOK_SECONDS = 0.1
+_NO_PACKAGE = re.compile(r"No module named '(sqlinfer|pyarrow|onnxruntime|numpy)\b")
+_WORKER_DIED = re.compile(r"Python worker exited unexpectedly|PYTHON_WORKER_EXITED|Worker .{0,40}crashed", re.I)
+
+
+def spark(sql: str) -> str:
+    """SQL that is built in the spelling that warehouses share → Spark's."""
+    import sqlglot
+
+    (found,) = sqlglot.transpile(sql, read="duckdb", write="spark")
+    return found
+
+
+def fresh(work: SparkScoring, name: str) -> Relation:
+    """A table that is written once: what a killed writer leaves in a table's folder, the next one would commit."""
+    return side.relation(work.settings, f"{name}__{run_token(work)}_{uuid.uuid4().hex[:6]}")
+
+
+def run_token(work: SparkScoring) -> str:
+    return blake2b(work.run_id.encode(), digest_size=4).hexdigest()
+
+
+def observed(work: SparkScoring, frame: Any, metrics: Metrics) -> tuple[Any, Any]:
+    """The frame, and an observation that has the metrics after its first action."""
+    from pyspark.sql import functions as classic
+
+    if work.session.is_remote:
+        from pyspark.sql.connect import functions as remote
+        from pyspark.sql.connect.observation import Observation as RemoteObservation
+
+        one: Any = RemoteObservation()
+        exprs = [remote.expr(sql).alias(name) for name, sql in metrics.items()]
+    else:
+        from pyspark.sql import Observation
+
+        one = Observation()
+        exprs = [classic.expr(sql).alias(name) for name, sql in metrics.items()]
+    with translated():
+        return frame.observe(one, *exprs), one
+
+
+def written(
+    work: SparkScoring,
+    relation: Relation | None,
+    name: str,
+    frame: Any,
+    metrics: Metrics,
+    settings: Mapping[str, str] | None = None,
+) -> tuple[Relation, dict[str, int]]:
+    """The rows of a frame in a table of this run, and what was counted; a view of them under a name of a plan."""
+    frame, seen = observed(work, frame, {"rows": "count(*)", **metrics})
+    table = fresh(work, name)
+    place = table_name(work.session.there(table))
+    with translated():
+        work.session.raw.catalog.createTable(place, source="parquet", schema=storable(frame.schema))
+    with _set(work, settings or {}):
+        running(work, lambda: frame.write.insertInto(place))
+    if relation is not None:
+        show(work, relation, f"SELECT * FROM {table_name(table)}")
+    return table, counts_of(seen)
+
+
+def show(work: SparkScoring, relation: Relation, sql: str) -> None:
+    """A view under a name of ours."""
+    work.session.execute(f"CREATE OR REPLACE VIEW {table_name(relation)} AS {sql}")
+
+
+def storable(schema: Any) -> Any:
+    """Columns that may be NULL, of types that Parquet has: of NULL alone Spark makes ``void``."""
+    from pyspark.sql.types import NullType, StringType, StructField, StructType
+
+    kinds = [StringType() if isinstance(one.dataType, NullType) else one.dataType for one in schema.fields]
+    return StructType([StructField(one.name, kind, True) for one, kind in zip(schema.fields, kinds, strict=True)])
+
+
+def counts_of(seen: Any) -> dict[str, int]:
+    return {name: int(value or 0) for name, value in seen.get.items()}
+
+
+class _set:
+    """Settings of the session for one statement."""
+
+    def __init__(self, work: SparkScoring, settings: Mapping[str, str]) -> None:
+        self._conf, self._settings = work.session.raw.conf, settings
+        self._before: dict[str, str | None] = {}
+
+    def __enter__(self) -> None:
+        for key, value in self._settings.items():
+            self._before[key] = self._conf.get(key, None)
+            self._conf.set(key, value)
+
+    def __exit__(self, *_: object) -> None:
+        for key, value in self._before.items():
+            with suppress(Exception):
+                self._conf.unset(key) if value is None else self._conf.set(key, value)
+
+
+settings_of = _set
+
+
+def running(work: SparkScoring, action: Callable[[], T]) -> T:
+    """A job of Spark's, ended when the run is cancelled.
+
+    Raises:
+        Cancelled: it was.
+        InferenceError: what a task told.
+    """
+    cancel = work.cancel
+    if cancel is None:
+        with _told():
+            return action()
+    tag, outcome = f"sqlinfer-{uuid.uuid4().hex}", list[T]()
+    failed = list[BaseException]()
+    thread = threading.Thread(target=_tagged, args=(work.session.raw, tag, action, outcome, failed), daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_LOOK_SECONDS)
+        if cancel.is_set():
+            with suppress(Exception):
+                work.session.raw.interruptTag(tag)
+            thread.join(10)
+            stop_if(cancel)
+    with _told():
+        if failed:
+            raise failed[0]
+    return outcome[0]
+
+
+def _tagged(session: Any, tag: str, action: Callable[[], T], outcome: list[T], failed: list[BaseException]) -> None:
+    try:
+        session.addTag(tag)
+        outcome.append(action())
+    except BaseException as error:
+        failed.append(error)
+
+
+class _told:
+    """What went wrong in a task becomes an error of ours."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or not isinstance(error, Exception):
+            return
+        text = str(error)
+        ours = told(text)
+        if ours is not None:
+            raise ours from None
+        missing = _NO_PACKAGE.search(text)
+        if missing is not None:
+            raise AdapterError(
+                f"Spark's executors have no Python package '{missing[1]}'",
+                hint="install sqlinfer there for the Python that they run (PYSPARK_PYTHON), or ship an environment "
+                "that has it: spark.archives: env.tar.gz#env and spark.pyspark.python: ./env/bin/python",
+            ) from None
+        if _WORKER_DIED.search(text):
+            raise InferenceError(
+                "a Python worker of Spark died while it scored: a crash in native code, or too little memory",
+                hint="give executors more memory (spark.executor.memoryOverhead), or declare isolation: process for "
+                "the function, so that the row is found",
+            ) from error
+        with translated():
+            raise error
