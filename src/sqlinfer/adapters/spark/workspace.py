@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlinfer.adapters.base import Held, Materialization, Written
 from sqlinfer.adapters.shared import queries
+from sqlinfer.adapters.shared.compaction import compact
 from sqlinfer.adapters.spark import inputs, keeping, notes, records, side
 from sqlinfer.adapters.spark.catalog import kind_of
 from sqlinfer.adapters.spark.checks import refuse_without_executors
+from sqlinfer.adapters.spark.key_sets import SparkKeySets
 from sqlinfer.adapters.spark.lock import TargetLock
 from sqlinfer.adapters.spark.materialize import materialize
 from sqlinfer.adapters.spark.outcome import outcome
 from sqlinfer.adapters.spark.preflight import check_place, check_target
 from sqlinfer.adapters.spark.publication import Pending
+from sqlinfer.adapters.spark.scoring import SparkScoring
 from sqlinfer.adapters.spark.session import SparkSqlSession
 from sqlinfer.adapters.spark.settings import SparkSettings
 from sqlinfer.errors import RunError
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class SparkWorkspace:
+class SparkWorkspace(SparkScoring):
     def __init__(
         self, settings: SparkSettings, run_id: str, *, persistent: bool = True, claim: TargetLock | None = None
     ) -> None:
@@ -48,6 +51,8 @@ class SparkWorkspace:
         """Of a scratch workspace, which locks nothing."""
         self._depth = 0
         self._pending: Pending | None = None
+
+        self.prepare_scoring()
 
     def __enter__(self) -> Self:
         if not self.persistent:
@@ -198,7 +203,7 @@ class SparkWorkspace:
         return keeping.load(self, name, table, types)
 
     def compact(self, plan: Plan, *, is_slice: bool) -> None:
-        """Stores are not trimmed yet."""
+        compact(self, SparkKeySets(self), plan, is_slice=is_slice)
 
     def clear(self, owner: Owner) -> None:
         keeping.clear(self, owner)
@@ -228,7 +233,9 @@ class SparkWorkspace:
     def note(self, kind: NoteKind, name: str, payload: Mapping[str, Any] | None) -> None:
         if not self.persistent:
             return
-        if self._pending is None:
+        if self.holding is not None:
+            self.holding.held.append((kind, name, payload))
+        elif self._pending is None:
             notes.write(self.session, self.settings, kind, name, payload)
         else:
             self._pending.late.append(lambda: notes.write(self.session, self.settings, kind, name, payload))
