@@ -42,9 +42,7 @@ def _show(work: SparkScoring, owner: Owner) -> None:
     show(work, relation(work, owner), " UNION ALL ".join(parts))
 
 
-def write(
-    work: SparkScoring, pinned: SparkPinned, call: Call, key: str, said: tuple[str, str], source: str
-) -> None:
+def write(work: SparkScoring, pinned: SparkPinned, call: Call, key: str, said: tuple[str, str], source: str) -> None:
     """Records of the rows of ``source``, in which the stage is ``s``.
 
     Args:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from sqlinfer.adapters.spark.scoring import SparkScoring
 
 
-
 def look_up(work: SparkScoring, pinned: SparkPinned, calls: Sequence[Call]) -> tuple[Counts, ...]:
     pinned.done |= {call.output for call in calls}
     is_last = all(call.output in pinned.done for call in pinned.stage.calls)
@@ -149,9 +148,7 @@ def _of_marks(position: int) -> dict[str, str]:
     }
 
 
-def _counts(
-    work: SparkScoring, pinned: SparkPinned, call: Call, counted: dict[str, int], position: int
-) -> Counts:
+def _counts(work: SparkScoring, pinned: SparkPinned, call: Call, counted: dict[str, int], position: int) -> Counts:
     """Raises StoreError where the store holds a key twice, RunError where it lacks one."""
     assert pinned.source is not None
     inputs, nulls, early, wanted, found, late = (
@@ -174,5 +171,3 @@ def _counts(
     if reused < 0:
         raise RunError(f"counts of {call.sql} do not reconcile: {inputs} inputs, {nulls} NULL, {early + late} errors")
     return Counts(inputs, 0, reused, nulls, early + late)
-
-

@@ -242,5 +242,3 @@ def _counted(columns: StreamColumns, position: int, call: Call) -> dict[str, str
         f"skipped_{position}": f"count_if({status} = '{SKIPPED}')",
         f"null_{position}": f"count_if({status} = '{NULL_INPUT}')",
     }
-
-
