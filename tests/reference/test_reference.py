@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from sqlinfer.adapters.duckdb import settings as duckdb_settings
 from sqlinfer.adapters.postgres import settings as postgres_settings
+from sqlinfer.adapters.spark import settings as spark_settings
 from sqlinfer.cli.main import invoke
 from sqlinfer.reference import SECTIONS, json_schema, page
 from sqlinfer.reference.meanings import meanings
@@ -88,6 +89,7 @@ def test_profile_keys_are_those_of_the_adapters() -> None:
     assert set(PROFILE_KEYS["duckdb"]) == known
     own = {postgres_settings._SYNONYMS.get(key, key) for key in postgres_settings._KNOWN}
     assert set(PROFILE_KEYS["postgres"]) == own
+    assert set(PROFILE_KEYS["spark"]) == set(spark_settings._KNOWN)
 
 
 def test_the_command_prints_schema_and_page(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,4 +38,15 @@ PROFILE_KEYS: dict[str, dict[str, tuple[str, str]]] = {
         "retries": ("of a connection that fails; 1", "retries: 3"),
         "threads": ("of the sessions", "threads: 4"),
     },
+    "spark": {
+        "type": ("the warehouse", "type: spark"),
+        "method": ("`session`: in this process, `connect`: a server; others are refused", "method: session"),
+        "remote": ("a Spark Connect server, instead of a session", "remote: sc://spark.example.com:15002"),
+        "schema": ("of published tables; needed", "schema: ml"),
+        "database": ("as in dbt-spark: the schema, or nothing", "database: ml"),
+        "sqlinfer_schema": ("of stages, stores and notes; `<schema>_sqlinfer`", "sqlinfer_schema: ml_side"),
+        "server_side_parameters": ("settings of the session", "server_side_parameters: {spark.master: yarn}"),
+        "connect_timeout": ("seconds in which the first executor answers; 60", "connect_timeout: 300"),
+        "threads": ("of the sessions", "threads: 4"),
+    },
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +13,14 @@ from sqlinfer.errors import ProfileError, did_you_mean
 from sqlinfer.relation import Relation
 
 _KNOWN = (
-    "type", "method", "schema", "database", "remote", "host", "threads", "server_side_parameters", "connect_timeout",
-    "connect_retries", "sqlinfer_schema",
+    "type", "method", "schema", "database", "remote", "threads", "server_side_parameters", "connect_timeout",
+    "sqlinfer_schema",
 )  # fmt: skip
 _OTHERS = (
-    "port", "user", "token", "driver", "cluster", "endpoint", "auth", "kerberos_service_name", "organization",
-    "connection_string_suffix", "use_ssl", "retry_all", "poll_interval", "query_timeout", "query_retries",
+    "host", "port", "user", "token", "driver", "cluster", "endpoint", "auth", "kerberos_service_name", "organization",
+    "connection_string_suffix", "use_ssl", "connect_retries", "retry_all", "poll_interval", "query_timeout", "query_retries",
 )  # fmt: skip
-"""Keys of dbt-spark's other methods."""
+"""Keys of dbt-spark that a session has no use for."""
 _SUFFIX = "_sqlinfer"
 _EXAMPLE = "method: session, or remote: sc://host:15002"
 _ENABLED = "spark.sql.catalogImplementation"
@@ -39,7 +40,6 @@ class SparkSettings:
     """``server_side_parameters``: settings of the session."""
     patience: int = 60
     """Seconds in which the first executor has to answer."""
-    retries: int = 1
 
     @property
     def default(self) -> Relation:
@@ -73,7 +73,7 @@ class SparkSettings:
         given = _parameters(raw.get("server_side_parameters"))
         return cls(
             schema, side, root, remote, given,
-            patience=_number(raw, "connect_timeout", 60), retries=_number(raw, "connect_retries", 1),
+            patience=_number(raw, "connect_timeout", 60)
         )  # fmt: skip
 
     def of_session(self) -> dict[str, str]:
@@ -88,7 +88,8 @@ class SparkSettings:
             found.setdefault("spark.driver.host", "localhost")
         found["spark.sql.warehouse.dir"] = self._rooted(found.get("spark.sql.warehouse.dir", "spark-warehouse"))
         if found[_ENABLED] == "hive" and "spark.hadoop.hive.metastore.uris" not in found:
-            found.setdefault(_DERBY, f"jdbc:derby:;databaseName={self.root / 'metastore_db'};create=true")
+            derby = found.get(_DERBY, "jdbc:derby:;databaseName=metastore_db;create=true")
+            found[_DERBY] = re.sub(r"(?<=databaseName=)[^;]+", lambda place: self._rooted(place[0]), derby)
         return found
 
     def _rooted(self, place: str) -> str:
