@@ -18,7 +18,8 @@ _KNOWN = (
 )  # fmt: skip
 _OTHERS = (
     "host", "port", "user", "token", "driver", "cluster", "endpoint", "auth", "kerberos_service_name", "organization",
-    "connection_string_suffix", "use_ssl", "connect_retries", "retry_all", "poll_interval", "query_timeout", "query_retries",
+    "connection_string_suffix", "use_ssl", "connect_retries", "retry_all", "poll_interval", "query_timeout",
+    "query_retries",
 )  # fmt: skip
 """Keys of dbt-spark that a session has no use for."""
 _SUFFIX = "_sqlinfer"
