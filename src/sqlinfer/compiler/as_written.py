@@ -7,6 +7,7 @@ What the planner takes apart (conditions, CASE, casts, windows, queries) is read
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 
 from sqlglot import exp
@@ -30,6 +31,8 @@ _READ = (
 """Forms that sqlglot is trusted with: it writes them with the meaning that they had."""
 _SAME = {"!=": "<>"}
 _MARK = "__hole_"
+_TYPED_NUMBER = re.compile(r"(?i)[\d.]+(e[+-]?\d+)?(bd|[lsydf])")
+"""Spark's ``1.5D`` and ``2L``."""
 
 
 def keep_as_written(query: exp.Query, source: Source, dialect: str, functions: Collection[str]) -> None:
@@ -64,6 +67,8 @@ def _differs(node: exp.Expr, sql: str, dialect: str, called: Collection[str]) ->
     if isinstance(node, _READ) and not called_in_schema and not isinstance(node, exp.TryCast):
         return False
     if isinstance(node, exp.Anonymous) and str(node.this).casefold() in called:
+        return False
+    if isinstance(node, exp.Literal) and _TYPED_NUMBER.fullmatch(sql[slice(*node.meta[SPAN])]):  # now in a Cast
         return False
     if isinstance(node.parent, exp.Table) or node.find_ancestor(exp.Interval, exp.DataType) is not None:
         return False
@@ -122,7 +127,7 @@ def _marks(count: int) -> list[str]:
 def _even(sql: str, dialect: str) -> str:
     """Words without their case and even spaces, so that one expression that is written twice is one text."""
     try:
-        stream = [token for token in dialect_of(dialect).tokenize(sql) if token.text]
+        stream = _stream(sql, dialect)
     except SqlglotError:
         return sql
     parts: list[str] = []
@@ -147,10 +152,16 @@ def _with_marks(node: exp.Expr, found: Sequence[exp.Expr]) -> exp.Expr:
 def _tokens(sql: str, dialect: str) -> list[str]:
     """Unquoted words without their case, everything else as it is."""
     try:
-        stream = dialect_of(dialect).tokenize(sql)
+        stream = _stream(sql, dialect)
     except SqlglotError:
         return [sql]
-    return [_SAME.get(text, text) for token in stream for text in (_text(token, sql),) if token.text]
+    return [_SAME.get(text, text) for token in stream for text in (_text(token, sql),)]
+
+
+def _stream(sql: str, dialect: str) -> list[Token]:
+    """Each place of the text once: ``1.5D`` is a number, an operator and a type to sqlglot."""
+    places = {(token.start, token.end): token for token in reversed(dialect_of(dialect).tokenize(sql)) if token.text}
+    return list(reversed(places.values()))
 
 
 def _text(token: Token, sql: str) -> str:

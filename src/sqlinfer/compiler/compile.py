@@ -118,6 +118,7 @@ def _parsed(catalog: Catalog, source: Source, *, relations: bool = True) -> exp.
     query = name_results(query, source, catalog.functions, form_of(catalog))
     if catalog.dialect in PLACED:
         keep_as_written(query, source, catalog.dialect, catalog.functions)
+    form_of(catalog).name_fields(query)
     query = keywords_as_functions(query, catalog) if catalog.dialect == "duckdb" else query
     settle_table_arguments(query, catalog.functions, source)
     query = canonicalise(query, catalog.functions, source)

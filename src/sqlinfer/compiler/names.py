@@ -16,7 +16,7 @@ from sqlinfer.compiler.forms import form_of
 from sqlinfer.compiler.normal_forms import after_names, before_names, unique_outputs
 from sqlinfer.compiler.said import in_our_words
 from sqlinfer.errors import ColumnError, CompileError, UnsupportedQuery
-from sqlinfer.relation import Relation
+from sqlinfer.relation import Relation, quote
 from sqlinfer.spec.catalog import Catalog, Column, Table
 
 _LEVELS = 12
@@ -144,7 +144,7 @@ def _schema(tables: Iterable[Table], catalog: Catalog, with_row_ids: bool) -> Ma
     for table in tables:
         parts = (table.relation.catalog or catalog.default.catalog, table.relation.schema or catalog.default.schema)
         name = ".".join(f'"{p.replace(chr(34), chr(34) * 2)}"' for p in (*parts, table.relation.name) if p)
-        mapping = {_quoted(c, folds): c.data_type for c in table.columns}
+        mapping = {_quoted(c, folds, catalog.dialect): c.data_type for c in table.columns}
         node = exp.to_table(name, dialect="duckdb")
         if with_row_ids and table.kind == "table" and all(c.name.casefold() != ROW_ID for c in table.columns):
             mapping[ROW_ID] = "BIGINT"
@@ -153,10 +153,9 @@ def _schema(tables: Iterable[Table], catalog: Catalog, with_row_ids: bool) -> Ma
     return schema
 
 
-def _quoted(column: Column, folds: bool) -> str:
-    escaped = column.name.replace('"', '""')
+def _quoted(column: Column, folds: bool, dialect: str) -> str:
     plain = re.fullmatch(r"[A-Za-z_]\w*" if folds else r"[a-z_][a-z0-9_]*", column.name)
-    return column.name if plain else f'"{escaped}"'
+    return column.name if plain else quote(column.name, dialect)
 
 
 _POSITION = re.compile(r"Line: (\d+), Col: (\d+)")

@@ -3,7 +3,8 @@
 The combinations of argument values that the correlation can make are staged and scored, and the call becomes a
 look-up by those values: ``(select max(f(t.x, u.z)) from u where u.k = t.k)`` →
 ``(select max((select any_value(m.p) from pairs m where m.a1 is not distinct from t.x and m.a2 is not distinct from
-u.z)) from u where u.k = t.k)``.
+u.z)) from u where u.k = t.k)``. Where a subquery sees one level alone, the pairs are joined to ``u`` instead: every row
+has its pair.
 """
 
 from __future__ import annotations
@@ -56,6 +57,11 @@ def look_up(select: exp.Select, node: exp.Query, call: PredictCall, planner: Pla
     _project(combinations, call, leaves, levels[-1], moved, planner.builder)
     relation = planner.pins.materialise(planner.visit(combinations))
     same = [c for c in calls_in(node) if text(c) == text(call) and c.parent_select is levels[-1]]
+    if not planner.builder.form.sees_outer_levels:
+        joined = _join(relation, leaves, levels[-1], planner.builder)
+        for found in same:
+            found.replace(joined.copy())
+        return True
     for found in same:
         found.replace(_read(relation, leaves, planner.builder.alias("m"), planner.builder.form))
     return True
@@ -177,6 +183,28 @@ def _root(call: exp.Expr, home: exp.Select) -> exp.Expr:
     while node.parent is not None and node.parent is not home:
         node = node.parent
     return node
+
+
+def _join(relation: exp.Table, leaves: list[exp.Column], home: exp.Select, builder: Builder) -> exp.Column:
+    """Join the pairs to the rows of ``home``; the column of the answers."""
+    alias, own = builder.alias("m"), set(sources(home))
+    names = [f"a{i}" for i in range(1, len(leaves) + 1)]
+    answer = builder.form.look_up(exp.column("p", quoted=True), exp.Select().from_(relation.copy(), copy=False))
+    keys = [exp.column(name, quoted=True) for name in names]
+    answer.set("expressions", [*(key.copy() for key in keys), *answer.expressions])
+    answer.group_by(*keys, copy=False) if keys else None
+    same = [
+        exp.NullSafeEQ(this=exp.column(name, table=alias, quoted=True), expression=leaf.copy())
+        for name, leaf in zip(names, leaves, strict=True)
+    ]
+    here = [condition for condition, leaf in zip(same, leaves, strict=True) if leaf.table in own]
+    table = answer.subquery(alias, copy=False)
+    if home.args.get("from_"):
+        home.append("joins", exp.Join(this=table, kind="INNER" if here else "CROSS", on=and_all(here)))
+    else:
+        home.set("from_", exp.From(this=table))
+    home.where(*[condition for condition in same if condition not in here], copy=False)
+    return exp.column("p", table=alias, quoted=True)
 
 
 def _read(relation: exp.Table, leaves: list[exp.Column], alias: str, form: Form) -> exp.Subquery:

@@ -39,6 +39,8 @@ class Form:
     """Whether a relation's name is a value that a stage can hand on."""
     folds_case: ClassVar[bool] = True
     """Whether quoted names are compared without their case."""
+    sees_outer_levels: ClassVar[bool] = True
+    """Whether a subquery may read columns of a query that is not the one right around it."""
     pure_functions: ClassVar[frozenset[str]] = frozenset(("hash", "xor", "md5_number"))
     """Functions of keys and casts that sqlglot has no class for: equal values, equal results."""
 
@@ -55,6 +57,9 @@ class Form:
     def result_name(self, projection: exp.Expr) -> str:
         """What a result column with calls is called that has no alias, and that the warehouse did not name."""
         return projection.sql(dialect=self.dialect, comments=False, normalize_functions="lower")
+
+    def name_fields(self, query: exp.Expr) -> None:
+        """Write out names that the warehouse derives from those of columns, which are changed later."""
 
     # types and casts
 

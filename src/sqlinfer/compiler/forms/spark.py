@@ -52,6 +52,18 @@ _CANNOT_FAIL = (
     exp.Least, exp.DataType, exp.DataTypeParam, exp.Substring, exp.Left, exp.Right, exp.Reverse, exp.Ln,
     exp.Sqrt, exp.Exp, exp.Dot, exp.Distinct, exp.Var,
 )  # fmt: skip
+_OF_TUPLES = (
+    exp.In,
+    exp.Values,
+    exp.Group,
+    exp.Cube,
+    exp.Rollup,
+    exp.GroupingSets,
+    exp.Tuple,
+    exp.Pivot,
+    exp.TableAlias,
+)
+"""What a list in parentheses belongs to that is no struct."""
 
 
 class SparkForm(Form):
@@ -59,6 +71,7 @@ class SparkForm(Form):
     flat_structs: ClassVar[bool] = True
     sets: ClassVar[tuple[type[exp.Expr], ...]] = (exp.Unnest, exp.Explode, exp.Posexplode, exp.Inline)
     has_rows_as_values: ClassVar[bool] = False
+    sees_outer_levels: ClassVar[bool] = False
     pure_functions: ClassVar[frozenset[str]] = frozenset(
         ("xxhash64", "hex", "lpad", "named_struct", "transform", "exists", "from_json", "cardinality", "array_repeat",
          *_TRIED.values())
@@ -79,6 +92,20 @@ class SparkForm(Form):
 
     def result_name(self, projection: exp.Expr) -> str:
         return pretty_name(projection)
+
+    def name_fields(self, query: exp.Expr) -> None:
+        """``struct(x, f(x))`` and ``(x, f(x))`` have fields x and col2."""
+        for node in list(query.find_all(exp.Struct, exp.Tuple)):
+            if isinstance(node, exp.Tuple) and isinstance(node.parent, _OF_TUPLES):
+                continue
+            if any(isinstance(item, exp.Star) or item.is_star for item in node.expressions):
+                continue
+            for position, item in enumerate(list(node.expressions), 1):
+                if not isinstance(item, (exp.Alias, exp.PropertyEQ)):
+                    name = item.name if isinstance(item, (exp.Column, exp.Dot)) else f"col{position}"
+                    item.replace(exp.alias_(item.copy(), name, quoted=True))
+            if isinstance(node, exp.Tuple):
+                node.replace(_call("struct", *node.expressions))
 
     # types and casts
 
