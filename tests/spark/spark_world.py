@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-from pyspark.errors import PySparkException
+from pyspark.errors import AnalysisException, PySparkException
 
 from sqlinfer import types
 from sqlinfer.compiler.calls import Source
@@ -49,6 +49,8 @@ class SparkWorld:
     reference: Any
     models: dict[str, PythonFunction]
     tables: dict[Relation, Table] = field(default_factory=dict)
+    fallback: Any = None
+    """A session with the functions in Python, for the places where Spark takes none in SQL."""
 
     @classmethod
     def of(
@@ -64,6 +66,13 @@ class SparkWorld:
                 session.sql(statement)
         for statement in filter(str.strip, udfs.split(";\n")):
             world.reference.sql(statement)
+        world.fallback = world.reference.newSession()
+        for name, rows in tables.items():
+            world.fallback.createDataFrame(rows).createOrReplaceTempView(quote(name, "spark"))
+        for statement in filter(str.strip, views.split(";\n")):
+            world.fallback.sql(statement)
+        for model in world.models.values():
+            world.fallback.udf.register(model.contract.name, _python(model), _returned(model.contract))
         world.refresh()
         return world
 
@@ -153,7 +162,13 @@ class SparkWorld:
 
     def expected(self, sql: str) -> Expected:
         """What Spark itself gives; ``predict('f', …)`` is spelt ``f(…)`` first."""
-        result = self.reference.sql(re.sub(r"(?i)\bpredict\(\s*'(\w+)'\s*,\s*", r"\1(", sql))
+        plain = re.sub(r"(?i)\bpredict\(\s*'(\w+)'\s*,\s*", r"\1(", sql)
+        try:
+            result = self.reference.sql(plain)
+        except AnalysisException as error:
+            if "UNSUPPORTED_SQL_UDF_USAGE" not in str(error):
+                raise
+            result = self.fallback.sql(plain)
         return Expected(tuple(result.columns), tuple(t for _, t in result.dtypes), _rows(result.toArrow()))
 
     def _give(self, relation: Relation, rows: pa.Table) -> None:
@@ -211,6 +226,24 @@ def of_the_corpus(raw: Any) -> SparkWorld:
         tables = {name: source.sql(f'from "{name}"').to_arrow_table() for name in names}
     view = "create temporary view tv as select id, x, k from t where k < 4"
     return SparkWorld.of(raw, functions(), tables, FUNCTIONS, view)
+
+
+def _python(model: PythonFunction) -> Callable[..., Any]:
+    defaults = {i: a.default for i, a in enumerate(model.contract.arguments) if a.on_null == "default"}
+    implementation = model.implementation
+
+    def filled(*arguments: Any) -> Any:
+        given = [defaults.get(i) if a is None else a for i, a in enumerate(arguments)]
+        return None if any(a is None for a in given) else implementation(*given)
+
+    return filled
+
+
+def _returned(contract: FunctionContract) -> str:
+    if not contract.is_struct:
+        return types.type_sql(contract.return_type, "spark")
+    listed = (f"{output.name}: {types.type_sql(output.data_type, 'spark')}" for output in contract.outputs)
+    return f"struct<{', '.join(listed)}>"
 
 
 def _views(session: Any) -> list[str]:

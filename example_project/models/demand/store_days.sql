@@ -5,7 +5,7 @@ with known as (
     select
         store_id,
         day,
-        cast(extract(isodow from day) as integer) as weekday,
+        cast({{ weekday('day') }} as integer) as weekday,
         units,
         {% for days in range(1, 7) %}
         lag(units, {{ days }}) over (partition by store_id order by day) as lag_{{ days }},
@@ -13,7 +13,7 @@ with known as (
         {% for days in (7, 28) %}
         cast(sum(units) over (
             partition by store_id order by day rows between {{ days - 1 }} preceding and current row
-        ) as double precision) / {{ days }} as mean_{{ days }},
+        ) as {{ double() }}) / {{ days }} as mean_{{ days }},
         {% endfor %}
         row_number() over (partition by store_id order by day) as days_known,
         row_number() over (partition by store_id order by day desc) as age

@@ -6,7 +6,7 @@ select
     segment,
     count(*) as shoppers,
     cast(sum(spend) as decimal(18, 2)) as spend,
-    cast(count(*) as double precision) / sum(count(*)) over () as share,
+    cast(count(*) as {{ double() }}) / sum(count(*)) over () as share,
     avg(distance) as mean_distance
 from {{ ref('shopper_segments') }}
 group by segment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlinfer.relation import Relation
 
-TESTED = '"sqlinfer_tested"'
+TESTED = "sqlinfer_tested"
 """Under this name tests of the project's own read the rows that they are about."""
 NOTHING = "SELECT 1 AS nothing WHERE 1 = 0"
 """Of a test that is about no relation."""

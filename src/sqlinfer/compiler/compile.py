@@ -201,7 +201,8 @@ def without_predictions(source: Source, catalog: Catalog) -> str:
         for call in reversed(list(query.find_all(PredictCall))):
             contract = catalog.functions[call.function]
             typed = exp.Cast(this=exp.null(), to=_result_type(contract, form))
-            known = [a for a in call.expressions if not (form.sets and a.find(*form.sets))]
+            mixed = not form.sees_outer_levels and _is_aggregated_below(call)
+            known = [a for a in call.expressions if not (mixed or (form.sets and a.find(*form.sets)))]
             checks = exp.or_(*[is_null(exp.paren(a.copy())) for a in known]) if known else exp.false()
             parent, whole = _outer_dot(call, contract, form, typed)
             value = exp.case().when(checks, typed.copy()).else_(typed)
@@ -211,6 +212,14 @@ def without_predictions(source: Source, catalog: Catalog) -> str:
         return form.sql(query, identify=False)
 
     return deep(replaced, source)
+
+
+def _is_aggregated_below(call: PredictCall) -> bool:
+    """Whether an aggregate of a subquery would hold the arguments, which may be columns of both queries."""
+    home = call.find_ancestor(exp.Select)
+    return (
+        home is not None and home.find_ancestor(exp.Select) is not None and call.find_ancestor(exp.AggFunc) is not None
+    )
 
 
 def _result_type(contract: FunctionContract, form: Form) -> exp.DataType:

@@ -15,6 +15,7 @@ from sqlinfer.adapters.base import Workspace
 from sqlinfer.adapters.shared.impact import Rescored, decided_sql, fresh_sql, only_sampled
 from sqlinfer.adapters.shared.inputs import Comparison
 from sqlinfer.adapters.shared.queries import of_each_row
+from sqlinfer.adapters.shared.words import kind
 from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import AdapterError, Location, ProjectError, did_you_mean
 from sqlinfer.jobs.confidence import share_interval
@@ -84,12 +85,12 @@ def impact_of(
         work.keep_inputs(_SAMPLE, comparison.sample_sql(rows, seed))
     sample = work.kept_inputs(_SAMPLE)
     assert sample is not None
-    plan = narrowed(item.plan, traced, only_sampled(traced.stage.sql, traced.keys, sample))
+    plan = narrowed(item.plan, traced, only_sampled(traced.stage.sql, traced.keys, sample, work.dialect))
     env = replace(night.environment(None), workspace=work)
     score_plan(env, plan, Identity(), Seconds(), remembered=True)
     names = tuple(column.name for column in columns)
-    fresh = fresh_sql(plan.result.sql, names)
-    rescored = Rescored(comparison.published, comparison.keys, sample, fresh, names)
+    fresh = fresh_sql(plan.result.sql, names, work.dialect)
+    rescored = Rescored(comparison.published, comparison.keys, sample, fresh, names, work.dialect)
     shifted = [column.name for column in _predicted(plan, columns) if is_numeric(column.data_type)]
     with work.warehouse():
         told = rescored.sql(decision.sql if decision else None, shifted, whole=bool(decision and decision.whole))
@@ -109,10 +110,10 @@ def decision_of(node: Node, columns: Sequence[Column], keys: Sequence[str], plan
     text = _configured(node)
     if text is None:
         labels = [column for column in _predicted(plan, columns) if not _is_score(column)]
-        return Decision(" || '|' || ".join(_text(one) for one in labels), whole=False) if labels else None
+        return Decision(" || '|' || ".join(_text(one, plan.dialect) for one in labels), whole=False) if labels else None
     top = _TOP.fullmatch(text)
     if top:
-        order = ", ".join([f"({top[2]}) DESC", *map(quote, keys)])
+        order = ", ".join([f"({top[2]}) DESC", *(quote(key, plan.dialect) for key in keys)])
         sql = f"row_number() OVER (ORDER BY {order}) <= {top[1]}"
     else:
         sql = text
@@ -145,7 +146,7 @@ def _configured(node: Node) -> str | None:
 def _refuse(work: Workspace, node: Node, decision: Decision, comparison: Comparison) -> None:
     """Raises ProjectError where the warehouse cannot make anything of the decision."""
     try:
-        work.describe(decided_sql(decision.sql, comparison.published))
+        work.describe(decided_sql(decision.sql, comparison.published, work.dialect))
     except AdapterError as error:
         text = _configured(node) or decision.sql
         raise _wrong(node, f"decision '{text}' of '{node.name}' is refused: {error.message}", _HINT) from error
@@ -182,8 +183,8 @@ def _is_score(column: Column) -> bool:
     )
 
 
-def _text(column: Column) -> str:
-    return f"coalesce(CAST({quote(column.name)} AS VARCHAR), '')"
+def _text(column: Column, dialect: str) -> str:
+    return f"coalesce(CAST({quote(column.name, dialect)} AS {kind('VARCHAR', dialect)}), '')"
 
 
 def narrowed(plan: Plan, traced: Traced, sql: str) -> Plan:

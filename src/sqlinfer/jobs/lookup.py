@@ -189,7 +189,7 @@ class Lookup:
         if isinstance(found, str):
             self.night.warn((f"whether inputs of '{self.node.name}' have changed is not known: {found}",))
             at = started(work, self.node, last.run_id, work.dialect) if last else None
-            return unserved_sql(self.node.relation, self.key, values, at, functions_of(self.item.plan))
+            return unserved_sql(self.node.relation, self.key, values, at, functions_of(self.item.plan), work.dialect)
         known, traced = found
         if known.same_calls and not traced.grouped:
             known = with_times(known, traced, work)
@@ -212,7 +212,7 @@ class Lookup:
         if isinstance(traced, str):
             raise UsageError(f"a row of '{self.node.name}' cannot be scored by itself: {traced}")
         with self._narrowed(traced, wanted) as (work, plan, values):
-            row = self._row(work, matching_sql(plan.result.sql, self.key, values))
+            row = self._row(work, matching_sql(plan.result.sql, self.key, values, work.dialect))
         if row is None:
             return None
         now, functions = datetime.now(UTC), ", ".join(functions_of(plan))
@@ -227,7 +227,7 @@ class Lookup:
             work.keep_inputs(_ASKED, key_row_sql(values))
             asked = work.kept_inputs(_ASKED)
             assert asked is not None
-            plan = narrowed(self.item.plan, traced, only_sampled(traced.stage.sql, traced.keys, asked))
+            plan = narrowed(self.item.plan, traced, only_sampled(traced.stage.sql, traced.keys, asked, work.dialect))
             env = replace(self.night.environment(None), workspace=work, fuse_bytes=None)
             score_plan(env, plan, Identity(), Seconds(), remembered=True)
             yield work, plan, values
@@ -253,7 +253,7 @@ def several(name: str, rows: int) -> UsageError:
 
 def _literal(work: Workspace, column: Column, value: object) -> str:
     """Raises UsageError where the value does not fit the column's type."""
-    sql = f"CAST({literal(str(value))} AS {column.data_type})"
+    sql = f"CAST({literal(str(value), work.dialect)} AS {column.data_type})"
     try:
         work.rows(key_row_sql((sql,)))
     except AdapterError as error:

@@ -142,13 +142,13 @@ def _compared(
     if not work.has(target):
         return TableFreshness(node.name, 0, problem="it is not built yet; `sqlinfer run` builds it"), None
     last = work.last_run(target, node.unique_id)
-    rows = int(work.rows(count_sql(target))[0][0])
+    rows = int(work.rows(count_sql(target, work.dialect))[0][0])
     found = compared_with(night, node, item, work, last)
     if isinstance(found, str):
         at = started(work, node, last.run_id, plan.dialect) if last is not None else None
         return TableFreshness(node.name, rows, oldest=at, newest=at, problem=found), None
     comparison, traced = found
-    all_kept = comparison.same_calls and rows == int(work.rows(count_sql(comparison.kept))[0][0])
+    all_kept = comparison.same_calls and rows == int(work.rows(count_sql(comparison.kept, work.dialect))[0][0])
     comparison = replace(comparison, all_kept=all_kept)
     return _counted(node.name, work, traced, comparison, rows), (comparison, traced)
 

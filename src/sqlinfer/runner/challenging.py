@@ -143,7 +143,7 @@ class Challenging:
         types = _types(own, work.dialect)
         numbers = frozenset(name for name in found if is_float(types[name]) or is_integer(types[name]))
         keys = tuple(known.get(fold(key), key) for key in self.challenge.key)
-        return Beside(champion, challenger.relation, pairs, keys, found, numbers, self.challenge.decision)
+        return Beside(champion, challenger.relation, pairs, keys, found, numbers, self.challenge.decision, work.dialect)
 
     def _contest(self, beside: Beside, prediction: str) -> Contest:
         work = self.env.workspace
@@ -162,7 +162,7 @@ class Challenging:
             return None
         old, new = (Rows(f"({sql})", types, work.dialect) for sql in (beside.of_champion(), beside.of_challenger()))
         audit = DistributionShift(max=-1.0)  # whatever the index is
-        found = work.rows(audit.failing(Subject(new, quote(prediction), kind, old)))
+        found = work.rows(audit.failing(Subject(new, quote(prediction, work.dialect), kind, old)))
         return float(found[0][0]) if found and found[0][0] is not None else None
 
     def _publish(self, beside: Beside, contests: tuple[Contest, ...], timeout: float) -> None:

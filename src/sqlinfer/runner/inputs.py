@@ -36,7 +36,8 @@ class Traced:
     def rows(self, source: str, dialect: str) -> RowInputs:
         """``source``: FROM clause of the stage's rows."""
         inputs = tuple(short(call.identity, dialect) for call in self.stage.calls)
-        return RowInputs(source, tuple(f"{ROW_ALIAS}.{quote(name)}" for name in self.keys), inputs, self.grouped)
+        keys = tuple(f"{ROW_ALIAS}.{quote(name, dialect)}" for name in self.keys)
+        return RowInputs(source, keys, inputs, self.grouped, dialect)
 
 
 def trace(plan: Plan, unique_key: Sequence[str]) -> Traced | str:
@@ -70,10 +71,10 @@ def keep_inputs(
     try:
         names = list(work.notes("inputs").get(side, {}).get("names", ()))
         base = _published(env, node, how.target, names, side) if how.adds or len(names) > 1 else names[-1:]
-        rows = traced.rows(traced.stage.relation.sql(), plan.dialect)
+        rows = traced.rows(traced.stage.relation.sql(plan.dialect), plan.dialect)
         below, runs, number = _below(env, base[0], rows) if base and how.adds else (None, None, 1)
         mine = inputs_name(side, env.run_id)
-        work.keep_inputs(input_runs_name(mine), run_sql(number, functions, at, runs))
+        work.keep_inputs(input_runs_name(mine), run_sql(number, functions, at, runs, plan.dialect))
         work.keep_inputs(mine, kept_sql(rows, number, below))
         _let_go(env, side, [name for name in names if name not in (*base, mine)], [*base, mine])
     except AdapterError as error:
@@ -111,7 +112,7 @@ def _below(env: RunEnvironment, name: str, rows: RowInputs) -> tuple[Relation | 
     kept, runs = work.kept_inputs(name), work.kept_inputs(input_runs_name(name))
     if kept is None or runs is None or not fits(work, kept, rows):
         return None, None, 1
-    return kept, runs, int(work.rows(last_run_sql(runs))[0][0]) + 1
+    return kept, runs, int(work.rows(last_run_sql(runs, work.dialect))[0][0]) + 1
 
 
 def fits(work: Workspace, kept: Relation, rows: RowInputs) -> bool:

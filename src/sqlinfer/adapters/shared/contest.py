@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlinfer.adapters.shared.words import kind
 from sqlinfer.relation import Relation, quote
 from sqlinfer.spec.names import OURS
 
-_DECISION = quote(f"{OURS}_decision")
+_DECISION = f"{OURS}_decision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,10 @@ class Beside:
     """Those of them that can be subtracted."""
     decision: str | None = None
     """SQL over a row; None: nothing is decided."""
+    dialect: str = "duckdb"
+
+    def _quoted(self, name: str) -> str:
+        return quote(name, self.dialect)
 
     def named(self, prediction: str) -> tuple[str, str]:
         """What the two values of a prediction are called in the comparison."""
@@ -41,35 +46,42 @@ class Beside:
         return (*pairs, *(self.shift(one) for one in self.predictions if one in self.numbers), "flipped")
 
     def of_champion(self) -> str:
-        return self._decided(self.champion.sql())
+        return self._decided(self.champion.sql(self.dialect))
 
     def of_challenger(self) -> str:
         """With the names of the champion's columns."""
-        items = ", ".join(f"c.{quote(theirs)} AS {quote(own)}" for own, theirs in self.columns)
-        return self._decided(f"(SELECT {items} FROM {self.challenger.sql()} AS c)")
+        quoted = self._quoted
+        items = ", ".join(f"c.{quoted(theirs)} AS {quoted(own)}" for own, theirs in self.columns)
+        return self._decided(f"(SELECT {items} FROM {self.challenger.sql(self.dialect)} AS c)")
 
     def _decided(self, source: str) -> str:
-        told = "" if self.decision is None else f", ({self.decision}) AS {_DECISION}"
-        return f"SELECT {', '.join(f'q.{quote(own)}' for own, _ in self.columns)}{told} FROM {source} AS q"
+        quoted = self._quoted
+        told = "" if self.decision is None else f", ({self.decision}) AS {quoted(_DECISION)}"
+        return f"SELECT {', '.join(f'q.{quoted(own)}' for own, _ in self.columns)}{told} FROM {source} AS q"
 
     def sql(self) -> str:
         """One row for each key that either has."""
-        items = [f"coalesce(a.{quote(key)}, b.{quote(key)}) AS {quote(key)}" for key in self.keys]
+        quoted = self._quoted
+        items = [f"coalesce(a.{quoted(key)}, b.{quoted(key)}) AS {quoted(key)}" for key in self.keys]
         for one in self.predictions:
             own, theirs = self.named(one)
-            items += [f"a.{quote(one)} AS {quote(own)}", f"b.{quote(one)} AS {quote(theirs)}"]
-        items += [f"{_moved(one)} AS {quote(self.shift(one))}" for one in self.predictions if one in self.numbers]
-        flipped = "CAST(NULL AS BOOLEAN)" if self.decision is None else f"a.{_DECISION} IS DISTINCT FROM b.{_DECISION}"
-        same = " AND ".join(f"a.{quote(key)} = b.{quote(key)}" for key in self.keys)
+            items += [f"a.{quoted(one)} AS {quoted(own)}", f"b.{quoted(one)} AS {quoted(theirs)}"]
+        items += [f"{self._moved(one)} AS {quoted(self.shift(one))}" for one in self.predictions if one in self.numbers]
+        flipped = (
+            "CAST(NULL AS BOOLEAN)"
+            if self.decision is None
+            else f"a.{quoted(_DECISION)} IS DISTINCT FROM b.{quoted(_DECISION)}"
+        )
+        same = " AND ".join(f"a.{quoted(key)} = b.{quoted(key)}" for key in self.keys)
         return (
-            f"SELECT {', '.join(items)}, {flipped} AS {quote('flipped')} FROM ({self.of_champion()}) AS a "
+            f"SELECT {', '.join(items)}, {flipped} AS {quoted('flipped')} FROM ({self.of_champion()}) AS a "
             f"FULL JOIN ({self.of_challenger()}) AS b ON {same}"
         )
 
     def counted(self, prediction: str) -> str:
         """One row: rows that both have, all rows, flips, and the mean, mean absolute and largest shift."""
-        own, theirs = map(quote, self.named(prediction))
-        shift = quote(self.shift(prediction))
+        own, theirs = map(self._quoted, self.named(prediction))
+        shift = self._quoted(self.shift(prediction))
         moved = (
             f"avg({shift}), avg(abs({shift})), max(abs({shift}))" if prediction in self.numbers else "NULL, NULL, NULL"
         )
@@ -78,7 +90,7 @@ class Beside:
             f"count(CASE WHEN flipped THEN 1 END), {moved} FROM ({self.sql()}) AS r"
         )
 
-
-def _moved(prediction: str) -> str:
-    own, theirs = (f"CAST({side}.{quote(prediction)} AS DOUBLE PRECISION)" for side in "ab")
-    return f"{theirs} - {own}"
+    def _moved(self, prediction: str) -> str:
+        wide = kind("DOUBLE PRECISION", self.dialect)
+        own, theirs = (f"CAST({side}.{self._quoted(prediction)} AS {wide})" for side in "ab")
+        return f"{theirs} - {own}"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlinfer.adapters.shared.words import epoch, kind, listed
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.names import ROW_ALIAS
 
@@ -25,6 +26,7 @@ class RowInputs:
     inputs: tuple[str, ...]
     grouped: bool = False
     """Several rows of the stage may make one of the result."""
+    dialect: str = "duckdb"
 
     def sql(self) -> str:
         """``k0 …, i0 …`` of every row."""
@@ -34,12 +36,15 @@ class RowInputs:
         if not self.grouped:
             return plain
         names = [f"g.k{n}" for n in range(len(self.keys))]
-        folded = [_folded(f"CAST(g.i{n} AS VARCHAR)", n) for n in range(len(self.inputs))]
+        folded = [
+            _folded(f"CAST(g.i{n} AS {kind('VARCHAR', self.dialect)})", n, self.dialect)
+            for n in range(len(self.inputs))
+        ]
         return f"SELECT {', '.join([*names, *folded])} FROM ({plain}) AS g GROUP BY {', '.join(names)}"
 
 
-def _folded(value: str, number: int) -> str:
-    return f"md5(string_agg({value}, ',' ORDER BY {value})) AS i{number}"
+def _folded(value: str, number: int, dialect: str) -> str:
+    return f"md5({listed(value, dialect)}) AS i{number}"
 
 
 def kept_sql(rows: RowInputs, run: int, base: Relation | None) -> str:
@@ -50,25 +55,28 @@ def kept_sql(rows: RowInputs, run: int, base: Relation | None) -> str:
         return mine
     same = " AND ".join(f"n.k{n} = b.k{n}" for n in range(len(rows.keys)))
     return (
-        f"{mine} UNION ALL SELECT {', '.join(f'b.{name}' for name in names)}, b.run FROM {base.sql()} AS b "
+        f"{mine} UNION ALL SELECT {', '.join(f'b.{name}' for name in names)}, b.run FROM {base.sql(rows.dialect)} AS b "
         f"WHERE NOT EXISTS (SELECT 1 FROM ({rows.sql()}) AS n WHERE {same})"
     )
 
 
-def run_sql(run: int, functions: Sequence[str], at: datetime, base: Relation | None) -> str:
+def run_sql(run: int, functions: Sequence[str], at: datetime, base: Relation | None, dialect: str) -> str:
     """The second table. ``base``: that of the run before."""
-    told = f"CAST({literal(shown_functions(functions))} AS VARCHAR) AS functions"
-    mine = f"SELECT CAST({run} AS INTEGER) AS run, {told}, CAST({literal(at.isoformat())} AS TIMESTAMPTZ) AS run_at"
-    return mine if base is None else f"{mine} UNION ALL SELECT b.run, b.functions, b.run_at FROM {base.sql()} AS b"
+    told = f"CAST({literal(shown_functions(functions), dialect)} AS {kind('VARCHAR', dialect)}) AS functions"
+    moment = f"CAST({literal(at.isoformat(), dialect)} AS {kind('TIMESTAMPTZ', dialect)})"
+    mine = f"SELECT CAST({run} AS INTEGER) AS run, {told}, {moment} AS run_at"
+    return (
+        mine if base is None else f"{mine} UNION ALL SELECT b.run, b.functions, b.run_at FROM {base.sql(dialect)} AS b"
+    )
 
 
-def last_run_sql(runs: Relation) -> str:
+def last_run_sql(runs: Relation, dialect: str) -> str:
     """The highest number in the second table."""
-    return f"SELECT max(run) FROM {runs.sql()}"
+    return f"SELECT max(run) FROM {runs.sql(dialect)}"
 
 
-def count_sql(relation: Relation) -> str:
-    return f"SELECT count(*) FROM {relation.sql()}"
+def count_sql(relation: Relation, dialect: str) -> str:
+    return f"SELECT count(*) FROM {relation.sql(dialect)}"
 
 
 def shown_functions(functions: Sequence[str]) -> str:
@@ -100,6 +108,10 @@ class Comparison:
     """For each call where the time is at which an input was scored (``input``, ``scored_at``)."""
 
     @property
+    def dialect(self) -> str:
+        return self.now.dialect
+
+    @property
     def _row(self) -> str:
         return "m" if self.all_kept else "p"
 
@@ -116,12 +128,11 @@ class Comparison:
     @property
     def _source(self) -> str:
         on = " AND ".join(f"{{0}}.k{n} = {self._row}.k{n}" for n in range(len(self.keys)))
-        source = f"{self.kept.sql()} AS m"
+        source = f"{self.kept.sql(self.dialect)} AS m"
         if not self.all_kept:
-            published = ", ".join(f"q.{quote(name)} AS k{n}" for n, name in enumerate(self.keys))
-            source = (
-                f"(SELECT {published} FROM {self.published.sql()} AS q) AS p LEFT JOIN {source} ON {on.format('m')}"
-            )
+            published = ", ".join(f"q.{quote(name, self.dialect)} AS k{n}" for n, name in enumerate(self.keys))
+            table = self.published.sql(self.dialect)
+            source = f"(SELECT {published} FROM {table} AS q) AS p LEFT JOIN {source} ON {on.format('m')}"
         return f"{source} LEFT JOIN (SELECT r.*, TRUE AS here FROM ({self.now.sql()}) AS r) AS t ON {on.format('t')}"
 
     def counts_sql(self) -> str:
@@ -129,12 +140,12 @@ class Comparison:
 
         The last two are seconds since 1970.
         """
-        at, source = self.scored_at(f"{self._source} LEFT JOIN {self.runs.sql()} AS u ON u.run = m.run")
+        at, source = self.scored_at(f"{self._source} LEFT JOIN {self.runs.sql(self.dialect)} AS u ON u.run = m.run")
         return (
             f"SELECT count(*), count(*) FILTER (WHERE {self._stale}), count(*) FILTER (WHERE m.run IS NULL), "
             "count(*) FILTER (WHERE m.run IS NOT NULL AND t.here IS NULL), "
-            f"count(*) FILTER (WHERE u.functions <> {literal(shown_functions(self.functions))}), "
-            f"extract(epoch FROM min({at})), extract(epoch FROM max({at})) FROM {source}"
+            f"count(*) FILTER (WHERE u.functions <> {literal(shown_functions(self.functions), self.dialect)}), "
+            f"{epoch(f'min({at})', self.dialect)}, {epoch(f'max({at})', self.dialect)} FROM {source}"
         )
 
     def scored_at(self, source: str) -> tuple[str, str]:
@@ -143,14 +154,14 @@ class Comparison:
         for n, table in enumerate(self.times):
             if table is not None:
                 known.append(f"s{n}.scored_at")
-                source += f" LEFT JOIN {table.sql()} AS s{n} ON s{n}.input = m.i{n}"
+                source += f" LEFT JOIN {table.sql(self.dialect)} AS s{n} ON s{n}.input = m.i{n}"
         return f"coalesce({_latest(known)}, u.run_at)" if known else "u.run_at", source
 
     def sample_sql(self, rows: int, seed: int) -> str:
         """Keys ``k0 …`` of so many stale rows, by a hash that depends on the seed."""
         names = [f"{self._row}.k{n}" for n in range(len(self.keys))]
-        text = " || '|' || ".join(f"coalesce(CAST({name} AS VARCHAR), '')" for name in names)
-        order = f"md5({text} || {literal(f'|{seed}')})"
+        text = " || '|' || ".join(f"coalesce(CAST({name} AS {kind('VARCHAR', self.dialect)}), '')" for name in names)
+        order = f"md5({text} || {literal(f'|{seed}', self.dialect)})"
         listed = ", ".join(f"{name} AS k{n}" for n, name in enumerate(names))
         return f"SELECT {listed} FROM {self._source} WHERE {self._stale} ORDER BY {order}, {text} LIMIT {rows}"
 

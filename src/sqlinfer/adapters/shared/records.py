@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from datetime import datetime
 
+from sqlinfer.adapters.shared.words import epoch
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.records import RUNS, PastRun
 from sqlinfer.types import type_sql
@@ -32,7 +33,7 @@ def slices_sql(runs: Relation, node: str, dialect: str) -> str:
 def started_sql(runs: Relation, node: str, run_id: str, dialect: str) -> str:
     """When a run of the node started, in seconds since 1970."""
     mine = f"{quote('node', dialect)} = {literal(node, dialect)} AND {quote('run_id', dialect)} = "
-    asked = _epoch(f"max({quote('started_at', dialect)})")
+    asked = epoch(f"max({quote('started_at', dialect)})", dialect)
     return f"SELECT {asked} FROM {runs.sql(dialect)} WHERE {mine}{literal(run_id, dialect)}"
 
 
@@ -43,10 +44,6 @@ def past_run(row: tuple[object, ...]) -> PastRun:
 
 def _whole(value: object) -> int:
     return int(str(value or 0))
-
-
-def _epoch(moment: str) -> str:
-    return f"extract(epoch FROM {moment})"
 
 
 def _moment(value: datetime, dialect: str) -> str:
@@ -66,7 +63,7 @@ def _asked(name: str, there: Container[str], dialect: str) -> str:
     if name not in there:
         return f"CAST(NULL AS {type_sql('DOUBLE' if name in _TIMES else RUNS.columns[name], dialect)})"
     column = quote(name, dialect)
-    return f"CAST({_epoch(column)} AS {type_sql('DOUBLE', dialect)})" if name in _TIMES else column
+    return f"CAST({epoch(column, dialect)} AS {type_sql('DOUBLE', dialect)})" if name in _TIMES else column
 
 
 _TIMES = ("started_at", "finished_at")

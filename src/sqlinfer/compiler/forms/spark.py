@@ -52,18 +52,8 @@ _CANNOT_FAIL = (
     exp.Least, exp.DataType, exp.DataTypeParam, exp.Substring, exp.Left, exp.Right, exp.Reverse, exp.Ln,
     exp.Sqrt, exp.Exp, exp.Dot, exp.Distinct, exp.Var,
 )  # fmt: skip
-_OF_TUPLES = (
-    exp.In,
-    exp.Values,
-    exp.Group,
-    exp.Cube,
-    exp.Rollup,
-    exp.GroupingSets,
-    exp.Tuple,
-    exp.Pivot,
-    exp.TableAlias,
-)
-"""What a list in parentheses belongs to that is no struct."""
+_HOLDS_VALUES = (exp.Select, exp.Alias, exp.Anonymous, exp.Array, exp.Struct, exp.PropertyEQ)
+"""Where a list in parentheses is a struct whose names are seen."""
 
 
 class SparkForm(Form):
@@ -80,6 +70,7 @@ class SparkForm(Form):
     # text
 
     def sql(self, query: exp.Expr, *, pretty: bool = False, identify: bool = True) -> str:
+        query = _ordered_windows(query)
         try:
             return query.sql(dialect=self.dialect, pretty=pretty, comments=False, identify=identify,
                              unsupported_level=ErrorLevel.RAISE)  # fmt: skip
@@ -96,7 +87,7 @@ class SparkForm(Form):
     def name_fields(self, query: exp.Expr) -> None:
         """``struct(x, f(x))`` and ``(x, f(x))`` have fields x and col2."""
         for node in list(query.find_all(exp.Struct, exp.Tuple)):
-            if isinstance(node, exp.Tuple) and isinstance(node.parent, _OF_TUPLES):
+            if isinstance(node, exp.Tuple) and not isinstance(node.parent, _HOLDS_VALUES):
                 continue
             if any(isinstance(item, exp.Star) or item.is_star for item in node.expressions):
                 continue
@@ -231,6 +222,21 @@ class SparkForm(Form):
         items = [part for name, value in fields.items() for part in (exp.Literal.string(name), value)]
         there = exp.or_(*[exp.not_(is_null(value)) for value in fields.values()])
         return exp.case().when(there, _call("named_struct", *items))
+
+
+def _ordered_windows(query: exp.Expr) -> exp.Expr:
+    """``row_number() over ()`` wants an order."""
+    if not any(map(_is_loose, query.find_all(exp.Window))):
+        return query
+    query = query.copy()
+    for window in filter(_is_loose, query.find_all(exp.Window)):
+        window.set("order", exp.Order(expressions=[exp.Ordered(this=exp.null(), nulls_first=True)]))
+    return query
+
+
+def _is_loose(window: exp.Window) -> bool:
+    named = window.args.get("alias") or window.args.get("over") is None
+    return isinstance(window.this, exp.RowNumber) and not window.args.get("order") and not named
 
 
 def _call(name: str, *arguments: exp.Expr) -> exp.Expr:
