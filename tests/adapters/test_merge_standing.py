@@ -22,6 +22,7 @@ Row = tuple[str, ...]
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standing, "FEWEST", 1)
+    monkeypatch.setattr(standing, "_SHARE", 3)
 
 
 @pytest.fixture

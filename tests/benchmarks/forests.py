@@ -28,10 +28,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import onnxruntime as ort
 
+from sqlinfer.forest_kernel import OFF
 from sqlinfer.inference.graphs.forests import faster_forests
 from sqlinfer.inference.graphs.split import split_of
 from sqlinfer.inference.trees.kernel import ForestKernel
-from sqlinfer.inference.trees.library import OFF, Library, library
+from sqlinfer.inference.trees.library import Library, library
 from sqlinfer.inference.trees.running import Columns
 from sqlinfer.testing import forests, onnx_builder
 from tests.benchmarks import graphs

@@ -11,7 +11,7 @@ from typing import Final
 
 import onnx
 
-from sqlinfer import types
+from sqlinfer import forest_kernel, types
 from sqlinfer.errors import ArtifactError, FunctionError
 from sqlinfer.functions import artifact, binding, bound_shapes, cost, half, inferred, outputs, rowwise
 from sqlinfer.functions import graph as g
@@ -63,7 +63,7 @@ def build(
     notes = half.convert(config, model, family)  # before the post-processing, which stays in float32
     returns = outputs.Returns(config.name, config.returns, made.labels, config.location)
     fused = outputs.fuse(model, returns)
-    record = replace(_record(config, (*made.warnings, *notes), model, inputs, fused), image=image)
+    record = replace(_record(config, (*made.warnings, *notes), model, inputs, fused, family), image=image)
     if config.precision == "int8":
         from sqlinfer.functions import quantising  # which imports what few functions need
 
@@ -169,10 +169,12 @@ def _record(
     model: onnx.ModelProto,
     inputs: tuple[InputBinding, ...],
     fused: outputs.Fused,
+    family: str,
 ) -> Record:
     warnings = list(notes)
     row_wise = _row_wise(config, model, warnings)
-    estimate = config.cost if config.cost is not None else cost.cost_per_row(model)
+    kernel = family == "cpu" and forest_kernel.is_there()
+    estimate = config.cost if config.cost is not None else cost.cost_per_row(model, kernel=kernel)
     nature = "text" if config.tokenizer else "image" if config.image else None
     fixed_width = all(types.is_fixed_width(a.data_type) for a in config.arguments)
     strategy, reason = cost.choose(config.reuse, estimate, always_store=nature, fixed_width=fixed_width)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlinfer.errors import ArtifactError
 from sqlinfer.files import parse_json, read_plain, write_atomic
-from sqlinfer.inference.trees.library import OFF, Library, library
+from sqlinfer.forest_kernel import OFF
+from sqlinfer.inference.trees.library import Library, library
 from sqlinfer.inference.unchanged import graph_source
 from sqlinfer.spec.function import PreparedFunction
 

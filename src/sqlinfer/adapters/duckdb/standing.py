@@ -17,7 +17,7 @@ from sqlinfer.relation import fold, quote
 
 FEWEST = 10_000
 """Rows from which a pass more is cheaper than joining all."""
-_SHARE = 4
+_SHARE = 16
 """One row in so many may be left."""
 _LEFT = "temp.main.sqlinfer_left"
 

@@ -6,15 +6,13 @@ import ctypes
 import os
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
+
+from sqlinfer.forest_kernel import LIBRARY, OFF
 
 SETS: Final = ("plain C", "AVX2", "AVX-512")
 """In the order of dispatch.c; plain C is vectors of 16 bytes, which is NEON on ARM."""
-LIBRARY: Final = Path(__file__).with_name("_forest.so")
 _VERSION: Final = 2
-OFF: Final = "SQLINFER_FOREST"
-"""``0``: forests are left to ONNX Runtime. ``plain``, ``avx2``: no better instructions than these."""
 _NAMED: Final = {"plain": 0, "avx2": 1, "avx512": 2}
 
 
