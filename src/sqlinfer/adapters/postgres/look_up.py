@@ -10,7 +10,7 @@ from sqlinfer.adapters.postgres import error_log
 from sqlinfer.adapters.postgres.find import count
 from sqlinfer.adapters.postgres.pinned import PostgresPinned, results_relation
 from sqlinfer.adapters.postgres.score import result_columns
-from sqlinfer.adapters.postgres.soundness import digest_of, note_sound
+from sqlinfer.adapters.postgres.soundness import digest_and_errors, note_sound
 from sqlinfer.adapters.postgres.store import StoreTable, holds_twice
 from sqlinfer.adapters.shared import error_rows
 from sqlinfer.adapters.shared.lookups import key_of, latest, status_of
@@ -86,12 +86,11 @@ def _late(
     work: PostgresWorkspace, pinned: PostgresPinned, call: Call, store: StoreTable, joined: str, wanted: int
 ) -> int:
     """Rows whose result is an error. The join is counted only where the store is not what it was expected to be."""
-    found = digest_of(work.session, store.relation)
+    found, errors = digest_and_errors(work.session, store)
     if found == pinned.expected.get(store.relation.name):
         note_sound(work.session, store, found)
-        has_errors = work.session.value(f"SELECT EXISTS (SELECT FROM {store.relation.sql()} WHERE error IS NOT NULL)")
-        where = f"{joined} WHERE l.error IS NOT NULL"
-        return int(work.session.value(f"SELECT count(*) FROM {where}")) if has_errors else 0
+        failed = f"SELECT count(*) FROM {joined} WHERE l.error IS NOT NULL"
+        return int(work.session.value(failed)) if errors else 0
     rows, late = work.session.rows(f"SELECT count(*), count(l.error) FROM {joined}")[0]
     if rows > wanted:
         raise holds_twice(call.function, wanted, rows)

@@ -42,9 +42,18 @@ class KeyDigest:
 
 def digest_of(session: PostgresSession, relation: Relation) -> KeyDigest:
     """Of a table with a column ``input_key``."""
+    return _asked(session, relation, "0")[0]
+
+
+def digest_and_errors(session: PostgresSession, store: StoreTable) -> tuple[KeyDigest, int]:
+    """Of all keys of the store, and how many of them have an error for a result."""
+    return _asked(session, store.relation, "count(error)")
+
+
+def _asked(session: PostgresSession, relation: Relation, more: str) -> tuple[KeyDigest, int]:
     hashes = ", ".join(f"coalesce(bit_xor(uuid_hash_extended(input_key, {seed})), 0)" for seed in _SEEDS)
-    rows, *found = session.rows(f"SELECT count(*), {hashes} FROM {relation.sql()}")[0]
-    return KeyDigest(int(rows), tuple(map(int, found)))
+    rows, counted, *found = session.rows(f"SELECT count(*), {more}, {hashes} FROM {relation.sql()}")[0]
+    return KeyDigest(int(rows), tuple(map(int, found))), int(counted)
 
 
 def sound_digest(session: PostgresSession, store: StoreTable) -> KeyDigest:
