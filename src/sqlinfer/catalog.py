@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from sqlinfer import storage
 from sqlinfer.adapters.base import Adapter, ShadowDatabase
 from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.compiler.hooked import NONE, Hooks
@@ -28,6 +29,7 @@ from sqlinfer.spec.catalog import Column, Table
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Plan
 from sqlinfer.spec.window import Window
+from sqlinfer.storage.manifest import read_manifest
 
 if TYPE_CHECKING:
     from sqlinfer.compiler.parameters import Parameters
@@ -169,7 +171,7 @@ class ProjectCompiler:
         lost = any(uid not in here for here, ids in zip(known, (text.refs, text.sources), strict=True) for uid in ids)
         if lost or any(macro.relation.name.casefold() in words for macro in self.shadow.macros):
             return None
-        for uid in text.refs:
+        for uid in (*text.refs, *text.sources):
             self.make_known(uid)
         nodes = [self.project.nodes[uid] for uid in text.refs]
         ephemeral = any(node.config.materialized == "ephemeral" for node in nodes)
@@ -177,7 +179,7 @@ class ProjectCompiler:
         return [
             [told_of(node) for node in every if node.config.materialized == "ephemeral"] if ephemeral else [],
             [place_of(node) for node in (every if ephemeral else nodes)],
-            [repr(self.project.sources[uid].relation) for uid in text.sources],
+            [repr((self.project.sources[uid].relation, self.project.sources[uid].place)) for uid in text.sources],
             sorted(columns_of(self.catalog_tables(words))),
             [name for name in self.contracts if name.casefold() in words],
             [repr(self.contracts[name]) for name in text.functions],
@@ -229,6 +231,10 @@ class ProjectCompiler:
         return RenderFlags(full_refresh=self.full_refresh, window=self.window)
 
     def _is_incremental(self, node: Node) -> bool:
+        if node.config.is_folder and node.config.incremental_strategy == "insert_overwrite":
+            refresh = self.full_refresh if node.config.full_refresh is None else node.config.full_refresh
+            place = storage.at(str(node.config.location), storage.Access.of(self.project.profile.config))
+            return not refresh and read_manifest(place) is not None
         if node.config.materialized != "incremental":
             return False
         if self.window is not None:
@@ -239,10 +245,14 @@ class ProjectCompiler:
 
     def make_known(self, unique_id: str) -> None:
         """Compiled here, built already, or compiled now."""
+        source = self.project.sources.get(unique_id)
+        if source is not None and source.place is not None and source.relation.folded() not in self.tables:
+            columns = self.adapter.describe(source.relation.query(self.adapter.dialect))
+            self._put(Table(source.relation, columns, "foreign"))
         node = self.project.nodes.get(unique_id)
         if node is None or unique_id in self._compiled or node.config.materialized == "ephemeral":
             return
-        folded = self.full(node.relation).folded()
+        folded = self.full(self.read_as(node)).folded()
         if folded not in self.tables and folded not in self.existing and node.resource_type == "model":
             self.compile(node)
 
@@ -262,13 +272,17 @@ class ProjectCompiler:
         self._compiled[node.unique_id] = compiled
         if node.config.materialized == "ephemeral":
             return
-        full = self.full(node.relation)
-        kind = "view" if node.config.materialized == "view" else "table"
+        full = self.full(self.read_as(node))
+        kind = {"view": "view", "external": "foreign"}.get(node.config.materialized, "table")
         self._put(Table(full, compiled.columns, kind))  # type: ignore[arg-type]
-        if node.config.materialized == "external":
+        if node.config.materialized == "external" and self.read_as(node) == node.relation:
             literal = external_sql(node, self.project)
             self.files[literal] = full
             self.functions[quote(literal[1:-1].replace("''", "'"))] = compiled.columns
+
+    def read_as(self, node: Node) -> Relation:
+        """DuckDB alone reads folders of versions."""
+        return node.read_as if self.adapter.dialect == "duckdb" else node.relation
 
     def full(self, relation: Relation) -> Relation:
         default = self.adapter.default

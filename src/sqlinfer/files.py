@@ -75,6 +75,15 @@ def _put(folder: int, name: str, data: bytes, *, durable: bool) -> None:
         raise
 
 
+def sync(path: Path) -> None:
+    """What was written to a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def open_own(path: Path, flags: int, mode: int = 0o644) -> int:
     """A regular file of ours that has no other name. Neither a link is followed nor a pipe waited for.
 

@@ -187,7 +187,7 @@ class SqlPlanner:
         self.of.make_known(unique_id)
         member = self.of.project.nodes.get(unique_id) or self.of.project.sources.get(unique_id)
         if member is not None and not (isinstance(member, Node) and member.config.materialized == "ephemeral"):
-            self._shadow(self.of.full(member.relation))
+            self._shadow(self.of.full(self.of.read_as(member) if isinstance(member, Node) else member.relation))
 
     def _shadow(self, relation: Relation) -> bool:
         folded = relation.folded()

@@ -89,6 +89,16 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class Filed:
+    """A relation whose rows are Parquet at a path or in a bucket."""
+
+    relation: Relation
+    place: str
+    of_model: str | None = None
+    """The external model that writes it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reads:
     """Files that the project's own SQL reads; a warehouse that reads files by itself opens no others."""
 
@@ -98,6 +108,8 @@ class Reads:
     """Those that a variable made; what is needed for them, the profile loads."""
     anything: bool = False
     """URLs that the SQL spells out, and names that are only known while it runs."""
+    places: tuple[Filed, ...] = ()
+    """Relations of the catalog ``names.FILES``."""
 
 
 ANYTHING = Reads(anything=True)
@@ -343,6 +355,13 @@ class Workspace(ScoringVerbs, KeepingVerbs, RememberingVerbs, Protocol):
         """The warehouse attached read-only, unqualified names resolve to it. Re-entrant.
 
         ``brief``: for a moment only, so that what a publication has left open (``linger()``) may be used.
+        """
+
+    def see_files(self, sql: str) -> None:
+        """Before ``publishing``: SQL inside of it will name these relations of the catalog ``names.FILES``.
+
+        Raises:
+            StorageError: files are not there.
         """
 
     def publishing(self, timeout: float, into: Relation | None = None) -> AbstractContextManager[None]:

@@ -139,6 +139,8 @@ def _scope(project: Project, node: Node | None, *, incremental: bool, flags: Ren
         found = project.node(name) or next(one for one in project.nodes.values() if one.name == name)
         if found.config.materialized == "ephemeral":
             return RelationValue(found.relation, dialect, CTE_PREFIX + found.name)
+        if found.config.is_folder and dialect == "duckdb":
+            return RelationValue(found.read_as, dialect)
         if found.config.materialized == "external":
             return RelationValue(found.relation, dialect, external_sql(found, project))
         return value(found)
@@ -151,7 +153,7 @@ def _scope(project: Project, node: Node | None, *, incremental: bool, flags: Ren
     refs, sources = _known(project)
     return Scope(
         project.name, project.profile, project.vars, project.env, refs, sources, ref, source,
-        this=RelationValue(node.relation, dialect) if node else None,
+        this=RelationValue(node.read_as if dialect == "duckdb" else node.relation, dialect) if node else None,
         config=_config_values(node) if node else {}, incremental=incremental, execute=flags.execute,
         flags={"full_refresh": flags.full_refresh, "which": flags.which},
         model=_model_values(node) if node else {},

@@ -51,6 +51,7 @@ from sqlinfer.runner.seed import seed
 from sqlinfer.spec.events import NodeFinished, NodeStarted, Warned
 from sqlinfer.spec.lineage import ColumnLineage
 from sqlinfer.spec.results import NodeResult
+from sqlinfer.storage import Access
 from sqlinfer.version import __version__
 
 
@@ -151,6 +152,7 @@ class Night:
             cancel=self.stop,
             version=__version__,
             root=self.project.root,
+            access=Access.of(self.project.profile.config),
             may_write=partial(locations.refuse_foreign, self.project),
             full_refresh=self.options.full_refresh,
             files_of=partial(files_of, self.project),
@@ -167,7 +169,8 @@ class Night:
 
 def relations(project: Project) -> dict[str, Relation]:
     """Names as ``ref()`` and ``source()`` give them, and full names → relations."""
-    named = {node.name: node.relation for node in project.nodes.values()}
+    by_files = project.profile.type == "duckdb"
+    named = {node.name: node.read_as if by_files else node.relation for node in project.nodes.values()}
     named |= {f"{s.source_name}.{s.name}": s.relation for s in project.sources.values()}
     return named | {str(relation): relation for relation in named.values()}
 
@@ -346,7 +349,7 @@ def prepare_test(project: Project, test: DataTest) -> tuple[DataTest, Relation |
 
         return replace(test, sql=render_test(test, project).sql), None
     node = project.nodes.get(test.node)
-    relation = node.relation if node else project.sources[test.node].relation
+    relation = relations(project)[node.name] if node else project.sources[test.node].relation
     return _rendered(test, project, relation), relation
 
 

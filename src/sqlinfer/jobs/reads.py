@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlinfer.adapters.base import ANYTHING, Reads
+from sqlinfer.adapters.base import ANYTHING, Filed, Reads
 from sqlinfer.compiler.rendered import RenderedNode
 from sqlinfer.errors import SqlinferError
 from sqlinfer.jobs.marks import READERS, Marks
@@ -48,7 +48,17 @@ def of_project(project: Project, *inline: str) -> Reads:
             found.append(_reads(_in_tree(tree, marks) if tree else _in_text(sql, marks), marks, project.root))
     found += [of_compiled(node, project.root) for node in project.nodes.values() if node.compiled is not None]
     found += [of_hook(hook.sql, project.root) for hook in _hooks(project)]
-    return together(found)
+    return replace(together(found), places=tuple(_places(project)))
+
+
+def _places(project: Project) -> Iterator[Filed]:
+    """Read by pyarrow, so that the warehouse opens nothing for them."""
+    for node in project.nodes.values():
+        if node.config.is_folder:
+            yield Filed(node.read_as, str(node.config.location), node.name)
+    for source in project.sources.values():
+        if source.place is not None:
+            yield Filed(source.relation, source.place)
 
 
 def _hooks(project: Project) -> Iterator[Hook]:
@@ -102,7 +112,7 @@ def of_external(project: Project, location: str) -> Reads:
 
 def _locations(project: Project) -> Iterable[str]:
     for node in project.nodes.values():
-        if node.config.materialized == "external" and node.config.location:
+        if node.config.materialized == "external" and node.config.location and not node.config.is_folder:
             yield node.config.location
 
 

@@ -23,6 +23,8 @@ def publication(node: Node, item: CompiledNode, *, full_refresh: bool) -> str:
         case "view":
             return f"view {target}"
         case "external":
+            if config.is_folder:
+                return _folder(node)
             return f"{config.format} file {config.location or target}, replaced as a whole"
         case "incremental" if _merges(node, item):
             refreshed = full_refresh if config.full_refresh is None else config.full_refresh
@@ -30,6 +32,16 @@ def publication(node: Node, item: CompiledNode, *, full_refresh: bool) -> str:
             return f"{target}, {'rebuilt: full refresh' if refreshed else first + _merged(node, item)}"
         case _:
             return f"{target}, replaced as a whole in one transaction"
+
+
+def _folder(node: Node) -> str:
+    config = node.config
+    kept = f"{config.keep} versions are kept" if config.keep > 1 else "no earlier version is kept"
+    by = ", ".join(config.partition_by)
+    if config.incremental_strategy == "insert_overwrite":
+        return f"parquet in {config.location}: partitions by {by} that the query returns are replaced; {kept}"
+    parted = f" partitioned by {by}" if by else ""
+    return f"parquet in {config.location}{parted}, a new version replaces it as a whole; {kept}"
 
 
 def _merges(node: Node, item: CompiledNode) -> bool:

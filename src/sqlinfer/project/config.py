@@ -141,13 +141,14 @@ def _assemble(keys: ConfigKeys, values: Mapping[str, Any], seed: bool) -> NodeCo
         name: getattr(keys, name)
         for name in ("incremental_strategy", "on_schema_change", "on_missing", "lineage", "enabled", "alias",
                      "database", "location", "format", "meta", "publish_timeout", "max_error_rate", "decision",
-                     "keep_inputs", "full_refresh", "column_types",
+                     "keep_inputs", "keep", "full_refresh", "column_types",
                      "delimiter", "quote_columns")
         if getattr(keys, name) is not None
     }  # fmt: skip
     return NodeConfig(
         materialized="seed" if seed else keys.materialized or "table",
         unique_key=tuple(keys.unique_key or ()),
+        partition_by=tuple(dict.fromkeys(keys.partition_by or ())),
         tags=tuple(dict.fromkeys(keys.tags or ())),
         schema=keys.schema_,
         contract=bool(keys.contract and keys.contract.enforced),
@@ -186,3 +187,12 @@ def _consistent(config: NodeConfig, settings: Mapping[str, Setting], seed: bool)
                    "add unique_key='…'")  # fmt: skip
     if config.materialized == "external" and not config.location:
         raise fail("materialized 'external' needs a location", "materialized", "add location='exports/scores.parquet'")
+    if config.materialized != "external":
+        for key in ("partition_by", "keep"):
+            if key in settings and not seed:
+                raise fail(f"'{key}' is for external models", key, "materialized='external', location='s3://…'")
+    if config.incremental_strategy == "insert_overwrite" and not (
+        config.materialized == "external" and config.partition_by
+    ):
+        raise fail("incremental_strategy 'insert_overwrite' is for external models with partition_by",
+                   "incremental_strategy", "materialized='external', location='s3://…', partition_by=…")  # fmt: skip

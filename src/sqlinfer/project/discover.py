@@ -345,7 +345,8 @@ def _located(config: NodeConfig, root: Path) -> NodeConfig:
     """The location of an external model is relative to the project, whatever folder the command is run in."""
     if not config.location or "://" in config.location:
         return config
-    return replace(config, location=str(root / Path(config.location).expanduser()))
+    end = "/" if config.location.endswith("/") else ""
+    return replace(config, location=str(root / Path(config.location).expanduser()) + end)
 
 
 def mentioned(sql: str, functions: Mapping[str, Any]) -> tuple[str, ...]:

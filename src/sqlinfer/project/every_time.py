@@ -50,8 +50,9 @@ def _refuse_locations(project: Project) -> None:
     owners: dict[str, str] = {}
     for node in project.nodes.values():
         if node.config.materialized == "external" and node.config.location:
-            locations.refuse(project, node.config.location, Location(node.path, 1))
-            first = owners.setdefault(node.config.location.casefold(), node.name)
+            folder = node.config.is_folder
+            locations.refuse(project, node.config.location, Location(node.path, 1), folder=folder)
+            first = owners.setdefault(node.config.location.rstrip("/").casefold(), node.name)
             if first != node.name:
                 said = f"'{first}' and '{node.name}' both write {node.config.location}"
                 raise ProjectError(said, hint="give one another location", location=Location(node.path, 1))

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlinfer.errors import Location, ProjectError, RunError
+from sqlinfer.errors import Location, ProjectError, RunError, SqlinferError
 from sqlinfer.project.values import Project
 from sqlinfer.shown import one_line
+from sqlinfer.storage import Access, is_url
 
 MARK = b"sqlinfer"
 """The key in the footer of every Parquet file that an external model wrote."""
@@ -30,9 +31,9 @@ _GLOB = re.compile(r"[*?\[\]{}\x00-\x1f]")
 _LOCAL = (".git", ".ssh", ".dbt")
 
 
-def refuse(project: Project, location: str, at: Location | None = None) -> None:
-    """Raises ProjectError where an external model may not write to ``location``."""
-    reason = _reason(project, location)
+def refuse(project: Project, location: str, at: Location | None = None, *, folder: bool = False) -> None:
+    """Raises ProjectError where an external model may not write to ``location``, a file or a folder of versions."""
+    reason = _no_bucket(project, location) if is_url(location) else _reason(project, location, folder)
     if reason is not None:
         refused = ProjectError(
             f"location '{one_line(location, 200)}' {reason}",
@@ -43,13 +44,16 @@ def refuse(project: Project, location: str, at: Location | None = None) -> None:
         raise refused
 
 
-def refuse_foreign(project: Project, target: Path) -> None:
-    """Again at the last moment, with what lies there now.
+def refuse_foreign(project: Project, location: str, *, folder: bool = False) -> None:
+    """Again at the last moment, with what lies there now. What a folder holds, its manifest says (``storage``).
 
     Raises:
         ProjectError, RunError: the place is not allowed, or holds a file that no external model wrote.
     """
-    refuse(project, str(target))
+    refuse(project, location, folder=folder)
+    if folder:
+        return
+    target = Path(location)
     shown = one_line(target, 200)
     try:
         info = target.lstat()
@@ -74,9 +78,22 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
-def _reason(project: Project, location: str) -> str | None:
-    if "://" in location:
-        return "is a URL, and external models write files"
+def _no_bucket(project: Project, location: str) -> str | None:
+    if _GLOB.search(location):
+        return "holds a character that stands for many names"
+    try:
+        _, path = Access.checked(location)
+    except SqlinferError as error:
+        return f"cannot be written: {error.message}"
+    if "/" not in path:
+        return "is a whole bucket: name a folder in it"
+    roots = [text.rstrip("/") for text in _roots(project) if is_url(text)]
+    if roots and not any(location.startswith(f"{root}/") for root in roots):
+        return "is not below external_root: of the profile"
+    return None
+
+
+def _reason(project: Project, location: str, folder: bool) -> str | None:
     if _GLOB.search(location):
         return "holds a character that stands for many names"
     try:
@@ -92,8 +109,10 @@ def _reason(project: Project, location: str) -> str | None:
         return "leaves the project"
     if real.suffix.casefold() in _SUFFIXES or any(part.casefold() in _LOCAL for part in real.parts):
         return "is no place for a Parquet file"
-    if real.is_dir():
+    if real.is_dir() and not folder:
         return "is a directory"
+    if folder and real.exists() and not real.is_dir():
+        return "is a file, and a folder of versions is to be written"
     if any(_same(real, own) for own in files_of(project)):
         return "is a file that the project or its profile names"
     if any(_inside(real, folder) for folder in _folders(project)):
@@ -103,9 +122,12 @@ def _reason(project: Project, location: str) -> str | None:
 
 def external_roots(project: Project) -> tuple[Path, ...]:
     """``external_root:`` of the profile, one folder or several; relative to the project."""
+    return tuple(project.root / Path(text).expanduser() for text in _roots(project) if not is_url(text))
+
+
+def _roots(project: Project) -> list[str]:
     given = project.profile.config.get("external_root") or ()
-    texts = [given] if isinstance(given, str) else given if isinstance(given, list | tuple) else ()
-    return tuple(project.root / Path(str(text)).expanduser() for text in texts)
+    return [given] if isinstance(given, str) else [str(one) for one in given] if isinstance(given, list | tuple) else []
 
 
 def files_of(project: Project) -> Iterator[Path]:

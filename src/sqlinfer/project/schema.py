@@ -114,7 +114,7 @@ class ConfigKeys(Strict):
 
     materialized: NodeKind | None = None
     unique_key: TextList | None = None
-    incremental_strategy: Literal["append", "delete+insert", "merge"] | None = None
+    incremental_strategy: Literal["append", "delete+insert", "merge", "insert_overwrite"] | None = None
     on_schema_change: Literal["ignore", "fail", "append_new_columns", "sync_all_columns"] | None = None
     on_missing: Literal["delete", "keep"] | None = None
     lineage: bool | None = None
@@ -125,6 +125,8 @@ class ConfigKeys(Strict):
     database: str | None = None
     location: str | None = None
     format: Literal["parquet", "csv", "json"] | None = None
+    partition_by: TextList | None = None
+    keep: Annotated[int, Field(ge=1, le=1000)] | None = None
     contract: Contract | None = None
     meta: dict[str, Any] | None = None
     publish_timeout: Annotated[float, Field(ge=0)] | None = None
@@ -153,7 +155,7 @@ class ConfigKeys(Strict):
 EXTRA_KEYS = ("docs", "persist_docs", "group", "access", "description", "quoting", "event_time")
 REFUSED = {
     "sql_header": "write a pre_hook with transaction: false",
-    "options": "partitions and other options of files are dbt's: read this model there with source()",
+    "options": "partition_by and keep stand by themselves; other options of files are dbt's",
     "incremental_predicates": "write the condition into the query",
     "merge_update_columns": "merging updates the columns of the query and leaves others alone: select fewer",
     "merge_exclude_columns": "merging updates the columns of the query and leaves others alone: select fewer",
@@ -209,6 +211,7 @@ class FreshnessProps(Strict):
 
 class SourceConfigProps(Strict):
     enabled: bool = True
+    external_location: str | None = None
     freshness: FreshnessProps | None = None
     loaded_at_field: str | None = None
     loaded_at_query: str | None = None

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from sqlinfer.errors import SqlinferError
 from sqlinfer.project.properties import DescribedTable
 from sqlinfer.project.schema import FreshnessProps, SourceProps, TableProps, Threshold
 from sqlinfer.project.values import Freshness, Project, Source
 from sqlinfer.relation import Relation
+from sqlinfer.spec.names import FILES
+from sqlinfer.storage import Access, is_url
 
 
 def source_of(project: Project, name: tuple[str, str], entry: DescribedTable) -> Source:
     outer, table = entry.source, entry.table
+    place = _place(project, entry)
     relation = Relation(table.identifier or table.name, outer.schema_ or outer.name,
-                        outer.database or project.profile.database)  # fmt: skip
+                        FILES if place else outer.database or project.profile.database)  # fmt: skip
     levels = (outer, outer.config, table, table.config)
     tags = [tag for level in levels if level is not None for tag in level.tags or ()]
     meta = {key: value for level in levels if level is not None for key, value in (level.meta or {}).items()}
@@ -19,8 +27,44 @@ def source_of(project: Project, name: tuple[str, str], entry: DescribedTable) ->
         f"source.{project.name}.{name[0]}.{name[1]}", name[0], name[1], relation,
         table.description or outer.description, tags=tuple(dict.fromkeys(tags)), meta=meta,
         location=entry.file.locate((*entry.keys, "name"), value=True), fqn=(project.name, *name),
-        freshness=freshness(entry), event_time=_event_time(table, outer),
+        freshness=freshness(entry), event_time=_event_time(table, outer), place=place,
     )  # fmt: skip
+
+
+def _place(project: Project, entry: DescribedTable) -> str | None:
+    """Where the rows of a source lie as Parquet: ``external: {location: …}`` of the table, or dbt-duckdb's
+    ``external_location`` in ``meta:`` or ``config:``. None: in the database.
+
+    Raises:
+        ProjectError: the place cannot be opened.
+    """
+    if project.profile.type != "duckdb":
+        return None
+    table, outer = entry.table, entry.source
+    given = _location(table) or _location(outer)
+    if given is None or re.match(r"\s*\w+\s*\(", given):  # a call of DuckDB's, for dbt alone
+        return None
+    name = given.replace("{name}", table.name).replace("{identifier}", table.identifier or table.name)
+    if is_url(name):
+        try:
+            Access().checked(name)
+        except SqlinferError as error:
+            raise entry.file.error(f"'{outer.name}.{table.name}': {error.message}", (*entry.keys, "name"), value=True,
+                                   hint=error.hint) from error  # fmt: skip
+        return name
+    end = "/" if name.endswith("/") else ""
+    return str(project.root / Path(name).expanduser()) + end
+
+
+def _location(props: SourceProps | TableProps) -> str | None:
+    external = props.external if isinstance(props, TableProps) else None
+    if isinstance(external, Mapping) and isinstance(external.get("location"), str):
+        return str(external["location"])
+    config = props.config
+    for meta in (config.meta if config is not None else None, props.meta):
+        if meta and isinstance(meta.get("external_location"), str):
+            return str(meta["external_location"])
+    return config.external_location if config is not None else None
 
 
 def _event_time(*owners: SourceProps | TableProps) -> str | None:

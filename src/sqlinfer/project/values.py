@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,9 @@ from sqlinfer.spec.constraint import Constraint, Grants, Index
 from sqlinfer.spec.duckdb_path import database_name
 from sqlinfer.spec.function import Argument, OnInvalid, Reuse
 from sqlinfer.spec.function import ReturnField as ReturnField
+from sqlinfer.spec.names import FILES
 from sqlinfer.spec.prices import Prices
+from sqlinfer.storage import is_url
 
 ResourceType = Literal["model", "seed", "source", "test"]
 Materialized = Literal["view", "ephemeral", "table", "incremental", "external", "seed"]
@@ -74,7 +76,7 @@ class NodeConfig:
 
     materialized: Materialized = "table"
     unique_key: tuple[str, ...] = ()
-    incremental_strategy: Literal["append", "delete+insert", "merge"] | None = None
+    incremental_strategy: Literal["append", "delete+insert", "merge", "insert_overwrite"] | None = None
     """None: merge where there is a ``unique_key``, else append for slices and replace otherwise."""
     on_schema_change: Literal["ignore", "fail", "append_new_columns", "sync_all_columns"] = "ignore"
     on_missing: Literal["delete", "keep"] = "keep"
@@ -86,6 +88,10 @@ class NodeConfig:
     database: str | None = None
     location: str | None = None
     format: Literal["parquet", "csv", "json"] = "parquet"
+    partition_by: tuple[str, ...] = ()
+    """Columns whose values have folders of their own in an external model's folder."""
+    keep: int = 3
+    """Versions of an external model's folder that stay readable, the present one among them."""
     contract: bool = False
     meta: Mapping[str, Any] = field(default_factory=dict)
     publish_timeout: float | None = None
@@ -106,6 +112,13 @@ class NodeConfig:
     grants: Grants = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Keys of dbt that sqlinfer accepts and does not act on."""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether an external model's location is a folder of versions, and not one file."""
+        place = self.location if self.materialized == "external" else None
+        overwrites = self.incremental_strategy == "insert_overwrite"
+        return bool(place) and bool(is_url(place or "") or str(place).endswith("/") or self.partition_by or overwrites)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +186,11 @@ class Node:
     unique_key_at: Location | None = None
     """Where ``unique_key`` is configured."""
 
+    @property
+    def read_as(self) -> Relation:
+        """What others read: a folder of versions is a relation of the catalog of files."""
+        return replace(self.relation, catalog=FILES) if self.config.is_folder else self.relation
+
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
@@ -205,6 +223,8 @@ class Source:
     freshness: Freshness | None = None
     event_time: str | None = None
     """SQL of the column with the time of a row."""
+    place: str | None = None
+    """A path or URL with its rows as Parquet; ``relation`` is in the catalog ``names.FILES`` then."""
 
 
 @dataclass(frozen=True, slots=True)

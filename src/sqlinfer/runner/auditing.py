@@ -40,6 +40,19 @@ def audit_staged(
         return _run(env, node, tested)
 
 
+def audit_query(env: RunEnvironment, node: Node, sql: str) -> tuple[NodeResult, ...]:
+    """Tests on the rows of a query that is to be written to files."""
+    with env.workspace.warehouse():
+        return _run(env, node, Tested(sql, node.read_as, relations=env.relations))
+
+
+def named_by(env: RunEnvironment, tests: Sequence[DataTest]) -> str:
+    """Other relations that tests may read, as SQL."""
+    said = " ".join(f"{test.sql or ''} {test.arguments}" for test in tests)
+    found = {one for name, one in env.relations.items() if tests and (name in said or one.name in said)}
+    return f"{said} {' '.join(one.sql(env.workspace.dialect) for one in sorted(found, key=str))}" if tests else ""
+
+
 def audit_written(
     env: RunEnvironment, node: Node, target: Relation, counts: Counts | None = None
 ) -> tuple[NodeResult, ...]:

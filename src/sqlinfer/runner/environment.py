@@ -19,6 +19,7 @@ from sqlinfer.spec.prices import Prices
 from sqlinfer.spec.scorer import ChunkLimits, stop_if
 from sqlinfer.spec.session import SessionFactory
 from sqlinfer.spec.window import Window
+from sqlinfer.storage import NOWHERE, Access
 
 STORE_CHUNK, STREAM_CHUNK = 65_536, 500_000
 QUICK_CHUNK = 262_144
@@ -46,7 +47,9 @@ class RunEnvironment:
     version: str = "0"
     root: Path = Path()
     """The project's folder, for relative locations."""
-    may_write: Callable[[Path], None] = lambda _: None
+    access: Access = NOWHERE
+    """How buckets are reached."""
+    may_write: Callable[..., None] = lambda *_, **__: None
     """Raises where an external model may not write; asked before its file is written and before it is put in place."""
     full_refresh: bool = False
     publish_timeout: float = 300.0

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.errors import PublicationError, RunError
+from sqlinfer.files import sync
 from sqlinfer.project import Node
 from sqlinfer.project.locations import MARK
+from sqlinfer.storage import is_url
 
 
 def location(node: Node, root: Path) -> str:
@@ -23,7 +25,7 @@ def location(node: Node, root: Path) -> str:
         raise RunError(f"{node.name} is external and has no location", hint="location: exports/scores.parquet")
     if node.config.format != "parquet":
         raise RunError(f"external format {node.config.format} is not supported", hint="format: parquet")
-    return str(root / node.config.location)
+    return node.config.location if is_url(node.config.location) else str(root / node.config.location)
 
 
 def check_file(target: Path) -> None:
@@ -46,10 +48,13 @@ class WrittenFile:
 
     def put_in_place(self) -> None:
         self.path.replace(self.target)
-        _sync(self.target.parent)
+        sync(self.target.parent)
 
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """There is one version."""
 
 
 def write_beside(work: Workspace, sql: str, target: Path) -> WrittenFile:
@@ -67,16 +72,8 @@ def write_beside(work: Workspace, sql: str, target: Path) -> WrittenFile:
                 writer.write_batch(batch)
                 rows += batch.num_rows
             writer.add_key_value_metadata({MARK.decode(): f"run {work.run_id}"})
-        _sync(beside)
+        sync(beside)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
     return WrittenFile(beside, target, rows)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

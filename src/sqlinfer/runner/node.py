@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from time import perf_counter
 
+from sqlinfer import storage
 from sqlinfer.adapters.base import Held, Materialization, Workspace
 from sqlinfer.adapters.schema_change import refuse_missing_predictions
 from sqlinfer.compiler.hooked import NONE, Hooks
@@ -29,9 +30,11 @@ from sqlinfer.relation import Relation
 from sqlinfer.runner import publication
 from sqlinfer.runner.auditing import (
     audit_again,
+    audit_query,
     audit_staged,
     audit_written,
     gate,
+    named_by,
     split_tests,
     store_failures,
     unique_columns,
@@ -47,6 +50,7 @@ from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.receipts import receipt_of
 from sqlinfer.runner.scoring import refuse_bad_night, score_plan, total
+from sqlinfer.runner.versions import before, check_partitions, with_layout
 from sqlinfer.runner.words import in_users_words
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.events import Emit, Event, NodeFinished, NodeStarted, Publishing, Warned
@@ -165,7 +169,10 @@ def _check_target(
 ) -> None:
     """Before an hour of scoring: whatever is sure to make the publication fail."""
     work = env.workspace
-    if node.config.materialized == "external":
+    if (layout := with_layout(node, full_refresh=env.full_refresh)) is not None:
+        check_partitions(layout, [column.name for column in columns])
+        before(storage.at(location(node, env.root).rstrip("/"), env.access), layout)
+    elif node.config.materialized == "external":
         check_file(Path(location(node, env.root)))
     work.check_place(how)
     if plan.stages and columns:
@@ -188,7 +195,7 @@ def _warn_of_append(node: Node, how: Materialization, env: RunEnvironment) -> No
 def materialization(plan: Plan | None, node: Node, env: RunEnvironment, *, is_slice: bool) -> Materialization:
     config = node.config
     kind = config.materialized
-    strategy = config.incremental_strategy
+    strategy = None if config.incremental_strategy == "insert_overwrite" else config.incremental_strategy
     if strategy is None and config.unique_key:
         strategy = "merge"
     return Materialization(
@@ -229,14 +236,22 @@ def _run_plain(
     wanted = Publication(
         node.unique_id, node.name, env.run_id, how, plan.result.sql, progress.started_at, location=external,
         reads_warehouse=True, provenance=Provenance.of(plan, node, how, env), hooks=hooks, window=env.window,
+        layout=with_layout(node, full_refresh=env.full_refresh),
     )  # fmt: skip
     began = perf_counter()
+    if external is not None and node.tests:  # files are no relation of the warehouse: their query is tested
+        progress.tests = audit_query(env, node, plan.result.sql)
+        store_failures(env, node.tests, progress.tests)
+        refuse_failed(progress.tests)
+    late = audit if node.tests and external is None else None
+    env.workspace.see_files(named_by(env, node.tests))
     try:
-        written = publication.publish(env, wanted, _timeout(node, env), audit if node.tests else None)
+        written = publication.publish(env, wanted, _timeout(node, env), late)
     except DataTestError:
         audit_again(env, node, how, plan.result.sql)
         raise
-    store_failures(env, node.tests, progress.tests)
+    if late is not None:
+        store_failures(env, node.tests, progress.tests)
     publication.finish(env, wanted, _timeout(node, env))
     progress.rows, progress.left = None if how.kind == "view" else written.rows, written.left
     progress.seconds.add("publish", perf_counter() - began)
@@ -343,7 +358,7 @@ def _publish(
         timeout=node.config.publish_timeout, side=plan.owner.side,
         provenance=Provenance.of(plan, node, how, env), hooks=hooks, window=env.window,
         receipt=receipt_of(env, plan, progress.counts, progress.seconds, progress.elapsed),
-        predicted=plan.result.predictions,
+        predicted=plan.result.predictions, layout=with_layout(node, full_refresh=env.full_refresh),
     )  # fmt: skip
     waits = not late  # else a retry would publish what no test has looked at
     if result.lasts and waits:

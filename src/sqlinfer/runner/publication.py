@@ -14,9 +14,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from sqlinfer import storage
 from sqlinfer.adapters.base import Materialization, Workspace, Written
 from sqlinfer.compiler.hooked import NONE, Hooks
-from sqlinfer.errors import DatabaseLocked, NotPublished, PublicationError, StoreError
+from sqlinfer.errors import DatabaseLocked, NotPublished, PublicationError, SqlinferError, StoreError
 from sqlinfer.failpoints import fail_point
 from sqlinfer.project.values import Hook
 from sqlinfer.relation import Relation
@@ -26,7 +27,9 @@ from sqlinfer.runner.external import WrittenFile, write_beside
 from sqlinfer.runner.hooks import run_by_themselves, run_inside
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.receipts import from_payload
+from sqlinfer.runner.versions import Layout, WrittenVersion, write_version
 from sqlinfer.spec.constraint import Constraint, Index
+from sqlinfer.spec.events import Warned
 from sqlinfer.spec.plan import Counts, Owner
 from sqlinfer.spec.receipt import Receipt
 from sqlinfer.spec.records import RUNS
@@ -64,6 +67,8 @@ class Publication:
     """Columns of ``sql`` that hold predictions."""
     window: Window | None = None
     """The slice of a backfill."""
+    layout: Layout | None = None
+    """Where ``location`` is a folder of versions, and not one file."""
 
     @property
     def owner(self) -> Owner:
@@ -112,6 +117,7 @@ class Publication:
         hooks = raw.get("hooks") or {}
         raw["hooks"] = Hooks(**{name: tuple(Hook(**hook) for hook in hooks.get(name) or ()) for name in _HOOKS})
         raw["window"] = Window.from_json(raw.get("window"))
+        raw["layout"] = Layout.from_payload(raw.get("layout"))
         raw["started_at"] = datetime.fromisoformat(raw["started_at"])
         return cls(**_known(cls, raw))
 
@@ -160,15 +166,17 @@ def publish(
         PublicationError: a newer run has published.
     """
     work, began = env.workspace, perf_counter()
+    folder = publication.layout is not None
     if publication.location is not None:
-        env.may_write(Path(publication.location))
-    file = _write_file(work, publication)
+        env.may_write(publication.location, folder=folder)
+    file = _write_file(env, publication)
+    work.see_files(publication.sql)
     try:
         with work.publishing(timeout, publication.how.target):
             written = _write(env, publication, audit, file, began)
             fail_point("before_publish_commit")
             if file is not None:
-                env.may_write(file.target)
+                env.may_write(str(file.target), folder=folder)
                 file.put_in_place()
     except DatabaseLocked as error:
         raise NotPublished.held(error, timeout) from error
@@ -176,6 +184,11 @@ def publish(
         if file is not None:
             file.discard()
     fail_point("after_publish_commit")
+    if file is not None:
+        try:
+            file.tidy()
+        except (SqlinferError, OSError) as error:
+            env.emit(Warned(publication.unique_id, f"files of old versions are left: {error}"))
     return written
 
 
@@ -186,18 +199,23 @@ def finish(env: RunEnvironment, publication: Publication, timeout: float) -> Non
     run_by_themselves(env.workspace, after, publication.node, timeout, "the table is published already", into)
 
 
-def _write_file(work: Workspace, publication: Publication) -> WrittenFile | None:
+def _write_file(env: RunEnvironment, publication: Publication) -> WrittenFile | WrittenVersion | None:
+    work = env.workspace
     if publication.location is None:
         return None
     with work.warehouse() if publication.reads_warehouse else nullcontext():
-        return write_beside(work, publication.sql, Path(publication.location))
+        if publication.layout is None:
+            return write_beside(work, publication.sql, Path(publication.location))
+        place = storage.at(publication.location.rstrip("/"), env.access)
+        stop = env.stop_if_cancelled
+        return write_version(work, publication.sql, place, publication.layout, publication.unique_id, stop)
 
 
 def _write(
     env: RunEnvironment,
     publication: Publication,
     audit: Callable[[Relation], None] | None,
-    file: WrittenFile | None,
+    file: WrittenFile | WrittenVersion | None,
     began: float,
 ) -> Published:
     work, target = env.workspace, publication.how.target

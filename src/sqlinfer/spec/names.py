@@ -9,6 +9,9 @@ from sqlinfer.relation import Relation
 NAMESPACE = Relation("", "stage", "sqlinfer_side")
 """Where stages live unless a warehouse says otherwise (``Adapter.namespace``): DuckDB's side file."""
 
+FILES = "sqlinfer_files"
+"""Catalog of relations whose rows are files at a path or in a bucket: sources, and external models with versions."""
+
 RUN_RECORDS, ERROR_RECORDS = "sqlinfer_runs", "sqlinfer_errors"
 """Tables beside the published ones."""
 CHALLENGE_RECORDS, CHALLENGER = "sqlinfer_challenges", "__challenger"

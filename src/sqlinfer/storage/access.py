@@ -84,6 +84,24 @@ class Access:
         found = _URL.match(location)
         if found is None:
             return _local(), str(Path(location).expanduser().absolute())
+        kind, path = self.checked(location)
+        endpoint = self.endpoint or next((os.environ[name] for name in _ENDPOINTS[kind] if os.environ.get(name)), None)
+        region = self.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        names = ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
+        account = self.account or next((os.environ[name] for name in names if os.environ.get(name)), None)
+        # A file system is made for what it depends on: credentials of the environment may be others by now.
+        told = tuple(os.environ.get(name) for name in (*_OF_AWS, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"))
+        return _remote(kind, endpoint, region, account, self.anonymous, told), path
+
+    @staticmethod
+    def checked(url: str) -> tuple[str, str]:
+        """Which of ``SCHEMES`` a URL is of, and bucket and key. Nothing is opened.
+
+        Raises:
+            StorageError: another scheme, a bucket without a name, a path that leaves it.
+        """
+        found = _URL.match(url)
+        assert found is not None
         kind = SCHEMES.get(found["scheme"].lower())
         if kind is None:
             known = "s3://, gs:// or az://"
@@ -96,15 +114,8 @@ class Access:
             or any(part in (".", "..") for part in path.split("/"))
             or re.search(r"[\x00-\x1f?#@]", path)
         ):
-            raise StorageError(f"'{location}' names no place in a bucket", hint=f"{kind}://bucket/folder")
-        endpoint = self.endpoint or next((os.environ[name] for name in _ENDPOINTS[kind] if os.environ.get(name)), None)
-        region = self.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        account = self.account or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME") or os.environ.get(
-            "AZURE_STORAGE_ACCOUNT"
-        )  # fmt: skip
-        # A file system is made for what it depends on: credentials of the environment may be others by now.
-        told = tuple(os.environ.get(name) for name in (*_OF_AWS, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"))
-        return _remote(kind, endpoint, region, account, self.anonymous, told), path
+            raise StorageError(f"'{url}' names no place in a bucket", hint=f"{kind}://bucket/folder")
+        return kind, path
 
     def has_credentials(self) -> bool:
         """Whether any of AWS are declared; those that an instance itself has do not show."""

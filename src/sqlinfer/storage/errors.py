@@ -40,7 +40,7 @@ def translated(url: str, access: Access) -> Iterator[None]:
         yield
     except SqlinferError:
         raise
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise StorageError(f"{url} is not there", missing=True) from error
     except (OSError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno:

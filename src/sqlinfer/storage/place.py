@@ -92,7 +92,7 @@ class Place:
                 told = {str(key, "utf-8", "replace") if isinstance(key, bytes) else str(key): value
                         for key, value in (file.metadata() or {}).items()}  # fmt: skip
                 size = file.size()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         tag = told.get("ETag") or told.get("etag") or told.get("Last-Modified") or b""
         said = tag.decode("utf-8", "replace") if isinstance(tag, bytes) else str(tag)

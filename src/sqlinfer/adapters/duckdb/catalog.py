@@ -10,6 +10,7 @@ from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.errors import ProjectError
 from sqlinfer.relation import Relation, fold
 from sqlinfer.spec.catalog import Column, Table, TableKind
+from sqlinfer.spec.names import FILES
 from sqlinfer.types import canonical
 
 _RELATIONS = """
@@ -28,7 +29,7 @@ def list_relations(work: Any, settings: DuckDBSettings) -> tuple[Table, ...]:
     found = []
     native = fold(settings.catalog) if settings.default.file is not None else None
     for database, schema, name, kind in work.rows(_RELATIONS):
-        if database in (SIDE, SCRATCH):
+        if database in (SIDE, SCRATCH, FILES):
             continue
         known: TableKind = kind if kind == "view" or fold(database) == native else "foreign"
         found.append(Table(Relation(name, schema, database), (), known))

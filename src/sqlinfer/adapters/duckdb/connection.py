@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlinfer.adapters.duckdb import file_stamp
 from sqlinfer.adapters.duckdb.damage import looks_damaged
 from sqlinfer.adapters.duckdb.errors import is_streamed, streamed, translated
+from sqlinfer.adapters.duckdb.filed import FiledRelations
 from sqlinfer.adapters.duckdb.kinds import Changes, listed, probed
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings, default_memory, open_memory, thread_count
 from sqlinfer.errors import AdapterError
@@ -41,6 +42,7 @@ class DuckDBConnection:
         self._damaged = place
         self._stamps: DuckDBPyConnection | None = None
         self._prober: DuckDBPyConnection | None = None
+        self._filed = FiledRelations(settings)
         self._changes = Changes()
         self._has_references: bool | None = None
         """Whether a table refers to another; None: not known."""
@@ -81,7 +83,8 @@ class DuckDBConnection:
             self._has_references = None
 
     def _provide(self, sql: str) -> None:
-        """Functions of ours are made when they are first needed: making one imports numpy, a fifth of a second."""
+        """What SQL needs of ours is made when it is first needed: a function imports numpy, a fifth of a second."""
+        self._filed.provide(self._memory, sql)
         if self._stamps is None and file_stamp.is_asked_for(sql):
             self._stamps = self._memory.cursor()  # the others may be in the middle of a result
             file_stamp.register(self._stamps, self.settings.root)
@@ -207,6 +210,7 @@ class DuckDBConnection:
         full = Relation(relation.name, relation.schema or "main", catalog)
         if catalog.casefold() == "temp" or self._changes.touch(full):  # a connection's own
             return listed(self, full)
+        self._filed.provide(self._memory, full.sql())
         if self._prober is None:
             self._prober = self._memory.cursor()
         found = probed(self._prober, full)

@@ -21,13 +21,14 @@ from sqlinfer.adapters.duckdb.names import SCRATCH, SIDE
 from sqlinfer.adapters.duckdb.place import Place, of_profile
 from sqlinfer.errors import ProfileError, did_you_mean
 from sqlinfer.relation import fold, literal, quote
+from sqlinfer.storage import NOWHERE, Access
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _KNOWN = (
     "type", "path", "schema", "database", "attach", "state", "settings", "extensions", "threads", "memory_limit",
-    "external_root",
+    "external_root", "storage",
 )  # fmt: skip
 _SYNONYMS = {"max_memory": "memory_limit", "worker_threads": "threads"}
 """Settings that DuckDB knows by two names."""
@@ -59,6 +60,8 @@ class DuckDBSettings:
     """What the project's SQL reads besides the databases."""
     root: Path = Path()
     """Paths in rows are relative to it."""
+    storage: Access = NOWHERE
+    """How buckets are reached."""
 
     @property
     def default(self) -> Database:
@@ -109,6 +112,7 @@ class DuckDBSettings:
             settings=settings,
             extensions=tuple(_extension(item) for item in _sequence(raw.get("extensions"))),
             root=root.absolute(),
+            storage=Access.of(raw),
         )
 
 

@@ -13,6 +13,7 @@ from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column, Macro
+from sqlinfer.spec.names import FILES
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -63,6 +64,7 @@ class DuckDBShadow:
 
     def _prepare(self) -> None:
         full = f"{quote(self._settings.catalog)}.{quote(self._settings.schema)}"
+        self._run(f"DETACH DATABASE IF EXISTS {quote(FILES)}")
         self._run(f"ATTACH ':memory:' AS {quote(self._settings.catalog)}")
         self._run(f"CREATE SCHEMA IF NOT EXISTS {full}")
         self._run(f"USE {full}")

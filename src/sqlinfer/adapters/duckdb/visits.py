@@ -58,6 +58,7 @@ class WarehouseConnection(DuckDBConnection):
                 self.let_go()
         try:
             if self.depth == 1:
+                self._filed.forget()
                 self._open_for_reading()
             yield
         finally:
@@ -76,6 +77,10 @@ class WarehouseConnection(DuckDBConnection):
         if self._open_since is not None and self.depth == 1 and not all(is_quick(self, sql) for sql in queries):
             self.let_go()
             self._open_for_reading()
+
+    def see_files(self, sql: str) -> None:
+        """A transaction sees no view that is made after it has begun."""
+        self._filed.provide(self._memory, sql)
 
     @contextmanager
     def publishing(self, timeout: float, into: Relation | None = None) -> Iterator[None]:
@@ -120,6 +125,7 @@ class WarehouseConnection(DuckDBConnection):
             raise
         finally:
             self._changes.settle()
+            self._filed.forget()
         with self._guard:
             self.depth = 0
             self._leave()

@@ -14,7 +14,7 @@ _LIBPQ = ("host", "user", "password", "sslmode", "sslcert", "sslkey", "sslrootce
 """Keys that libpq knows by the same name."""
 _KNOWN = (
     *_LIBPQ, *_SYNONYMS, "type", "port", "database", "schema", "threads", "connect_timeout", "role", "search_path",
-    "keepalives_idle", "application_name", "retries", "sqlinfer_schema",
+    "keepalives_idle", "application_name", "retries", "sqlinfer_schema", "storage", "external_root",
 )  # fmt: skip
 LONGEST_NAME = 63
 """Bytes of a name; PostgreSQL cuts longer ones without a word."""

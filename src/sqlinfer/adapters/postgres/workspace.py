@@ -161,6 +161,9 @@ class PostgresWorkspace:
             if not self._depth:
                 self._snapshot = None
 
+    def see_files(self, sql: str) -> None:
+        """PostgreSQL reads no files."""
+
     @contextmanager
     def publishing(self, timeout: float, into: Relation | None = None) -> Iterator[None]:
         if self._depth or self._publishing:

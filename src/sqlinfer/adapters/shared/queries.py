@@ -12,6 +12,11 @@ def first_rows(sql: str, limit: int | None) -> str:
     return sql if limit is None else f"SELECT * FROM ({sql}) AS q LIMIT {int(limit)}"
 
 
+def sorted_by(sql: str, columns: Sequence[str], dialect: str) -> str:
+    listed = ", ".join(quote(name, dialect) for name in columns)
+    return f"SELECT * FROM ({sql}) AS q ORDER BY {listed}"
+
+
 def distinct_arguments(stage: Stage, call: Call, rows: int, dialect: str) -> str:
     """Arguments of a call that are to be scored, named ``a0``, ``a1``, …"""
     names = [quote(name, dialect) for name in call.arguments]
