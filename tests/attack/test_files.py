@@ -130,7 +130,7 @@ OVER = [
     "Profiles.YML", "sqlinfer_project.yml", "models/scores.sql", "models/new.parquet", "MODELS/new.parquet", "seeds/x.parquet",
     "macros/x.parquet", "functions/score.onnx", "functions/x.parquet", "target/manifest.json", "target/run_results.json",
     "target/compiled/x.parquet", "target/functions/x.parquet", "../x.parquet", "/tmp/sqlinfer-attack/x.parquet", "~/x.parquet",
-    "x/../../y.parquet", "out", "link.parquet", "linked/x.parquet", "s3://bucket/x.parquet", "x" * 5_000, "a/" * 3_000 + "b",
+    "x/../../y.parquet", "out", "link.parquet", "linked/x.parquet", "s3://bucket", "ftp://host/x.parquet", "x" * 5_000, "a/" * 3_000 + "b",
     "o*.parquet", "x\n.parquet", ".git/config", "hard.parquet", "mine.parquet", "foreign.parquet", "fifo", ".", "", "x.yml",
 ]  # fmt: skip
 

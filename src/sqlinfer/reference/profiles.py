@@ -15,7 +15,8 @@ PROFILE_KEYS: dict[str, dict[str, tuple[str, str]]] = {
         "extensions": ("loaded before anything is read", "extensions: [parquet]"),
         "threads": ("of the database and the sessions", "threads: 4"),
         "memory_limit": ("bound of the database's memory", "memory_limit: 2GB"),
-        "external_root": ("folder of external models", "external_root: exports"),
+        "external_root": ("folder or URL of external models, or a list", "external_root: s3://lake/ml"),
+        "storage": ("endpoint, region, account and anonymous of buckets", "storage: {endpoint: http://127.0.0.1:9000}"),
     },
     "postgres": {
         "type": ("the warehouse", "type: postgres"),
@@ -37,6 +38,8 @@ PROFILE_KEYS: dict[str, dict[str, tuple[str, str]]] = {
         "application_name": ("shown by the server", "application_name: nightly"),
         "retries": ("of a connection that fails; 1", "retries: 3"),
         "threads": ("of the sessions", "threads: 4"),
+        "external_root": ("folder or URL of external models, or a list", "external_root: s3://lake/ml"),
+        "storage": ("endpoint, region, account and anonymous of buckets", "storage: {endpoint: http://127.0.0.1:9000}"),
     },
     "spark": {
         "type": ("the warehouse", "type: spark"),
