@@ -340,7 +340,7 @@ def _changes(column: pa.Array) -> list[int]:
         return []
     left, right = column.slice(0, len(column) - 1), column.slice(1)
     nulls = pc.not_equal(pc.is_null(left), pc.is_null(right))
-    differ = pc.or_(nulls, pc.fill_null(pc.not_equal(left, right), False))
+    differ = pc.or_kleene(nulls, pc.not_equal(left, right))  # null where both are, which is no change
     return [int(at) + 1 for at in pc.indices_nonzero(differ).to_pylist()]
 
 
