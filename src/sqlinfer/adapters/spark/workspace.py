@@ -116,6 +116,9 @@ class SparkWorkspace(SparkScoring):
         finally:
             self._depth -= 1
 
+    def see_files(self, sql: str) -> None:
+        """Files are no relations on Spark."""
+
     @contextmanager
     def publishing(self, timeout: float, into: Relation | None = None) -> Iterator[None]:
         if self._depth or self._pending is not None:
