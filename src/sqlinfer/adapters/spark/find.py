@@ -48,9 +48,9 @@ def _stage(pinned: SparkPinned) -> Stage:
 def _made(work: SparkScoring, store: SparkStore, pinned: SparkPinned, calls: Sequence[Call]) -> int:
     """Rows of the store, which is there afterwards. That of a scratch workspace has what is remembered of its rows."""
     is_new = store.table() is None
-    table = store.make()
+    store.make()
     if is_new and pinned.options.remembered and not work.persistent:
-        store.remember(table, spark(" UNION ".join(_keys(pinned, calls))))
+        store.remember(spark(" UNION ".join(_keys(pinned, calls))))
     return int(work.session.value(f"SELECT count(*) FROM {table_name(store.relation)}"))
 
 

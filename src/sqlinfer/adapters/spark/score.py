@@ -52,6 +52,8 @@ def score(work: SparkScoring, todo: SparkTodo, scorer: Scorer, watch: Watch) -> 
     with settings_of(work, {_BATCH: str(watch.limits.read_rows(contracts))}):
         if todo.store is None:
             return _score_stream(work, todo, scorer, watch, contracts)
+        if not work.persistent:
+            return _score_at_once(work, todo, todo.store, scorer, watch, contracts[0])
         return _score_slices(work, todo, todo.store, scorer, watch, contracts[0])
 
 
@@ -153,6 +155,21 @@ def _next_size(size: int, seconds: float, limits: ChunkLimits) -> int:
     if seconds < limits.seconds / _GROWTH and limits.quick_rows is not None:
         return size * _GROWTH
     return max(1, size // 2) if seconds > 2 * limits.seconds else size
+
+
+def _score_at_once(
+    work: SparkScoring, todo: SparkTodo, store: SparkStore, scorer: Scorer, watch: Watch, contract: FunctionContract
+) -> tuple[Tally, ...]:
+    """In a scratch workspace, where nothing is to last."""
+    assert todo.source is not None
+    frame = work.session.frame(f"SELECT * FROM {table_name(todo.source)}")
+    frame, _ = _into_store(work, todo, store, scorer, contract, frame)
+    table, counts = written(work, None, f"{store.relation.name}__scored", frame, {"errors": "count(error)"})
+    if counts["rows"] != todo.wanted:
+        raise RunError(f"{todo.wanted} inputs were to be scored, {counts['rows']} came back from the executors")
+    store.add_part(work.session.frame(f"SELECT * FROM {table_name(table)}"))
+    watch.progress(counts["rows"], todo.wanted, watch.seconds.so_far())
+    return (Tally(counts["rows"], 0, 0, counts["errors"]),)
 
 
 def _refuse_bad(scorer: Scorer, tally: Tally, total: int | None) -> None:

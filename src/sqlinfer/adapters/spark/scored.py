@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -48,6 +49,8 @@ def run_token(work: SparkScoring) -> str:
 
 def observed(work: SparkScoring, frame: Any, metrics: Metrics) -> tuple[Any, Any]:
     """The frame, and an observation that has the metrics after its first action."""
+    if not work.persistent:
+        return frame, Later(work, frame, metrics)
     from pyspark.sql import functions as classic
 
     if work.session.is_remote:
@@ -74,8 +77,10 @@ def written(
     settings: Mapping[str, str] | None = None,
 ) -> tuple[Relation, dict[str, int]]:
     """The rows of a frame in a table of this run, and what was counted; a view of them under a name of a plan."""
-    frame, seen = observed(work, frame, {"rows": "count(*)", **metrics})
     table = fresh(work, name)
+    if not work.persistent:
+        return table, _kept(work, frame, {"rows": "count(*)", **metrics}, table, relation)
+    frame, seen = observed(work, frame, {"rows": "count(*)", **metrics})
     place = table_name(work.session.there(table))
     with translated():
         work.session.raw.catalog.createTable(place, source="parquet", schema=storable(frame.schema))
@@ -86,8 +91,41 @@ def written(
     return table, counts_of(seen)
 
 
+@dataclass(frozen=True, slots=True)
+class Later:
+    """An observation of a scratch workspace: Spark keeps its frames, and a kept frame is observed when it likes."""
+
+    work: SparkScoring
+    frame: Any
+    metrics: Metrics
+
+    @property
+    def get(self) -> dict[str, Any]:
+        row = running(
+            self.work, self.frame.selectExpr(*(f"{sql} AS {name}" for name, sql in self.metrics.items())).first
+        )
+        return dict(row.asDict())
+
+
+def _kept(
+    work: SparkScoring, frame: Any, metrics: Metrics, table: Relation, relation: Relation | None
+) -> dict[str, int]:
+    """The rows of a scratch workspace: Spark keeps them, and forgets them with the session."""
+    with translated():
+        kept = frame.persist()
+        work.session.kept.append(kept)
+    counts = counts_of(Later(work, kept, metrics))
+    for one in (table, relation):
+        if one is not None:
+            kept.createOrReplaceTempView(one.name)
+    return counts
+
+
 def show(work: SparkScoring, relation: Relation, sql: str) -> None:
     """A view under a name of ours."""
+    if not work.persistent:
+        work.session.frame(sql).createOrReplaceTempView(relation.name)
+        return
     work.session.execute(f"CREATE OR REPLACE VIEW {table_name(relation)} AS {sql}")
 
 

@@ -46,6 +46,8 @@ class SparkScoring:
     def prepare_scoring(self) -> None:
         """What is known of this run's scoring. Called once, when the workspace is made."""
         self.error_tables: dict[str, list[Relation]] = {}
+        self.scratch_parts: dict[str, list[Any]] = {}
+        """In a scratch workspace: store → frames that it is made of."""
         self.holding: HeldNotes | None = None
         self._slots: int | None = None
         self._slices = 0

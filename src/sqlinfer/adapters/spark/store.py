@@ -62,11 +62,17 @@ class SparkStore:
 
     def table(self) -> Relation | None:
         """The table behind the view; None where there is no store."""
+        if self.work.session.is_scratch:
+            return self.relation if self.relation.name in self.work.scratch_parts else None
         found = self.work.session.properties(self.relation).get(TABLE)
         return replace(self.relation, name=found) if found else None
 
     def make(self) -> Relation:
         """The table, unless it is there; what killed runs left beside it goes."""
+        if not self.work.persistent:
+            self.work.scratch_parts.setdefault(self.relation.name, [])
+            self.show_parts()
+            return self.relation
         found = self.table()
         self._clean(found)
         if found is None:
@@ -114,17 +120,31 @@ class SparkStore:
         """Show a slice that is written."""
         self.work.session.execute(f"ALTER TABLE {table_name(table)} ADD PARTITION ({SLICE} = {text(slice_name)})")
 
-    def remember(self, table: Relation, keys: str) -> None:
-        """In a scratch workspace: what the durable store has of some keys. ``keys``: SQL."""
-        place, session = self.folder(self.location(table), "remembered"), self.work.session
+    # in a scratch workspace: a temporary view of what is remembered, and of what was scored there
+
+    def show_parts(self) -> None:
+        session = self.work.session
+        empty = session.raw.createDataFrame([], ", ".join(
+            ["input_key STRING", *(f"{name(one)} {kind}" for one, kind in self.outputs.items()), "error STRING",
+             "scored_at TIMESTAMP", "run_id STRING"]
+        ))  # fmt: skip
+        for one in self.work.scratch_parts[self.relation.name]:
+            empty = empty.unionAll(one.select(*empty.columns))
+        empty.createOrReplaceTempView(self.relation.name)
+
+    def remember(self, keys: str) -> None:
+        """What the durable store has of some keys. ``keys``: SQL."""
+        session = self.work.session
         wanted = session.frame(keys)
         with session.durable():
             if self.table() is None:
                 return
             frame = session.frame(f"SELECT {self.listed} FROM {table_name(self.relation)}")
-        frame = frame.join(wanted, "input_key", "left_semi")
-        running(self.work, lambda: frame.write.parquet(place))
-        self.add(table, "remembered")
+        self.add_part(frame.join(wanted, "input_key", "left_semi"))
+
+    def add_part(self, frame: Any) -> None:
+        self.work.scratch_parts[self.relation.name].append(frame)
+        self.show_parts()
 
     def rewrite(self, frame: Any) -> None:
         """Rows of a frame in the place of all that the store holds: the old ones until the view changes, then these."""
