@@ -57,12 +57,11 @@ def _rewrite(pending: Pending, kind: RecordKind, table: Relation, new: str, stay
     try:
         fill(session, version, " UNION ALL ".join(_parts(kind, columns, there, table, new, stays)))
         writer.show_table(Materialization(table), table, there, version)
+        session.renamed.pop(table_name(table), None)  # the view itself is to change
         writer.commit()
     except BaseException:
         writer.undo()
         raise
-    finally:
-        session.renamed.pop(table_name(table), None)
 
 
 def _columns(kind: RecordKind, there: Standing | None) -> tuple[Column, ...]:
