@@ -107,8 +107,11 @@ class Bench:
         (node,) = (result for result in found if result["unique_id"].startswith("model."))
         return Pass(node["execution_time"], wall, cpu, rss, node["adapter_response"]["seconds"])
 
-    def peer(self, kind: str) -> Pass:
-        out, wall, cpu, rss = child(self._call("peers", {"kind": kind, "out": f"peer_{kind}"}), self.folder)
+    def peer(self, name: str) -> Pass:
+        """``name``: a kind of peer, then its form where that is not the fresh one: ``udf warm``, ``udf warm bare``."""
+        kind, *form = name.split()
+        how = {"kind": kind, "out": f"peer_{kind}", "warm": "warm" in form, "pandas": "bare" not in form}
+        out, wall, cpu, rss = child(self._call("peers", how), self.folder)
         said = json.loads(out.splitlines()[-1])
         return Pass(said["seconds"], wall, cpu, rss, {"cpu": said["cpu"]})
 

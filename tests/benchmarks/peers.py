@@ -1,7 +1,8 @@
 """What users would otherwise write, one pass in a fresh process: ``python -m tests.benchmarks.peers SPEC.json``.
 
-Every peer is timed from opening the database to the closed database with its committed table, session included,
-imports left out. The last line of stdout is JSON: seconds, cpu, rss (MB).
+A fresh peer is timed from opening the database to the closed database with its committed table, session included,
+imports left out. A warm one has the database and the session open and has done the same once before; it is timed to the
+committed table. Without pandas pyarrow finds none to import. The last line of stdout is JSON: seconds, cpu, rss (MB).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.abc import MetaPathFinder
+from itertools import count
 from typing import Any
 
 import duckdb
@@ -52,29 +55,26 @@ def source(spec: Spec) -> str:
     return f"SELECT id, {', '.join(spec['arguments'])} FROM input"
 
 
-def udf(spec: Spec) -> None:
+def udf(spec: Spec, con: duckdb.DuckDBPyConnection, run: ort.InferenceSession) -> None:
     """A vectorised Arrow UDF over the session, CREATE TABLE AS."""
-    run = session(spec)
 
     def score(*columns: Any) -> pa.Array:
         return pa.array(picked(spec, run.run([spec["output"]], feeds(spec, list(columns)))))
 
-    with duckdb.connect(spec["database"]) as con:
-        con.create_function("f", score, None, "FLOAT", type="arrow")
-        con.execute(f"CREATE OR REPLACE TABLE {spec['out']} AS SELECT id, f({', '.join(spec['arguments'])}) AS score "
-                    "FROM input")  # fmt: skip
+    name = f"f{next(_NUMBERS)}"
+    con.create_function(name, score, None, "FLOAT", type="arrow")
+    con.execute(f"CREATE OR REPLACE TABLE {spec['out']} AS SELECT id, {name}({', '.join(spec['arguments'])}) AS score "
+                "FROM input")  # fmt: skip
 
 
-def loop(spec: Spec) -> None:
+def loop(spec: Spec, con: duckdb.DuckDBPyConnection, run: ort.InferenceSession) -> None:
     """One Python thread: read a batch, run the session, append, commit every 500,000 rows."""
-    run = session(spec)
-    with duckdb.connect(spec["database"]) as con:
-        reader = con.cursor().sql(source(spec)).to_arrow_reader(READ_ROWS)
-        con.execute(f"CREATE OR REPLACE TABLE {spec['out']} (id BIGINT, score FLOAT)")
-        for chunk in _chunks(_scored(spec, run, reader)):
-            con.execute(f"INSERT INTO {spec['out']} SELECT * FROM chunk")
-            del chunk
-        reader.close()
+    reader = con.cursor().sql(source(spec)).to_arrow_reader(READ_ROWS)
+    con.execute(f"CREATE OR REPLACE TABLE {spec['out']} (id BIGINT, score FLOAT)")
+    for chunk in _chunks(_scored(spec, run, reader)):
+        con.execute(f"INSERT INTO {spec['out']} SELECT * FROM chunk")
+        del chunk
+    reader.close()
 
 
 def _scored(spec: Spec, run: ort.InferenceSession, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
@@ -94,49 +94,78 @@ def _chunks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held)
 
 
-def readall(spec: Spec) -> None:
+def readall(spec: Spec, con: duckdb.DuckDBPyConnection, run: ort.InferenceSession) -> None:
     """Everything into memory, one run, everything back."""
-    run = session(spec)
-    with duckdb.connect(spec["database"]) as con:
-        table = con.sql(source(spec)).to_arrow_table().combine_chunks()
-        values = picked(spec, run.run([spec["output"]], feeds(spec, [table.column(n) for n in spec["arguments"]])))
-        done = pa.table({"id": table.column("id"), "score": values})
-        con.execute(f"CREATE OR REPLACE TABLE {spec['out']} AS SELECT * FROM done")
-        del done
+    table = con.sql(source(spec)).to_arrow_table().combine_chunks()
+    values = picked(spec, run.run([spec["output"]], feeds(spec, [table.column(n) for n in spec["arguments"]])))
+    done = pa.table({"id": table.column("id"), "score": values})
+    con.execute(f"CREATE OR REPLACE TABLE {spec['out']} AS SELECT * FROM done")
+    del done
 
 
-def batches32(spec: Spec) -> None:
+def batches32(spec: Spec, con: duckdb.DuckDBPyConnection, run: ort.InferenceSession) -> None:
     """Texts in arrival order, 32 at a time, padded to the longest of the batch."""
     from tokenizers import Tokenizer
 
-    run, encoder = session(spec), Tokenizer.from_file(spec["tokenizer"])
+    encoder = Tokenizer.from_file(spec["tokenizer"])
     encoder.enable_truncation(max_length=128)
+    rows = con.sql("SELECT id, body FROM input").to_arrow_table()
+    texts, vectors = rows.column("body").to_pylist(), []
+    for start in range(0, len(texts), 32):
+        found = encoder.encode_batch(texts[start : start + 32])
+        ids = np.array([one.ids for one in found], dtype=np.int64)
+        mask = np.array([one.attention_mask for one in found], dtype=np.int64)
+        (hidden,) = run.run([spec["output"]], {"input_ids": ids, "attention_mask": mask})
+        weights = mask[:, :, None].astype(np.float32)
+        vectors.append((hidden * weights).sum(axis=1) / weights.sum(axis=1))
+    flat = np.concatenate(vectors)
+    values = pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), flat.shape[1])
+    done = pa.table({"id": rows.column("id"), "score": values})
+    con.execute(f"CREATE OR REPLACE TABLE {spec['out']} AS SELECT * FROM done")
+    del done
+
+
+_NUMBERS = count()
+PEERS: dict[str, Callable[[Spec, duckdb.DuckDBPyConnection, ort.InferenceSession], None]] = {
+    "udf": udf,
+    "loop": loop,
+    "readall": readall,
+    "batches32": batches32,
+}
+
+
+class NoPandas(MetaPathFinder):
+    """Finds what is installed beside pandas."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name.partition(".")[0] == "pandas":
+            raise ModuleNotFoundError(f"no module named {name}", name=name)
+
+
+def fresh(spec: Spec) -> None:
+    run = session(spec)
     with duckdb.connect(spec["database"]) as con:
-        rows = con.sql("SELECT id, body FROM input").to_arrow_table()
-        texts, vectors = rows.column("body").to_pylist(), []
-        for start in range(0, len(texts), 32):
-            found = encoder.encode_batch(texts[start : start + 32])
-            ids = np.array([one.ids for one in found], dtype=np.int64)
-            mask = np.array([one.attention_mask for one in found], dtype=np.int64)
-            (hidden,) = run.run([spec["output"]], {"input_ids": ids, "attention_mask": mask})
-            weights = mask[:, :, None].astype(np.float32)
-            vectors.append((hidden * weights).sum(axis=1) / weights.sum(axis=1))
-        flat = np.concatenate(vectors)
-        values = pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), flat.shape[1])
-        done = pa.table({"id": rows.column("id"), "score": values})
-        con.execute(f"CREATE OR REPLACE TABLE {spec['out']} AS SELECT * FROM done")
-        del done
+        PEERS[spec["kind"]](spec, con, run)
 
 
-PEERS: dict[str, Callable[[Spec], None]] = {"udf": udf, "loop": loop, "readall": readall, "batches32": batches32}
+def timed(work: Callable[[], None]) -> dict[str, float]:
+    cpu, began = time.process_time(), time.perf_counter()
+    work()
+    return {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
 
 
 def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as file:
         spec = json.load(file)
-    cpu, began = time.process_time(), time.perf_counter()
-    PEERS[spec["kind"]](spec)
-    used = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
+    if not spec["pandas"]:
+        sys.meta_path.insert(0, NoPandas())
+    if spec["warm"]:
+        run = session(spec)
+        with duckdb.connect(spec["database"]) as con:
+            PEERS[spec["kind"]](spec, con, run)
+            used = timed(lambda: PEERS[spec["kind"]](spec, con, run))
+    else:
+        used = timed(lambda: fresh(spec))
     print("\n" + json.dumps({**used, "rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 

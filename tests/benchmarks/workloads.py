@@ -31,6 +31,8 @@ class Workload:
     tokens: bool = False
     floor: float | None = None
     """Share of the floor that the end to end run is held to."""
+    warm: float | None = None
+    """How many times the rate of the fastest warm peer ours is held to."""
     targets: tuple[tuple[str, float], ...] = ()
     """Peer → how many times its rate ours is held to."""
 
@@ -83,17 +85,17 @@ def workloads(scale: float, texts: int | None = None) -> dict[str, Workload]:
 
     distinct = rows(50_000)
     made = (
-        numeric("w1", 5_000_000, "MLP 20-32-32-1", lambda: onnx_builder.mlp([20, 32, 32, 1]), floor=0.75,
+        numeric("w1", 5_000_000, "MLP 20-32-32-1", lambda: onnx_builder.mlp([20, 32, 32, 1]), floor=0.75, warm=1.3,
                 targets=(("udf", 2.4), ("loop", 1.1))),
-        numeric("w2", 2_000_000, "MLP 20-256-256-1", lambda: onnx_builder.mlp([20, 256, 256, 1]), floor=0.9,
+        numeric("w2", 2_000_000, "MLP 20-256-256-1", lambda: onnx_builder.mlp([20, 256, 256, 1]), floor=0.9, warm=1.3,
                 targets=(("udf", 1.6), ("loop", 1.4))),
         numeric("w3", 2_000_000, "200 trees of depth 6", lambda: onnx_builder.tree_ensemble(200, 6, 20), floor=0.9,
-                targets=(("udf", 1.25), ("loop", 1.25))),
+                warm=8.0, targets=(("udf", 1.25), ("loop", 1.25))),
         numeric("w4", 5_000_000, "scaler + logistic regression", lambda: graphs.scaled_logistic(20), floor=0.75,
-                output="probabilities", index=1, targets=(("udf", 1.9),)),
+                warm=1.3, output="probabilities", index=1, targets=(("udf", 1.9),)),
         Workload("w5", rows(1_000_000), "one-hot + 100 trees of depth 3, 4 numbers and 8 texts",
                  _MIXED.format(rows=rows(1_000_000)), NUMBERS, TEXTS,
-                 _graph(lambda: graphs.categorical_trees(NUMBERS, TEXTS)), packed=False, floor=0.75,
+                 _graph(lambda: graphs.categorical_trees(NUMBERS, TEXTS)), packed=False, floor=0.75, warm=4.0,
                  targets=(("udf", 3.0), ("loop", 3.0))),
         Workload("w6", texts or rows(5_000), "6-layer 384-wide encoder, mean pooled, texts of 5 to 120 tokens",
                  _TEXT.format(rows=texts or rows(5_000)), (), ("body",), _text_artifact, output="last_hidden_state",
