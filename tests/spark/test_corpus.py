@@ -1,11 +1,12 @@
 """Queries on real Spark: a plan gives what Spark's own functions of the same meaning give.
 
-``corpus.sql`` holds SQL that is Spark's own. The compiler's corpus, as sqlglot writes it for Spark, is run with
-``-m slow`` (twenty minutes); otherwise one shape in ten.
+``corpus.sql`` holds SQL that is Spark's own. Of the compiler's corpus, as sqlglot writes it for Spark, one shape in ten
+is run, all of it with ``SQLINFER_SPARK_WHOLE=1`` (a quarter of an hour).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ REFERENCES = {
     "select * from predict('f', t) where f > 3 order by id limit 4":
         "select *, f(x) as f from t where f(x) > 3 order by id limit 4",
 }  # fmt: skip
+EVERY = 1 if os.environ.get("SQLINFER_SPARK_WHOLE") else 10
 STRATEGIES: tuple[Strategy, ...] = ("store", "stream")
 SHAPES = list(shapes())
 REFUSED = {
@@ -68,7 +70,8 @@ def test_sql_that_is_sparks_own_gives_what_its_functions_give(number: int, world
         assert outcome.columns == expected.columns
 
 
-def _check(number: int, world: SparkWorld) -> None:
+@pytest.mark.parametrize("number", range(0, len(SHAPES), EVERY), ids=lambda n: SHAPES[n].name)
+def test_shapes_of_the_corpus_give_what_functions_give(number: int, world: SparkWorld) -> None:
     shape: Shape = SHAPES[number]
     sql, reference = written(shape.sql), written(shape.reference or shape.sql)
     if sql is None or reference is None:
@@ -84,18 +87,6 @@ def _check(number: int, world: SparkWorld) -> None:
         return
     outcome = world.outcome(sql, STRATEGIES[number % 2])
     assert compare(outcome, expected, ordered=shape.ordered) is None
-
-
-@pytest.mark.parametrize("number", range(0, len(SHAPES), 10), ids=lambda n: SHAPES[n].name)
-def test_some_shapes_of_the_corpus_give_what_functions_give(number: int, world: SparkWorld) -> None:
-    _check(number, world)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("number", range(len(SHAPES)), ids=lambda n: SHAPES[n].name)
-def test_every_shape_of_the_corpus_gives_what_functions_give(number: int, world: SparkWorld) -> None:
-    _check(number, world)
 
 
 def test_a_call_below_two_queries_is_joined_as_pairs(world: SparkWorld) -> None:
