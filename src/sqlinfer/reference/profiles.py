@@ -10,7 +10,10 @@ PROFILE_KEYS: dict[str, dict[str, tuple[str, str]]] = {
         "schema": ("of published tables; `main`", "schema: analytics"),
         "database": ("of models that name none: an attached one, or a name for `path`", "database: crm"),
         "attach": ("further databases; models may be published there", "attach: [{path: crm.duckdb, alias: crm}]"),
-        "state": ("where the store lies: a folder or file; beside the database", "state: /var/lib/sqlinfer/shop"),
+        "state": (
+            "where the store lies: a folder, file or bucket; beside the database",
+            "state: /var/lib/sqlinfer/shop",
+        ),
         "settings": ("DuckDB's own", "settings: {memory_limit: 4GB}"),
         "extensions": ("loaded before anything is read", "extensions: [parquet]"),
         "threads": ("of the database and the sessions", "threads: 4"),

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Check, Reads
+from sqlinfer.adapters.duckdb.bucket_state import BucketState
 from sqlinfer.adapters.duckdb.catalog import columns_of, list_relations, spelled
 from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.adapters.duckdb.shadow import DuckDBShadow
-from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
+from sqlinfer.adapters.duckdb.side_file import refuse_closed
+from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace, claim_of
+from sqlinfer.errors import SqlinferError
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column, Table
 from sqlinfer.spec.names import NAMESPACE
@@ -56,8 +59,17 @@ class DuckDBAdapter:
         return Relation("", self.settings.schema, self.settings.catalog)
 
     def checks(self) -> Iterator[Check]:
-        """A file that is read can be written, or ``check_place`` says so before anything is scored."""
-        yield from ()
+        """Where the store lies. (``check_place`` says before anything is scored which database cannot be written.)"""
+        place = self.settings.place
+        try:
+            if place.folder is not None:
+                place.folder.below("state.json").read()
+            else:
+                refuse_closed(place, make=False)
+            where = place.side if place.folder is None else place.folder.url
+            yield Check("state", True, str(where))
+        except SqlinferError as error:
+            yield Check("state", False, str(error))
 
     def list_relations(self) -> tuple[Table, ...]:
         with self._reading() as work:
@@ -84,10 +96,10 @@ class DuckDBAdapter:
         finally:
             shadow.close()
 
-    def claim(self, run_id: str) -> TargetLock:
-        return TargetLock(self.settings.lock, run_id)
+    def claim(self, run_id: str) -> TargetLock | BucketState:
+        return claim_of(self.settings, run_id)
 
-    def workspace(self, run_id: str, claim: TargetLock | None = None) -> DuckDBWorkspace:
+    def workspace(self, run_id: str, claim: TargetLock | BucketState | None = None) -> DuckDBWorkspace:
         return DuckDBWorkspace(self.settings, run_id, lock_wait=self.lock_wait, claim=claim)
 
     def scratch(self) -> DuckDBWorkspace:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlinfer.adapters.duckdb.databases import Database
 from sqlinfer.errors import ProfileError
+from sqlinfer.storage import Access, at, is_url
+from sqlinfer.storage import Place as Folder
 
 _FILES = (".duckdb", ".db")
 """How the name of a side file of the user's choice ends; anything else is a folder."""
@@ -21,6 +25,8 @@ class Place:
     spill: Path
     chosen: bool = False
     """The profile says where; else it lies beside the database, and moves with it."""
+    folder: Folder | None = None
+    """Of a bucket, where these are copies of what lies there."""
 
 
 def beside(path: Path) -> Place:
@@ -37,7 +43,15 @@ def chosen(state: Path, name: str) -> Place:
     return Place(side, lock, spill, chosen=True)
 
 
-def of_profile(state: object, root: Path, databases: Sequence[Database]) -> Place:
+def of_bucket(url: str, name: str, access: Access) -> Place:
+    """Copies of what lies in a bucket, in a folder for temporary files that this user has for this state."""
+    folder = at(url.rstrip("/"), access).below(name)
+    told = hashlib.sha256(f"{access} {folder.url}".encode()).hexdigest()[:16]
+    kept = Path(tempfile.gettempdir()) / f"sqlinfer-state-{os.getuid()}" / told
+    return replace(chosen(kept, name), folder=folder)
+
+
+def of_profile(state: object, root: Path, databases: Sequence[Database], access: Access) -> Place:
     """``databases``: the profile's own first.
 
     Raises:
@@ -53,6 +67,8 @@ def of_profile(state: object, root: Path, databases: Sequence[Database]) -> Plac
         place = beside(own.file)
     elif not isinstance(state, str) or not state.strip():
         raise ProfileError("state: is the path of a folder or file", hint="state: /var/lib/sqlinfer/shop")
+    elif is_url(state):
+        place = of_bucket(state, own.name, access)
     else:
         place = chosen(Path(os.path.abspath(root / Path(state).expanduser())), own.name)
     for database in databases:

@@ -64,5 +64,6 @@ class _Filling:
             work.insert(store.append(work.run_id, guarded=not untouched), rows)
             self.watch.committing(self.known + rows.num_rows)
             fail_point("before_append_commit")
+        work.journal(store.appended(work.run_id), rows)
         self.known = count(work, store.relation)
         self.errors += chunk.num_rows - chunk.column(error_column(0)).null_count

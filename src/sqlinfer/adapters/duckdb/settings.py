@@ -106,7 +106,7 @@ class DuckDBSettings:
         found, catalog = _databases(str(path), raw, root)
         return cls(
             databases=found,
-            place=of_profile(raw.get("state"), root, found),
+            place=of_profile(raw.get("state"), root, found, Access.of(raw)),
             schema=str(raw.get("schema") or "main"),
             catalog=catalog,
             settings=settings,

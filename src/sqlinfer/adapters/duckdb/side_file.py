@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlinfer.adapters.duckdb import notes
 from sqlinfer.adapters.duckdb.connection import DuckDBConnection
 from sqlinfer.adapters.duckdb.names import ERRORS, META, SIDE, STAGE, STORE
+from sqlinfer.adapters.duckdb.place import Place
 from sqlinfer.errors import AdapterError, DatabaseLocked, StoreError
 from sqlinfer.relation import literal, quote
 
@@ -90,7 +91,7 @@ def _attach(connection: DuckDBConnection) -> str | None:
     side = connection.settings.side
     if side.is_symlink():
         raise StoreError(f"the side file {side.name} is a link", hint="remove it, or move the database instead")
-    _refuse_closed(side, connection.settings.place.chosen)
+    refuse_closed(connection.settings.place)
     statement = f"ATTACH {literal(str(side))} AS {SIDE}"
     try:
         _execute_patiently(connection, statement)
@@ -107,12 +108,19 @@ def _attach(connection: DuckDBConnection) -> str | None:
     return None
 
 
-def _refuse_closed(side: Path, chosen: bool) -> None:
-    """Only a file that is ours and can be opened may be damaged."""
+def refuse_closed(place: Place, *, make: bool = True) -> None:
+    """Only a file that is ours and can be opened may be damaged. ``make``: its folder, where it is not there.
+
+    Raises:
+        StoreError: it cannot be opened, or is something else.
+    """
+    side, chosen = place.side, place.chosen
     try:
         if not side.exists():
-            side.parent.mkdir(parents=True, exist_ok=True)
-            closed = not os.access(side.parent, os.W_OK)
+            if make:
+                side.parent.mkdir(parents=True, exist_ok=True)
+            there = next(one for one in side.parents if one.exists())
+            closed = not os.access(there, os.W_OK) or not there.is_dir()
         else:
             closed = not os.access(side, os.R_OK | os.W_OK)
         if side.exists() and not side.is_file():
@@ -125,7 +133,7 @@ def _refuse_closed(side: Path, chosen: bool) -> None:
     except OSError as error:
         raise StoreError(f"the side file {side} cannot be opened: {error.strerror}") from error
     if closed:
-        what = side if side.exists() else side.parent
+        what = side if side.exists() else there
         raise StoreError(f"the store {side.name} cannot be written: {what} is closed to this user",
                          hint="make it writable, or name another state: in the profile")  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.duckdb.names import SIDE, STORE
@@ -74,6 +75,13 @@ class StoreTable:
             f"SELECT input_key, {names}, error, now(), '{run_id}' FROM chunk AS c{where}"
         )
 
+    def appended(self, run_id: str) -> dict[str, object]:
+        """What ``append`` has just done, for ``replay``."""
+        kinds = (stored_type(output.data_type) for output in self.contract.outputs)
+        columns = [list(pair) for pair in zip(self.columns, kinds, strict=True)]
+        at = datetime.now(UTC).isoformat()
+        return {"kind": "append", "store": self.name, "columns": columns, "run_id": run_id, "at": at}
+
 
 def holds_twice(function: str, rows: int, became: int) -> StoreError:
     """A look-up made ``became`` rows of ``rows``: published, it would repeat rows."""
@@ -119,4 +127,5 @@ def forget_errors(work: DuckDBWorkspace, contract: FunctionContract, error_class
     failed = int(work.rows(f"SELECT count(*) FROM {store.relation.sql()} WHERE {bad}")[0][0])
     if failed:
         work.execute(f"DELETE FROM {store.relation.sql()} WHERE {bad}")
+        work.journal({"kind": "forget", "store": store.name, "class": error_class})
     return failed

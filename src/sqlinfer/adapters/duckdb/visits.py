@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 
+from sqlinfer.adapters.duckdb.bucket_state import BucketState
 from sqlinfer.adapters.duckdb.connection import DuckDBConnection
 from sqlinfer.adapters.duckdb.databases import Database
 from sqlinfer.adapters.duckdb.lock import TargetLock
@@ -28,7 +29,9 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.02, 0.2
 class WarehouseConnection(DuckDBConnection):
     """A connection that may attach the warehouse."""
 
-    def __init__(self, settings: DuckDBSettings, place: str, lock: TargetLock | None, lock_wait: float) -> None:
+    def __init__(
+        self, settings: DuckDBSettings, place: str, lock: TargetLock | BucketState | None, lock_wait: float
+    ) -> None:
         """``lock``: the target's, checked before something is written; None for a scratch workspace.
 
         ``lock_wait``: seconds to wait for a writer to leave before the database is read.

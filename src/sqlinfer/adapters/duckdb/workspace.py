@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlinfer.adapters.base import Forecast, Held, Materialization, Pinned, PinOptions, Todo, Written
 from sqlinfer.adapters.duckdb import error_log, inputs, keeping, notes, records, side_file
+from sqlinfer.adapters.duckdb.bucket_state import BucketState, look
 from sqlinfer.adapters.duckdb.damage import is_damaged
 from sqlinfer.adapters.duckdb.find import find
 from sqlinfer.adapters.duckdb.forecast import forecast, unscored
@@ -55,15 +56,15 @@ class DuckDBWorkspace(WarehouseConnection):
         *,
         persistent: bool = True,
         lock_wait: float = 10.0,
-        claim: TargetLock | None = None,
+        claim: TargetLock | BucketState | None = None,
     ) -> None:
         """``claim``: the target's lock, held by the caller; without it the workspace takes the lock itself."""
         self.run_id = run_id
         self.namespace = NAMESPACE
         self.persistent = persistent
         self.warnings: list[str] = []
-        self._claimed = claim is not None
-        self._lock = claim or TargetLock(settings.lock, run_id)
+        self._claimed, self._looked = claim is not None, False
+        self._lock = claim or claim_of(settings, run_id)
         self.staged = keeping.Staged(self.namespace)
         self._one_pass: int | None = None
         """Columns of a result that is streamed from memory into its table."""
@@ -79,6 +80,8 @@ class DuckDBWorkspace(WarehouseConnection):
             if self.persistent:
                 warning = side_file.open_file(self)
                 self.warnings += [warning] if warning else []
+                if isinstance(self._lock, BucketState):
+                    self._lock.replay_into(self)
                 self.staged.find(self, self.namespace)
             else:
                 side_file.open_in_memory(self)
@@ -108,6 +111,13 @@ class DuckDBWorkspace(WarehouseConnection):
     def note(self, kind: NoteKind, name: str, payload: Mapping[str, Any] | None) -> None:
         with nullcontext() if self.in_transaction else self.transaction():
             notes.write(self, kind, name, payload)
+        if kind == "scoring":  # what a crash is blamed on must outlive the machine
+            self.journal({"kind": "note", "note": kind, "name": name, "payload": payload})
+
+    def journal(self, header: Mapping[str, Any], rows: pa.Table | None = None) -> None:
+        """Where the state lies in a bucket: what was just committed, so that a killed run loses nothing of it."""
+        if isinstance(self._lock, BucketState) and self.persistent:
+            self._lock.journal(header, rows)
 
     def notes(self, kind: NoteKind) -> dict[str, dict[str, Any]]:
         return notes.read(self, kind)
@@ -182,7 +192,17 @@ class DuckDBWorkspace(WarehouseConnection):
 
     def load_store(self, name: str) -> bool:
         """In a scratch workspace: the predictions that a durable store remembers. False where there are none."""
-        return not self.persistent and side_file.copy_store(self, name)
+        if self.persistent:
+            return False
+        self._look()
+        return side_file.copy_store(self, name)
+
+    def _look(self) -> None:
+        """A scratch workspace reads a copy of what a bucket holds."""
+        place = self.settings.place
+        if place.folder is not None and not self._looked:
+            self._looked = True
+            look(place, place.folder)
 
     # kept inputs
 
@@ -205,6 +225,7 @@ class DuckDBWorkspace(WarehouseConnection):
 
     @property
     def _side_file(self) -> inputs.SideFile:
+        self._look()
         return inputs.SideFile(self.settings.side, self._lock_wait)
 
     # publishing
@@ -244,3 +265,8 @@ class DuckDBWorkspace(WarehouseConnection):
 
     def outcome(self, how: Materialization, sql: str) -> str | None:
         return outcome(self, how, sql)
+
+
+def claim_of(settings: DuckDBSettings, run_id: str) -> TargetLock | BucketState:
+    folder = settings.place.folder
+    return TargetLock(settings.lock, run_id) if folder is None else BucketState(settings.place, folder, run_id)
