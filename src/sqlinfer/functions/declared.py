@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlinfer.errors import SqlinferError
 from sqlinfer.functions.cache import hash_of
+from sqlinfer.functions.fetching import remembered
 from sqlinfer.functions.sources import Workspace, entrypoint, modules, source_named
 from sqlinfer.functions.tokenizer import tokenizer_file
 from sqlinfer.project.values import FunctionConfig
@@ -19,6 +20,7 @@ def declared_files(config: FunctionConfig, cache_dir: Path, root: Path) -> dict[
     A file that cannot be read is left out.
     """
     found: dict[str, str] = {}
+    config = remembered(config, cache_dir)
     for path in dict.fromkeys(_paths(config, Workspace(cache_dir, root))):
         with suppress(SqlinferError):
             found[_shown(path, root)] = hash_of(path)

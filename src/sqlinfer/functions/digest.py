@@ -98,8 +98,8 @@ def source_key(config: FunctionConfig, fingerprint: Mapping[str, str], family: s
     )
 
 
-_PLACES = ("location", "folder", "path", "weights", "files", "tokenizer", "description", "tags", "meta",
-           "challenger", "challenged_at")  # fmt: skip
+_PLACES = ("location", "folder", "path", "remote", "sha256", "weights", "files", "tokenizer", "description",
+           "tags", "meta", "challenger", "challenged_at")  # fmt: skip
 """Where things lie, and what is said about them: not what a function does. Their files count by their bytes."""
 
 

@@ -15,6 +15,7 @@ from sqlinfer.functions import contained, native
 from sqlinfer.functions import device as devices
 from sqlinfer.functions.cache import CONTRACT, Pins, dump, hash_of, read_json
 from sqlinfer.functions.digest import declaration_key, source_key
+from sqlinfer.functions.fetching import remembered
 from sqlinfer.functions.limits import Limits
 from sqlinfer.functions.precision import check_precision
 from sqlinfer.functions.quality import check_quality, is_near
@@ -128,7 +129,7 @@ def checksum(config: FunctionConfig, *, cache_dir: Path, root: Path) -> str:
 
     Unlike a digest it is found without preparing anything, and is the same on every device.
     """
-    workspace = Workspace(cache_dir, root)
+    workspace, config = Workspace(cache_dir, root), remembered(config, cache_dir)
     try:
         source = source_named(config.source, config.location)
         fingerprint = dict(source.fingerprint(config, workspace))

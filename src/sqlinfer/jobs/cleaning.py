@@ -28,7 +28,7 @@ FILES = re.compile(
     r"manifest\.json|run_results\.(?:json|journal)|sources\.json|report\.html|crash-.*\.txt|\.tmp-[0-9a-f]{32}"
 )
 _CACHE = re.compile(
-    r"keys|\.tmp-.*|[0-9a-f]{16,64}(?:[-.].*)?|[a-z_]+-[0-9a-f]{8,64}.*|(?:devices|external|files)\.json"
+    r"keys|\.tmp-.*|[0-9a-f]{16,64}(?:[-.].*)?|[a-z_]+-[0-9a-f]{8,64}.*|(?:devices|external|fetched|files)\.json"
 )
 _REMEMBERED = re.compile(r"(?:project|plans)-[0-9a-f]{32}\.json|\.tmp-[0-9a-f]{32}")
 """Names in the cache of functions: digests, and what is known of them."""

@@ -11,6 +11,7 @@ from sqlinfer.errors import ProjectError
 from sqlinfer.jobs.told import told
 from sqlinfer.project import FunctionConfig, Project
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
+from sqlinfer.storage import Access
 
 if TYPE_CHECKING:
     from sqlinfer.jobs.events import Event
@@ -39,6 +40,8 @@ class Functions(Mapping[str, PreparedFunction]):
         from sqlinfer.functions import prepare  # what lists names alone does without
         from sqlinfer.jobs.events import Preparing
 
+        if config.remote is not None:
+            config = self.configs[config.name] = self._fetched(config)
         with told(self.project):
             self._ready[config.name] = prepare(
                 config,
@@ -49,6 +52,16 @@ class Functions(Mapping[str, PreparedFunction]):
                 places=self._places,
             )
         return self._ready[config.name]
+
+    def _fetched(self, config: FunctionConfig) -> FunctionConfig:
+        """With its file in the cache; the others of the project see it, too."""
+        from sqlinfer.functions.fetching import fetched
+        from sqlinfer.jobs.events import Preparing
+
+        access = Access.of(self.project.profile.config)
+        return fetched(
+            config, cache_dir(self.project), access, lambda message: self.emit(Preparing(config.name, message))
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.configs)

@@ -68,7 +68,11 @@ def functions(project: Project) -> Iterator[Row]:
             "name": config.name,
             "signature": f"{config.name}({arguments or _unsaid(config)})",
             "source": config.source,
-            "artifact": relative(config.path or config.weights, project) or config.uri or config.entrypoint or "",
+            "artifact": config.remote
+            or relative(config.path or config.weights, project)
+            or config.uri
+            or config.entrypoint
+            or "",
             "description": config.description,
             "tags": list(config.tags),
         }

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlinfer import types
-from sqlinfer.errors import Location, ProjectError, did_you_mean
+from sqlinfer.errors import Location, ProjectError, SqlinferError, did_you_mean
 from sqlinfer.project import files, schema
 from sqlinfer.project.jinja import Engine
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.values import FunctionConfig, ImageConfig, ReturnField, TokenizerConfig
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_yaml
 from sqlinfer.spec.function import Argument, OnNull
+from sqlinfer.storage import Access, is_url
 
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "onnx": ("path",), "torch": ("entrypoint",), "sklearn": (), "xgboost": ("path",), "lightgbm": ("path",),
@@ -35,6 +36,8 @@ _LIMITS = {
     }.items()
     for name in names.split()
 }
+_FETCHED = ("onnx", "sklearn", "xgboost", "lightgbm", "catboost", "huggingface")
+"""Sources whose file or folder may lie in a bucket."""
 _TRUST = re.compile(r"^(sha256:)?[0-9a-fA-F]{64}$")
 
 
@@ -83,7 +86,9 @@ def _function(props: schema.FunctionProps, file: YamlFile, keys: Keys, dialect: 
     settings = props.config
     return FunctionConfig(
         name=props.name, folder=folder, location=file.locate((*keys, "name"), value=True),
-        description=props.description, source=model.source, path=_resolved(folder, model.path), uri=model.uri,
+        description=props.description, source=model.source,
+        path=None if _is_remote(model.path) else _resolved(folder, model.path),
+        remote=model.path if _is_remote(model.path) else None, sha256=model.sha256, uri=model.uri,
         tracking_uri=_either(props, "tracking_uri", file, keys),
         registry_uri=_either(props, "registry_uri", file, keys),
         entrypoint=model.entrypoint, weights=_resolved(folder, model.weights), trust=model.trust,
@@ -164,9 +169,26 @@ def _paths(props: schema.FunctionProps, file: YamlFile, keys: Keys) -> None:
     for key, text in [*named, *(("files", one) for one in props.model.files)]:
         if text is not None and ("\0" in text or not text.strip()):
             raise file.error(f"{key}: not the name of a file", (*keys, "model", key), value=True)
-        if text is not None and "://" in text:
+        if key == "path" and text is not None and is_url(text):
+            _remote(props, text, file, (*keys, "model", key))
+        elif text is not None and "://" in text:
             raise file.error(f"{key}: '{text}' is a URL; nothing is downloaded", (*keys, "model", key), value=True,
                              hint="copy the file into the project")  # fmt: skip
+
+
+def _is_remote(path: str | None) -> bool:
+    return path is not None and is_url(path)
+
+
+def _remote(props: schema.FunctionProps, url: str, file: YamlFile, keys: Keys) -> None:
+    try:
+        Access.checked(url)
+    except SqlinferError as error:
+        raise file.error(f"path: {error.message}", keys, value=True,
+                         hint="s3://, gs:// or az://, or copy the file into the project") from error  # fmt: skip
+    if props.model.source not in _FETCHED:
+        raise file.error(f"path: source '{props.model.source}' reads no URL", keys, value=True,
+                         hint="copy the file into the project")  # fmt: skip
 
 
 def _sample(folder: Path, text: str | None) -> str | Path | None:

@@ -360,6 +360,7 @@ class ModelSource(Strict):
     source: SourceName = "onnx"
     runtime: Literal["onnx", "native"] | None = None
     path: str | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
     expected: str | None = None
     uri: str | None = None
     tracking_uri: str | None = None

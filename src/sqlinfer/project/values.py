@@ -286,6 +286,10 @@ class FunctionConfig:
     source: ArgumentSource = "onnx"
     path: Path | None = None
     """The artifact: an ONNX file, or a folder for huggingface. Absolute; may not exist."""
+    remote: str | None = None
+    """A URL in the place of ``path``, until it is fetched."""
+    sha256: str | None = None
+    """Of what ``remote`` holds, 64 hex digits."""
     uri: str | None = None
     """``models:/name@alias`` for mlflow."""
     tracking_uri: str | None = None
