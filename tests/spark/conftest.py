@@ -1,7 +1,8 @@
-"""One JVM for all tests of Spark. Without PySpark or Java they are skipped, or fail where they are required."""
+"""One JVM for all tests of Spark. Without PySpark they are left out, without Java skipped, unless they are required."""
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
 from collections.abc import Callable, Generator, Iterator
@@ -10,8 +11,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("pyspark", reason="PySpark is not installed")
-
 from sqlinfer.adapters.spark.adapter import SparkAdapter
 from sqlinfer.adapters.spark.jvm import java, java_version
 from sqlinfer.adapters.spark.session import SparkSqlSession
@@ -19,6 +18,8 @@ from sqlinfer.adapters.spark.session import SparkSqlSession
 MASTER = "SQLINFER_TEST_SPARK_MASTER"
 """A variable: ``local-cluster[2,1,1024]`` has executors that are processes of their own."""
 _NUMBERS = itertools.count()
+_REQUIRED = os.environ.get("SQLINFER_REQUIRE_SPARK")
+collect_ignore_glob = [] if _REQUIRED or importlib.util.find_spec("pyspark") else ["test_*.py"]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -26,7 +27,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if os.environ.get("SQLINFER_REQUIRE_SPARK") and report.skipped and not hasattr(report, "wasxfail"):
+    if _REQUIRED and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
     return report
 
