@@ -40,7 +40,7 @@ def _aligned(table: pa.Table) -> str:
     """Values as the warehouse prints them."""
     import pyarrow as pa
 
-    from sqlinfer.adapters.duckdb.printing import printed
+    from sqlinfer.adapters.printing import printed
 
     is_numeric = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean, pa.types.is_null)
     numeric = [any(test(column.type) for test in is_numeric) for column in table.schema]
@@ -55,7 +55,7 @@ def exact(table: pa.Table) -> pa.Table:
     """Moments as the warehouse prints them, which Python has not all, and single floats without digits of a double."""
     import pyarrow as pa
 
-    from sqlinfer.adapters.duckdb.printing import printed
+    from sqlinfer.adapters.printing import printed
 
     text = None
     for position, column in enumerate(table.schema):
@@ -115,7 +115,7 @@ def flatten(table: pa.Table) -> pa.Table:
     """Nested columns as JSON text and bytes as the warehouse prints them, because CSV has neither."""
     import pyarrow as pa
 
-    from sqlinfer.adapters.duckdb.printing import printed
+    from sqlinfer.adapters.printing import printed
     from sqlinfer.arrays import from_texts
 
     for position, column in enumerate(table.schema):

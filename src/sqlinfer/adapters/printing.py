@@ -1,4 +1,4 @@
-"""Arrow values as the warehouse prints them: no digit less, infinite dates and wide integers too."""
+"""Arrow values of any warehouse as text: no digit less, infinite dates and wide integers too. DuckDB prints them."""
 
 from __future__ import annotations
 
