@@ -195,7 +195,7 @@ def test_an_external_file_is_recorded_and_waits_for_a_held_database(night: Night
     before = target.read_bytes()
     night.sql("delete from customers where id >= 500")
 
-    def held(timeout: float) -> None:
+    def held(*_: object) -> None:
         raise DatabaseLocked("database wh.duckdb is held by process 1", holder="process 1")
 
     with night.environment() as env:
