@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import os
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from sqlinfer.adapters.spark.session import SparkSqlSession
 MASTER = "SQLINFER_TEST_SPARK_MASTER"
 """A variable: ``local-cluster[2,1,1024]`` has executors that are processes of their own."""
 _NUMBERS = itertools.count()
+sys.path.insert(0, str(Path(__file__).parent))
 _REQUIRED = os.environ.get("SQLINFER_REQUIRE_SPARK")
 collect_ignore_glob = [] if _REQUIRED or importlib.util.find_spec("pyspark") else ["test_*.py"]
 
