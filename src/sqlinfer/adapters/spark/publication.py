@@ -80,8 +80,9 @@ class Pending:
 
     def vacuum(self, target: Relation, there: Standing | None) -> None:
         """The version that is shown stays for readers that have begun; older ones, and those of killed runs, go."""
-        for one in versions(self.session, target):
-            if there is None or there.version is None or one.name != there.version.name:
+        gathered = versions(self.session, replace(target, schema=self.settings.side_schema))
+        for one in (*gathered, *versions(self.session, target)):
+            if one in gathered or there is None or there.version is None or one.name != there.version.name:
                 with suppress(AdapterError):
                     drop_any(self.session, self.settings, one)
 
