@@ -338,9 +338,9 @@ class Workspace(ScoringVerbs, KeepingVerbs, RememberingVerbs, Protocol):
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Of a query: one of a plan, of a data test, or built in ``adapters.shared``."""
 
-    def sample(self, sql: str, columns: Sequence[str], share: float) -> list[tuple[Any, ...]]:
-        """About that share of a query's rows, at random; a failure leaves the transaction around it as it was, where
-        the warehouse can do that."""
+    def sample(self, sql: str, columns: Sequence[str], rows: int) -> list[tuple[Any, ...]]:
+        """So many of a query's rows, at random, or all that there are; a failure leaves the transaction around it as it
+        was, where the warehouse can do that."""
 
     def reader(
         self, sql: str, rows: int = READ_ROWS, *, plain: bool = False

@@ -1,4 +1,4 @@
-"""Published rows → how their prediction columns are spread, for the run record. Never makes a night fail."""
+"""Published rows → how their prediction columns are spread, for the run record."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from sqlinfer.spec.distributions import SAMPLE, Distribution
 from sqlinfer.types import is_numeric, is_text, of_column
 
 
-def sampled(work: Workspace, sql: str, predicted: Sequence[str], rows: int, last: str) -> str | None:
-    """The text for the record. None: nothing is predicted, or it could not be read.
+class NotSampled(Exception):
+    """A signal: the rows could not be read, and the transaction around may be lost with that."""
+
+
+def sampled(work: Workspace, sql: str, predicted: Sequence[str], last: str) -> str:
+    """The text for the record.
 
     Args:
         sql: of the rows that this run publishes.
-        rows: about how many these are.
         last: the text of the run before.
+
+    Raises:
+        NotSampled: where a warehouse says no.
     """
-    if not predicted:
-        return None
     try:
         kinds = _kinds(work, sql, predicted)
-        found = work.sample(sql, tuple(kinds), SAMPLE / max(rows, 1)) if kinds else []
-    except AdapterError:
-        return None
+        found = work.sample(sql, tuple(kinds), SAMPLE) if kinds else []
+    except AdapterError as error:
+        raise NotSampled(error.message) from error
     before = distributions.from_text(last)
     columns = zip(*found, strict=True) if found else ((),) * len(kinds)
     return distributions.to_text(

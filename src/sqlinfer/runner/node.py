@@ -366,8 +366,10 @@ def _publish(
     env.emit(Publishing(node.unique_id, str(node.relation)))
     began = perf_counter()
 
+    staged = progress.tests
+
     def audit(target: Relation) -> None:
-        progress.tests += audit_written(env, replace(node, tests=late), target, progress.counts)
+        progress.tests = (*staged, *audit_written(env, replace(node, tests=late), target, progress.counts))
         refuse_failed(progress.tests)
 
     try:

@@ -21,7 +21,7 @@ from sqlinfer.errors import DatabaseLocked, NotPublished, PublicationError, Sqli
 from sqlinfer.failpoints import fail_point
 from sqlinfer.project.values import Hook
 from sqlinfer.relation import Relation
-from sqlinfer.runner.distributions import sampled
+from sqlinfer.runner.distributions import NotSampled, sampled
 from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.external import WrittenFile, write_beside
 from sqlinfer.runner.hooks import run_by_themselves, run_inside
@@ -172,12 +172,10 @@ def publish(
     file = _write_file(env, publication)
     work.see_files(publication.sql)
     try:
-        with work.publishing(timeout, publication.how.target):
-            written = _write(env, publication, audit, file, began)
-            fail_point("before_publish_commit")
-            if file is not None:
-                env.may_write(str(file.target), folder=folder)
-                file.put_in_place()
+        try:
+            written = _committed(env, publication, timeout, audit, file, began)
+        except NotSampled:  # all of it is rolled back, and done again without a look at the rows
+            written = _committed(env, replace(publication, predicted=()), timeout, audit, file, began)
     except DatabaseLocked as error:
         raise NotPublished.held(error, timeout) from error
     finally:
@@ -189,6 +187,23 @@ def publish(
             file.tidy()
         except (SqlinferError, OSError) as error:
             env.emit(Warned(publication.unique_id, f"files of old versions are left: {error}"))
+    return written
+
+
+def _committed(
+    env: RunEnvironment,
+    publication: Publication,
+    timeout: float,
+    audit: Callable[[Relation], None] | None,
+    file: WrittenFile | None,
+    began: float,
+) -> Published:
+    with env.workspace.publishing(timeout, publication.how.target):
+        written = _write(env, publication, audit, file, began)
+        fail_point("before_publish_commit")
+        if file is not None:
+            env.may_write(str(file.target), folder=publication.layout is not None)
+            file.put_in_place()
     return written
 
 
@@ -234,20 +249,24 @@ def _write(
         work.record_errors(publication.how, publication.sql, publication.owner, failed=publication.has_errors)
     receipt = publication.receipt and publication.receipt.later("publish", perf_counter() - began)
     spent = receipt.as_record() if receipt else {}
-    spread = _distributions(work, publication, written.rows, whole=file is None)
+    spread = _distributions(work, publication, whole=file is None)
     work.record(RUNS, target, ({**_run_record(env, publication, written.rows), **spent, **spread},))
     return Published(written.rows, written.left, receipt)
 
 
-def _distributions(work: Workspace, publication: Publication, rows: int, *, whole: bool) -> Mapping[str, object]:
-    """``whole``: the rows went into the target. Where it holds no others, they are read from there."""
+def _distributions(work: Workspace, publication: Publication, *, whole: bool) -> Mapping[str, object]:
+    """``whole``: the rows went into the target. Where it holds no others, they are read from there.
+
+    Raises:
+        NotSampled: they cannot be read.
+    """
     if not publication.predicted:
         return {}
     target = publication.how.target
     sql = target.query(work.dialect) if whole and not publication.how.merges else publication.sql
     last = work.last_run(target, publication.unique_id)
-    found = sampled(work, sql, publication.predicted, rows, last.distributions if last is not None else "")
-    return {} if found is None else {"distributions": found}
+    before = last.distributions if last is not None else ""
+    return {"distributions": sampled(work, sql, publication.predicted, before)}
 
 
 def _run_record(env: RunEnvironment, publication: Publication, rows: int) -> Mapping[str, object]:

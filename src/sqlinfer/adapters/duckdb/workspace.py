@@ -122,8 +122,8 @@ class DuckDBWorkspace(WarehouseConnection):
     def notes(self, kind: NoteKind) -> dict[str, dict[str, Any]]:
         return notes.read(self, kind)
 
-    def sample(self, sql: str, columns: Sequence[str], share: float) -> list[tuple[Any, ...]]:
-        return self.rows(queries.sample(columns, sql, share, self.dialect))
+    def sample(self, sql: str, columns: Sequence[str], rows: int) -> list[tuple[Any, ...]]:
+        return self.rows(queries.sample(columns, sql, rows, self.dialect))
 
     # scoring
 

@@ -96,9 +96,9 @@ class PostgresWorkspace:
         with self._asking() as session:
             return session.rows(sql)
 
-    def sample(self, sql: str, columns: Sequence[str], share: float) -> list[tuple[Any, ...]]:
+    def sample(self, sql: str, columns: Sequence[str], rows: int) -> list[tuple[Any, ...]]:
         with self.session.attempt():
-            return self.session.rows(queries.sample(columns, sql, share, self.dialect))
+            return self.session.rows(queries.sample(columns, sql, rows, self.dialect))
 
     def describe(self, sql: str) -> tuple[Column, ...]:
         return self.session.describe(sql)

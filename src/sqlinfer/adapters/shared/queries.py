@@ -44,8 +44,8 @@ def newest(moment: str, relation: Relation, condition: str | None, dialect: str)
     return f"select max({moment}) as max_loaded_at\nfrom {relation.sql(dialect)}{where}"
 
 
-def sample(columns: Sequence[str], source: str, share: float, dialect: str) -> str:
-    """About that share of the rows, each as likely as any other. ``source``: SQL of a query."""
+def sample(columns: Sequence[str], source: str, rows: int, dialect: str) -> str:
+    """So many rows, each as likely as any other. ``source``: SQL of a query."""
     names = ", ".join(quote(name, dialect) for name in columns)
-    where = "" if share >= 1 else f" WHERE random() < {share!r}"
-    return f"SELECT {names} FROM ({source}) AS q{where}"
+    few = f"USING SAMPLE reservoir({rows} ROWS)" if dialect == "duckdb" else f"ORDER BY random() LIMIT {rows}"
+    return f"SELECT {names} FROM ({source}) AS q {few}"

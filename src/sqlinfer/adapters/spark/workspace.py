@@ -87,8 +87,8 @@ class SparkWorkspace(SparkScoring):
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return self.session.rows(sql)
 
-    def sample(self, sql: str, columns: Sequence[str], share: float) -> list[tuple[Any, ...]]:
-        return self.session.rows(queries.sample(columns, sql, share, self.dialect))
+    def sample(self, sql: str, columns: Sequence[str], rows: int) -> list[tuple[Any, ...]]:
+        return self.session.rows(queries.sample(columns, sql, rows, self.dialect))
 
     def describe(self, sql: str) -> tuple[Column, ...]:
         return self.session.describe(sql)
