@@ -53,6 +53,7 @@ def test_amounts_have_one_currency(text: str, expected: Prices | None) -> None:
         ("{currency: USD, device_hour: [1]}", "is no amount of money"),
         ("{currency: USD, device_hour: cheap}", "is no amount of money"),
         ("{currency: USD, device_hour: 1 EUR, endpoint_month: 3}", "prices are in EUR and USD"),
+        ("{currency: USD, device_hour: 1 EUR}", "prices are in EUR and USD"),
         ("7", "expected a mapping"),
     ],
 )
@@ -60,6 +61,27 @@ def test_what_is_no_price_is_said_at_its_place(text: str, message: str) -> None:
     with pytest.raises(ProjectError, match=message) as caught:
         read(text)
     assert caught.value.location is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("{device_hour: 1 EUR, endpoint_month: 3 USD}", "3 USD"),
+        ("{currency: USD, device_hour: {on_demand: 1, spot: 2 EUR}}", "2 EUR"),
+        ("{currency: USD, device_hour: 1 EUR}", "1 EUR"),
+    ],
+)
+def test_the_price_in_another_currency_is_underlined(text: str, marked: str) -> None:
+    with pytest.raises(ProjectError, match="they cannot be compared") as caught:
+        read(text)
+    where = caught.value.location
+    assert where is not None and where.column is not None
+    line = f"prices: {text}"
+    assert line[where.column - 1 : where.column - 1 + where.length] == marked
+
+
+def test_the_case_of_a_currency_makes_no_other_one() -> None:
+    assert read("{currency: usd, device_hour: 1 USD}") == Prices("usd", 1.0)
 
 
 def test_an_endpoint_is_paid_for_each_function_and_nothing_is_divided_by_no_prediction() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from operator import eq, ge, gt, le, lt, ne
+
 from sqlinfer.relation import Relation
 
 TESTED = "sqlinfer_tested"
@@ -37,6 +40,20 @@ def at_most(sql: str, limit: object) -> str:
 def failures(sql: str, fail_calc: str, limit: object) -> str:
     """One value, or two rows where ``fail_calc`` is no aggregate."""
     return f"SELECT {fail_calc} FROM ({at_most(sql, limit)}) AS dbt_internal_test LIMIT 2"
+
+
+_PLAIN = re.compile(r"\s*(?P<sign>!=|<>|>=|<=|==|=|>|<)\s*(?P<number>[0-9]{1,18})\s*", re.ASCII)
+_SIGNS = {"!=": ne, "<>": ne, ">=": ge, "<=": le, "==": eq, "=": eq, ">": gt, "<": lt}
+
+
+def holds(failures: int, condition: str) -> bool | None:
+    """Whether a plain condition holds; None: only the warehouse can tell.
+
+    >>> holds(2, "!= 0"), holds(2, "> 10"), holds(2, "between 1 and 3")
+    (True, False, None)
+    """
+    found = _PLAIN.fullmatch(condition)
+    return None if found is None else bool(_SIGNS[found["sign"]](failures, int(found["number"])))
 
 
 def verdict(failures: int, error_if: str, warn_if: str) -> str:

@@ -33,6 +33,8 @@ def build(
     """``compiled`` maps the unique_id of each compiled node to its SQL; ``aspects`` are for ``state:modified``.
     ``lineage``: of the columns of compiled nodes."""
     parents = _parents(project)
+    members: tuple[Source | Node, ...] = (*project.sources.values(), *project.nodes.values())
+    known = {str(member.relation).casefold(): member.unique_id for member in members}
 
     def compared(entry: dict[str, Any]) -> dict[str, Any]:
         return entry | {"sqlinfer": {"aspects": dict(aspects[entry["unique_id"]])}}
@@ -49,7 +51,7 @@ def build(
         },
         "nodes": {
             **{
-                uid: compared(_node(project, node, compiled.get(uid), lineage.get(uid, ())))
+                uid: compared(_node(project, node, compiled.get(uid), lineage.get(uid, ()), known))
                 for uid, node in project.nodes.items()
             },
             **{uid: compared(_test(project, test)) for uid, test in project.tests.items()},
@@ -68,7 +70,10 @@ def build(
     }
 
 
-def _node(project: Project, node: Node, compiled: str | None, lineage: Iterable[ColumnLineage]) -> dict[str, Any]:
+def _node(
+    project: Project, node: Node, compiled: str | None, lineage: Iterable[ColumnLineage], known: Mapping[str, str]
+) -> dict[str, Any]:
+    """``known``: folded names of relations → unique_ids."""
     return {
         "unique_id": node.unique_id,
         "name": node.name,
@@ -82,7 +87,7 @@ def _node(project: Project, node: Node, compiled: str | None, lineage: Iterable[
         "fqn": list(node.fqn),
         "tags": list(node.tags),
         "description": node.description,
-        "columns": _columns(project, node, lineage),
+        "columns": _columns(project, node, lineage, known),
         "config": _config(node),
         "meta": dict(node.config.meta),
         "checksum": _checksum(node),
@@ -95,15 +100,15 @@ def _node(project: Project, node: Node, compiled: str | None, lineage: Iterable[
     }
 
 
-def _columns(project: Project, node: Node, lineage: Iterable[ColumnLineage]) -> dict[str, dict[str, Any]]:
+def _columns(
+    project: Project, node: Node, lineage: Iterable[ColumnLineage], known: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
     """Those that are described, and those that hold predictions: ``meta.sqlinfer.predicted_by`` says of what."""
     found: dict[str, dict[str, Any]] = {
         column.name: {"name": column.name, "data_type": column.data_type, "description": column.description}
         for column in node.columns
     }
     names = {name.casefold(): name for name in found}
-    members: tuple[Source | Node, ...] = (*project.sources.values(), *project.nodes.values())
-    known = {str(member.relation).casefold(): member.unique_id for member in members}
     for one in lineage:
         if one.calls:
             name = names.get(one.column.casefold(), one.column)

@@ -42,11 +42,13 @@ def read_prices(data: Any, file: YamlFile) -> Prices | None:
     }
     if not found:
         raise file.error("prices names no price", ("prices",), hint=_HINT)
-    currencies = dict.fromkeys(currency for _, currency in found.values())
-    if len(currencies) > 1:
-        listed = " and ".join(currencies)
-        raise file.error(f"prices are in {listed}: they cannot be compared", ("prices",), hint="use one currency")
-    return Prices(next(iter(currencies)), **{name: amount for name, (amount, _) in found.items()})
+    currency = props.currency or next(unit for _, unit in found.values())
+    others = [name for name, (_, unit) in found.items() if unit.casefold() != currency.casefold()]
+    if others:
+        listed = " and ".join(dict.fromkeys([*(unit for _, unit in found.values()), currency]))
+        raise file.error(f"prices are in {listed}: they cannot be compared", given[others[0]][1], value=True,
+                         hint="use one currency")  # fmt: skip
+    return Prices(currency, **{name: amount for name, (amount, _) in found.items()})
 
 
 def _amount(value: Any, currency: str | None, file: YamlFile, keys: Sequence[str]) -> tuple[float, str]:

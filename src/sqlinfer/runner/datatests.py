@@ -9,7 +9,16 @@ from typing import Any
 
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.audits.base import Audit, Rows, Scoring, Subject
-from sqlinfer.audits.queries import NOTHING, all_rows, failing_of_own, failures, one_column, some_rows, verdict
+from sqlinfer.audits.queries import (
+    NOTHING,
+    all_rows,
+    failing_of_own,
+    failures,
+    holds,
+    one_column,
+    some_rows,
+    verdict,
+)
 from sqlinfer.audits.registry import Problem, find, read
 from sqlinfer.errors import DataTestError, RunError, SqlinferError, did_you_mean
 from sqlinfer.project import DataTest
@@ -152,7 +161,8 @@ def _judged(work: Workspace, test: DataTest, sql: str) -> _Verdict:
     """By dbt's rules."""
     counted = test.config.get("fail_calc") or "count(*)"
     count = _number(work.rows(failures(sql, counted, test.config.get("limit"))), counted)
-    is_error, is_warning = work.rows(verdict(count, test.error_if, test.warn_if))[0]
+    known = (holds(count, test.error_if), holds(count, test.warn_if))
+    is_error, is_warning = work.rows(verdict(count, test.error_if, test.warn_if))[0] if None in known else known
     got = f"got {count} result{'s' if count != 1 else ''}"
     if test.severity == "error" and is_error:
         return _Verdict(count, "fail", f"{got}, configured to fail if {test.error_if}")

@@ -46,6 +46,8 @@ class DuckDBConnection:
         self._changes = Changes()
         self._has_references: bool | None = None
         """Whether a table refers to another; None: not known."""
+        self._schemas: set[Relation] = set()
+        """Schemas of what is attached that are known to be there: asked for at every visit otherwise."""
 
     def open(self) -> None:
         self._memory = open_memory(self.settings)
@@ -79,8 +81,20 @@ class DuckDBConnection:
     def _hear(self, sql: str) -> None:
         if self.in_transaction:
             self._changes.hear(sql)
-        if "references" in sql.casefold():
+        folded = sql.casefold()
+        if "references" in folded:
             self._has_references = None
+        if "drop schema" in folded:
+            self._schemas.clear()
+
+    def _undone(self) -> None:
+        """A transaction was rolled back."""
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was known of what is attached may be so no longer."""
+        self._has_references = None
+        self._schemas.clear()
 
     def _provide(self, sql: str) -> None:
         """What SQL needs of ours is made when it is first needed: a function imports numpy, a fifth of a second."""
@@ -163,6 +177,7 @@ class DuckDBConnection:
         except BaseException:
             with suppress(Exception):
                 self._writer.execute("ROLLBACK")
+            self._undone()
             raise
         finally:
             self.in_transaction = False
@@ -245,9 +260,14 @@ class DuckDBConnection:
 
     def use_warehouse(self) -> str:
         """SQL: unqualified names are those of the profile's schema, or of main before a publication first makes it."""
-        known = self.rows(
-            "SELECT count(*) FROM duckdb_schemas() "
-            "WHERE lower(database_name) = lower(?) AND lower(schema_name) = lower(?)",
-            (self.settings.catalog, self.settings.schema),
-        )
-        return f"USE {quote(self.settings.catalog)}.{quote(self.settings.schema if known[0][0] else 'main')}"
+        place = Relation(self.settings.schema, self.settings.catalog)
+        if place.folded() not in self._schemas:
+            known = self.rows(
+                "SELECT count(*) FROM duckdb_schemas() "
+                "WHERE lower(database_name) = lower(?) AND lower(schema_name) = lower(?)",
+                (self.settings.catalog, self.settings.schema),
+            )
+            if not known[0][0]:
+                return f"USE {quote(self.settings.catalog)}.main"
+            self._schemas.add(place.folded())
+        return f"USE {place.sql()}"

@@ -43,9 +43,30 @@ def write(work: Statements, kind: NoteKind, name: str, payload: Mapping[str, Any
         work.execute(f"INSERT INTO {_NOTES.sql()} VALUES (?, ?, ?, now())", (kind, name, json.dumps(payload)))
 
 
-def read(work: Statements, kind: NoteKind) -> dict[str, dict[str, Any]]:
-    found = work.rows(f"SELECT name, payload FROM {_NOTES.sql()} WHERE kind = ? ORDER BY written_at, rowid", (kind,))
-    return {name: json.loads(payload) for name, payload in found}
+class Noted:
+    """The notes of each kind as this process knows them, which alone writes them: each node asks several times."""
+
+    def __init__(self) -> None:
+        self._known: dict[NoteKind, dict[str, str]] = {}
+
+    def of(self, work: Statements, kind: NoteKind) -> Mapping[str, str]:
+        """Name → JSON, oldest first."""
+        if kind not in self._known:
+            sql = f"SELECT name, payload FROM {_NOTES.sql()} WHERE kind = ? ORDER BY written_at, rowid"
+            self._known[kind] = dict(work.rows(sql, (kind,)))
+        return self._known[kind]
+
+    def write(self, work: Statements, kind: NoteKind, name: str, payload: Mapping[str, Any] | None) -> None:
+        """Inside a transaction; ``forget`` where that fails."""
+        write(work, kind, name, payload)
+        known = self._known.get(kind)
+        if known is not None:
+            known.pop(name, None)
+            if payload is not None:
+                known[name] = json.dumps(payload)
+
+    def forget(self) -> None:
+        self._known.clear()
 
 
 def _older(work: Statements, table: Relation) -> Iterator[tuple[NoteKind, str, dict[str, Any]]]:

@@ -147,7 +147,7 @@ class WarehouseConnection(DuckDBConnection):
             if other is not database:
                 self.execute(other.attach(writing=False))
         self._cost = time.monotonic() - began
-        self._has_references = None
+        self._forget()
 
     def linger(self, allowed: bool) -> None:
         self._lingers = allowed
@@ -182,6 +182,7 @@ class WarehouseConnection(DuckDBConnection):
                     with suppress(Exception):
                         cursor.execute(sql)
                 self._open_since = None
+                self._forget()
 
     def let_go(self) -> None:
         """Close the warehouse, where it was left open behind a publication."""
@@ -225,7 +226,7 @@ class WarehouseConnection(DuckDBConnection):
         for sql in ("USE memory", *self._detaching()):
             with suppress(AdapterError):
                 self.execute(sql)
-        self._has_references = None
+        self._forget()
 
     def _detaching(self) -> list[str]:
         return [f"DETACH DATABASE IF EXISTS {quote(one.name)}" for one in self.settings.databases]

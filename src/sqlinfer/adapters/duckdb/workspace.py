@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -66,6 +67,7 @@ class DuckDBWorkspace(WarehouseConnection):
         self._claimed, self._looked = claim is not None, False
         self._lock = claim or claim_of(settings, run_id)
         self.staged = keeping.Staged(self.namespace)
+        self._noted = notes.Noted()
         self._one_pass: int | None = None
         """Columns of a result that is streamed from memory into its table."""
         super().__init__(
@@ -109,8 +111,10 @@ class DuckDBWorkspace(WarehouseConnection):
         return self.settings.side.name if self.persistent else "memory"
 
     def note(self, kind: NoteKind, name: str, payload: Mapping[str, Any] | None) -> None:
+        if payload is None and name not in self._noted.of(self, kind):
+            return
         with nullcontext() if self.in_transaction else self.transaction():
-            notes.write(self, kind, name, payload)
+            self._noted.write(self, kind, name, payload)
         if kind == "scoring":  # what a crash is blamed on must outlive the machine
             self.journal({"kind": "note", "note": kind, "name": name, "payload": payload})
 
@@ -120,7 +124,11 @@ class DuckDBWorkspace(WarehouseConnection):
             self._lock.journal(header, rows)
 
     def notes(self, kind: NoteKind) -> dict[str, dict[str, Any]]:
-        return notes.read(self, kind)
+        return {name: json.loads(text) for name, text in self._noted.of(self, kind).items()}
+
+    def _undone(self) -> None:
+        super()._undone()
+        self._noted.forget()
 
     def sample(self, sql: str, columns: Sequence[str], rows: int) -> list[tuple[Any, ...]]:
         return self.rows(queries.sample(columns, sql, rows, self.dialect))
@@ -232,7 +240,7 @@ class DuckDBWorkspace(WarehouseConnection):
 
     def run_statement(self, sql: str) -> None:
         self._changes.hear_foreign()
-        self._has_references = None
+        self._undone()
         self.execute(sql)
 
     def materialize(self, how: Materialization, sql: str) -> Written:
@@ -242,7 +250,9 @@ class DuckDBWorkspace(WarehouseConnection):
     def make_place(self, target: Relation) -> None:
         if target.schema:
             place = Relation(target.schema, target.catalog)
-            self.execute(f"CREATE SCHEMA IF NOT EXISTS {place.sql()}")
+            if place.folded() not in self._schemas:
+                self.execute(f"CREATE SCHEMA IF NOT EXISTS {place.sql()}")
+                self._schemas.add(place.folded())
 
     def record(self, kind: RecordKind, target: Relation, rows: Sequence[Mapping[str, object]]) -> None:
         records.record(self, kind, target, rows)
