@@ -19,7 +19,7 @@ from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.compiler.hooked import NONE, Hooks
 from sqlinfer.compiler.rendered import RenderedNode, external_sql
 from sqlinfer.errors import ColumnError, Location, SqlinferError, did_you_mean
-from sqlinfer.plan_memory import Plans, Text, Watched, columns_of, digest, facts, place_of, told_of
+from sqlinfer.plan_memory import ANEW, Plans, Text, Watched, columns_of, digest, facts, place_of, told_of
 from sqlinfer.project import Node, Project
 from sqlinfer.project.remembered import versions
 from sqlinfer.project.ways import with_way
@@ -135,13 +135,14 @@ class ProjectCompiler:
         if plans is None:
             return self._anew(node, incremental, limit)
         made_of = {"incremental": incremental, "full_refresh": self.full_refresh, "node": told_of(node)}
-        found = plans.recall(node, made_of, self._reads)
+        name = f"{node.unique_id}{ANEW}" if self.full_refresh else node.unique_id
+        found = plans.recall(name, made_of, self._reads)
         if found is None:
             self.asked, opened = False, set[str]()
             with watching() as witness, self._watched.watching(opened):
                 found = self._anew(node, incremental, limit)
             witness.fleeting = witness.fleeting or self.asked
-            plans.keep(node, made_of, self._reads, found, witness, opened)
+            plans.keep(name, made_of, self._reads, found, witness, opened)
         return found
 
     def _anew(self, node: Node, incremental: bool, limit: int | None) -> CompiledNode:

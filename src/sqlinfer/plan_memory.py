@@ -26,6 +26,8 @@ from sqlinfer.project.witness import Witness, is_so
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plain import Coder, NotPlain
 
+ANEW = " anew"
+"""A lookup plans the whole table, a night its slice: one does not push the other out."""
 _WORDS = re.compile(r'"(?:[^"]|"")*"|\w+')
 _QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/""", re.S)
 _FILE = re.compile(r"""^'.*(?:/|\.[A-Za-z])|^".*[./]""", re.S)
@@ -125,9 +127,10 @@ class Plans:
             plans._macros = {str(one.path): digest(one.source) for one in (*project.macros, *project.hook_macros)}
         return plans
 
-    def recall(self, node: Node, made_of: Mapping[str, object], reads: Reads) -> CompiledNode | None:
-        """``made_of``: what is known before rendering; ``reads``: what a text reads, as it is now."""
-        entry = self._nodes.get(node.unique_id)
+    def recall(self, name: str, made_of: Mapping[str, object], reads: Reads) -> CompiledNode | None:
+        """``name``: of the node, with ``ANEW`` behind it where its table is planned as a full refresh makes it;
+        ``made_of``: what is known before rendering; ``reads``: what a text reads, as it is now."""
+        entry = self._nodes.get(name)
         if entry is None or entry["made_of"] != self._made_of(made_of):
             return None
         if not all(is_so(self._env.get(name), told) for name, told in entry["env"].items()):
@@ -142,7 +145,7 @@ class Plans:
         return None
 
     def keep(
-        self, node: Node, made_of: Mapping[str, object], reads: Reads, compiled: CompiledNode, witness: Witness,
+        self, name: str, made_of: Mapping[str, object], reads: Reads, compiled: CompiledNode, witness: Witness,
         functions: Collection[str],
     ) -> None:  # fmt: skip
         """``functions``: those whose contracts were looked at."""
@@ -150,9 +153,9 @@ class Plans:
             entry = self._entry(made_of, reads, compiled, witness, functions)
             if entry is not None:
                 self._changed = True
-                self._nodes[node.unique_id] = entry
+                self._nodes[name] = entry
                 return
-        self._changed = self._nodes.pop(node.unique_id, None) is not None or self._changed
+        self._changed = self._nodes.pop(name, None) is not None or self._changed
 
     def _entry(
         self, made_of: Mapping[str, object], reads: Reads, compiled: CompiledNode, witness: Witness,
@@ -188,7 +191,7 @@ class Plans:
     def close(self) -> None:
         """Write what is new."""
         if self._changed and self.key is not None and not self.path.parent.is_symlink():
-            nodes = {uid: entry for uid, entry in self._nodes.items() if uid in self.project.nodes}
+            nodes = {uid: entry for uid, entry in self._nodes.items() if uid.removesuffix(ANEW) in self.project.nodes}
             sealed.write(self.base, self.path, {"nodes": nodes}, self.key)
             self._changed = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -59,6 +60,19 @@ def test_both_are_scored_and_the_champion_is_published(rivals: Shop) -> None:
         (0, 1.0, 0.0, -1.0, False), (1, 3.0, 3.0, 0.0, False), (2, 5.0, 6.0, 1.0, False),
     ]  # fmt: skip
     assert "g against f in m, score: 3 rows, mean shift +0, 0 flips (0.00%), PSI" in out
+
+
+def test_what_a_challenger_costs_is_in_the_receipt(rivals: Shop) -> None:
+    rivals.put("sqlinfer_project.yml", "name: shop\nprofile: shop\nprices: {currency: USD, device_hour: 3600}\n")
+    out = _ran(rivals)
+    assert "challenge " in next(line for line in out.splitlines() if "rows/s" in line)
+    results = json.loads((rivals.root / "target" / "run_results.json").read_text())
+    (node,) = results["results"]
+    spent = node["sqlinfer"]["receipt"] if "sqlinfer" in node else node["adapter_response"]["receipt"]
+    assert spent["seconds"]["challenge"] > 0
+    (champion,) = rivals.db("select elapsed_seconds from sqlinfer_runs")[0]
+    assert spent["elapsed_seconds"] >= champion + spent["seconds"]["challenge"] * 0.9
+    assert spent["cost"]["on_demand"] == pytest.approx(spent["elapsed_seconds"])
 
 
 def test_a_night_s_record_equals_what_the_table_says(rivals: Shop) -> None:

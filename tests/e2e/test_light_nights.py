@@ -65,6 +65,14 @@ def test_so_do_tests_and_a_listing(unchanged: Shop) -> None:
     assert imported(unchanged, "ls") == []
 
 
+def test_so_does_the_second_lookup_and_neither_makes_the_night_compile_again(unchanged: Shop) -> None:
+    for name in ("merged", "m"):
+        assert imported(unchanged, "lookup", name, "--key", "id=3") is not None
+    assert imported(unchanged, "lookup", "merged", "--key", "id=3", "--output", "json") == []
+    assert imported(unchanged, "freshness") == []
+    assert imported(unchanged, "run") == []
+
+
 def test_a_changed_model_is_compiled(unchanged: Shop) -> None:
     unchanged.put("models/below.sql", "{{ config(materialized='view') }} select id, {{ twice('x') }} + 1 as x from t")
     assert "sqlglot" in imported(unchanged, "run")

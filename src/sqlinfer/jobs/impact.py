@@ -7,10 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.adapters.shared.impact import Rescored, decided_sql, fresh_sql, only_sampled
 from sqlinfer.adapters.shared.inputs import Comparison
@@ -21,11 +17,11 @@ from sqlinfer.errors import AdapterError, Location, ProjectError, did_you_mean
 from sqlinfer.jobs.confidence import share_interval
 from sqlinfer.project import Node
 from sqlinfer.relation import fold, quote
-from sqlinfer.runner.inputs import Traced
+from sqlinfer.runner.inputs import Traced, narrowed
 from sqlinfer.runner.scoring import score_plan
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.identity import Identity
-from sqlinfer.spec.plan import Plan, Stage
+from sqlinfer.spec.plan import Plan
 from sqlinfer.spec.seconds import Seconds
 from sqlinfer.types import canonical, is_numeric
 
@@ -107,6 +103,10 @@ def decision_of(node: Node, columns: Sequence[Column], keys: Sequence[str], plan
     Raises:
         ProjectError: it does not parse, or needs a column that is not there.
     """
+    import sqlglot  # on use: freshness without a decision parses nothing
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
     text = _configured(node)
     if text is None:
         labels = [column for column in _predicted(plan, columns) if not _is_score(column)]
@@ -185,12 +185,3 @@ def _is_score(column: Column) -> bool:
 
 def _text(column: Column, dialect: str) -> str:
     return f"coalesce(CAST({quote(column.name, dialect)} AS {kind('VARCHAR', dialect)}), '')"
-
-
-def narrowed(plan: Plan, traced: Traced, sql: str) -> Plan:
-    """The plan over some rows of its stage. ``sql`` gives them."""
-
-    def one(stage: Stage) -> Stage:
-        return replace(stage, sql=sql, scan=None, reproducible=False) if stage is traced.stage else stage
-
-    return replace(plan, stages=tuple(one(stage) for stage in plan.stages))

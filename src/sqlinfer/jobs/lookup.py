@@ -20,14 +20,13 @@ from sqlinfer.adapters.shared.queries import first_rows
 from sqlinfer.adapters.shared.served import key_row_sql, matching_sql, served_sql, unserved_sql
 from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import AdapterError, DatabaseLocked, StoreError, UsageError
-from sqlinfer.jobs.impact import narrowed
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.jobs.served import ServedRows
 from sqlinfer.jobs.staleness import compared_with, named, started, with_times
 from sqlinfer.jobs.warm import WarmSessions
 from sqlinfer.project import Node
 from sqlinfer.relation import fold, literal
-from sqlinfer.runner.inputs import Traced, functions_of, trace
+from sqlinfer.runner.inputs import Traced, functions_of, narrowed, trace
 from sqlinfer.runner.node import row_key
 from sqlinfer.runner.scoring import score_plan
 from sqlinfer.spec.catalog import Column
@@ -198,13 +197,13 @@ class Lookup:
     def _literals(self, work: Workspace, wanted: Sequence[object]) -> tuple[str, ...]:
         """SQL of the values, cast to the types of the key's columns."""
         types = {fold(column.name): column for column in work.describe(self.node.relation.query(work.dialect))}
-        found = []
-        for name, value in zip(self.key, wanted, strict=True):
-            column = types.get(fold(name))
-            if column is None:
-                raise UsageError(f"'{self.node.name}' has no column '{name}' any more", hint="sqlinfer run")
-            found.append(_literal(work, column, value))
-        return tuple(found)
+        gone = next((name for name in self.key if fold(name) not in types), None)
+        if gone is not None:
+            raise UsageError(f"'{self.node.name}' has no column '{gone}' any more", hint="sqlinfer run")
+        columns = [types[fold(name)] for name in self.key]
+        found = tuple(_literal(column, value, work.dialect) for column, value in zip(columns, wanted, strict=True))
+        _refuse_unfit(work, found, columns, wanted)
+        return found
 
     def _scored(self, wanted: tuple[object, ...]) -> Row | None:
         """The row as the query gives it now, by the same plan and policies. Nothing outlives the call."""
@@ -251,11 +250,24 @@ def several(name: str, rows: int) -> UsageError:
     return UsageError(f"{rows} rows of '{name}' have that key", hint="a unique test on the key keeps such rows out")
 
 
-def _literal(work: Workspace, column: Column, value: object) -> str:
-    """Raises UsageError where the value does not fit the column's type."""
-    sql = f"CAST({literal(str(value), work.dialect)} AS {column.data_type})"
+def _literal(column: Column, value: object, dialect: str) -> str:
+    return f"CAST({literal(str(value), dialect)} AS {column.data_type})"
+
+
+def _refuse_unfit(work: Workspace, values: Sequence[str], columns: Sequence[Column], wanted: Sequence[object]) -> None:
+    """Raises UsageError naming the first value that does not fit its column's type."""
+    try:
+        work.rows(key_row_sql(values))
+    except AdapterError as error:
+        for sql, column, value in zip(values, columns, wanted, strict=True):
+            if len(values) == 1 or not _fits(work, sql):
+                raise UsageError(f"{value!r} does not fit {column.name}, which is {column.data_type}") from error
+        raise
+
+
+def _fits(work: Workspace, sql: str) -> bool:
     try:
         work.rows(key_row_sql((sql,)))
-    except AdapterError as error:
-        raise UsageError(f"{value!r} does not fit {column.name}, which is {column.data_type}") from error
-    return sql
+    except AdapterError:
+        return False
+    return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlinfer.adapters.base import Materialization, Workspace
@@ -127,3 +127,12 @@ def _let_go(env: RunEnvironment, side: str, names: Sequence[str], left: Sequence
         env.workspace.drop_inputs(input_runs_name(name))
     if names or left:
         env.workspace.note("inputs", side, {"names": list(left)} if left else None)
+
+
+def narrowed(plan: Plan, traced: Traced, sql: str) -> Plan:
+    """The plan over some rows of its stage. ``sql`` gives them."""
+
+    def one(stage: Stage) -> Stage:
+        return replace(stage, sql=sql, scan=None, reproducible=False) if stage is traced.stage else stage
+
+    return replace(plan, stages=tuple(one(stage) for stage in plan.stages))

@@ -302,7 +302,9 @@ def _run_scored(
         settle_inputs(env, plan)
         if beside is not None:
             beside.compare(result.relation, _timeout(node, env))
-            progress.seconds.add("challenge", perf_counter() - began)
+            took = perf_counter() - began
+            progress.seconds.add("challenge", took)
+            progress.receipt = progress.receipt and progress.receipt.later("challenge", took)
             began = perf_counter()
         work.compact(plan if beside is None else beside.with_stores(plan), is_slice=how.is_slice or _lacks(beside))
         work.clear(plan.owner)
