@@ -75,7 +75,8 @@ def test_the_price_in_another_currency_is_underlined(text: str, marked: str) -> 
     with pytest.raises(ProjectError, match="they cannot be compared") as caught:
         read(text)
     where = caught.value.location
-    assert where is not None and where.column is not None
+    assert where is not None
+    assert where.column is not None
     line = f"prices: {text}"
     assert line[where.column - 1 : where.column - 1 + where.length] == marked
 

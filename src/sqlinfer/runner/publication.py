@@ -195,7 +195,7 @@ def _committed(
     publication: Publication,
     timeout: float,
     audit: Callable[[Relation], None] | None,
-    file: WrittenFile | None,
+    file: WrittenFile | WrittenVersion | None,
     began: float,
 ) -> Published:
     with env.workspace.publishing(timeout, publication.how.target):

@@ -43,6 +43,10 @@ def write(work: Statements, kind: NoteKind, name: str, payload: Mapping[str, Any
         work.execute(f"INSERT INTO {_NOTES.sql()} VALUES (?, ?, ?, now())", (kind, name, json.dumps(payload)))
 
 
+def read(work: Statements, kind: NoteKind) -> dict[str, dict[str, Any]]:
+    return {name: json.loads(text) for name, text in Noted().of(work, kind).items()}
+
+
 class Noted:
     """The notes of each kind as this process knows them, which alone writes them: each node asks several times."""
 
