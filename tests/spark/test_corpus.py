@@ -7,12 +7,12 @@ is run, all of it with ``SQLINFER_SPARK_WHOLE=1`` (a quarter of an hour).
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from spark_world import SparkWorld, of_the_corpus
 from sqlglot import ErrorLevel
 from sqlglot.errors import SqlglotError
 
@@ -24,6 +24,8 @@ from sqlinfer.errors import SqlinferError, UnsupportedQuery
 from sqlinfer.spec.function import Strategy
 from sqlinfer.testing.differential import compare
 
+sys.path.insert(0, str(Path(__file__).parent))
+from spark_world import SparkWorld, of_the_corpus  # isort: skip
 from harness import Shape, shapes  # isort: skip
 
 QUERIES = [q.strip() for q in (Path(__file__).parent / "corpus.sql").read_text(encoding="utf-8").split(";\n")]
