@@ -23,7 +23,7 @@ class TargetClaimed:
     """The target is this job's alone from now on."""
 
     database: str
-    """As the profile spells it."""
+    """As the profile spells it; what looks like a secret in it is masked."""
     lock: Path | None
     """None where the warehouse itself holds the lock."""
 

@@ -48,6 +48,7 @@ from sqlinfer.runner.environment import RunEnvironment, now_utc
 from sqlinfer.runner.node import retry_publication, run_node
 from sqlinfer.runner.results import RunResult
 from sqlinfer.runner.seed import seed
+from sqlinfer.scrub import scrub_pairs
 from sqlinfer.spec.events import NodeFinished, NodeStarted, Warned
 from sqlinfer.spec.lineage import ColumnLineage
 from sqlinfer.spec.results import NodeResult
@@ -114,7 +115,7 @@ class Night:
             return
         with self.adapter.claim(self.run_id) as self._claim:
             try:
-                self.emit(TargetClaimed(str(self.project.profile.config.get("path")), self._claim.path))
+                self.emit(TargetClaimed(scrub_pairs(str(self.project.profile.config.get("path"))), self._claim.path))
                 yield self._claim
             finally:
                 self._claim = None
