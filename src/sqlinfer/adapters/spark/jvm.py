@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -74,6 +75,8 @@ def _classic(settings: SparkSettings) -> Any:
         return active
     refuse_without_java()
     given = _with_quiet_log(settings.of_session())
+    if given["spark.master"].startswith("local") and "spark.pyspark.python" not in given:
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else `python3` of the PATH, which may lack sqlinfer
     with tempfile.TemporaryFile() as said:
         try:
             _launch(given, said)
