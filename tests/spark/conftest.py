@@ -88,7 +88,10 @@ def load(adapter: SparkAdapter) -> Callable[[str], None]:
     def run(sql: str) -> None:
         with SparkSqlSession(adapter.settings) as session:
             if sql.startswith("delete from"):  # tables of Parquet have no DELETE
-                session.execute(f"TRUNCATE TABLE {sql.removeprefix('delete from')}")
+                table, _, condition = sql.removeprefix("delete from ").partition(" where ")
+                session.execute(f"CREATE TABLE rest AS SELECT * FROM {table} WHERE NOT ({condition or 'true'})")
+                session.execute(f"DROP TABLE {table}")
+                session.execute(f"ALTER TABLE rest RENAME TO {table}")
                 return
             session.execute(sqlglot.transpile(sql, read="duckdb", write="spark")[0])
 
