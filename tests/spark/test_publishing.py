@@ -13,7 +13,7 @@ from sqlinfer.adapters.spark import lock, publication
 from sqlinfer.adapters.spark.adapter import SparkAdapter
 from sqlinfer.adapters.spark.lock import TargetLock
 from sqlinfer.adapters.spark.session import SparkSqlSession
-from sqlinfer.errors import PublicationError, StoreError
+from sqlinfer.errors import AdapterError, PublicationError, StoreError
 from sqlinfer.relation import Relation
 from sqlinfer.spec.constraint import Constraint
 from sqlinfer.spec.records import RUNS, PastRun
@@ -34,6 +34,12 @@ def publish(adapter: SparkAdapter, sql: str, run_id: str = "r", **how: Any) -> N
     with adapter.workspace(run_id) as work, work.publishing(5):
         work.materialize(Materialization(target(adapter), **how), sql)
         work.record(RUNS, target(adapter), (record,))
+
+
+def publish_with_a_bad_hook(adapter: SparkAdapter) -> None:
+    with adapter.workspace("two") as work, work.publishing(5):
+        work.materialize(Materialization(target(adapter)), "select 1 as x")
+        work.run_statement("insert into nowhere values (1)")
 
 
 def tables(adapter: SparkAdapter) -> list[str]:
@@ -66,6 +72,7 @@ def test_a_table_that_made_room_comes_back_after_a_kill(adapter: SparkAdapter, m
     with SparkSqlSession(adapter.settings) as session:
         session.execute("create table t using parquet as select 0 as x, 'mine' as s")
     killed_at(monkeypatch, "between_rename_and_view")
+    monkeypatch.setattr(publication.Pending, "undo", lambda _: None)
     with pytest.raises(Killed):
         publish(adapter, "select 1 as x")
     monkeypatch.undo()
@@ -83,6 +90,21 @@ def test_a_run_that_was_killed_before_its_record_is_recorded_later(
     with adapter.workspace("later") as work, work.publishing(5):
         assert work.last_run(target(adapter), "n", since=BEGAN) == PastRun("first", 1, 1, 0)
     assert adapter.query("select run_id from sqlinfer_runs").to_pylist() == [{"run_id": "first"}]
+
+
+@pytest.mark.parametrize("before", ["nothing", "published", "table", "view"])
+def test_a_hook_that_fails_behind_the_table_brings_the_rows_of_before_back(adapter: SparkAdapter, before: str) -> None:
+    with SparkSqlSession(adapter.settings) as session:
+        if before in ("table", "view"):
+            session.execute(f"create {before} t {'using parquet' if before == 'table' else ''} as select 0 as x")
+    if before == "published":
+        publish(adapter, "select 0 as x", "one")
+    with pytest.raises(AdapterError):
+        publish_with_a_bad_hook(adapter)
+    if before == "nothing":
+        assert tables(adapter) == []
+    else:
+        assert shown(adapter) == [(0,)]
 
 
 def test_a_version_that_was_never_shown_goes(adapter: SparkAdapter, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,8 @@ class Pending:
     """Records of runs and notes."""
     made: list[tuple[str, Relation]] = field(default_factory=list)
     """Tables and views that go where the publication fails."""
+    back: list[Callable[[], None]] = field(default_factory=list)
+    """What shows the rows of before again, where a later part of the publication fails."""
     versions: dict[Relation, Relation] = field(default_factory=dict)
     """Published table → its next rows."""
     records: list[tuple[str, Relation, Mapping[str, object]]] = field(default_factory=list)
@@ -52,10 +54,10 @@ class Pending:
     def show_table(self, how: Materialization, target: Relation, there: Standing | None, version: Relation) -> None:
         self.versions[target] = version
         self.session.renamed[table_name(target)] = table_name(version)
-        self.shows.append(lambda: _show(self.session, how, there, target, version, self.run_id))
+        self.show_view(how, target, there, f"SELECT * FROM {table_name(version)}")
 
     def show_view(self, how: Materialization, target: Relation, there: Standing | None, sql: str) -> None:
-        self.shows.append(lambda: _show_view(self.session, how, there, target, sql, self.run_id))
+        self.shows.append(lambda: self._show(how, target, there, sql))
 
     def keep_record(self, target: Relation, row: Mapping[str, object]) -> None:
         """With the rows, before they are shown."""
@@ -69,11 +71,15 @@ class Pending:
     def commit(self) -> None:
         _all(self.early)
         _all(self.shows)
-        fail_point("after_swap")
         self.made.clear()
+        self.back.clear()
+        fail_point("after_swap")
         _all(self.late)
 
     def undo(self) -> None:
+        """A table is dropped only once no view shows it: where that fails, the new rows stay."""
+        for again in reversed(self.back):
+            again()
         for kind, relation in reversed(self.made):
             with suppress(AdapterError):
                 self.session.execute(f"DROP {kind} IF EXISTS {table_name(relation)}")
@@ -81,10 +87,33 @@ class Pending:
     def vacuum(self, target: Relation, there: Standing | None) -> None:
         """The version that is shown stays for readers that have begun; older ones, and those of killed runs, go."""
         gathered = versions(self.session, replace(target, schema=self.settings.side_schema))
-        for one in (*gathered, *versions(self.session, target)):
-            if one in gathered or there is None or there.version is None or one.name != there.version.name:
-                with suppress(AdapterError):
-                    drop_any(self.session, self.settings, one)
+        shown = there.query.casefold() if there is not None else ""
+        gone = [one for one in versions(self.session, target) if f"`{one.name}`".casefold() not in shown]
+        rest = [_before(target)] if there is not None and there.is_view else []
+        for one in (*gathered, *gone, *rest):
+            with suppress(AdapterError):
+                drop_any(self.session, self.settings, one)
+
+    def _show(self, how: Materialization, target: Relation, there: Standing | None, sql: str) -> None:
+        """One change of the catalog where a view stands; a table has to make room first."""
+        view, before = table_name(target), table_name(_before(target))
+        if there is not None and there.is_view:
+            self._run(f"ALTER VIEW {view} AS ", sql)
+            self.back.append(lambda: self._run(f"ALTER VIEW {view} AS ", there.query))
+        else:
+            if there is not None:
+                self.session.execute(f"DROP TABLE IF EXISTS {before}")
+                self.session.execute(f"ALTER TABLE {view} RENAME TO {before}")
+                self.back.append(lambda: self.session.execute(f"ALTER TABLE {before} RENAME TO {view}"))
+                self.late.append(lambda: self.session.execute(f"DROP TABLE IF EXISTS {before}"))
+                fail_point("between_rename_and_view")
+            self._run(f"CREATE VIEW {view} AS ", sql)
+            self.back.append(lambda: self.session.execute(f"DROP VIEW IF EXISTS {view}"))
+        said = {RUN: self.run_id} | ({"comment": how.description} if how.description else {})
+        self.session.execute(f"ALTER VIEW {view} SET TBLPROPERTIES ({properties_sql(said)})")
+
+    def _run(self, lead: str, sql: str) -> None:
+        self.session.execute(f"{lead}{sql}", lead)
 
 
 def recorded(session: SparkSqlSession, version: Relation) -> dict[str, object] | None:
@@ -103,48 +132,6 @@ def restore(session: SparkSqlSession, settings: SparkSettings, target: Relation)
     before = _before(target)
     if kind_of(session, settings, target) is None and kind_of(session, settings, before) == "table":
         session.execute(f"ALTER TABLE {table_name(before)} RENAME TO {table_name(target)}")
-
-
-def _show(
-    session: SparkSqlSession, how: Materialization, there: Standing | None, target: Relation, version: Relation,
-    run_id: str,
-) -> None:  # fmt: skip
-    _view_of(session, there, target, f"SELECT * FROM {table_name(version)}")
-    _tell(session, how, target, run_id)
-
-
-def _show_view(
-    session: SparkSqlSession, how: Materialization, there: Standing | None, target: Relation, sql: str, run_id: str
-) -> None:
-    _view_of(session, there, target, sql)
-    _tell(session, how, target, run_id)
-
-
-def _view_of(session: SparkSqlSession, there: Standing | None, target: Relation, sql: str) -> None:
-    """One change of the catalog where a view stands; a table has to make room first."""
-    view, before = table_name(target), _before(target)
-    if there is not None and there.is_view:
-        lead = f"ALTER VIEW {view} AS "
-        session.execute(f"{lead}{sql}", lead)
-        return
-    if there is not None:
-        session.execute(f"DROP TABLE IF EXISTS {table_name(before)}")
-        session.execute(f"ALTER TABLE {view} RENAME TO {table_name(before)}")
-        fail_point("between_rename_and_view")
-    lead = f"CREATE VIEW {view} AS "
-    try:
-        session.execute(f"{lead}{sql}", lead)
-    except AdapterError:
-        if there is not None:
-            session.execute(f"ALTER TABLE {table_name(before)} RENAME TO {view}")
-        raise
-    if there is not None:
-        session.execute(f"DROP TABLE IF EXISTS {table_name(before)}")
-
-
-def _tell(session: SparkSqlSession, how: Materialization, target: Relation, run_id: str) -> None:
-    said = {RUN: run_id} | ({"comment": how.description} if how.description else {})
-    session.execute(f"ALTER VIEW {table_name(target)} SET TBLPROPERTIES ({properties_sql(said)})")
 
 
 def _before(target: Relation) -> Relation:

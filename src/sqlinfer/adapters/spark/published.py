@@ -24,6 +24,8 @@ class Standing:
     """The table behind a view of ours."""
     is_view: bool = False
     """A view: ours or another's."""
+    query: str = ""
+    """Of a view."""
 
     @property
     def is_table(self) -> bool:
@@ -37,7 +39,7 @@ def standing(session: SparkSqlSession, settings: SparkSettings, target: Relation
     if found is None:
         return None
     columns = columns_of_one(session, settings, place) or ()
-    return Standing(place, columns, _version(place, found) if found.is_view else None, found.is_view)
+    return Standing(place, columns, _version(place, found) if found.is_view else None, found.is_view, found.query)
 
 
 def _version(view: Relation, told: Entry) -> Relation | None:
