@@ -175,7 +175,7 @@ LEFT JOIN "sqlinfer_side"."stage"."left_join__s2" AS "_j2"
 SELECT
   `c`.`id` AS `c1`,
   `c`.`charges` AS `c2`,
-  ROW_NUMBER() OVER () AS `_row`
+  ROW_NUMBER() OVER (ORDER BY NULL) AS `_row`
 FROM `warehouse`.`shop`.`customers` AS `c`;
 
 -- spark: s2
@@ -183,7 +183,7 @@ SELECT
   `o`.`order_id` AS `c1`,
   `o`.`customer_id` AS `c2`,
   `o`.`amount` AS `c3`,
-  ROW_NUMBER() OVER () AS `_row`
+  ROW_NUMBER() OVER (ORDER BY NULL) AS `_row`
 FROM `warehouse`.`shop`.`orders` AS `o`;
 
 -- spark: s3
