@@ -91,11 +91,11 @@ def assembling(model: str) -> Hurt:
     def hurt(patch: pytest.MonkeyPatch, error: BaseException) -> str:
         plain = assembly.Assembler.block
 
-        def block(self: Any, batch: pa.RecordBatch, arguments: Any) -> Any:
+        def block(self: Any, batch: pa.RecordBatch, arguments: Any, *more: Any) -> Any:
             values = batch.column(batch.schema.get_field_index(arguments[0])).to_pylist()
             if any(is_bad(value) if model == "shown" else value == BAD for value in values):
                 raise error
-            return plain(self, batch, arguments)
+            return plain(self, batch, arguments, *more)
 
         patch.setattr(assembly.Assembler, "block", block)
         return model

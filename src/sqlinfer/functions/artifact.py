@@ -108,6 +108,8 @@ def _parse(path: Path, data: bytes) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(data)
     except (DecodeError, ValueError, TypeError) as error:
+        if "alloc failed" in str(error):  # protobuf says a limit of memory in the words of a damaged file
+            raise MemoryError(str(error)) from error
         raise _damaged(path, "it does not parse as ONNX") from error
     if not model.HasField("graph") or not model.ir_version or not model.opset_import:
         raise _damaged(path, "it has no graph")
