@@ -45,4 +45,6 @@ select id, (select max(g(f(t.x), f(u.z))) from u where u.k = t.k) m, f(x) p from
 select id, (select max(f(t.x + q.m)) from (select k, max(z) m from u group by k) q where q.k = t.k) from t;
 select id from t where exists (select 1 from u where u.k = t.k and exists (select 1 from w where f(w.v + u.z + t.y) > 2));
 select id, (select sum(case when u.z > 5 then f(t.x + u.z) end) from u where f(u.z) > 2) from t where f(x) > 1;
-select t.id, q.m from t left join lateral (select max(f(u.z + t.y)) m from u where u.k = t.k) q on true
+select t.id, q.m from t left join lateral (select max(f(u.z + t.y)) m from u where u.k = t.k) q on true;
+select t.id, (select max(case when w.v > 1 then g(t.x, w.z) end) from w) as p from t;
+select t.id, (select min(case when w.v < 1 then g(t.x, w.z) end) from w) as p from t

@@ -258,8 +258,9 @@ class PostgresForm(Form):
     # rows and structs
 
     def look_up(self, value: exp.Column, query: exp.Select) -> exp.Select:
-        """``any_value`` came with 16."""
-        return query.select(value, copy=False).limit(1, copy=False)
+        """``any_value`` came with 16. A row that its guard leaves out has NULL beside others of the same values."""
+        there = exp.not_(is_null(value.copy()))
+        return query.select(value, copy=False).where(there, copy=False).limit(1, copy=False)
 
     def struct_type(self, fields: Mapping[str, str], canonical: str) -> exp.DataType:
         return exp.DataType.build("jsonb", dialect=self.dialect)
