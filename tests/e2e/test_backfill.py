@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from datetime import datetime
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sqlinfer import api
 from sqlinfer.errors import UsageError
+from sqlinfer.failpoints import VARIABLE
 from sqlinfer.jobs.backfilling import windows
 from tests.conftest import Shop
 
@@ -78,6 +84,19 @@ def test_a_slice_that_fails_stops_it_and_the_next_try_goes_on_there(days: Shop) 
     _ran(days)
     assert len(_slices(days)) == 4
     assert days.db("select count(*) from m") == [(8,)]
+
+
+@pytest.mark.parametrize(("point", "done"), [("before_publish_commit", 1), ("after_publish_commit", 2)])
+def test_a_killed_backfill_goes_on_where_it_stopped(days: Shop, point: str, done: int) -> None:
+    days.model(BY_TIME)
+    words = ["run", "--backfill", "day", "--from", "2026-01-01", "--to", "2026-01-04", "--project-dir", str(days.root)]
+    command = [Path(sys.executable).parent / "sqlinfer", *words]
+    killed = subprocess.run(command, env={**os.environ, VARIABLE: f"{point}=kill:2"}, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert days.db("select count(*) from m") == [(2 * done,)]
+    assert f"4 slices, {done} of them done before" in _ran(days)
+    assert days.db("select id, y from m order by id") == [(i, 2.0 * i + 1) for i in range(8)]
+    assert len(_slices(days)) == 4
 
 
 def test_another_model_does_all_again(days: Shop) -> None:

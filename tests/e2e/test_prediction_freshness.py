@@ -152,6 +152,17 @@ def test_predictions_that_depend_on_others_are_not_guessed_at(scored: Shop) -> N
     assert (code, "some of its predictions are made from others" in out) == (2, True)
 
 
+def test_a_table_is_said_to_be_made_from_one_that_is_stale(both: Shop) -> None:
+    """Its own inputs are those that it was scored from: the next night changes them first."""
+    both.model((HEAD % "") + "select id, predict('f', p) as q from {{ ref('m') }}", name="n")
+    assert both("run")[0] == 0
+    assert "made from" not in both("freshness")[1]
+    both.db("update t set x = -x where id between 1 and 7")
+    assert [one["stale_rows"] for one in asked(both)] == [7, 0]
+    assert "n: 1,000 rows" in (said := both("freshness")[1])
+    assert said.count("made from m, which is stale") == 1
+
+
 def test_a_column_that_is_tested_to_be_unique_is_a_key(scored: Shop) -> None:
     scored.model(
         "select id, predict('f', x) as p from t", "    columns: [{name: id, data_tests: [unique]}]\n", name="n"

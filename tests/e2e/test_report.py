@@ -37,6 +37,18 @@ def test_nights_are_in_the_page_and_their_spread_in_the_record(shop: Shop) -> No
     assert "predict" in (shop.root / "models/m.sql").read_text()
 
 
+def test_stale_rows_are_in_the_page_where_they_are_asked_for(shop: Shop) -> None:
+    shop.function("reuse: true")
+    shop.db("create or replace table t as select i as id, i::double as x from range(1000) r(i)")
+    shop.model(MODEL)
+    assert shop("run")[0] == 0
+    shop.db("update t set x = -1 - x where id < 123")
+    for words, shown in ((), False), (("--freshness",), True):
+        code, out = shop("report", *words)
+        assert code == 0, out
+        assert ("12.3 %" in (shop.root / "target/report.html").read_text()) == shown
+
+
 def test_before_the_first_run_and_over_older_records_there_is_a_page(shop: Shop) -> None:
     shop.model("select 1 as x")
     assert shop("report")[0] == 0

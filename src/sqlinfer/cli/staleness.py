@@ -18,7 +18,9 @@ def lines(found: Sequence[TableFreshness], now: datetime | None = None) -> Itera
     if not found:
         yield "No prediction table: nothing to look at"
     for one in found:
-        yield f"{one.table}: {', '.join(_facts(one, moment))}"
+        above = [other for other in found if other.table in one.above and other.stale_rows]
+        said = [*_facts(one, moment), *(f"made from {other.table}, which is stale" for other in above)]
+        yield f"{one.table}: {', '.join(said)}"
         if one.impact is not None:
             yield f"  {impact(one, one.impact)}"
 

@@ -49,6 +49,8 @@ class TableFreshness:
     """Rows that were published before inputs were kept."""
     problem: str = ""
     impact: Impact | None = None
+    above: tuple[str, ...] = ()
+    """Other models that its query is made from, near or far. Where their rows are stale, its rows are, too."""
 
     @property
     def stale_share(self) -> float | None:
@@ -89,7 +91,7 @@ def tables(night: Night, names: Sequence[str], impact: int | None = None, seed: 
             if names:
                 raise UsageError(f"the freshness of '{node.name}' is not known: {found.problem}")
             night.emit(Warned(node.unique_id, f"its freshness is not known: {found.problem}"))
-        yield _checked(night, node, found)
+        yield _checked(night, node, replace(found, above=_above(night.project, node)))
 
 
 def _chosen(project: Project, names: Sequence[str]) -> list[Node]:
@@ -113,6 +115,17 @@ def sources_of(project: Project, names: Sequence[str]) -> tuple[str, ...]:
             found |= dict.fromkeys(node.sources)
             left += node.depends_on
     return tuple(uid for uid in found if uid in project.sources)
+
+
+def _above(project: Project, node: Node) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    left = list(node.depends_on)
+    while left:
+        one = project.nodes.get(left.pop())
+        if one is not None and one.name not in found:
+            found[one.name] = None
+            left += one.depends_on
+    return tuple(found)
 
 
 def named(models: Sequence[Node], name: str) -> Node:
