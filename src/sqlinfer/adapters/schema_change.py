@@ -44,6 +44,8 @@ def agree(how: Materialization, new: Sequence[Column], old: Sequence[Column]) ->
             return Agreement((*wanted, *added), added, dropped, retyped)
         case "fail":
             _refuse_changes(how, here, there)
+        case "ignore":
+            pass
     refuse_missing_predictions(how, old)
     ours = tuple(c for c in added if fold(c.name) in how.uncompared)  # asked for by `lineage: true`
     return Agreement((*both, *ours), ours, forgotten=forgotten)

@@ -176,6 +176,11 @@ def literal_of(value: Any) -> exp.Expr:
             fields = [exp.PropertyEQ(this=exp.to_identifier(str(k), quoted=True), expression=literal_of(v))
                       for k, v in value.items()]  # fmt: skip
             return exp.Struct(expressions=fields)
+        case _:
+            return _converted(value)
+
+
+def _converted(value: Any) -> exp.Expr:
     for convert in ("tolist", "as_py", "item"):  # numpy's arrays and scalars, Arrow's
         if hasattr(value, convert):
             return literal_of(getattr(value, convert)())

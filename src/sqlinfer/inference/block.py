@@ -170,16 +170,18 @@ def array_feeder(
     def values_of(column: pa.Array) -> Array:
         return column_values(column, kind) if vocabulary is None else codes_of(column, vocabulary)
 
-    if binding.layout == "array":
-        column = columns[0]
-        width = binding.width or (int(list_lengths(column)[0]) if len(column) else 1)
-        flat = values_of(column.flatten()).reshape(len(column), width)
-        return ColumnFeeder(binding.name, np.ascontiguousarray(flat, dtype=dtype))
-    if binding.layout == "packed" and by_column:
-        return ColumnsFeeder(binding.name, [values_of(column) for column in columns], dtype)
-    if binding.layout == "packed":
-        return PackedFeeder(binding.name, tuple(values_of(column) for column in columns), dtype)
-    if binding.layout in ("vector", "column"):
-        values = np.ascontiguousarray(values_of(columns[0]), dtype=dtype)
-        return ColumnFeeder(binding.name, values if binding.layout == "vector" else values.reshape(-1, 1))
-    raise InferenceError(f"input '{binding.name}' of layout {binding.layout} needs a tokenizer or an image")
+    match binding.layout:
+        case "array":
+            column = columns[0]
+            width = binding.width or (int(list_lengths(column)[0]) if len(column) else 1)
+            flat = values_of(column.flatten()).reshape(len(column), width)
+            return ColumnFeeder(binding.name, np.ascontiguousarray(flat, dtype=dtype))
+        case "packed" if by_column:
+            return ColumnsFeeder(binding.name, [values_of(column) for column in columns], dtype)
+        case "packed":
+            return PackedFeeder(binding.name, tuple(values_of(column) for column in columns), dtype)
+        case "vector" | "column":
+            values = np.ascontiguousarray(values_of(columns[0]), dtype=dtype)
+            return ColumnFeeder(binding.name, values if binding.layout == "vector" else values.reshape(-1, 1))
+        case "tokens" | "image":
+            raise InferenceError(f"input '{binding.name}' of layout {binding.layout} needs a tokenizer or an image")

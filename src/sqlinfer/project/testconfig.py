@@ -60,7 +60,8 @@ def _wrong(key: str, value: Any) -> str | None:
             return None if isinstance(texts, list) and all(isinstance(one, str) for one in texts) else "a list of texts"
         case "meta":
             return None if isinstance(value, dict) else "a mapping"
-    return None
+        case _:
+            return None
 
 
 def stored_at(config: Mapping[str, Any], name: str, schema: str, database: str | None) -> Relation | None:

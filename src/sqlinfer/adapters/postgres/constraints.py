@@ -69,15 +69,19 @@ def _refuse_missing(session: PostgresSession, how: Materialization, there: Stand
     held |= {("not_null", frozenset((fold(name),))) for (name,) in filled}
     missing = []
     for one in how.constraints:
-        if one.kind == "not_null":
-            missing += [
-                f"not_null ({name})" for name in one.columns if ("not_null", frozenset((fold(name),))) not in held
-            ]
-        elif one.kind == "check":
-            checks -= 1
-            missing += [str(one)] if checks < 0 else []
-        elif one.kind != "custom" and (one.kind, frozenset(map(fold, one.columns))) not in held:
-            missing.append(str(one))
+        match one.kind:
+            case "not_null":
+                missing += [
+                    f"not_null ({name})" for name in one.columns if ("not_null", frozenset((fold(name),))) not in held
+                ]
+            case "check":
+                checks -= 1
+                missing += [str(one)] if checks < 0 else []
+            case "unique" | "primary_key" | "foreign_key":
+                is_held = (one.kind, frozenset(map(fold, one.columns))) in held
+                missing += [] if is_held else [str(one)]
+            case "custom":
+                pass
     if missing:
         raise PublicationError(
             f"{how.target} was published without {', '.join(missing)}; a table that stays gets no new constraint",

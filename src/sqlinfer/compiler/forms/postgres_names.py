@@ -52,7 +52,8 @@ def _figured(node: exp.Expr) -> tuple[str, int]:
             return "", 0
         case exp.Func():
             return node.sql_name().lower(), 2
-    return "", 0
+        case _:
+            return "", 0
 
 
 def _called(node: exp.Expr) -> str:

@@ -56,7 +56,8 @@ def pretty_name(node: exp.Expr) -> str:
             return _called(node)
         case exp.Func():
             return _function(node)
-    return node.sql(dialect="spark", comments=False, normalize_functions="lower")
+        case _:
+            return node.sql(dialect="spark", comments=False, normalize_functions="lower")
 
 
 def _negated(node: exp.Not) -> str:

@@ -72,6 +72,8 @@ class Head:
                 place = self.add("CumSum", weights, self.constant(1, np.int64))
                 weights = self.add("Mul", place, weights)
                 column = self.add("Unsqueeze", weights, self.constant([2], np.int64))
+            case _:  # means differ below
+                pass
         total = self._sum(self.add("Mul", tokens, column), 1, keep=False)
         count = self.add("Max", self._sum(weights, 1, keep=True), self.constant(1e-9))
         return self.add("Div", total, self.add("Sqrt", count) if mode == "mean_sqrt_len_tokens" else count)

@@ -104,6 +104,8 @@ def names_of(path: Path) -> list[str] | None:
                 found += [
                     one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
                 ]
+            case _:
+                pass
     return None if "__getattr__" in found else found
 
 
