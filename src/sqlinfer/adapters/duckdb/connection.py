@@ -12,7 +12,8 @@ from sqlinfer.adapters.duckdb import file_stamp
 from sqlinfer.adapters.duckdb.damage import looks_damaged
 from sqlinfer.adapters.duckdb.errors import is_streamed, streamed, translated
 from sqlinfer.adapters.duckdb.filed import FiledRelations
-from sqlinfer.adapters.duckdb.kinds import Changes, listed, probed
+from sqlinfer.adapters.duckdb.kinds import Changes, is_harmless, is_question, listed, probed
+from sqlinfer.adapters.duckdb.records import RecordTables
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings, default_memory, open_memory, thread_count
 from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation, quote
@@ -46,6 +47,8 @@ class DuckDBConnection:
         self._changes = Changes()
         self._has_references: bool | None = None
         """Whether a table refers to another; None: not known."""
+        self._records = RecordTables()
+        self._explained: dict[str, list[dict[str, Any]]] = {}
         self._schemas: set[Relation] = set()
         """Schemas of what is attached that are known to be there: asked for at every visit otherwise."""
 
@@ -79,9 +82,14 @@ class DuckDBConnection:
             raise
 
     def _hear(self, sql: str) -> None:
+        if not is_question(sql):
+            self._explained.clear()
+        if is_harmless(sql):
+            return
         if self.in_transaction:
             self._changes.hear(sql)
         folded = sql.casefold()
+        self._records.hear(folded)
         if "references" in folded:
             self._has_references = None
         if "drop schema" in folded:
@@ -95,6 +103,7 @@ class DuckDBConnection:
         """What was known of what is attached may be so no longer."""
         self._has_references = None
         self._schemas.clear()
+        self._records.forget()
 
     def _provide(self, sql: str) -> None:
         """What SQL needs of ours is made when it is first needed: a function imports numpy, a fifth of a second."""
@@ -124,16 +133,18 @@ class DuckDBConnection:
             done = self._writer.execute(sql, list(parameters)) if parameters else self._writer.execute(sql)
             return done.fetchall()
 
-    def insert(self, sql: str, chunk: pa.Table) -> None:
+    def insert(self, sql: str, chunk: pa.Table) -> int:
+        """The rows that were written, as DuckDB counts them."""
         with self._statement(sql):
             self._writer.register("chunk", chunk)
             try:
-                self._writer.execute(sql)
+                written = self._writer.execute(sql).fetchall()
             except BaseException:
                 with suppress(Exception):  # in an aborted transaction it fails, too, and would hide why
                     self._writer.unregister("chunk")
                 raise
             self._writer.unregister("chunk")
+        return int(written[0][0])
 
     @contextmanager
     def reader(self, sql: str, rows: int = READ_ROWS, *, plain: bool = False) -> Iterator[pa.RecordBatchReader]:
@@ -222,7 +233,10 @@ class DuckDBConnection:
 
     def kind(self, relation: Relation) -> str | None:
         catalog = relation.catalog or str(self.rows("SELECT current_database()")[0][0])
-        full = Relation(relation.name, relation.schema or "main", catalog)
+        return self._records.kind(self, Relation(relation.name, relation.schema or "main", catalog), self._kind)
+
+    def _kind(self, full: Relation) -> str | None:
+        catalog = str(full.catalog)
         if catalog.casefold() == "temp" or self._changes.touch(full):  # a connection's own
             return listed(self, full)
         self._filed.provide(self._memory, full.sql())
@@ -237,20 +251,32 @@ class DuckDBConnection:
             self._has_references = bool(found[0][0])
         return self._has_references
 
+    def stands_still(self, relation: Relation) -> bool:
+        """The target's own file does; another database may change while it is read."""
+        catalog = (relation.catalog or self.settings.catalog).casefold()
+        return self.settings.default.file is not None and catalog == self.settings.catalog.casefold()
+
     def has_row_ids(self, relation: Relation) -> bool:
-        """Of tables of the target's own file; another database may change while it is read."""
-        if self.settings.default.file is None:
-            return False
-        if (relation.catalog or self.settings.catalog).casefold() != self.settings.catalog.casefold():
+        if not self.stands_still(relation):
             return False
         names = {column.name.casefold() for column in self.describe(f"SELECT * FROM {relation.sql()}")}
         whole = replace(relation, schema=relation.schema or self.settings.schema)
         return self.kind(whole) == "table" and "rowid" not in names
 
+    def explain(self, sql: str) -> list[dict[str, Any]]:
+        """DuckDB's plan. It is known as long as nothing else is done: several ask about one query.
+
+        Raises:
+            AdapterError: the query is not one.
+        """
+        if sql not in self._explained:
+            plan = json.loads(self.rows(f"EXPLAIN (FORMAT json) {sql}")[0][1])
+            self._explained[sql] = plan if isinstance(plan, list) else [plan]
+        return self._explained[sql]
+
     def estimate(self, sql: str) -> int | None:
         with suppress(AdapterError, ValueError, KeyError, IndexError, TypeError):
-            plan = json.loads(self.rows(f"EXPLAIN (FORMAT json) {sql}")[0][1])
-            node = plan[0] if isinstance(plan, list) else plan
+            node = self.explain(sql)[0]
             while True:
                 guess = node.get("extra_info", {}).get("Estimated Cardinality")
                 if guess is not None:

@@ -18,8 +18,8 @@ _TRIAL = f"{SCRATCH}.main.sqlinfer_trial"
 _SAME = "lower(schema_name) = lower(?) AND lower(database_name) = lower(coalesce(?, current_database()))"
 
 
-def create(work: Statements, how: Materialization, sql: str) -> None:
-    """The table with its constraints, and the rows of ``sql``.
+def create(work: Statements, how: Materialization, sql: str) -> list[tuple[int]]:
+    """The table with its constraints, and the rows of ``sql``; how many they are, as DuckDB tells of it.
 
     Raises:
         PublicationError: a row breaks one of them.
@@ -27,7 +27,7 @@ def create(work: Statements, how: Materialization, sql: str) -> None:
     target = how.target.sql()
     try:
         work.execute(f"CREATE OR REPLACE TABLE {target} ({definition(work.describe(sql), how.constraints)})")
-        work.execute(f"INSERT INTO {target} {sql}")
+        return work.rows(f"INSERT INTO {target} {sql}")
     except AdapterError as error:
         raise broken(how, error) from error.__cause__
 

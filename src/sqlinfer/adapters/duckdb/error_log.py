@@ -16,6 +16,8 @@ from sqlinfer.spec.plan import Call, Owner, Stage
 from sqlinfer.spec.records import ERRORS as RECORDS
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 
 
@@ -23,15 +25,17 @@ def relation(owner: Owner) -> Relation:
     return Relation(owner.side, ERRORS, SIDE)
 
 
-def make(work: DuckDBWorkspace, owner: Owner) -> None:
-    """The table, unless it is there."""
+def add(work: DuckDBWorkspace, owner: Owner, select: str, chunk: pa.Table | None = None) -> None:
+    """The table is made with the first of them.
+
+    Args:
+        select: of ``error_rows.records``.
+        chunk: what it reads, where that is an Arrow table.
+    """
     columns = ", ".join(f"{quote(name)} {kind}" for name, kind in RECORDS.columns.items())
     work.execute(f"CREATE TABLE IF NOT EXISTS {relation(owner).sql()} ({columns})")
-
-
-def insert(owner: Owner, select: str) -> str:
-    """``select``: of ``error_rows.records``."""
-    return f"INSERT INTO {relation(owner).sql()} {select}"
+    sql = f"INSERT INTO {relation(owner).sql()} {select}"
+    work.execute(sql) if chunk is None else work.insert(sql, chunk)
 
 
 def shown_as_json(shown: Identity, stage: Stage, call: Call, columns: Iterable[Column], alias: str) -> str:

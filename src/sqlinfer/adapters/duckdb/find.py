@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def find(work: DuckDBWorkspace, pinned: DuckDBPinned, calls: Sequence[Call]) -> DuckDBTodo:
     if calls[0].strategy == "stream":
-        rows = None if pinned.unread else count(work, pinned.stage.relation)
+        rows = None if pinned.unread else _rows(work, pinned)
         return DuckDBTodo(pinned, tuple(calls), rows)
     store = StoreTable(pinned.options.contracts[calls[0].function])
     store.make(work, remembered=pinned.options.remembered)
@@ -32,18 +32,22 @@ def find(work: DuckDBWorkspace, pinned: DuckDBPinned, calls: Sequence[Call]) -> 
     return _staged(work, pinned, call, store) if keyed is None else _by_key(work, pinned, call, store, keyed)
 
 
+def _rows(work: DuckDBWorkspace, pinned: DuckDBPinned) -> int:
+    return count(work, pinned.stage.relation) if pinned.rows is None else pinned.rows
+
+
 def _staged(work: DuckDBWorkspace, pinned: DuckDBPinned, call: Call, store: StoreTable) -> DuckDBTodo:
     """Ids of rows are listed where not all rows are to be scored."""
     listed, stage = _listed(work, pinned), pinned.stage.relation
     work.execute(f"CREATE OR REPLACE TABLE {listed.sql()} AS {todo_sql(store, stage, call)}")
-    wanted, rows, source = count(work, listed), count(work, stage), stage.sql()
+    wanted, rows, source = count(work, listed), _rows(work, pinned), stage.sql()
     if wanted != rows:
         source = f"{source} WHERE rowid IN (SELECT row_id FROM {listed.sql()})"
     return _todo(work, DuckDBTodo(pinned, (call,), wanted, 0, store, source, listed, rows))
 
 
 def _by_key(work: DuckDBWorkspace, pinned: DuckDBPinned, call: Call, store: StoreTable, keyed: KeyedCall) -> DuckDBTodo:
-    rows = count(work, pinned.stage.relation)
+    rows = _rows(work, pinned)
     if keyed.inputs is None:
         return DuckDBTodo(pinned, (call,), 0, 0, store, "", None, rows)
     source, wanted = keyed.inputs.sql(), keyed.wanted
@@ -63,7 +67,7 @@ def _together(
     names = [f"a{position}" for position in range(len(call.arguments))]
     work.execute(f"CREATE OR REPLACE TABLE {listed.sql()} AS {_union_of_inputs(pinned.stage, calls, names, store)}")
     read = replace(call, key="input_key", arguments=tuple(names))
-    inputs = count(work, pinned.stage.relation) * len(calls)
+    inputs = _rows(work, pinned) * len(calls)
     return _todo(work, DuckDBTodo(pinned, (read,), count(work, listed), 0, store, listed.sql(), listed, inputs))
 
 

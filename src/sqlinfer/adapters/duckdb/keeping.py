@@ -49,6 +49,7 @@ def keep(work: DuckDBWorkspace, held: Held) -> Held:
         _make(work, copy, held.relation.query(), is_table=True)
         work.execute(f"DROP {(work.kind(held.relation) or 'view').upper()} {held.relation.sql()}")
         work.execute(f"ALTER TABLE {copy.sql()} RENAME TO {quote(held.relation.name)}")
+    work.staged[held.relation] = work.staged.pop(copy)
     return Held(held.relation, lasts=True)
 
 
@@ -72,35 +73,44 @@ def clear(work: DuckDBWorkspace, owner: Owner) -> None:
 
 def _clear(work: DuckDBWorkspace, side: str) -> None:
     ours = re.compile(rf"{re.escape(side)}__{_KINDS}")
-    found = [(name, work.kind(replace(work.namespace, name=name))) for name in work.staged if ours.fullmatch(name)]
-    for name, kind in sorted(found, key=lambda one: one[1] != "view"):  # views read the tables
-        if kind is not None:
-            work.execute(f"DROP {kind.upper()} {replace(work.namespace, name=name).sql()}")
-        work.staged.discard(name)
-    work.execute(f"DROP TABLE IF EXISTS {Relation(side, ERRORS, SIDE).sql()}")
+    found = [one for one in work.staged if one == Relation(side, ERRORS, SIDE) or _is_staged(work, one, ours)]
+    if not found:
+        return
+    with nullcontext() if work.in_transaction else work.transaction():
+        for one in sorted(found, key=lambda one: work.staged[one] != "VIEW"):  # views read the tables
+            work.execute(f"DROP {work.staged[one]} IF EXISTS {one.sql()}")
+    for one in found:
+        del work.staged[one]
 
 
-class Staged(set[str]):
-    """Names that may be there between scoring and publishing: those of earlier runs, and what this run makes.
+def _is_staged(work: DuckDBWorkspace, one: Relation, ours: re.Pattern[str]) -> bool:
+    return one.schema == work.namespace.schema and ours.fullmatch(one.name) is not None
+
+
+class Staged(dict[Relation, str]):
+    """What may be there between scoring and publishing: relations and their kinds as SQL spells them, left by earlier
+    runs or made by this one.
 
     Looked for once: a list of all tables takes longer than most nodes where the warehouse holds thousands.
     """
 
     def __init__(self, namespace: Relation) -> None:
         super().__init__()
-        place = re.escape(f"{quote(namespace.catalog or '')}.{quote(namespace.schema or '')}")
-        self._made = re.compile(rf'CREATE (?:OR REPLACE )?(?:TABLE|VIEW) (?:IF NOT EXISTS )?{place}\."((?:[^"]|"")+)"')
+        self._schemas = (str(namespace.schema), ERRORS)
+        place = f"{quote(SIDE)}.({'|'.join(map(quote, self._schemas))})"
+        self._made = re.compile(rf'CREATE (?:OR REPLACE )?(TABLE|VIEW) (?:IF NOT EXISTS )?{place}\."((?:[^"]|"")+)"')
 
-    def find(self, work: Statements, namespace: Relation) -> None:
-        place = (namespace.catalog, namespace.schema)
+    def find(self, work: Statements) -> None:
+        inside = "database_name = ? AND schema_name IN (?, ?)"
         found = work.rows(
-            "SELECT view_name FROM duckdb_views() WHERE database_name = ? AND schema_name = ? "
-            "UNION ALL SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?",
-            place * 2,
+            f"SELECT 'VIEW', schema_name, view_name FROM duckdb_views() WHERE {inside} "
+            f"UNION ALL SELECT 'TABLE', schema_name, table_name FROM duckdb_tables() WHERE {inside}",
+            (SIDE, *self._schemas) * 2,
         )
-        self.update(name for (name,) in found)
+        self.update((Relation(name, schema, SIDE), kind) for kind, schema, name in found)
 
     def hear(self, sql: str) -> None:
         made = self._made.match(sql)
         if made:
-            self.add(made[1].replace('""', '"'))
+            kind, schema, name = made.groups()
+            self[Relation(name.replace('""', '"'), schema.strip('"'), SIDE)] = kind

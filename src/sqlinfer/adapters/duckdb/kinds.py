@@ -17,6 +17,7 @@ _HARMLESS = re.compile(
     r"\s*(SELECT|FROM|WITH|INSERT|UPDATE|DELETE|MERGE|DESCRIBE|EXPLAIN|USE|SET|RESET|COMMENT|BEGIN|COMMIT)\b",
     re.IGNORECASE,
 )
+_QUESTION = re.compile(r"\s*(EXPLAIN|DESCRIBE)\b", re.IGNORECASE)
 
 
 def probed(cursor: DuckDBPyConnection, relation: Relation) -> str | None:
@@ -50,6 +51,16 @@ def listed(work: Statements, relation: Relation) -> str | None:
     return str(found[0][0]) if found else None
 
 
+def is_harmless(sql: str) -> bool:
+    """Whether the statement leaves alone which names there are, and what they stand for."""
+    return _HARMLESS.match(sql) is not None
+
+
+def is_question(sql: str) -> bool:
+    """Whether the statement leaves alone all that is there."""
+    return _QUESTION.match(sql) is not None
+
+
 class Changes:
     """What an open transaction may have made of names: nobody else sees that."""
 
@@ -58,8 +69,8 @@ class Changes:
         self._any = False
 
     def hear(self, sql: str) -> None:
-        if not _HARMLESS.match(sql):
-            self._made.append(sql.casefold())
+        """Of a statement that is not harmless."""
+        self._made.append(sql.casefold())
 
     def hear_foreign(self) -> None:
         """A statement of the user's own may do anything."""

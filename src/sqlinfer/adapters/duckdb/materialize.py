@@ -28,10 +28,10 @@ def materialize(work: Statements, how: Materialization, sql: str) -> Written:
         _drop(work, how.target, "view" if kind == "view" else None)
         with dependents_aside(work, how.target):
             if how.constraints:
-                create(work, how, sql)
+                made = create(work, how, sql)
             else:
-                work.execute(f"CREATE OR REPLACE TABLE {how.target.sql()} AS {sql}")
-        written = Written(int(work.rows(f"SELECT count(*) FROM {how.target.sql()}")[0][0]))
+                made = work.rows(f"CREATE OR REPLACE TABLE {how.target.sql()} AS {sql}")
+        written = Written(int(made[0][0]))
     _comment(work, how, "TABLE")
     return written
 

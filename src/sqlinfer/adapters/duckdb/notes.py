@@ -43,31 +43,38 @@ def write(work: Statements, kind: NoteKind, name: str, payload: Mapping[str, Any
         work.execute(f"INSERT INTO {_NOTES.sql()} VALUES (?, ?, ?, now())", (kind, name, json.dumps(payload)))
 
 
-def read(work: Statements, kind: NoteKind) -> dict[str, dict[str, Any]]:
-    return {name: json.loads(text) for name, text in Noted().of(work, kind).items()}
+def read(work: Statements, kind: NoteKind) -> Mapping[str, dict[str, Any]]:
+    return Noted().of(work, kind)
 
 
 class Noted:
     """The notes of each kind as this process knows them, which alone writes them: each node asks several times."""
 
     def __init__(self) -> None:
-        self._known: dict[NoteKind, dict[str, str]] = {}
+        self._known: dict[NoteKind, dict[str, dict[str, Any]]] = {}
 
-    def of(self, work: Statements, kind: NoteKind) -> Mapping[str, str]:
-        """Name → JSON, oldest first."""
+    def of(self, work: Statements, kind: NoteKind) -> dict[str, dict[str, Any]]:
+        """Name → payload, oldest first; not to be changed."""
         if kind not in self._known:
             sql = f"SELECT name, payload FROM {_NOTES.sql()} WHERE kind = ? ORDER BY written_at, rowid"
-            self._known[kind] = dict(work.rows(sql, (kind,)))
+            self._known[kind] = {name: json.loads(text) for name, text in work.rows(sql, (kind,))}
         return self._known[kind]
 
     def write(self, work: Statements, kind: NoteKind, name: str, payload: Mapping[str, Any] | None) -> None:
-        """Inside a transaction; ``forget`` where that fails."""
-        write(work, kind, name, payload)
-        known = self._known.get(kind)
-        if known is not None:
+        """One statement, which may be a transaction of its own; ``forget`` where the one around it fails."""
+        known = self.of(work, kind)
+        if payload is None:
+            work.execute(f"DELETE FROM {_NOTES.sql()} WHERE kind = ? AND name = ?", (kind, name))
             known.pop(name, None)
-            if payload is not None:
-                known[name] = json.dumps(payload)
+            return
+        text = json.dumps(payload)
+        if name in known:
+            changed = "payload = ?, written_at = now()"
+            work.execute(f"UPDATE {_NOTES.sql()} SET {changed} WHERE kind = ? AND name = ?", (text, kind, name))
+        else:
+            work.execute(f"INSERT INTO {_NOTES.sql()} VALUES (?, ?, ?, now())", (kind, name, text))
+        known.pop(name, None)  # the newest is the last
+        known[name] = json.loads(text)
 
     def forget(self) -> None:
         self._known.clear()

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import PinOptions
-from sqlinfer.adapters.duckdb import error_log, keyed
+from sqlinfer.adapters.duckdb import keyed
 from sqlinfer.adapters.duckdb.pinned import DuckDBPinned
 from sqlinfer.adapters.shared.groups import is_in_parts
 from sqlinfer.failpoints import fail_point
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 UNREAD_SECONDS = 20.0
 """So long a pass may hold the warehouse open."""
+WIDEST = 16 << 10
+"""Bytes of a row, more than nearly any has: a few rows need not be looked at any closer."""
 
 
 def pin(work: DuckDBWorkspace, plan: Plan, stages: Sequence[Stage], options: PinOptions) -> dict[str, DuckDBPinned]:
-    error_log.make(work, plan.owner)
     found = {stage.name: DuckDBPinned(stage, plan.owner, options) for stage in stages}
     touches = any(stage.reads.warehouse for stage in stages)
     with work.warehouse(brief=True) if touches else nullcontext():
@@ -40,15 +41,16 @@ def pin(work: DuckDBWorkspace, plan: Plan, stages: Sequence[Stage], options: Pin
                 found[stage.name].keyed = keyed.pin_by_key(
                     work, stage, source, contracts, keep_results=not options.lineage
                 )
-        _copy(work, (stage for stage, source in by_row.items() if source is None))
+        _copy(work, [found[stage.name] for stage, source in by_row.items() if source is None])
     fail_point("after_stage")
     return found
 
 
-def _copy(work: DuckDBWorkspace, stages: Iterable[Stage]) -> None:
+def _copy(work: DuckDBWorkspace, wanted: Iterable[DuckDBPinned]) -> None:
     with work.uncompressed(), work.transaction():
-        for stage in stages:
-            work.execute(f"CREATE OR REPLACE TABLE {stage.relation.sql()} AS {stage.sql}")
+        for one in wanted:
+            made = work.rows(f"CREATE OR REPLACE TABLE {one.stage.relation.sql()} AS {one.stage.sql}")
+            one.rows = int(made[0][0])
         fail_point("before_stage_commit")
 
 
@@ -62,7 +64,11 @@ def _may_stay_unread(work: DuckDBWorkspace, plan: Plan, options: PinOptions) -> 
     if any(call.strategy != "stream" for call in plan.calls) or is_in_parts(plan.stages[0]):
         return False
     rows = work.estimate(plan.stages[0].sql)
-    if rows is None or rows * _row_bytes(work, plan.stages[0]) < options.unread_bytes:
+    if (
+        rows is None
+        or rows * WIDEST < options.unread_bytes
+        or rows * _row_bytes(work, plan.stages[0]) < options.unread_bytes
+    ):
         return False
     return rows * estimated_seconds(_operations(plan, options)) < UNREAD_SECONDS
 

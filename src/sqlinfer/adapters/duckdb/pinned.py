@@ -22,6 +22,8 @@ class DuckDBPinned:
     options: PinOptions
     keyed: tuple[KeyedCall, ...] = ()
     """Its calls, where it was made by key."""
+    rows: int | None = None
+    """Of the stage, where the copy was counted as it was made."""
     unread: bool = False
     """Whether the warehouse is read while it is scored, instead of a copy."""
     looked_up: dict[str, LookUp] = field(default_factory=dict)

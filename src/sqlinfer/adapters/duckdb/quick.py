@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -18,13 +17,8 @@ _LEAVES = ("SEQ_SCAN", "DUMMY_SCAN", "EMPTY_RESULT", "COLUMN_DATA_SCAN", "CTE_SC
 def is_quick(work: Statements, sql: str) -> bool:
     """Files and other databases never are: what they hold is not known."""
     with suppress(AdapterError, ValueError, KeyError, IndexError, TypeError):
-        return all(_is_small(work, step) for step in _steps(_plan(work, sql)))
+        return all(_is_small(work, step) for step in _steps(work.explain(sql)))
     return False
-
-
-def _plan(work: Statements, sql: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(work.rows(f"EXPLAIN (FORMAT json) {sql}")[0][1])
-    return found
 
 
 def _steps(plan: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -38,7 +32,7 @@ def _is_small(work: Statements, step: dict[str, Any]) -> bool:
     if not step["children"] and step["name"].strip() not in _LEAVES:
         return False
     if "Filters" in about:  # all rows are read, and the plan tells how many are left
-        (whole,) = _plan(work, f"SELECT * FROM {about['Table']}")
+        (whole,) = work.explain(f"SELECT * FROM {about['Table']}")
         return not whole["extra_info"].get("Filters") and _rows(whole) <= QUICK_ROWS
     return _rows(step) <= QUICK_ROWS
 

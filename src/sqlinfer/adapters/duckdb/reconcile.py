@@ -106,4 +106,4 @@ def _record(
     types = work.describe(f"SELECT * FROM {stage.relation.sql()}")
     as_json = error_log.shown_as_json(shown, stage, one.call, types, "s")
     select = error_rows.records(owner, one.call, stage, work.run_id, key, as_json, said, source)
-    work.execute(error_log.insert(owner, select))
+    error_log.add(work, owner, select)

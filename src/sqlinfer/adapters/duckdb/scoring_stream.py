@@ -14,7 +14,6 @@ from sqlinfer.adapters.duckdb.lookups import lookup_columns
 from sqlinfer.adapters.duckdb.names import SCRATCH
 from sqlinfer.adapters.duckdb.pinned import DuckDBPinned, DuckDBTodo
 from sqlinfer.adapters.duckdb.scratch import make_scratch, scratch
-from sqlinfer.adapters.duckdb.store import count
 from sqlinfer.adapters.shared import error_rows
 from sqlinfer.adapters.shared.chunks import run_pass
 from sqlinfer.adapters.shared.groups import is_in_parts
@@ -116,7 +115,7 @@ def _run(work: DuckDBWorkspace, stream: _Stream, scorer: Scorer, watch: Watch) -
             rows = run_pass(scored, watch, stream.total, filling.commit)
             nulls = [part.counts.null_inputs for part in scored.parts]
     stop_if(watch.cancel)
-    written = count(work, stream.table)
+    written = filling.written
     if written != rows or (stream.total is not None and rows != stream.total):
         raise RunError(f"{stream.total} rows were staged, {rows} came back from the session, {written} were written")
     return tuple(one.tally(null) for one, null in zip(filling.countings, nulls, strict=True))
@@ -139,12 +138,14 @@ def _create(work: DuckDBWorkspace, stream: _Stream, result_types: Sequence[str])
     work.execute(f"CREATE OR REPLACE TABLE {stream.table.sql()} ({', '.join(columns)})")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Filling:
     work: DuckDBWorkspace
     stream: _Stream
     watch: Watch
     countings: tuple[Counting, ...]
+    written: int = 0
+    """Rows, as DuckDB counts what it commits."""
 
     def commit(self, chunk: pa.Table) -> None:
         """Rows and error records in one transaction, where they go to one database."""
@@ -152,16 +153,18 @@ class _Filling:
         names = (*stream.columns, *(call.output for call in stream.calls))
         bad = [counting.add(chunk) for counting in self.countings]
         insert = f"INSERT INTO {stream.table.sql()} SELECT {', '.join(quote(name) for name in names)} FROM chunk"
+        written = 0
         if stream.table.catalog == SCRATCH:  # one transaction cannot write two databases
-            work.insert(insert, chunk)
+            written = work.insert(insert, chunk)
         with work.transaction():
             if stream.table.catalog != SCRATCH:
-                work.insert(insert, chunk)
+                written = work.insert(insert, chunk)
             for position, rows in enumerate(bad):
                 if rows is not None:
                     self._record(position, rows)
             self.watch.committing(self.countings[0].rows)
             fail_point("before_append_commit")
+        self.written += written
 
     def _record(self, position: int, rows: pa.Table) -> None:
         work, stage, owner, call = self.work, self.stream.stage, self.stream.pinned.owner, self.stream.calls[position]
@@ -169,4 +172,4 @@ class _Filling:
         shown = error_log.shown_as_json(self.stream.pinned.options.shown, stage, call, types, "e")
         said = error_rows.from_either(call.status, f"e.{quote(error_column(position))}", "e")
         select = error_rows.records(owner, call, stage, work.run_id, NO_KEY, shown, said, "chunk AS e")
-        work.insert(error_log.insert(owner, select), rows)
+        error_log.add(work, owner, select, rows)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ROWS, TODO, NEW, FRESH = "rows", "todo", "new", "fresh"
 """Rows of a stage (scored ones, where they are streamed); of a call: keys to do, their arguments, their results."""
 _SCHEMA = "held"
+MAKING = f"CREATE SCHEMA IF NOT EXISTS {SCRATCH}.{_SCHEMA}"
 
 
 def scratch(stage: Stage, kind: str = ROWS, position: int = 0) -> Relation:
@@ -36,16 +37,18 @@ def scratch_type(name: str) -> Relation:
     return Relation(f"type_{name}", _SCHEMA, SCRATCH)
 
 
-def make_scratch(work: DuckDBWorkspace) -> None:
+def make_scratch(work: Statements) -> None:
     """Before anything is held."""
-    work.execute(f"CREATE SCHEMA IF NOT EXISTS {SCRATCH}.{_SCHEMA}")
+    work.execute(MAKING)
 
 
 def reads_scratch(work: DuckDBWorkspace, plan: Plan) -> bool:
     """Whether what the plan's scored relations read is gone when the process is."""
-    return any(work.has(scratch(stage)) for stage in plan.stages)
+    return work.has_scratch and any(work.has(scratch(stage)) for stage in plan.stages)
 
 
-def drop_scratch(work: Statements) -> None:
+def drop_scratch(work: DuckDBWorkspace) -> None:
     """At the end of a node: a workspace works on one at a time."""
-    work.execute(f"DROP SCHEMA IF EXISTS {SCRATCH}.{_SCHEMA} CASCADE")
+    if work.has_scratch:
+        work.execute(f"DROP SCHEMA IF EXISTS {SCRATCH}.{_SCHEMA} CASCADE")
+        work.has_scratch = False

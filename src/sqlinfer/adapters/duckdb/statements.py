@@ -20,4 +20,9 @@ class Statements(Protocol):
     def has_references(self) -> bool:
         """Whether a table of what is attached has a foreign key."""
 
+    def stands_still(self, relation: Relation) -> bool:
+        """Whether nobody else changes it as long as it is attached."""
+
+    def explain(self, sql: str) -> list[dict[str, Any]]: ...
+
     def describe(self, sql: str) -> tuple[Column, ...]: ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -26,7 +25,7 @@ from sqlinfer.adapters.duckdb.pinned import DuckDBPinned, DuckDBTodo
 from sqlinfer.adapters.duckdb.preflight import check_place, check_target
 from sqlinfer.adapters.duckdb.scoring_store import score_into_store
 from sqlinfer.adapters.duckdb.scoring_stream import score_stream
-from sqlinfer.adapters.duckdb.scratch import drop_scratch
+from sqlinfer.adapters.duckdb.scratch import MAKING, drop_scratch
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.adapters.duckdb.store import forget_errors
 from sqlinfer.adapters.duckdb.visits import WarehouseConnection
@@ -68,6 +67,8 @@ class DuckDBWorkspace(WarehouseConnection):
         self._lock = claim or claim_of(settings, run_id)
         self.staged = keeping.Staged(self.namespace)
         self._noted = notes.Noted()
+        self.has_scratch = False
+        """Whether the node at hand holds something in memory."""
         self._one_pass: int | None = None
         """Columns of a result that is streamed from memory into its table."""
         super().__init__(
@@ -84,7 +85,7 @@ class DuckDBWorkspace(WarehouseConnection):
                 self.warnings += [warning] if warning else []
                 if isinstance(self._lock, BucketState):
                     self._lock.replay_into(self)
-                self.staged.find(self, self.namespace)
+                self.staged.find(self)
             else:
                 side_file.open_in_memory(self)
         except BaseException:
@@ -105,6 +106,7 @@ class DuckDBWorkspace(WarehouseConnection):
     def _hear(self, sql: str) -> None:
         super()._hear(sql)
         self.staged.hear(sql)
+        self.has_scratch = self.has_scratch or sql == MAKING
 
     @property
     def place(self) -> str:
@@ -113,8 +115,7 @@ class DuckDBWorkspace(WarehouseConnection):
     def note(self, kind: NoteKind, name: str, payload: Mapping[str, Any] | None) -> None:
         if payload is None and name not in self._noted.of(self, kind):
             return
-        with nullcontext() if self.in_transaction else self.transaction():
-            self._noted.write(self, kind, name, payload)
+        self._noted.write(self, kind, name, payload)
         if kind == "scoring":  # what a crash is blamed on must outlive the machine
             self.journal({"kind": "note", "note": kind, "name": name, "payload": payload})
 
@@ -124,7 +125,7 @@ class DuckDBWorkspace(WarehouseConnection):
             self._lock.journal(header, rows)
 
     def notes(self, kind: NoteKind) -> dict[str, dict[str, Any]]:
-        return {name: json.loads(text) for name, text in self._noted.of(self, kind).items()}
+        return dict(self._noted.of(self, kind))
 
     def _undone(self) -> None:
         super()._undone()
@@ -255,17 +256,19 @@ class DuckDBWorkspace(WarehouseConnection):
                 self._schemas.add(place.folded())
 
     def record(self, kind: RecordKind, target: Relation, rows: Sequence[Mapping[str, object]]) -> None:
-        records.record(self, kind, target, rows)
+        self._records.record(self, kind, target, rows)
 
     def record_errors(self, how: Materialization, sql: str, owner: Owner, *, failed: bool) -> None:
-        if failed or self.has(replace(how.target, name=ERROR_RECORDS.table)):
+        table = replace(how.target, name=ERROR_RECORDS.table)
+        if failed or self.has(table):
+            self._records.ensure(self, table, ERROR_RECORDS.columns)
             found = Relation(owner.side, ERRORS, SIDE) if failed else None
             records.replace_errors(self, how, sql, owner, found)
 
     def last_run(self, target: Relation, node: str, *, since: datetime | None = None) -> PastRun | None:
         if not self.has(replace(target, name=RUNS.table)):
             return None
-        return records.last_run(self, target, node, since)
+        return self._records.last_run(self, target, node, since)
 
     def check_place(self, how: Materialization) -> None:
         check_place(self.settings, how)
