@@ -110,6 +110,20 @@ def scrub_values(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float) else scrub(str(value))
 
 
+def scrub_json(value: Any) -> str:
+    """JSON of the value, on one line, with every text in it scrubbed."""
+    text = json.dumps(value, default=_plain)
+    is_clean = _pattern() is None and "://" not in text
+    return text if is_clean else json.dumps(scrub_values(value))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for, as ``scrub_values`` gives it."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, set | frozenset) else str(value)
+
+
 def _forms() -> set[str]:
     return {form for secret in _KNOWN for form in spellings(secret)}
 

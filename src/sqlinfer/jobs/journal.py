@@ -71,7 +71,7 @@ class Journal:
 
     def _spelled(self, one: NodeResult) -> str:
         known = self._known.get(one.unique_id)
-        return known[1] if known is not None and known[0] is one else json.dumps(scrub.scrub_values(one.as_dbt()))
+        return known[1] if known is not None and known[0] is one else scrub.scrub_json(one.as_dbt())
 
     def _forget_unmasked(self) -> None:
         """A secret that was learnt later is masked in earlier results, too."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.files import write_atomic
-from sqlinfer.scrub import scrub_values
+from sqlinfer.scrub import scrub_json
 from sqlinfer.spec.receipt import Receipt
 from sqlinfer.spec.results import NodeResult, iso
 
@@ -59,6 +58,22 @@ class RunResult:
         }
 
 
-def write_json(path: Path, content: object) -> None:
+def write_json(path: Path, content: Mapping[str, object]) -> None:
     """Replace a file as a whole: readers see the old text or the new one, also after a kill. Secrets are masked."""
-    write_atomic(path, json.dumps(scrub_values(content), indent=2).encode())
+    write_atomic(path, _laid_out(content).encode())
+
+
+def _laid_out(content: Mapping[str, object]) -> str:
+    """A line for each member of a member: a node, a result. Laid out all the way down, a manifest would take ten times
+    as long."""
+    parts = []
+    for name, value in content.items():
+        if isinstance(value, dict) and value:
+            inner = ",\n".join(f"    {scrub_json(str(key))}: {scrub_json(one)}" for key, one in value.items())
+            parts.append(f"  {scrub_json(name)}: {{\n{inner}\n  }}")
+        elif isinstance(value, list) and value:
+            inner = ",\n".join(f"    {scrub_json(one)}" for one in value)
+            parts.append(f"  {scrub_json(name)}: [\n{inner}\n  ]")
+        else:
+            parts.append(f"  {scrub_json(name)}: {scrub_json(value)}")
+    return "{\n" + ",\n".join(parts) + "\n}"
