@@ -6,6 +6,7 @@ In: rendered SQL and what ``ProjectCompiler`` knows of the warehouse. Out: the p
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -133,7 +134,7 @@ class SqlPlanner:
         return Catalog(
             dialect=self.of.adapter.dialect,
             default=self.of.adapter.default,
-            tables=self.of.existing | self.of.tables,
+            tables=ChainMap(self.of.tables, self.of.existing),
             functions=self.of.contracts,
             table_functions=self.of.functions,
             macros=self.of.shadow.macros,

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from kit import KEY, Night, node, plan, prepared, rewritten
 
-from sqlinfer.adapters.duckdb import error_log, keyed
+from sqlinfer.adapters.duckdb import keyed
 from sqlinfer.adapters.duckdb.lookups import LookUp
 from sqlinfer.adapters.duckdb.reconcile import reconcile
 from sqlinfer.adapters.duckdb.scratch import FRESH, scratch
@@ -195,7 +195,6 @@ def test_a_failure_among_new_results_is_told_from_a_missing_one(distinct: Night)
         work.execute(f"CREATE OR REPLACE TABLE {table.sql()} AS FROM {store.relation.sql()} LIMIT 0")
         work.execute(f"INSERT INTO {table.sql()} {rows} WHERE x <> 5005")
         found = LookUp(stage.calls[0], store, table, one)
-        error_log.make(work, Owner("scores"))
         with pytest.raises(RunError, match="1 inputs of twice"):
             reconcile(work, Owner("scores"), stage, found, Identity((("id", "id"),), True))
         work.execute(f"INSERT INTO {table.sql()} {rows} WHERE x = 5005")

@@ -366,17 +366,18 @@ def mentioned(sql: str, functions: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _with_tests(project: Project, described: Properties, macros: Macros) -> Project:
     built = {}
+    known = tuple(node.name for node in project.nodes.values())
     for key, node in project.nodes.items():
         entry = (described.seeds if node.resource_type == "seed" else described.models).get(node.name)
         if entry is not None:
-            subject = _subject(project, node.name, key, entry.file, described, macros)
+            subject = _subject(project, known, node.name, key, entry.file, described, macros)
             columns, tests = _columns_and_tests(entry.props, subject, entry.keys)
             node = replace(node, columns=columns, tests=tests)
         built[key] = node
     sources = {}
     for (first, second), table in described.tables.items():
         key = f"source.{project.name}.{first}.{second}"
-        subject = _subject(project, f"{first}_{second}", key, table.file, described, macros)
+        subject = _subject(project, known, f"{first}_{second}", key, table.file, described, macros)
         columns, tests = _columns_and_tests(table.table, subject, table.keys)
         sources[key] = replace(project.sources[key], columns=columns, tests=tests)
     generic = [test for node in built.values() for test in node.tests]
@@ -396,8 +397,10 @@ def _by_id(tests: Sequence[DataTest]) -> dict[str, DataTest]:
     return found
 
 
-def _subject(project: Project, name: str, unique_id: str, file: YamlFile, described: Properties,
-             macros: Macros) -> Subject:  # fmt: skip
+def _subject(project: Project, known: tuple[str, ...], name: str, unique_id: str, file: YamlFile,
+             described: Properties, macros: Macros) -> Subject:  # fmt: skip
+    """``known``: names of all nodes."""
+
     def called(sql: str) -> Iterable[str]:
         """What a test of the project's own refers to."""
         seen, tested = Seen(), {"model": RelationValue(Relation(name), project.profile.type)}
@@ -411,7 +414,6 @@ def _subject(project: Project, name: str, unique_id: str, file: YamlFile, descri
         node = project.node(second or first)
         return (node.unique_id, node.relation) if node else None
 
-    known = tuple(node.name for node in project.nodes.values())
     target = project.profile
     own = [macro for macro in macros.by_name if macro.startswith("test_")]
     return Subject(project.name, name, unique_id, file, relation, known, target.schema, target.database, own, called)
