@@ -428,3 +428,41 @@ def test_an_exception_in_the_middle_leaves_the_version_before_and_nothing_else(
     monkeypatch.delenv("SQLINFER_FAIL_POINTS")
     assert rows(place) == FIRST
     assert there == [one.name for one in storage.at(place.rstrip("/")).entries() if one.name.endswith(".parquet")]
+
+
+# ---- faults in the middle of a scan ---------------------------------------------------------------------------------
+
+
+def after(number: int, fault: Fault) -> Any:
+    """The first requests for rows are answered."""
+    asked = iter(range(1_000_000))
+    return lambda one: fault if one.method == "GET" and one.key.endswith(".parquet") and next(asked) >= number else None
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (BUSY, "s3://lake is not available (503)"),
+        (DENIED, "access to s3://lake/events/a.parquet is denied (403, GetObject)"),
+        (Fault(404, "NoSuchKey", "gone"), "s3://lake/events/a.parquet is gone (404)"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "words", [("run",), ("preview", "--inline", "select sum(x) as x from {{ source('lake', 'events') }}")]
+)
+def test_a_fault_in_the_middle_of_a_scan_is_told_and_leaves_the_version_before(
+    words: tuple[str, ...], fault: Fault, said: str, lake: Any, server: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sqlinfer.storage.access.ATTEMPTS", 1)
+    storage.access._remote.cache_clear()
+    lake.put("models/m.sql", "select id, predict('f', x) as y from {{ source('lake', 'events') }}")
+    done(lake, "run")
+    many = pa.table({"id": range(600_000), "x": [i * 0.1 for i in range(600_000)], "day": [DAYS[0]] * 600_000})
+    sink = pa.BufferOutputStream()
+    pq.write_table(many, sink, row_group_size=20_000, compression="none", use_dictionary=False)
+    storage.at("s3://lake/events/a.parquet").put(sink.getvalue().to_pybytes())
+    server.fault = after(6, fault)
+    assert said in refused(lake, *words)
+    server.fault = lambda _: None
+    assert lake.db("select count(*) from m") == [(6,)]
+    storage.access._remote.cache_clear()

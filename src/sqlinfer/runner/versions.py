@@ -274,13 +274,13 @@ class _Writing:
         return tuple(self.parts)
 
     def abandon(self) -> None:
-        """After an error: what was written is removed, as far as the place lets it."""
+        """After an error: what was written is removed, until the place refuses: each refusal is waited for."""
         with suppress(Exception):
             if self._open is not None:
                 self._open.close()
         names = [part.path for part in self.parts] + ([self._path] if self._path else [])
-        for name in names:
-            with suppress(SqlinferError, OSError):
+        with suppress(SqlinferError, OSError):
+            for name in names:
                 self.place.below(name).delete()
 
     def _split(self, batch: pa.RecordBatch) -> Iterator[tuple[Values, pa.RecordBatch]]:

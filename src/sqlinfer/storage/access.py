@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 ATTEMPTS: Final = 5
-"""How often one request is sent, with growing pauses between: about ten seconds where a server answers 503 at once."""
+"""How often one request is sent at most. AWS's pauses between are random, up to 1, 2, 4 and 8 seconds."""
 SCHEMES: Final = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
 """Schemes of URLs → whose file system opens them."""
 KEYS: Final = ("endpoint", "region", "account", "anonymous")

@@ -73,13 +73,24 @@ class DuckDBConnection:
         self._provide(sql)
         self._hear(sql)
         try:
-            with self._watched(), translated(sql):
+            with self._watched(), translated(sql), self._scanning(sql):
                 yield
         except BaseException:
             if not self.in_transaction:  # an error may leave one that DuckDB began by itself, aborted
                 with suppress(Exception):
                     self._writer.execute("ROLLBACK")
             raise
+
+    @contextmanager
+    def _scanning(self, sql: str) -> Iterator[None]:
+        """Raises StorageError where files that the statement reads failed it: the driver's error does not name them."""
+        try:
+            yield
+        except Exception as error:
+            found = self._filed.failure(error, sql)
+            if found is None:
+                raise
+            raise found from None  # the driver's text may quote rows
 
     def _hear(self, sql: str) -> None:
         if not is_question(sql):
@@ -152,7 +163,7 @@ class DuckDBConnection:
         cursor = self._memory.cursor()
         reader = None
         try:
-            with translated(sql):
+            with translated(sql), self._scanning(sql):
                 if plain:
                     cursor.execute("SET SESSION arrow_lossless_conversion = false")
                 if self.depth:
@@ -167,8 +178,7 @@ class DuckDBConnection:
             del reader
             cursor.close()
 
-    @staticmethod
-    def _streaming(reader: pa.RecordBatchReader, sql: str) -> Iterator[pa.RecordBatchReader]:
+    def _streaming(self, reader: pa.RecordBatchReader, sql: str) -> Iterator[pa.RecordBatchReader]:
         import pyarrow as pa
 
         try:
@@ -176,7 +186,7 @@ class DuckDBConnection:
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, OSError) and not is_streamed(error):
                 raise
-            raise streamed(error, sql) from None
+            raise self._filed.failure(error, sql) or streamed(error, sql) from None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
