@@ -34,7 +34,10 @@ def test_status_and_object_are_named(lead: str) -> None:
     assert gone.startswith("s3://lake/events/a.parquet is gone (404)")
 
 
-def test_the_object_that_refuses_is_found_where_the_answer_does_not_name_it(tmp_path: Path) -> None:
+def test_the_object_that_refuses_is_found_where_the_answer_does_not_name_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     (tmp_path / "a").write_bytes(b"there")
     files = (str(tmp_path / "a"), str(tmp_path / "b"))
     text = said("IOError: AWS Error ACCESS_DENIED during GetObject operation: Access Denied", files=files)
