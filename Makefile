@@ -17,6 +17,9 @@ SOURCES_VENV := .venv-sources
 SOURCES_STAMP := $(SOURCES_VENV)/.installed
 # What the tests train and register models with, beyond the extras.
 SOURCES_MORE := pandas sqlalchemy alembic
+# A server of buckets to test against; botocore pins below the sources' libraries.
+MOTO_VENV := .venv-moto
+MOTO_STAMP := $(MOTO_VENV)/.installed
 SPARK_VENV := .venv-spark
 SPARK_STAMP := $(SPARK_VENV)/.installed
 # The plain python3 where it is new enough, else the newest that is there.
@@ -71,8 +74,14 @@ $(SOURCES_STAMP): pyproject.toml constraints-sources.txt | $(BIN)/python
 		-e '.[test,sklearn,xgboost,lightgbm,catboost,huggingface,mlflow]' $(SOURCES_MORE)
 	@touch $(SOURCES_STAMP)
 
-test-sources: $(SOURCES_STAMP)  ## every source against its real library, installed into .venv-sources
-	SQLINFER_REQUIRE_SOURCES=1 $(SOURCES_VENV)/bin/python -m pytest tests/sources $(PARALLEL) $(PYTEST_ARGS)
+$(MOTO_STAMP): constraints-moto.txt
+	$(PYTHON) -m venv $(MOTO_VENV)
+	$(MOTO_VENV)/bin/python -m pip install --quiet -c constraints-moto.txt 'moto[server]' gcp-storage-emulator
+	@touch $(MOTO_STAMP)
+
+test-sources: $(SOURCES_STAMP) $(MOTO_STAMP)  ## sources and buckets against real libraries and servers, installed into .venv-sources and .venv-moto
+	SQLINFER_REQUIRE_SOURCES=1 SQLINFER_MOTO=$(abspath $(MOTO_VENV))/bin/moto_server \
+		$(SOURCES_VENV)/bin/python -m pytest tests/sources $(PARALLEL) $(PYTEST_ARGS)
 
 # PySpark wants pandas 2, and a JVM for each process of tests takes a gigabyte.
 $(SPARK_STAMP): pyproject.toml constraints-spark.txt | $(BIN)/python
@@ -113,7 +122,7 @@ attack: $(STAMP)  ## templates, graphs, yml, rows, names, files and links agains
 	SQLINFER_ATTACKS=$${SQLINFER_ATTACKS:-2000} $(BIN)/python -m pytest tests/attack tests/security --timeout 3600 $(PYTEST_ARGS)
 
 clean:  ## remove the virtual environment, caches and what the example wrote
-	rm -rf $(VENV) $(DBT_VENV) $(SOURCES_VENV) $(SPARK_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(DBT_VENV) $(SOURCES_VENV) $(MOTO_VENV) $(SPARK_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 	rm -rf example_project/target example_project/logs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -23,6 +23,7 @@ from sqlinfer.files import sync
 from sqlinfer.project import Node
 from sqlinfer.project.locations import MARK
 from sqlinfer.storage import Entry, Place
+from sqlinfer.storage.conditional import looked_at
 from sqlinfer.storage.manifest import MANIFEST, RUN, SUCCESS, Manifest, Part, Values, parse, read_manifest
 
 if TYPE_CHECKING:
@@ -110,18 +111,24 @@ class WrittenVersion:
     published: bool = False
 
     def put_in_place(self) -> None:
+        """Raises PublicationError: the manifest is another than the one that this run began with."""
+        put = looked_at(self.place.below(MANIFEST))
         now = read_manifest(self.place)
         if (now and now.dump()) != (self.last and self.last.dump()):
-            who = f"run {now.run_id}" if now else "somebody"
-            raise PublicationError(f"{who} has changed {self.place.url} meanwhile; nothing was published",
-                                   hint="run again; two targets may not write one location")  # fmt: skip
+            raise self._meanwhile(now)
         data = self.manifest.dump()
         self.place.below(f"{RUN}{self.manifest.run_id}", MANIFEST).put(data)
         fail_point("before_manifest")
-        self.place.below(MANIFEST).put(data)
+        if not put(data):
+            raise self._meanwhile(read_manifest(self.place))
         self.published = True
         fail_point("after_manifest")
         self.place.below(SUCCESS).put(f"{self.manifest.run_id}\n".encode())
+
+    def _meanwhile(self, now: Manifest | None) -> PublicationError:
+        who = f"run {now.run_id}" if now else "somebody"
+        return PublicationError(f"{who} has changed {self.place.url} meanwhile; nothing was published",
+                                hint="run again; two targets may not write one location")  # fmt: skip
 
     def discard(self) -> None:
         """Nothing after the version was published."""

@@ -35,10 +35,12 @@ _ENDPOINTS = {
     "gs": ("STORAGE_EMULATOR_HOST",),
     "az": ("AZURE_STORAGE_BLOB_ENDPOINT",),
 }  # fmt: skip
-_OF_AWS = (
-    "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+IN_ENVIRONMENT: Final = (
+    "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )  # fmt: skip
+"""Credentials of AWS that need no file of theirs."""
+_OF_AWS: Final = (*IN_ENVIRONMENT, "AWS_PROFILE")
 
 
 def is_url(location: str) -> bool:
@@ -85,13 +87,17 @@ class Access:
         if found is None:
             return _local(), str(Path(location).expanduser().absolute())
         kind, path = self.checked(location)
-        endpoint = self.endpoint or next((os.environ[name] for name in _ENDPOINTS[kind] if os.environ.get(name)), None)
-        region = self.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        names = ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
-        account = self.account or next((os.environ[name] for name in names if os.environ.get(name)), None)
+        endpoint, region, account = self.told(kind)
         # A file system is made for what it depends on: credentials of the environment may be others by now.
         told = tuple(os.environ.get(name) for name in (*_OF_AWS, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"))
         return _remote(kind, endpoint, region, account, self.anonymous, told), path
+
+    def told(self, kind: str) -> tuple[str | None, str | None, str | None]:
+        """Endpoint, region and account, of the profile or else of the environment."""
+        endpoint = self.endpoint or _environment(*_ENDPOINTS[kind])
+        region = self.region or _environment("AWS_REGION", "AWS_DEFAULT_REGION")
+        account = self.account or _environment("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
+        return endpoint, region, account
 
     @staticmethod
     def checked(url: str) -> tuple[str, str]:
@@ -122,6 +128,10 @@ class Access:
         files = (os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
                  os.environ.get("AWS_CONFIG_FILE", "~/.aws/config"))  # fmt: skip
         return any(os.environ.get(name) for name in _OF_AWS) or any(Path(one).expanduser().exists() for one in files)
+
+
+def _environment(*names: str) -> str | None:
+    return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
 
 NOWHERE = Access()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -126,33 +126,44 @@ class Place:
 
     def folders(self) -> list[str]:
         """Names of the folders directly below."""
-        from pyarrow.fs import FileSelector, FileType
-
-        with self.translated():
-            found = self.system.get_file_info(FileSelector(self.path, allow_not_found=True))
-        return sorted(one.base_name for one in found if one.type == FileType.Directory)
+        if self._lists_no_folders:
+            return sorted({one.name.partition("/")[0] for one in self.entries() if "/" in one.name})
+        return [one.base_name for one in self._directly() if one.type.name == "Directory"]
 
     def is_empty(self) -> bool:
-        """Whether no object lies below, by one small request."""
-        from pyarrow.fs import FileSelector, FileType
+        """Whether no object lies below, by one small request where the server lets it."""
+        if self._lists_no_folders:
+            return next(self.entries(), None) is None
+        # What a folder of a bucket leaves behind is an empty object of its own name.
+        return not any(
+            one.type.name == "File" or next(self.below(one.base_name).entries(), None) for one in self._directly()
+        )
+
+    @property
+    def _lists_no_folders(self) -> bool:
+        """pyarrow lists what lies directly below a place of Google's without the folders."""
+        return str(self.system.type_name) == "gcs"
+
+    def _directly(self) -> list[Any]:
+        from pyarrow.fs import FileSelector
 
         with self.translated():
             found = self.system.get_file_info(FileSelector(self.path, allow_not_found=True))
-            # What a folder of a bucket leaves behind is an empty object of its own name.
-            return not any(one.type == FileType.File for one in found) and not any(
-                one.type == FileType.Directory and next(self.below(one.base_name).entries(), None) for one in found
-            )
+        return sorted(found, key=lambda one: str(one.path))
 
     def delete(self) -> None:
         """The object, or the folder with all that is in it. What is gone already is no error."""
         from pyarrow.fs import FileType
 
-        with self.translated():
+        with self.translated(), suppress(FileNotFoundError):
             kind = self.system.get_file_info(self.path).type
-            if kind == FileType.Directory:
-                self.system.delete_dir(self.path)
-            elif kind == FileType.File:
+            if kind == FileType.File:
                 self.system.delete_file(self.path)
+            elif kind == FileType.Directory and self._lists_no_folders:
+                for one in list(self.entries()):  # a folder is no object there
+                    self.system.delete_file(f"{self.path}/{one.name}")
+            elif kind == FileType.Directory:
+                self.system.delete_dir(self.path)
 
     @contextmanager
     def writing(self) -> Iterator[Any]:

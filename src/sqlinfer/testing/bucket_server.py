@@ -52,6 +52,7 @@ DENIED = Fault(403, "AccessDenied", "Access Denied")
 BUSY = Fault(503, "SlowDown", "Please reduce your request rate")
 ELSEWHERE = Fault(301, "PermanentRedirect", "Use the other endpoint", (("x-amz-bucket-region", "eu-west-1"),))
 _NO_BUCKET = Fault(404, "NoSuchBucket", "The specified bucket does not exist")
+_OTHER = Fault(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
 _NO_KEY = Fault(404, "NoSuchKey", "The specified key does not exist")
 
 
@@ -63,6 +64,9 @@ class BucketServer:
     buckets: tuple[str, ...] = ("lake",)
     fault: Callable[[Request], Fault | None] = lambda _: None
     requests: list[Request] = field(default_factory=list)
+    conditional: bool = True
+    """Whether ``If-None-Match`` and ``If-Match`` of a put are honoured."""
+    putting: threading.Lock = field(default_factory=threading.Lock)
     _server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> BucketServer:
@@ -217,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(max(0, last - first + 1)))
         self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Last-Modified", formatdate(state.st_mtime, usegmt=True))
-        self.send_header("ETag", f'"{state.st_mtime_ns:x}-{state.st_size:x}"')
+        self.send_header("ETag", _tag(path))
         self.send_header("Accept-Ranges", "bytes")
         if wanted:
             self.send_header("Content-Range", f"bytes {first}-{last}/{state.st_size}")
@@ -241,8 +245,25 @@ class _Handler(BaseHTTPRequestHandler):
             number = int(asked.query["partNumber"])
             tag = self._receive(self._upload(asked) / f"{number:06}")
         else:
-            tag = self._receive(self.store.path(asked.bucket, asked.key))
+            path = self.store.path(asked.bucket, asked.key)
+            with self.store.putting:
+                if self._is_other(path):
+                    self._drain()
+                    self._refuse(_OTHER)
+                    return
+                self._receive(path)
+                tag = _tag(path)
         self._say(200, headers={"ETag": tag})
+
+    def _is_other(self, path: Path) -> bool:
+        """Whether the object is not what a condition of the request wants."""
+        if not self.store.conditional:
+            return False
+        wanted = self.headers.get("If-Match")
+        missing = not path.is_file()
+        return (self.headers.get("If-None-Match") == "*" and not missing) or (
+            wanted is not None and (missing or _tag(path) != wanted)
+        )
 
     def _post(self, asked: Request) -> None:
         if "delete" in asked.query:
@@ -318,6 +339,11 @@ class _Handler(BaseHTTPRequestHandler):
             if path.is_file() and (path.name == f"{_OWN}folder" or not path.name.startswith(_OWN)):
                 found.append((unquote(name.removesuffix(f"{_OWN}folder")), path))
         yield from sorted(found)
+
+
+def _tag(path: Path) -> str:
+    state = path.stat()
+    return f'"{state.st_mtime_ns:x}-{state.st_size:x}-{state.st_ino:x}"'
 
 
 def formatdate_iso(seconds: float) -> str:
