@@ -54,6 +54,18 @@ def test_nights_on_postgres_are_set_against_a_loop_by_hand(postgres_server: Data
     assert "later / first" in done.stdout
 
 
+def test_tables_of_any_width_and_many_calls_are_set_against_peers() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.shapes", "--rows", "2000", "--columns", "3", "--calls", "2",
+               "--repeats", "1"]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    columns, calls = done.stdout.splitlines()
+    assert columns.startswith("3 columns")
+    assert calls.startswith("2 calls")
+    assert float(columns.rpartition(" ")[2]) < 1e-5
+    assert float(calls.rpartition(" ")[2]) < 1e-5
+
+
 ABSENT = ("duckdb", "sqlglot", "pydantic", "jinja2", "click", "rich", "ruamel", "sklearn", "skl2onnx", "torch")
 """What a machine that is lent for its GPU need not have."""
 
