@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -91,6 +92,32 @@ def test_what_cannot_be_looked_up_is_said(shop: Shop, words: list[str], said: st
     assert code in (1, 2)
     assert said in out
     assert "Traceback" not in out
+
+
+@pytest.mark.parametrize(
+    ("kind", "there", "asked"),
+    [
+        ("integer", "2", ["1.7", 1.7, 2.4]),
+        ("decimal(10, 2)", "1.24", ["1.239", Decimal("1.2449")]),
+        ("date", "2026-01-01", ["2026-01-01 23:00", datetime(2026, 1, 1, 23)]),
+    ],
+)
+def test_a_value_that_a_cast_would_change_is_not_the_key_of_another_row(
+    shop: Shop, kind: str, there: str, asked: list[Any]
+) -> None:
+    shop.function("")
+    shop.db(f"create or replace table t as select cast('{there}' as {kind}) as id, 1.0::double as x "
+            f"union all select cast('3' as integer)::varchar::{kind}, 2 where '{kind}' <> 'date' "
+            f"union all select cast('1' as integer)::varchar::{kind}, 2 where '{kind}' <> 'date'")  # fmt: skip
+    shop.model(HEAD + "select id, predict('f', x) as p from t")
+    assert shop("run")[0] == 0
+    assert looked_up(shop, "--key", f"id={there}")["p"] == 3.0
+    with sqlinfer.lookup(shop.root, "m") as table:
+        assert table.get(there) is not None
+        for value in asked:
+            for get in (table.get, lambda one: table.once({"id": one})):
+                with pytest.raises(UsageError, match="does not fit"):
+                    get(value)
 
 
 def test_a_key_of_several_columns_and_one_that_rows_share(shop: Shop) -> None:

@@ -21,7 +21,7 @@ from sqlinfer.adapters.shared.served import key_row_sql, matching_sql, served_sq
 from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import AdapterError, DatabaseLocked, StoreError, UsageError
 from sqlinfer.jobs.night import Night, compile_nodes
-from sqlinfer.jobs.served import ServedRows
+from sqlinfer.jobs.served import ServedRows, is_same
 from sqlinfer.jobs.staleness import compared_with, named, started, with_times
 from sqlinfer.jobs.warm import WarmSessions
 from sqlinfer.project import Node
@@ -33,6 +33,7 @@ from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.identity import Identity
 from sqlinfer.spec.names import FUNCTION, LINEAGE, SCORED_NOW, SERVED_AT, STALE
 from sqlinfer.spec.seconds import Seconds
+from sqlinfer.types import of_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -255,14 +256,22 @@ def _literal(column: Column, value: object, dialect: str) -> str:
 
 
 def _refuse_unfit(work: Workspace, values: Sequence[str], columns: Sequence[Column], wanted: Sequence[object]) -> None:
-    """Raises UsageError naming the first value that does not fit its column's type."""
+    """Raises UsageError naming the first value that does not fit its column's type, or that the cast changes: the key
+    of another row."""
     try:
-        work.rows(key_row_sql(values))
+        (found,) = work.rows(key_row_sql(values))
     except AdapterError as error:
         for sql, column, value in zip(values, columns, wanted, strict=True):
             if len(values) == 1 or not _fits(work, sql):
-                raise UsageError(f"{value!r} does not fit {column.name}, which is {column.data_type}") from error
+                raise _unfit(value, column) from error
         raise
+    for value, cast, column in zip(wanted, found, columns, strict=True):
+        if not is_same(value, cast, of_column(column.data_type, work.dialect)):
+            raise _unfit(value, column)
+
+
+def _unfit(value: object, column: Column) -> UsageError:
+    return UsageError(f"{value!r} does not fit {column.name}, which is {column.data_type}")
 
 
 def _fits(work: Workspace, sql: str) -> bool:

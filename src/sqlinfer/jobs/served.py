@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sqlinfer.errors import UsageError
+from sqlinfer.types import is_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,6 +63,25 @@ class ServedRows:
         return tuple(keys[row].as_py() for keys in self.keys)
 
 
+def is_same(given: object, found: object, kind: str = "TEXT") -> bool:
+    """Whether a cast to a column's type (``kind``) has left a value what it was.
+
+    >>> is_same("1.7", 2), is_same("2.0", 2), is_same("abcd", "abc"), is_same("2026-01-01 23:00", date(2026, 1, 1))
+    (False, True, False, False)
+    """
+    text = str(given)
+    with suppress(ArithmeticError, ValueError):  # spelt as the warehouse alone reads it
+        if isinstance(found, (int, Decimal)) and not isinstance(found, bool):
+            return Decimal(text.strip()) == found
+        if isinstance(found, date):
+            moment, whole = datetime.fromisoformat(text.strip()), isinstance(found, datetime)
+            cast = found if isinstance(found, datetime) else datetime(found.year, found.month, found.day)
+            return moment.tzinfo is not None or cast.tzinfo is not None or moment == cast
+        if isinstance(found, str) and is_text(kind):
+            return found.rstrip(" ") == text.rstrip(" ")  # ``char(3)`` is padded
+    return True
+
+
 def _whole(column: pa.ChunkedArray) -> Any:
     import pyarrow as pa
 
@@ -72,7 +95,11 @@ def _fitting(value: object, kind: pa.DataType, name: str) -> Any:
         return None
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     try:
-        given = pa.scalar(value) if isinstance(value, str) and not text else pa.scalar(value, kind)
-        return given.cast(kind).as_py()
+        # Arrow casts a value of its own type without loss, and cuts 1.7 to 1 where it makes an integer of it at once.
+        own = isinstance(value, (str, float, Decimal, datetime)) and not text
+        found = (pa.scalar(value) if own else pa.scalar(value, kind)).cast(kind).as_py()
+        if not is_same(value, found):
+            raise ValueError
+        return found
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"{value!r} does not fit {name}, which is {kind}") from error
