@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from sqlinfer.adapters.base import Materialization, Written
+from sqlinfer.adapters.duckdb import standing
 from sqlinfer.adapters.duckdb.adapter import DuckDBAdapter
 from sqlinfer.errors import PublicationError
 from sqlinfer.relation import Relation
@@ -235,3 +236,13 @@ def test_only_columns_that_are_named_are_left_out_of_the_comparison(publish: Pub
     assert sql("from t") == [(1, 1, "run1")]
     publish("select 1 as k, 1 as p, 'run2' as _sqlinfer_run_id")
     assert sql("from t") == [(1, 1, "run2")]
+
+
+@pytest.mark.parametrize("fewest", [1, 10_000], ids=["in place", "joined"])
+def test_a_text_that_its_collation_takes_for_equal_is_written(
+    publish: Publish, sql: Sql, monkeypatch: pytest.MonkeyPatch, fewest: int
+) -> None:
+    monkeypatch.setattr(standing, "FEWEST", fewest)
+    sql("create table t as select i as k, 'berlin' collate nocase as name from range(40) r(i)")
+    publish("select i as k, case i when 7 then 'Berlin' else 'berlin' end as name from range(40) r(i)")
+    assert sql("select k, name from t where name::blob <> 'berlin'::blob") == [(7, "Berlin")]

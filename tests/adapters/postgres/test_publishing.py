@@ -146,3 +146,21 @@ def test_columns_come_go_and_change_as_the_node_says(postgres_database: Database
     publish("select 2 as k, 'b' as s, 1.5 as n", on_schema_change="append_new_columns", **grown)
     publish("select 2::bigint as k, 2::float8 as n", on_schema_change="sync_all_columns", **grown)
     assert postgres_database.run("select k, n from t order by k") == [(1, None), (2, 2.0)]
+
+
+def test_a_value_that_is_equal_and_not_the_same_is_written(postgres_database: Database, publish) -> None:
+    """A collation, or a type of its own, takes texts for equal, and an interval takes a month for 30 days."""
+    postgres_database.run(
+        "create collation ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+        "create extension citext",
+        'create table t (k int, name text collate "ci", short varchar(9) collate "ci", mail citext, span interval, '
+        "words citext[])",
+        "insert into t values (1, 'a', 'a', 'a', '30 days', '{a}')",
+    )
+    query = "select 1 as k, {} as name, {}::varchar(9) as short, {}::citext as mail, {}::interval as span, {} as words"
+    values = ["'a'", "'a'", "'a'", "'30 days'", "'{a}'::citext[]"]
+    for place, other in enumerate(("'A'", "'A'", "'A'", "'1 month'", "'{A}'::citext[]")):
+        values[place] = other
+        publish(query.format(*values), kind="incremental", unique_key=("k",))
+    told = "select name::text, short::text, mail::text, span::text, words::text from t"
+    assert postgres_database.run(told) == [("A", "A", "A", "1 mon", "{A}")]

@@ -49,7 +49,7 @@ def _merge(work: Statements, how: Materialization, sql: str) -> Written:
         listed = ", ".join(map(quote, names))
         work.execute(f"INSERT INTO {table} ({listed}) {source}")
         return Written(rows)
-    _merge_rows(work, how, source, names, found.forgotten, rows)
+    _merge_rows(work, how, source, found, rows)
     if how.is_slice:
         return Written(rows)
     there = int(work.rows(f"SELECT count(*) FROM {table}")[0][0])
@@ -60,18 +60,16 @@ def _merge(work: Statements, how: Materialization, sql: str) -> Written:
     return Written(rows)
 
 
-def _merge_rows(
-    work: Statements, how: Materialization, source: str, names: Sequence[str], forgotten: Iterable[Column], rows: int
-) -> None:
-    aliases = _free(work, how, names)
-    left = standing.left(work, how, source, names, rows)
+def _merge_rows(work: Statements, how: Materialization, source: str, found: Agreement, rows: int) -> None:
+    aliases = _free(work, how, [column.name for column in found.written])
+    left = standing.left(work, how, source, found.written, rows)
     if left is None:
-        work.execute(_merge_sql(how, source, names, aliases, forgotten))
+        work.execute(_merge_sql(how, source, found, aliases))
         return
     if how.on_missing == "delete":
         (old, gone), table = aliases, how.target.sql()
         work.execute(f"DELETE FROM {table} AS {old} USING ({left.gone}) AS {gone} WHERE {left.is_gone(how, old, gone)}")
-    work.execute(_merge_sql(replace(how, on_missing="keep"), left.source, names, aliases, forgotten))
+    work.execute(_merge_sql(replace(how, on_missing="keep"), left.source, found, aliases))
     standing.drop(work)
 
 
@@ -107,20 +105,21 @@ def _bits(work: Statements, key: str, sql: str, rows: int) -> str | None:
     return f"bitstring_agg({key}, {least}, {most})" if many <= min(_WIDEST, _SPARSEST * rows) else None
 
 
-def _merge_sql(
-    how: Materialization, source: str, names: Sequence[str], aliases: tuple[str, str], forgotten: Iterable[Column] = ()
-) -> str:
-    """``forgotten``: columns that would tell of an earlier run; they are NULL in rows that change."""
+def _merge_sql(how: Materialization, source: str, found: Agreement, aliases: tuple[str, str]) -> str:
+    """Columns that would tell of an earlier run are NULL in rows that change."""
     old, new = aliases
+    names = [column.name for column in found.written]
     keys = {fold(key) for key in how.unique_key}
     others = [quote(name) for name in names if fold(name) not in keys]
-    compared = [quote(name) for name in names if fold(name) not in keys | {*how.uncompared}]
+    compared = [column for column in found.written if fold(column.name) not in keys | {*how.uncompared}]
     listed = ", ".join(map(quote, names))
     parts = [f"MERGE INTO {how.target.sql()} AS {old} USING ({source}) AS {new} ON {_same_key(how, old, new)}"]
     if compared:
-        differs = " OR ".join(f"{old}.{name} IS DISTINCT FROM {new}.{name}" for name in compared)
+        differs = " OR ".join(
+            standing.differ(f"{old}.{quote(c.name)}", f"{new}.{quote(c.name)}", c.data_type) for c in compared
+        )
         values = ", ".join([*(f"{name} = {new}.{name}" for name in others),
-                            *(f"{quote(column.name)} = NULL" for column in forgotten)])  # fmt: skip
+                            *(f"{quote(column.name)} = NULL" for column in found.forgotten)])  # fmt: skip
         parts.append(f"WHEN MATCHED AND ({differs}) THEN UPDATE SET {values}")
     if not how.is_slice and how.on_missing == "delete":
         parts.append("WHEN NOT MATCHED BY SOURCE THEN DELETE")

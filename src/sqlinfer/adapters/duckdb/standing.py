@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sqlinfer.adapters.base import Materialization
 from sqlinfer.adapters.duckdb.statements import Statements
 from sqlinfer.relation import fold, quote
+from sqlinfer.spec.catalog import Column
 
 FEWEST = 10_000
 """Rows from which a pass more is cheaper than joining all."""
@@ -36,14 +37,21 @@ class Left:
         return _same_key(how, old, gone)
 
 
-def left(work: Statements, how: Materialization, source: str, names: Sequence[str], rows: int) -> Left | None:
+def differ(old: str, new: str, data_type: str) -> str:
+    """SQL: two values are not one. A collation takes some texts for equal."""
+    exact = ' COLLATE "C"' if data_type == "VARCHAR" else ""
+    return f"{old}{exact} IS DISTINCT FROM {new}{exact}"
+
+
+def left(work: Statements, how: Materialization, source: str, columns: Sequence[Column], rows: int) -> Left | None:
     """Rows of ``source`` and of the published table that a merge has to look at; None where it has to look at all.
 
-    ``names``: columns of ``source``.
+    ``columns``: those of ``source``.
     """
     if rows < FEWEST or how.is_slice:
         return None
-    work.execute(f"CREATE OR REPLACE TEMP TABLE {_LEFT} AS {_unequal(how, source, names)} LIMIT {rows // _SHARE + 1}")
+    names = [column.name for column in columns]
+    work.execute(f"CREATE OR REPLACE TEMP TABLE {_LEFT} AS {_unequal(how, source, columns)} LIMIT {rows // _SHARE + 1}")
     found = int(work.rows(f"SELECT count(*) FROM {_LEFT}")[0][0])
     keys = [f"k{number}" for number in range(len(how.unique_key))]
     own = [f"n{_place(names, key)}" for key in how.unique_key]
@@ -63,14 +71,15 @@ def drop(work: Statements) -> None:
     work.execute(f"DROP TABLE {_LEFT}")
 
 
-def _unequal(how: Materialization, source: str, names: Sequence[str]) -> str:
+def _unequal(how: Materialization, source: str, columns: Sequence[Column]) -> str:
     """Positions at which the two rows differ or one is missing. Our names are told apart from the table's by place."""
+    names = [column.name for column in columns]
     numbered = ", ".join(f"{quote(name)} AS n{number}" for number, name in enumerate(names))
     keys = {fold(key) for key in how.unique_key}
     compared = [number for number, name in enumerate(names) if fold(name) not in {*how.uncompared} - keys]
     old = [f"{quote(names[number])} AS c{number}" for number in compared]
     published = [f"{quote(key)} AS k{number}" for number, key in enumerate(how.unique_key)]
-    differs = " OR ".join(f"o.c{number} IS DISTINCT FROM n.n{number}" for number in compared)
+    differs = " OR ".join(differ(f"o.c{number}", f"n.n{number}", columns[number].data_type) for number in compared)
     shown = [f"n.n{number}" for number in range(len(names))] + [f"o.k{number}" for number in range(len(published))]
     return (
         f"SELECT {', '.join(shown)}, n.is_new IS NOT NULL AS is_new, o.is_old IS NOT NULL AS is_old "

@@ -18,8 +18,10 @@ from sqlinfer.errors import AdapterError, DatabaseLocked, PublicationError
 from sqlinfer.relation import Relation, fold, quote
 
 _ROWS = '"pg_temp"."sqlinfer_rows"'
-_UNEQUAL = ("json", "xml", "point", "box", "polygon", "path", "line", "lseg", "circle")
-"""Types that PostgreSQL has no equality for, or not the usual one."""
+_UNEQUAL = ("json", "xml", "point", "box", "polygon", "path", "line", "lseg", "circle", "citext", "interval")
+"""Types that PostgreSQL has no equality for, or not the usual one: a month is 30 days."""
+_COLLATED = ("text", "character varying")
+"""Types whose equality is that of a collation, which may take some texts for equal."""
 
 
 def merge(session: PostgresSession, target: Relation, there: Standing, how: Materialization, sql: str) -> Written:
@@ -94,8 +96,11 @@ def _same(keys: Iterable[str], has_null: bool) -> str:
 
 
 def _differs(name: str, data_type: str) -> str:
-    text = "::text" if data_type.partition("(")[0].partition("[")[0] in _UNEQUAL else ""
-    return f"o.{_name(name)}{text} IS DISTINCT FROM n.{_name(name)}{text}"
+    base = data_type.partition("(")[0].partition("[")[0].rpartition(".")[2]
+    exact = "::text" if base in _UNEQUAL else ""
+    if base in _UNEQUAL or base in _COLLATED:
+        exact += ' COLLATE "C"'
+    return f"o.{_name(name)}{exact} IS DISTINCT FROM n.{_name(name)}{exact}"
 
 
 def _delete_missing(session: PostgresSession, table: str, keys: Sequence[str], some_null: str, nulls: int) -> None:
