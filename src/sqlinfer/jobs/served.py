@@ -74,7 +74,7 @@ def is_same(given: object, found: object, kind: str = "TEXT") -> bool:
         if isinstance(found, (int, Decimal)) and not isinstance(found, bool):
             return Decimal(text.strip()) == found
         if isinstance(found, date):
-            moment, whole = datetime.fromisoformat(text.strip()), isinstance(found, datetime)
+            moment = datetime.fromisoformat(text.strip())
             cast = found if isinstance(found, datetime) else datetime(found.year, found.month, found.day)
             return moment.tzinfo is not None or cast.tzinfo is not None or moment == cast
         if isinstance(found, str) and is_text(kind):
