@@ -10,6 +10,7 @@ import pytest
 from kit import KEY, Night, node, plan, prepared, rewritten
 
 from sqlinfer.adapters.duckdb import keyed
+from sqlinfer.adapters.duckdb.keyed_call import KeyedCall
 from sqlinfer.adapters.duckdb.lookups import LookUp
 from sqlinfer.adapters.duckdb.reconcile import reconcile
 from sqlinfer.adapters.duckdb.scratch import FRESH, scratch
@@ -120,7 +121,7 @@ def test_a_second_call_scores_what_the_first_one_has_not(night: Night, known: in
 
 
 @contextmanager
-def ten_new(night: Night) -> Iterator[tuple[RunEnvironment, Stage, StoreTable, keyed.KeyedCall]]:
+def ten_new(night: Night) -> Iterator[tuple[RunEnvironment, Stage, StoreTable, KeyedCall]]:
     """An environment in which the stage is made, ten of its inputs are new, and nothing is scored yet."""
     night.sql("update customers set raw = (5000 + id)::varchar where id < 10")
     store = StoreTable(prepared().contract)
@@ -178,10 +179,10 @@ def test_arguments_of_every_type_are_carried_as_they_are(night: Night) -> None:
             assert work.rows(f"SELECT count(*) FROM ({given})") == [(90,)]
 
 
-def _pinned(env: RunEnvironment, stage: Stage, contract: FunctionContract) -> keyed.KeyedCall:
+def _pinned(env: RunEnvironment, stage: Stage, contract: FunctionContract) -> KeyedCall:
     source = keyed.by_row(env.workspace, stage, 1)
     assert source is not None
-    (one,) = keyed.pin_by_key(env.workspace, stage, source, [contract], keep_results=True)
+    (one,) = keyed.pin_by_key(env.workspace, Owner("scores"), stage, source, [contract], keep_results=True)
     return one
 
 

@@ -44,9 +44,9 @@ def store_name(function: str, digest: str) -> str:
 SERVED_AT, FUNCTION, STALE, SCORED_NOW = "_scored_at", "_function", "_stale", "_scored_now"
 """What a looked-up row has beside the columns of its table."""
 
-NoteKind = Literal["pending", "scoring", "reference", "inputs", "target"]
+NoteKind = Literal["pending", "scoring", "reference", "inputs", "target", "order"]
 """Of a workspace's notes: publications that wait, what is being scored, which node uses which store, which tables of
-kept inputs a node has, whose store it is."""
+kept inputs a node has, whose store it is, which nodes' rows stand elsewhere every night."""
 
 
 def result_name(side: str) -> str:

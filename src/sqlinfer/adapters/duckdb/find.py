@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlinfer.adapters.duckdb.keyed import KeyedCall
+from sqlinfer.adapters.duckdb.keyed_call import KeyedCall
 from sqlinfer.adapters.duckdb.pinned import DuckDBPinned, DuckDBTodo
 from sqlinfer.adapters.duckdb.store import StoreTable, count, todo_sql
 from sqlinfer.adapters.shared.groups import is_in_parts

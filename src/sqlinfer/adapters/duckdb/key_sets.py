@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlinfer.adapters.duckdb import row_order
 from sqlinfer.adapters.duckdb.names import META, SIDE, STORE
 from sqlinfer.relation import Relation, quote
 
@@ -35,6 +36,7 @@ class DuckDBKeySets:
 
     def drop(self, node: str, store: str) -> None:
         self.work.execute(f"DROP TABLE IF EXISTS {_table(node, store).sql()}")
+        row_order.drop(self.work, node, store)
 
     def drop_store(self, store: str) -> None:
         self.work.execute(f"DROP TABLE IF EXISTS {_store(store)}")

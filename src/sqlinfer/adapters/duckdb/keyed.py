@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlinfer.adapters.duckdb.scratch import FRESH, TODO, make_scratch, scratch
+from sqlinfer.adapters.duckdb import in_place, row_order
+from sqlinfer.adapters.duckdb.in_place import remembered
+from sqlinfer.adapters.duckdb.keyed_call import NEW, ByRow, Carried, KeyedCall
+from sqlinfer.adapters.duckdb.scratch import FRESH, PLAIN, TODO, make_scratch, scratch
 from sqlinfer.adapters.duckdb.scratch import NEW as NEW_INPUTS
 from sqlinfer.adapters.duckdb.store import StoreTable, count, holds_twice
 from sqlinfer.adapters.shared.groups import is_in_parts
@@ -22,60 +25,16 @@ from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.names import OURS, ROW
-from sqlinfer.spec.plan import Call, Stage
+from sqlinfer.spec.plan import Call, Owner, Stage
 from sqlinfer.types import is_fixed_width, is_numeric
 
 if TYPE_CHECKING:
     from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 
-KNOWN, FAILED, NEW = 0, 1, 2
-"""States of a row that has a key: its result is in the store, its failure is, neither is."""
 _KNOWS_MOST = 0.5
 """Above this ratio of stored keys to table rows, assume that most inputs are known and few repeat."""
 _WIDEST = 16
 """Bytes of the widest type of fixed width."""
-
-
-@dataclass(frozen=True, slots=True)
-class ByRow:
-    sql: str
-    """The stage with column ROW."""
-    rows: int
-    """The warehouse's estimate."""
-    table_rows: int
-    """Upper bound: rows of the scanned table."""
-    columns: int | None
-    """How many are read, None where that is not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """A column of the stage that is a list: the arguments of one type of a NEW row, NULL for other rows."""
-
-    name: str
-    arguments: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class KeyedCall:
-    call: Call
-    state: str | None
-    """Column of the stage: a state above, NULL where there is no key. None: the store was empty, every key is NEW."""
-    known: str | None
-    """Column of the stage with the result of KNOWN rows; None where it is looked up at publication."""
-    carried: tuple[Carried, ...]
-    """Columns of the stage with the arguments of NEW rows; empty where a second pass fetches them."""
-    inputs: Relation | None
-    """Key and arguments of new inputs, each once; a view where the stage has them. None: there are none."""
-    wanted: int
-    """Rows of ``inputs``."""
-    store_rows: int
-    """Rows of the store then: as long as it has no more, every one of ``inputs`` is still new."""
-
-    def is_new(self, alias: str = "") -> str:
-        """SQL over a row of the stage: its key was not in the store."""
-        dot = f"{alias}." if alias else ""
-        return f"{dot}{quote(self.call.key or '')} IS NOT NULL" if self.state is None else f"{dot}{self.state} = {NEW}"
 
 
 def by_row(work: DuckDBWorkspace, stage: Stage, min_rows: int) -> ByRow | None:
@@ -97,7 +56,13 @@ def by_row(work: DuckDBWorkspace, stage: Stage, min_rows: int) -> ByRow | None:
 
 
 def pin_by_key(
-    work: DuckDBWorkspace, stage: Stage, source: ByRow, contracts: Sequence[FunctionContract], *, keep_results: bool
+    work: DuckDBWorkspace,
+    owner: Owner,
+    stage: Stage,
+    source: ByRow,
+    contracts: Sequence[FunctionContract],
+    *,
+    keep_results: bool,
 ) -> tuple[KeyedCall, ...]:
     """Make the stage and the new inputs of its calls, while the caller holds the warehouse.
 
@@ -111,7 +76,12 @@ def pin_by_key(
     """
     make_scratch(work)
     found = [_call(work, stage, position, source, one, keep_results) for position, one in enumerate(contracts)]
-    _stage(work, stage, source, contracts, found)
+    stores = [StoreTable(contract) for contract in contracts]
+    if in_place.may_stand(work, owner, source, found, stores):
+        found = _stage_in_place(work, owner, stage, source, contracts, found)
+    else:
+        with_row = not all(one.carried for one in found) or any(row_order.is_due(work, owner, one) for one in stores)
+        _stage(work, stage, source, contracts, found, with_row=with_row)
     return tuple(
         _carried_inputs(work, stage, position, keyed)
         if keyed.carried
@@ -143,25 +113,50 @@ def _carried(work: DuckDBWorkspace, call: Call, position: int, sql: str) -> tupl
     )
 
 
+def _stage_in_place(
+    work: DuckDBWorkspace,
+    owner: Owner,
+    stage: Stage,
+    source: ByRow,
+    contracts: Sequence[FunctionContract],
+    found: Sequence[KeyedCall],
+) -> list[KeyedCall]:
+    """Keys first, then what is known, by place; by a join where the rows stand elsewhere."""
+    plain, found = scratch(stage, PLAIN), [replace(keyed, carried=()) for keyed in found]
+    items = ", ".join(f"q.{quote(name)}" for name in _names(stage, found, with_row=True))
+    _write(work, plain, f"SELECT {items} FROM ({source.sql}) AS q", source)
+    placed = in_place.place(work, owner, stage, plain, found, [StoreTable(contract) for contract in contracts])
+    if placed is not None:
+        return placed
+    _stage(work, stage, replace(source, sql=plain.query(), columns=None), contracts, found, with_row=True)
+    work.execute(f"DROP TABLE {plain.sql()}")
+    return found
+
+
+def _names(stage: Stage, found: Sequence[KeyedCall], *, with_row: bool) -> tuple[str, ...]:
+    """Columns of the stage that it has from the warehouse."""
+    names = dict.fromkeys(stage.columns)
+    for keyed in found:
+        names |= dict.fromkeys(name for name in (keyed.call.key, keyed.call.status) if name)
+    return (*names, *((ROW,) if with_row else ()))
+
+
 def _stage(
     work: DuckDBWorkspace,
     stage: Stage,
     by_row: ByRow,
     contracts: Sequence[FunctionContract],
     found: Sequence[KeyedCall],
+    *,
+    with_row: bool,
 ) -> None:
-    names = dict.fromkeys(stage.columns)
-    for keyed in found:
-        names |= dict.fromkeys(name for name in (keyed.call.key, keyed.call.status) if name)
-    if not all(keyed.carried for keyed in found):
-        names |= {ROW: None}
-    items = [f"q.{quote(name)}" for name in names]
+    items = [f"q.{quote(name)}" for name in _names(stage, found, with_row=with_row)]
     source = f"({by_row.sql}) AS q"
     for position, (keyed, contract) in enumerate(zip(found, contracts, strict=True)):
         if keyed.state is None:
             continue
         key, alias = f"q.{quote(keyed.call.key or '')}", f"l{position}"
-        source += f" LEFT JOIN ({_remembered(StoreTable(contract), keyed)}) AS {alias} ON {alias}.input_key = {key}"
+        source += f" LEFT JOIN ({remembered(StoreTable(contract), keyed)}) AS {alias} ON {alias}.input_key = {key}"
         state = f"CASE WHEN {alias}.state IS NOT NULL THEN {alias}.state WHEN {key} IS NOT NULL THEN {NEW} END"
         items.append(f"CAST({state} AS UTINYINT) AS {keyed.state}")
         if keyed.known:
@@ -171,9 +166,7 @@ def _stage(
             items.append(f"CASE WHEN {alias}.state IS NULL AND {key} IS NOT NULL THEN [{values}] END AS {one.name}")
     rows, sql = scratch(stage), f"SELECT {', '.join(items)} FROM {source}"
     joined = any(keyed.state for keyed in found)
-    room = None if joined else _room(work, sql, by_row.table_rows)
-    with nullcontext() if room is None or by_row.columns is None else work.low_memory_scan(by_row.columns, room):
-        work.execute(f"CREATE OR REPLACE TABLE {rows.sql()} AS {sql}")
+    _write(work, rows, sql, None if joined else by_row)
     work.execute(f"CREATE OR REPLACE VIEW {stage.relation.sql()} AS FROM {rows.sql()}")
     if joined:
         read, made = int(work.rows(f"SELECT count(*) FROM ({by_row.sql})")[0][0]), count(work, rows)
@@ -181,18 +174,19 @@ def _stage(
             raise holds_twice(stage.calls[0].function, read, made)
 
 
+def _write(work: DuckDBWorkspace, into: Relation, sql: str, scan: ByRow | None) -> None:
+    """``scan``: where the rows go straight from a scan into a table, and its blocks need no room."""
+    room = None if scan is None else _room(work, sql, scan.table_rows)
+    columns = None if scan is None else scan.columns
+    with nullcontext() if room is None or columns is None else work.low_memory_scan(columns, room):
+        work.execute(f"CREATE OR REPLACE TABLE {into.sql()} AS {sql}")
+
+
 def _room(work: DuckDBWorkspace, sql: str, rows: int) -> int | None:
     """Bytes that the rows take at most in memory, None where their width is not known."""
     types = [column.data_type for column in work.describe(sql)]
     fixed = all(is_fixed_width(one) or (is_numeric(one) and not one.endswith("]")) for one in types)
     return rows * len(types) * _WIDEST if fixed else None
-
-
-def _remembered(store: StoreTable, keyed: KeyedCall) -> str:
-    """What of the store goes through the join. An error's text would nearly double it."""
-    result = f", {store.value('l')} AS result" if keyed.known else ""
-    state = f"CAST(CASE WHEN l.error IS NULL THEN {KNOWN} ELSE {FAILED} END AS UTINYINT)"
-    return f"SELECT l.input_key, {state} AS state{result} FROM {store.relation.sql()} AS l"
 
 
 def _carried_inputs(work: DuckDBWorkspace, stage: Stage, position: int, keyed: KeyedCall) -> KeyedCall:
@@ -221,12 +215,12 @@ def _fetched_inputs(work: DuckDBWorkspace, stage: Stage, sql: str, position: int
     work.execute(f"CREATE OR REPLACE TABLE {todo.sql()} AS SELECT min({ROW}) AS row_id, {key} {new} GROUP BY {key}")
     wanted = count(work, todo)
     if wanted:
-        source = f"{todo.sql()} AS t JOIN ({sql}) AS q ON q.{ROW} = t.row_id"
+        source, known = f"{todo.sql()} AS t JOIN ({sql}) AS q ON q.{ROW} = t.row_id", f"t.{key}"
         if keyed.state is None and wanted == int(work.rows(f"SELECT count(*) {new}")[0][0]):
             # The first night, and no input twice: every row with a key, without a join.
-            source = f"({sql}) AS q WHERE q.{key} IS NOT NULL"
+            source, known = f"({sql}) AS q WHERE q.{key} IS NOT NULL", f"q.{key}"
         arguments = ", ".join(f"q.{quote(name)}" for name in dict.fromkeys(keyed.call.arguments))
-        work.execute(f"CREATE OR REPLACE TABLE {inputs.sql()} AS SELECT q.{key}, {arguments} FROM {source}")
+        work.execute(f"CREATE OR REPLACE TABLE {inputs.sql()} AS SELECT {known}, {arguments} FROM {source}")
         fetched = count(work, inputs)
         if fetched != wanted:
             raise RunError(

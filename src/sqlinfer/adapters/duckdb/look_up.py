@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sqlinfer.adapters.duckdb import in_place, row_order
 from sqlinfer.adapters.duckdb.keyed import forget_inputs, gather_fresh
 from sqlinfer.adapters.duckdb.lookups import LookUp, lookup_columns
 from sqlinfer.adapters.duckdb.pinned import DuckDBPinned
 from sqlinfer.adapters.duckdb.reconcile import reconcile
+from sqlinfer.adapters.duckdb.scratch import scratch
 from sqlinfer.adapters.duckdb.side_by_side import settle, side_by_side
 from sqlinfer.adapters.duckdb.store import StoreTable
 from sqlinfer.adapters.shared.groups import is_in_parts
 from sqlinfer.errors import RunError
-from sqlinfer.spec.plan import Call, Counts
+from sqlinfer.spec.plan import Call, Counts, Stage
 
 if TYPE_CHECKING:
     from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
@@ -26,19 +29,30 @@ def look_up(work: DuckDBWorkspace, pinned: DuckDBPinned, calls: Sequence[Call]) 
     if is_in_parts(pinned.stage):
         _put_together(work, pinned, calls)
     elif len(pinned.looked_up) == len(pinned.stage.calls):
-        items, source = lookup_columns(pinned.stage, tuple(pinned.looked_up.values()), pinned.stage.columns)
+        items, source = lookup_columns(_with_found(pinned), tuple(pinned.looked_up.values()), pinned.stage.columns)
         scored = pinned.stage.scored.sql()
         work.execute(f"CREATE OR REPLACE VIEW {scored} AS SELECT {', '.join(items)} FROM {source}")
     return counts
 
 
 def _counted(work: DuckDBWorkspace, pinned: DuckDBPinned, call: Call) -> Counts:
-    stage = pinned.part_of(call)[1] if is_in_parts(pinned.stage) else pinned.stage
+    stage = pinned.part_of(call)[1] if is_in_parts(pinned.stage) else _with_found(pinned)
     found = pinned.looked_up[call.output] = _where(work, pinned, call)
     counts = reconcile(work, pinned.owner, stage, found, pinned.options.shown)
     if found.keyed is not None:
+        if found.keyed.placed is not None and found.table is not None:
+            in_place.fill(work, found.keyed.placed, found.store, found.table)
+            pinned.looked_up[call.output] = replace(found, table=None)
+        row_order.keep(work, pinned.owner, pinned.stage, found.keyed, found.store)
         forget_inputs(work, found.keyed)
     return counts
+
+
+def _with_found(pinned: DuckDBPinned) -> Stage:
+    """The stage, its relation the one that has what is known of its calls."""
+    if not any(keyed.placed for keyed in pinned.keyed):
+        return pinned.stage
+    return replace(pinned.stage, relation=scratch(pinned.stage))
 
 
 def _where(work: DuckDBWorkspace, pinned: DuckDBPinned, call: Call) -> LookUp:

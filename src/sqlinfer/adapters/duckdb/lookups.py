@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlinfer.adapters.duckdb.keyed import FAILED, KeyedCall
+from sqlinfer.adapters.duckdb.keyed_call import FAILED, KeyedCall
 from sqlinfer.adapters.duckdb.store import StoreTable
 from sqlinfer.adapters.shared.lookups import key_of, latest
 from sqlinfer.relation import Relation, quote

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import PinOptions
 from sqlinfer.adapters.duckdb import keyed
+from sqlinfer.adapters.duckdb.keyed_call import ByRow
 from sqlinfer.adapters.duckdb.pinned import DuckDBPinned
 from sqlinfer.adapters.shared.groups import is_in_parts
 from sqlinfer.failpoints import fail_point
@@ -39,7 +40,7 @@ def pin(work: DuckDBWorkspace, plan: Plan, stages: Sequence[Stage], options: Pin
             if source is not None:
                 contracts = [options.contracts[call.function] for call in stage.calls]
                 found[stage.name].keyed = keyed.pin_by_key(
-                    work, stage, source, contracts, keep_results=not options.lineage
+                    work, plan.owner, stage, source, contracts, keep_results=not options.lineage
                 )
         _copy(work, [found[stage.name] for stage, source in by_row.items() if source is None])
     fail_point("after_stage")
@@ -83,7 +84,7 @@ def _operations(plan: Plan, options: PinOptions) -> float:
     return sum(contract.cost_per_row for contract in contracts)
 
 
-def _by_row(work: DuckDBWorkspace, stage: Stage, plan: Plan, options: PinOptions) -> keyed.ByRow | None:
+def _by_row(work: DuckDBWorkspace, stage: Stage, plan: Plan, options: PinOptions) -> ByRow | None:
     source = None if options.keyed_rows is None else keyed.by_row(work, stage, options.keyed_rows)
     return None if source is None or _is_read_again(stage, plan) else source
 

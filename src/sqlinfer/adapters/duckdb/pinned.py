@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from sqlinfer.adapters.base import PinOptions
-from sqlinfer.adapters.duckdb.keyed import KeyedCall
+from sqlinfer.adapters.duckdb.keyed_call import KeyedCall
 from sqlinfer.adapters.duckdb.lookups import LookUp
 from sqlinfer.adapters.duckdb.store import StoreTable
 from sqlinfer.adapters.shared.groups import groups_of, parts_of

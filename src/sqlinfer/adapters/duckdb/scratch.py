@@ -17,8 +17,10 @@ from sqlinfer.spec.plan import Plan, Stage
 if TYPE_CHECKING:
     from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 
-ROWS, TODO, NEW, FRESH = "rows", "todo", "new", "fresh"
-"""Rows of a stage (scored ones, where they are streamed); of a call: keys to do, their arguments, their results."""
+ROWS, PLAIN = "rows", "plain"
+"""Rows of a stage (scored ones, where they are streamed), and its rows before anything is looked up."""
+TODO, NEW, FRESH, FOUND, MOVED = "todo", "new", "fresh", "found", "moved"
+"""Of a call: keys to do, their arguments, their results; what is known of every row; rows that stand elsewhere."""
 _SCHEMA = "held"
 MAKING = f"CREATE SCHEMA IF NOT EXISTS {SCRATCH}.{_SCHEMA}"
 

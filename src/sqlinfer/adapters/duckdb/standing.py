@@ -51,7 +51,9 @@ def left(work: Statements, how: Materialization, source: str, columns: Sequence[
     if rows < FEWEST or how.is_slice:
         return None
     names = [column.name for column in columns]
-    work.execute(f"CREATE OR REPLACE TEMP TABLE {_LEFT} AS {_unequal(how, source, columns)} LIMIT {rows // _SHARE + 1}")
+    as_many = rows == int(work.rows(f"SELECT count(*) FROM {how.target.sql()}")[0][0])
+    unequal = _unequal(how, source, columns, as_many=as_many)
+    work.execute(f"CREATE OR REPLACE TEMP TABLE {_LEFT} AS {unequal} LIMIT {rows // _SHARE + 1}")
     found = int(work.rows(f"SELECT count(*) FROM {_LEFT}")[0][0])
     keys = [f"k{number}" for number in range(len(how.unique_key))]
     own = [f"n{_place(names, key)}" for key in how.unique_key]
@@ -71,21 +73,30 @@ def drop(work: Statements) -> None:
     work.execute(f"DROP TABLE {_LEFT}")
 
 
-def _unequal(how: Materialization, source: str, columns: Sequence[Column]) -> str:
-    """Positions at which the two rows differ or one is missing. Our names are told apart from the table's by place."""
+def _unequal(how: Materialization, source: str, columns: Sequence[Column], *, as_many: bool) -> str:
+    """Positions at which the two rows differ or one is missing. Our names are told apart from the table's by place.
+
+    ``as_many``: none is missing. DuckDB reads two tables side by side then, and holds neither.
+    """
     names = [column.name for column in columns]
     numbered = ", ".join(f"{quote(name)} AS n{number}" for number, name in enumerate(names))
     keys = {fold(key) for key in how.unique_key}
     compared = [number for number, name in enumerate(names) if fold(name) not in {*how.uncompared} - keys]
     old = [f"{quote(names[number])} AS c{number}" for number in compared]
-    published = [f"{quote(key)} AS k{number}" for number, key in enumerate(how.unique_key)]
+    published = [f"o.c{_place(names, key)} AS k{number}" for number, key in enumerate(how.unique_key)]
     differs = " OR ".join(differ(f"o.c{number}", f"n.n{number}", columns[number].data_type) for number in compared)
-    shown = [f"n.n{number}" for number in range(len(names))] + [f"o.k{number}" for number in range(len(published))]
+    shown = [f"n.n{number}" for number in range(len(names))] + published
+    is_new, is_old, missing = "true", "true", ""
+    if not as_many:
+        numbered += ", true AS is_new"
+        old.append("true AS is_old")
+        is_new, is_old = "n.is_new IS NOT NULL", "o.is_old IS NOT NULL"
+        missing = "n.is_new IS NULL OR o.is_old IS NULL OR "
     return (
-        f"SELECT {', '.join(shown)}, n.is_new IS NOT NULL AS is_new, o.is_old IS NOT NULL AS is_old "
-        f"FROM (SELECT {numbered}, true AS is_new FROM ({source}) AS q) AS n "
-        f"POSITIONAL JOIN (SELECT {', '.join(old + published)}, true AS is_old FROM {how.target.sql()}) AS o "
-        f"WHERE n.is_new IS NULL OR o.is_old IS NULL OR {differs}"
+        f"SELECT {', '.join(shown)}, {is_new} AS is_new, {is_old} AS is_old "
+        f"FROM (SELECT {numbered} FROM ({source}) AS q) AS n "
+        f"POSITIONAL JOIN (SELECT {', '.join(old)} FROM {how.target.sql()}) AS o "
+        f"WHERE {missing}{differs}"
     )
 
 
