@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import sqlglot
@@ -81,9 +81,17 @@ def _named(source: exp.Expr, known: _Known) -> frozenset[str]:
 
 
 def _holds(item: exp.Expr, sources: Mapping[str, frozenset[str]], known: _Known) -> bool:
-    for column in item.find_all(exp.Column):
-        table = column.table.casefold()
-        among = (sources[table],) if table in sources else () if table else tuple(sources.values())
-        if any(column.name.casefold() in names for names in among):
-            return True
+    if any(
+        _is_predicted([part.name.casefold() for part in column.parts], sources) for column in item.find_all(exp.Column)
+    ):
+        return True
     return any(holds for query in item.find_all(exp.Select) for _, holds in _outputs(query, known))
+
+
+def _is_predicted(parts: Sequence[str], sources: Mapping[str, frozenset[str]]) -> bool:
+    """``parts``: a column, perhaps behind its table and before fields of it: sqlglot reads ``t.p.field`` as a column
+    ``field`` of a table ``p``."""
+    for place, part in enumerate(parts[:-1]):
+        if part in sources:
+            return parts[place + 1] in sources[part]
+    return any(parts[0] in names for names in sources.values())

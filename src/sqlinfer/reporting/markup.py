@@ -73,9 +73,11 @@ def number(value: float | None) -> str:
 def short(value: float) -> str:
     """For the side of a chart.
 
-    >>> short(17_020_200), short(20_000), short(26.0)
-    ('17.0M', '20.00k', '26')
+    >>> short(17_020_200), short(20_000), short(26.0), short(0.000407)
+    ('17.0M', '20.00k', '26', '4.1e-4')
     """
+    if 0 < abs(value) < 0.001:
+        return f"{value:.1e}".replace("e-0", "e-")
     for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size * 0.9995:
             scaled = value / (1e3 if unit == "k" else size)
