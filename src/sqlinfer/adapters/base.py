@@ -441,6 +441,9 @@ class Workspace(ScoringVerbs, KeepingVerbs, RememberingVerbs, Protocol):
     def describe(self, sql: str) -> tuple[Column, ...]:
         """Columns of a query, types in the warehouse's own spelling."""
 
+    def header(self, sql: str) -> tuple[str, ...]:
+        """Names of the columns as a result of the query has them; describing may spell one another way."""
+
     def has(self, relation: Relation) -> bool:
         """Whether there is such a table or view; names compare as the warehouse compares them."""
 

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlinfer.errors import SqlinferError
 from sqlinfer.files import write_atomic
-from sqlinfer.functions import contained, native
 from sqlinfer.functions import device as devices
 from sqlinfer.functions.cache import CONTRACT, Pins, dump, hash_of, read_json
 from sqlinfer.functions.digest import declaration_key, source_key
@@ -25,6 +24,9 @@ from sqlinfer.functions.tokenizer import tokenizer_file
 from sqlinfer.functions.tolerance import check_verified, is_close
 from sqlinfer.project.values import FunctionConfig
 from sqlinfer.spec.function import PreparedFunction
+
+if TYPE_CHECKING:
+    from sqlinfer.functions import native
 
 
 def prepare(
@@ -57,7 +59,7 @@ def prepare(
             prepare, cache_dir=cache_dir, device=device, resolve_family=resolve_family, root=root, tell=tell
         )
         return _registered(config, workspace, inner)
-    if native.is_native(config):
+    if config.runtime == "native":
         return _native(config, workspace)
     chosen = devices.resolve(config.name, device, config.device, Pins(cache_dir), resolve_family)
     try:
@@ -85,6 +87,8 @@ def _registered(
 
 def _native(config: FunctionConfig, workspace: Workspace) -> PreparedFunction:
     """Whatever device there is: a library predicts on the one that it likes."""
+    from sqlinfer.functions import native
+
     try:
         native.check(config)
         source = native.native_source(config, source_named(config.source, config.location))
@@ -102,6 +106,8 @@ def _native(config: FunctionConfig, workspace: Workspace) -> PreparedFunction:
 def _build_native(
     config: FunctionConfig, source: native.NativeSource, workspace: Workspace, fingerprint: Mapping[str, str]
 ) -> Record:
+    from sqlinfer.functions import native
+
     workspace.cache_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=workspace.cache_dir, prefix=".tmp-") as scratch:
         made = source.native(config, workspace, Path(scratch), fingerprint)
@@ -189,6 +195,8 @@ def _build(
         made = source.artifact(config, workspace, Path(scratch), fingerprint)
         config = made.completed or config
         limits = Limits.of_size(sum(path.stat().st_size for path in _files(config, made, fingerprint)))
+        from sqlinfer.functions import contained  # what is found prepared asks nobody
+
         found = contained.ask(
             "prepare", f"function '{config.name}'", limits,
             config, made, family, workspace.cache_dir, dict(fingerprint), Path(scratch),

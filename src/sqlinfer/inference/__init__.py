@@ -5,13 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sqlinfer.inference.layout import Layout, read_layout
-from sqlinfer.inference.runnable import read_rewrites
-
 if TYPE_CHECKING:
     from sqlinfer.inference.batch_result import BatchResult
     from sqlinfer.inference.isolation import IsolatedSession, open_isolated
+    from sqlinfer.inference.layout import Layout, read_layout
     from sqlinfer.inference.reader import ScoredReader
+    from sqlinfer.inference.runnable import read_rewrites
     from sqlinfer.inference.session import Session, open_session
 
 __all__ = [
@@ -22,7 +21,8 @@ __all__ = [
 
 _HOMES = {
     "BatchResult": "batch_result", "Session": "session", "open_session": "session", "ScoredReader": "reader",
-    "IsolatedSession": "isolation", "open_isolated": "isolation",
+    "IsolatedSession": "isolation", "open_isolated": "isolation", "Layout": "layout", "read_layout": "layout",
+    "read_rewrites": "runnable",
 }  # fmt: skip
 
 

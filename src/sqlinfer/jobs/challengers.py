@@ -11,7 +11,7 @@ from sqlinfer.errors import ProjectError, SqlinferError
 from sqlinfer.project import FunctionConfig, Node
 from sqlinfer.relation import fold
 from sqlinfer.runner.challenging import Challenge
-from sqlinfer.runner.node import row_key
+from sqlinfer.runner.inputs import row_key
 from sqlinfer.spec.function import FunctionContract, PreparedFunction
 from sqlinfer.spec.names import CHALLENGER
 

@@ -18,7 +18,6 @@ from sqlinfer.jobs.confidence import share_interval
 from sqlinfer.project import Node
 from sqlinfer.relation import fold, quote
 from sqlinfer.runner.inputs import Traced, narrowed
-from sqlinfer.runner.scoring import score_plan
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.identity import Identity
 from sqlinfer.spec.plan import Plan
@@ -83,6 +82,8 @@ def impact_of(
     assert sample is not None
     plan = narrowed(item.plan, traced, only_sampled(traced.stage.sql, traced.keys, sample, work.dialect))
     env = replace(night.environment(None), workspace=work)
+    from sqlinfer.runner.scoring import score_plan  # freshness alone scores nothing
+
     score_plan(env, plan, Identity(), Seconds(), remembered=True)
     names = tuple(column.name for column in columns)
     fresh = fresh_sql(plan.result.sql, names, work.dialect)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlinfer.adapters.base import Workspace
 from sqlinfer.adapters.shared.impact import only_sampled
-from sqlinfer.adapters.shared.queries import first_rows
 from sqlinfer.adapters.shared.served import key_row_sql, matching_sql, served_sql, unserved_sql
 from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import AdapterError, DatabaseLocked, StoreError, UsageError
@@ -26,9 +25,7 @@ from sqlinfer.jobs.staleness import compared_with, named, started, with_times
 from sqlinfer.jobs.warm import WarmSessions
 from sqlinfer.project import Node
 from sqlinfer.relation import fold, literal
-from sqlinfer.runner.inputs import Traced, functions_of, narrowed, trace
-from sqlinfer.runner.node import row_key
-from sqlinfer.runner.scoring import score_plan
+from sqlinfer.runner.inputs import Traced, functions_of, narrowed, row_key, trace
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.identity import Identity
 from sqlinfer.spec.names import FUNCTION, LINEAGE, SCORED_NOW, SERVED_AT, STALE
@@ -169,8 +166,7 @@ class Lookup:
             raise several(self.node.name, len(rows))
         if not rows:
             return None
-        with work.reader(first_rows(sql, 0), plain=True) as reader:  # DESCRIBE may fold a renamed column
-            return dict(zip(reader.schema.names, rows[0], strict=True))
+        return dict(zip(work.header(sql), rows[0], strict=True))
 
     def _all(self) -> pa.Table:
         with self._reading() as work, work.reader(self._served_sql(work, None), plain=True) as reader:
@@ -222,6 +218,8 @@ class Lookup:
     @contextmanager
     def _narrowed(self, traced: Traced, wanted: tuple[object, ...]) -> Iterator[tuple[Workspace, Any, tuple[str, ...]]]:
         """The plan over the rows of one key, scored."""
+        from sqlinfer.runner.scoring import score_plan
+
         with self.night.adapter.scratch() as work, work.warehouse():
             values = self._literals(work, wanted)
             work.keep_inputs(_ASKED, key_row_sql(values))

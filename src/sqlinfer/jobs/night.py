@@ -1,6 +1,7 @@
 """One night's work: compile everything first, then one exclusive workspace, node after node.
 
-Compiling comes first so that a query or a function that does not fit is known before any row is read.
+Compiling comes first so that a query or a function that does not fit is known before any row is read. What works on
+nodes is imported where it is used: lookups and lists need the loaded project alone.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlinfer import catalog
 from sqlinfer.adapters.base import Adapter
@@ -24,36 +25,30 @@ from sqlinfer.catalog import ProjectCompiler
 from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.compiler.hooked import NONE
 from sqlinfer.errors import SqlinferError
-from sqlinfer.inference.preload import preload
-from sqlinfer.jobs import artifacts, challengers, crashfile, reads, spending, telemetry, tuning
+from sqlinfer.jobs import reads, tuning
 from sqlinfer.jobs.contract import enforce
 from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
 from sqlinfer.jobs.functions import Contracts, Functions, cache_dir, files_of, rate
-from sqlinfer.jobs.journal import Journal
-from sqlinfer.jobs.loop import Loop
-from sqlinfer.jobs.opening import Opening
 from sqlinfer.jobs.options import RunOptions
-from sqlinfer.jobs.run_hooks import run_hooks
-from sqlinfer.jobs.warm import WarmSessions
 from sqlinfer.project import DataTest, Project, locations
 from sqlinfer.project.remembered import seal_key
-from sqlinfer.project.values import Hook
 from sqlinfer.project.ways import with_way
 from sqlinfer.relation import Relation
-from sqlinfer.runner import crash_notes
-from sqlinfer.runner.audit_tables import run_tests
-from sqlinfer.runner.bounds import Bounds, Stop
-from sqlinfer.runner.challenging import Challenge
-from sqlinfer.runner.environment import RunEnvironment, now_utc
-from sqlinfer.runner.node import retry_publication, run_node
-from sqlinfer.runner.results import RunResult
-from sqlinfer.runner.seed import seed
 from sqlinfer.scrub import scrub_pairs
 from sqlinfer.spec.events import NodeFinished, NodeStarted, Warned
 from sqlinfer.spec.lineage import ColumnLineage
-from sqlinfer.spec.results import NodeResult
 from sqlinfer.storage import Access
 from sqlinfer.version import __version__
+
+if TYPE_CHECKING:
+    from sqlinfer.jobs.loop import Loop
+    from sqlinfer.jobs.warm import WarmSessions
+    from sqlinfer.project.values import Hook
+    from sqlinfer.runner.bounds import Bounds
+    from sqlinfer.runner.challenging import Challenge
+    from sqlinfer.runner.environment import RunEnvironment
+    from sqlinfer.runner.results import RunResult
+    from sqlinfer.spec.results import NodeResult
 
 
 @dataclass(slots=True)
@@ -65,7 +60,7 @@ class Night:
     emit: Callable[[Event], None]
     cancel: threading.Event
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    started_at: datetime = field(default_factory=now_utc)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     functions: Functions = field(init=False)
     adapter: Adapter = field(init=False)
     bounds: Bounds = field(init=False)
@@ -87,6 +82,9 @@ class Night:
             limit = {"memory_limit": tuning.database_memory(self.options.memory_limit)}
             config["settings"] = {**(config.get("settings") or {}), **limit}
         self.adapter = open_adapter(profile.type, config, self.project.root).limited_to(reads.of_project(self.project))
+
+        from sqlinfer.jobs import spending
+        from sqlinfer.runner.bounds import Stop
 
         self.bounds = spending.bounds_of(self.options, self.project.prices, self.began)
         self.stop = Stop(self.cancel, self.bounds) if self.bounds.any else self.cancel
@@ -122,6 +120,8 @@ class Night:
 
     def preload(self) -> None:
         """Import what scoring needs while the warehouse's catalog is read."""
+        from sqlinfer.inference.preload import preload
+
         if self.project.functions:
             preload()
 
@@ -140,6 +140,9 @@ class Night:
         return {"invocation_id": self.run_id, "run_started_at": self.started_at}
 
     def environment(self, workspace: Any) -> RunEnvironment:
+        from sqlinfer.jobs.opening import Opening
+        from sqlinfer.runner.environment import RunEnvironment
+
         isolation = {name: config.isolation for name, config in self.project.functions.items()}
         opening = Opening(isolation, False, self.options.threads, cache_dir(self.project), self._devices, self.sessions)
 
@@ -199,6 +202,8 @@ def compile_nodes(
 
 def work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Mapping[str, Any]) -> RunResult:
     """Seeds, then models, then the tests that did not run with their node."""
+    from sqlinfer.jobs import telemetry
+
     with telemetry.told(night) as settle, night.claimed():
         result = _work(night, ids, tests, args)
         settle(result)
@@ -206,6 +211,11 @@ def work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Mapp
 
 
 def _work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Mapping[str, Any]) -> RunResult:
+    from sqlinfer.jobs import spending
+    from sqlinfer.jobs.journal import Journal
+    from sqlinfer.jobs.loop import Loop
+    from sqlinfer.runner.results import RunResult
+
     project = night.project
     seeds = [uid for uid in ids if uid in project.nodes and project.nodes[uid].resource_type == "seed"]
     models = [uid for uid in ids if uid in project.nodes and is_built(project, uid)]
@@ -213,7 +223,9 @@ def _work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Map
     left = [test for test in tests if test.unique_id not in gates]
     hooks = len(project.on_run_start) + len(project.on_run_end)
     announce(night, len(seeds) + len(models) + len(left) + hooks)
-    result = RunResult(night.run_id, now_utc(), args={**args, "nodes": [*seeds, *models, *(t.unique_id for t in left)]})
+    result = RunResult(
+        night.run_id, datetime.now(UTC), args={**args, "nodes": [*seeds, *models, *(t.unique_id for t in left)]}
+    )
     loop = Loop(
         parents={uid: node.depends_on for uid, node in project.nodes.items()},
         emit=night.emit,
@@ -236,6 +248,8 @@ def _work(night: Night, ids: Sequence[str], tests: Sequence[DataTest], args: Map
 
 def _hooked(night: Night, hooks: Sequence[Hook], result: RunResult, ids: Sequence[str]) -> RunResult:
     if hooks and not night.cancel.is_set():
+        from sqlinfer.jobs.run_hooks import run_hooks
+
         with opened(night) as env:
             for item in run_hooks(night, env, hooks, result, ids):
                 result = result.with_result(item, result.elapsed + item.execution_time)
@@ -243,6 +257,8 @@ def _hooked(night: Night, hooks: Sequence[Hook], result: RunResult, ids: Sequenc
 
 
 def _all_skipped(night: Night, loop: Loop, result: RunResult, ids: Sequence[str]) -> RunResult:
+    from sqlinfer.spec.results import NodeResult
+
     for uid in ids:
         skipped = NodeResult(uid, "skipped", message="on-run-start failed")
         night.emit(NodeFinished(skipped))
@@ -267,6 +283,7 @@ def _members(
 
 def _seed(night: Night, env: RunEnvironment, unique_id: str) -> NodeResult:
     from sqlinfer.compiler.hooks import render_hooks
+    from sqlinfer.runner.seed import seed
 
     node = night.project.nodes[unique_id]
     return seed(node, env, render_hooks(node, night.project, extra=night.names))
@@ -280,6 +297,9 @@ def is_built(project: Project, unique_id: str) -> bool:
 @contextmanager
 def opened(night: Night) -> Iterator[RunEnvironment]:
     """The exclusive workspace of the target. Raises StoreError where another run holds it."""
+    from sqlinfer.jobs import crashfile
+    from sqlinfer.runner import crash_notes
+
     with night.claimed() as claim, night.adapter.workspace(night.run_id, claim) as workspace:
         workspace.cancel = night.stop
         evidence = night.project.target_path / f"crash-{night.project.profile.target}.txt"
@@ -291,10 +311,12 @@ def opened(night: Night) -> Iterator[RunEnvironment]:
 
 
 def run_models(night: Night, models: Sequence[str], loop: Loop, result: RunResult) -> RunResult:
+    from sqlinfer.jobs import artifacts
+
     night.preload()
     with night.compiler() as compiler:
         compiled = compile_nodes(compiler, models, night.project)
-        beside = challengers.challenges(night, compiler, compiled)
+        beside = _challenges(night, compiler, compiled)
     night.lineage = {uid: item.lineage for uid, item in compiled.items() if isinstance(item, CompiledNode)}
     artifacts.save_compiled(night, compiled)
     if not any(isinstance(item, CompiledNode) for item in compiled.values()):
@@ -303,9 +325,21 @@ def run_models(night: Night, models: Sequence[str], loop: Loop, result: RunResul
         return loop.run(models, partial(run_one, night, env, compiled, beside), result)
 
 
+def _challenges(
+    night: Night, compiler: ProjectCompiler, compiled: dict[str, CompiledNode | SqlinferError]
+) -> Mapping[str, Challenge]:
+    if all(config.challenger is None for config in night.project.functions.values()):
+        return {}
+    from sqlinfer.jobs import challengers
+
+    return challengers.challenges(night, compiler, compiled)
+
+
 def run_one(
     night: Night, env: RunEnvironment | None, compiled: Compiled, beside: Mapping[str, Challenge], unique_id: str
 ) -> tuple[NodeResult, ...]:
+    from sqlinfer.runner.node import run_node
+
     item = compiled[unique_id]
     if env is None or isinstance(item, SqlinferError):
         assert isinstance(item, SqlinferError)
@@ -328,6 +362,7 @@ def show_ways(project: Project, results: Iterable[NodeResult]) -> None:
 
 def test_all(night: Night, env: RunEnvironment, tests: Sequence[DataTest], loop: Loop, result: RunResult) -> RunResult:
     """Tests of what is published, one after the other; those of a node that failed are skipped."""
+    from sqlinfer.runner.audit_tables import run_tests
 
     def one(unique_id: str) -> tuple[NodeResult, ...]:
         test = night.project.tests[unique_id]
@@ -364,6 +399,8 @@ def _rendered(test: DataTest, project: Project, relation: Relation) -> DataTest:
 
 def publish_pending(night: Night, result: RunResult) -> RunResult:
     """Publish what an earlier run scored and could not publish. Nothing is scored."""
+    from sqlinfer.runner.node import retry_publication
+
     with opened(night) as env:
         for item in retry_publication(env):
             result = result.with_result(item, result.elapsed + item.execution_time)

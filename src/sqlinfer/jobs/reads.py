@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -40,7 +39,7 @@ _ANYTHING = None
 
 def of_project(project: Project, *inline: str) -> Reads:
     """Everything that models, macros and tests read, and the given SQL."""
-    marks = Marks(secrets.token_hex(8))
+    marks = Marks(os.urandom(8).hex())
     found = [of_external(project, location) for location in _locations(project)]
     sqls = list(_rendered(project, marks, inline))
     if sqls:

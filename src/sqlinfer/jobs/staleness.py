@@ -19,9 +19,7 @@ from sqlinfer.errors import SqlinferError, UsageError, did_you_mean
 from sqlinfer.jobs.impact import Impact, impact_of
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.project import Node, Project
-from sqlinfer.runner.environment import now_utc
-from sqlinfer.runner.inputs import Traced, fits, functions_of, trace
-from sqlinfer.runner.node import row_key
+from sqlinfer.runner.inputs import Traced, fits, functions_of, row_key, trace
 from sqlinfer.spec.events import Warned
 from sqlinfer.spec.names import RUN_RECORDS, input_runs_name, inputs_name
 from sqlinfer.spec.plan import Plan
@@ -231,7 +229,7 @@ def with_times(comparison: Comparison, traced: Traced, work: Workspace) -> Compa
 
 
 def _checked(night: Night, node: Node, found: TableFreshness) -> TableFreshness:
-    now = now_utc()
+    now = datetime.now(UTC)
     if found.newest is not None and found.newest > now + _SKEW:
         ahead = round((found.newest - now).total_seconds())
         night.emit(

@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlinfer import numerals
 from sqlinfer.errors import UsageError
-from sqlinfer.runner.environment import CHUNK_BYTES, READ_BYTES
 
 ROWS, SECONDS, LARGE = "SQLINFER_CHUNK_ROWS", "SQLINFER_CHUNK_SECONDS", "SQLINFER_LARGE_ROWS"
 APART = 250 << 20
@@ -36,6 +35,8 @@ def chunk_bounds(env: Mapping[str, str], memory_limit: str | None) -> dict[str, 
         rows = int(_positive(LARGE, env[LARGE]))
         found |= {"keyed_rows": rows, "fuse_bytes": rows * 8}
     if memory_limit:
+        from sqlinfer.runner.environment import CHUNK_BYTES, READ_BYTES
+
         size = parse_size(memory_limit)
         found["chunk_bytes"] = min(CHUNK_BYTES, size // 16)
         found["read_bytes"] = min(READ_BYTES, size // 64)

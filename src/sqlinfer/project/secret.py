@@ -5,8 +5,8 @@ A placeholder has a number that is drawn anew each time, so that no variable can
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -29,7 +29,7 @@ class Secrets:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._values = {name: value for name, value in env.items() if is_secret(name)}
-        self._head = f"$$$SECRET:{secrets.randbelow(10**18)}:"
+        self._head = f"$$$SECRET:{int.from_bytes(os.urandom(8))}:"
         self._pattern = re.compile(re.escape(self._head) + r"(\w+)\$\$\$")
 
     def placeholder(self, name: str) -> str | None:

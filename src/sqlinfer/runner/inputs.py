@@ -11,16 +11,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Materialization, Workspace
 from sqlinfer.adapters.shared.inputs import RowInputs, kept_sql, last_run_sql, run_sql, short
 from sqlinfer.errors import AdapterError
 from sqlinfer.project import Node
 from sqlinfer.relation import Relation, fold, quote
-from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.spec.events import Warned
 from sqlinfer.spec.names import ROW_ALIAS, input_runs_name, inputs_name
 from sqlinfer.spec.plan import Plan, Stage
+
+if TYPE_CHECKING:
+    from sqlinfer.runner.environment import RunEnvironment
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,12 @@ class Traced:
         inputs = tuple(short(call.identity, dialect) for call in self.stage.calls)
         keys = tuple(f"{ROW_ALIAS}.{quote(name, dialect)}" for name in self.keys)
         return RowInputs(source, keys, inputs, self.grouped, dialect)
+
+
+def row_key(node: Node) -> tuple[str, ...]:
+    """What tells the rows of the table apart: its unique key, else a column that a test holds to be unique."""
+    tested = [test.column for test in node.tests if test.kind == "unique" and test.column]
+    return node.config.unique_key or tuple(tested[:1])
 
 
 def trace(plan: Plan, unique_key: Sequence[str]) -> Traced | str:

@@ -45,7 +45,7 @@ from sqlinfer.runner.environment import RunEnvironment
 from sqlinfer.runner.external import check_file, location
 from sqlinfer.runner.hooks import run_by_themselves
 from sqlinfer.runner.identity import identity_of
-from sqlinfer.runner.inputs import functions_of, keep_inputs, settle_inputs
+from sqlinfer.runner.inputs import functions_of, keep_inputs, row_key, settle_inputs
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.receipts import receipt_of
@@ -333,12 +333,6 @@ def _keep_inputs(plan: Plan, node: Node, env: RunEnvironment, how: Materializati
     began = perf_counter()
     if node.config.keep_inputs is not False and keep_inputs(env, plan, node, how, row_key(node), progress.started_at):
         progress.seconds.add("remember", perf_counter() - began)
-
-
-def row_key(node: Node) -> tuple[str, ...]:
-    """What tells the rows of the table apart: its unique key, else a column that a test holds to be unique."""
-    tested = [test.column for test in node.tests if test.kind == "unique" and test.column]
-    return node.config.unique_key or tuple(tested[:1])
 
 
 def _held_result(plan: Plan, node: Node, env: RunEnvironment, *, again: bool) -> Held:

@@ -144,6 +144,7 @@ class AdapterConformance(KeepingConformance):
         with adapter.workspace("r") as work, work.warehouse():
             assert work.rows("select k, s from t order by k") == [(1, "a"), (2, "b")]
             assert [column.name for column in work.describe("select k, s as other from t")] == ["k", "other"]
+            assert work.header('select k, s as "Other one" from t') == ("k", "Other one")
             assert [work.has(self.target(adapter, name)) for name in ("t", "nope")] == [True, False]
             guess = work.estimate("select k from t")
             assert guess is None or guess >= 0

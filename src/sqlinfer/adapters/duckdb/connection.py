@@ -237,6 +237,12 @@ class DuckDBConnection:
     def describe(self, sql: str) -> tuple[Column, ...]:
         return tuple(Column(row[0], row[1]) for row in self.rows(f"DESCRIBE {sql}"))
 
+    def header(self, sql: str) -> tuple[str, ...]:
+        with self._statement(sql):
+            return tuple(
+                column[0] for column in self._writer.execute(f"SELECT * FROM ({sql}) AS q LIMIT 0").description
+            )
+
     def has(self, relation: Relation) -> bool:
         schema, catalog = relation.schema or self.settings.schema, relation.catalog or self.settings.catalog
         return self.kind(Relation(relation.name, schema, catalog)) is not None

@@ -1,4 +1,7 @@
-"""The working place of one target: the verbs of ``adapters.base.Workspace``, answered by DuckDB (design 2.1)."""
+"""The working place of one target: the verbs of ``adapters.base.Workspace``, answered by DuckDB (design 2.1).
+
+Verbs are imported when they are used: a look-up needs none of those that score and publish.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,13 @@ from sqlinfer.adapters.base import Forecast, Held, Materialization, Pinned, PinO
 from sqlinfer.adapters.duckdb import error_log, inputs, keeping, notes, records, side_file
 from sqlinfer.adapters.duckdb.bucket_state import BucketState, look
 from sqlinfer.adapters.duckdb.damage import is_damaged
-from sqlinfer.adapters.duckdb.find import find
-from sqlinfer.adapters.duckdb.forecast import forecast, unscored
-from sqlinfer.adapters.duckdb.key_sets import DuckDBKeySets
 from sqlinfer.adapters.duckdb.lock import TargetLock
-from sqlinfer.adapters.duckdb.look_up import look_up
-from sqlinfer.adapters.duckdb.materialize import materialize
 from sqlinfer.adapters.duckdb.names import ERRORS, SIDE
-from sqlinfer.adapters.duckdb.outcome import outcome
-from sqlinfer.adapters.duckdb.pin import pin
-from sqlinfer.adapters.duckdb.pinned import DuckDBPinned, DuckDBTodo
 from sqlinfer.adapters.duckdb.preflight import check_place, check_target
-from sqlinfer.adapters.duckdb.scoring_store import score_into_store
-from sqlinfer.adapters.duckdb.scoring_stream import score_stream
 from sqlinfer.adapters.duckdb.scratch import MAKING, drop_scratch
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
-from sqlinfer.adapters.duckdb.store import forget_errors
 from sqlinfer.adapters.duckdb.visits import WarehouseConnection
-from sqlinfer.adapters.shared import compaction, queries
+from sqlinfer.adapters.shared import queries
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.function import FunctionContract
@@ -42,6 +34,8 @@ from sqlinfer.spec.scorer import Scorer, Tally, Watch
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from sqlinfer.adapters.duckdb.pinned import DuckDBPinned, DuckDBTodo
 
 
 class DuckDBWorkspace(WarehouseConnection):
@@ -137,27 +131,45 @@ class DuckDBWorkspace(WarehouseConnection):
     # scoring
 
     def pin(self, plan: Plan, stages: Sequence[Stage], options: PinOptions) -> Mapping[str, DuckDBPinned]:
+        from sqlinfer.adapters.duckdb.pin import pin
+
         return pin(self, plan, stages, options)
 
     def find(self, pinned: Pinned, calls: Sequence[Call]) -> DuckDBTodo:
+        from sqlinfer.adapters.duckdb.find import find
+        from sqlinfer.adapters.duckdb.pinned import DuckDBPinned
+
         assert isinstance(pinned, DuckDBPinned)
         return find(self, pinned, calls)
 
     def score(self, todo: Todo, scorer: Scorer, watch: Watch) -> tuple[Tally, ...]:
+        from sqlinfer.adapters.duckdb.pinned import DuckDBTodo
+        from sqlinfer.adapters.duckdb.scoring_store import score_into_store
+        from sqlinfer.adapters.duckdb.scoring_stream import score_stream
+
         assert isinstance(todo, DuckDBTodo)
         if todo.store is None:
             return score_stream(self, todo, scorer, watch)
         return score_into_store(self, todo, todo.store, scorer, watch)
 
     def look_up(self, pinned: Pinned, calls: Sequence[Call]) -> tuple[Counts, ...]:
+        from sqlinfer.adapters.duckdb.look_up import look_up
+        from sqlinfer.adapters.duckdb.pinned import DuckDBPinned
+
         assert isinstance(pinned, DuckDBPinned)
         return look_up(self, pinned, calls)
 
     def unscored(self, pinned: Pinned, calls: Sequence[Call]) -> int:
+        from sqlinfer.adapters.duckdb.forecast import unscored
+        from sqlinfer.adapters.duckdb.pinned import DuckDBPinned
+
         assert isinstance(pinned, DuckDBPinned)
         return unscored(self, pinned, calls)
 
     def forecast(self, pinned: Pinned, call: Call) -> Forecast:
+        from sqlinfer.adapters.duckdb.forecast import forecast
+        from sqlinfer.adapters.duckdb.pinned import DuckDBPinned
+
         assert isinstance(pinned, DuckDBPinned)
         return forecast(self, pinned, call)
 
@@ -171,6 +183,8 @@ class DuckDBWorkspace(WarehouseConnection):
         return error_log.reasons(self, owner)
 
     def forget_errors(self, contract: FunctionContract, error_class: str = "") -> int:
+        from sqlinfer.adapters.duckdb.store import forget_errors
+
         return forget_errors(self, contract, error_class)
 
     # what is kept between scoring and publishing, and between runs
@@ -190,6 +204,9 @@ class DuckDBWorkspace(WarehouseConnection):
         return keeping.load(self, name, table, types)
 
     def compact(self, plan: Plan, *, is_slice: bool) -> None:
+        from sqlinfer.adapters.duckdb.key_sets import DuckDBKeySets
+        from sqlinfer.adapters.shared import compaction
+
         compaction.compact(self, DuckDBKeySets(self, self.run_id), plan, is_slice=is_slice)
 
     def clear(self, owner: Owner) -> None:
@@ -245,6 +262,8 @@ class DuckDBWorkspace(WarehouseConnection):
         self.execute(sql)
 
     def materialize(self, how: Materialization, sql: str) -> Written:
+        from sqlinfer.adapters.duckdb.materialize import materialize
+
         with nullcontext() if self._one_pass is None or how.kind != "table" else self.low_memory_scan(self._one_pass):
             return materialize(self, how, sql)
 
@@ -277,6 +296,8 @@ class DuckDBWorkspace(WarehouseConnection):
         check_target(self, how, columns, records)
 
     def outcome(self, how: Materialization, sql: str) -> str | None:
+        from sqlinfer.adapters.duckdb.outcome import outcome
+
         return outcome(self, how, sql)
 
 

@@ -103,6 +103,10 @@ class PostgresWorkspace:
     def describe(self, sql: str) -> tuple[Column, ...]:
         return self.session.describe(sql)
 
+    def header(self, sql: str) -> tuple[str, ...]:
+        with self.reader(queries.first_rows(sql, 0), plain=True) as reader:
+            return tuple(reader.schema.names)
+
     def has(self, relation: Relation) -> bool:
         return self.kind(relation) is not None
 

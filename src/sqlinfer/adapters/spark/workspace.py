@@ -93,6 +93,10 @@ class SparkWorkspace(SparkScoring):
     def describe(self, sql: str) -> tuple[Column, ...]:
         return self.session.describe(sql)
 
+    def header(self, sql: str) -> tuple[str, ...]:
+        with self.reader(queries.first_rows(sql, 0), plain=True) as reader:
+            return tuple(reader.schema.names)
+
     def has(self, relation: Relation) -> bool:
         return kind_of(self.session, self.settings, relation) is not None
 

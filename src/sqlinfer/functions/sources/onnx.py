@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlinfer.errors import FunctionError
 from sqlinfer.files import write_atomic
-from sqlinfer.functions import contained, containment
+from sqlinfer.functions import containment
 from sqlinfer.functions.cache import FileHashes, dump, hash_of, read_json
 from sqlinfer.functions.limits import Limits
 from sqlinfer.functions.sources.base import Artifact, Compared, Workspace
@@ -43,6 +43,8 @@ def _external(path: Path, sha: str, cache_dir: Path) -> list[str]:
     if isinstance(known, list):
         return [str(item) for item in known]
     limits = Limits.of_size(path.stat().st_size)
+    from sqlinfer.functions import contained  # what is known of a file needs no process
+
     asked = contained.ask("locations", f"artifact {path}", limits, path, sha)
     found = [str(item) for item in asked]
     write_atomic(memory, dump(read_json(memory) | {sha: found}))
