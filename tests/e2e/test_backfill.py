@@ -75,6 +75,19 @@ def test_what_is_done_is_left_out(days: Shop) -> None:
     assert len(_slices(days)) == 4
 
 
+def test_slices_of_a_table_that_is_gone_are_made_again(days: Shop) -> None:
+    days.model(BY_TIME)
+    _ran(days)
+    days.db("drop table m")
+    assert "done before" not in _ran(days, first="2026-01-03", last="2026-01-03")
+    assert days.db("select count(*) from m") == [(2,)]
+    assert "4 slices, 1 of them done before" in _ran(days)
+    assert days.db("select id, y from m order by id") == [(i, 2.0 * i + 1) for i in range(8)]
+    days.put("models/m.sql", BY_TIME.replace("unique_key='id'", "unique_key='id', alias='other'"))
+    _ran(days)
+    assert days.db("select count(*) from other") == [(8,)]
+
+
 def test_a_slice_that_fails_stops_it_and_the_next_try_goes_on_there(days: Shop) -> None:
     days.model(BY_TIME, tests="    columns: [{name: y, data_tests: [not_null]}]\n")
     days.db("update events set x = null where id = 4")

@@ -168,22 +168,24 @@ def _refuse_uncut(one: Project, other: Project, node: Node, *at: Window) -> None
 
 
 def _done(night: Night, nodes: Sequence[Node]) -> set[tuple[str, Window]]:
-    """What the records say was published, by the node's SQL and functions as they are today."""
+    """What the records say was published, by the node's SQL and functions as they are today, into a table that is
+    there still."""
     found = set[tuple[str, Window]]()
     runs = {node.unique_id: replace(node.relation, name=RUNS.table) for node in nodes}
-    columns = night.adapter.columns(dict.fromkeys(runs.values()))
+    columns = night.adapter.columns(dict.fromkeys([*runs.values(), *(node.relation for node in nodes)]))
     for node in nodes:
         names = {column.name.casefold() for column in columns.get(runs[node.unique_id], ())}
-        if not names >= {"slice_start", "slice_end", "provenance"}:
+        if node.relation not in columns or not names >= {"slice_start", "slice_end", "provenance"}:
             continue
         digests = {name: night.functions[name].contract.digest for name in node.functions}
-        rows = night.adapter.query(slices_sql(runs[node.unique_id], node.unique_id, night.adapter.dialect))
+        asked = slices_sql(runs[node.unique_id], node.unique_id, str(node.relation), night.adapter.dialect)
+        rows = night.adapter.query(asked)
+        mine = set[Window]()
         for start, end, provenance in zip(*(rows.column(n).to_pylist() for n in range(3)), strict=True):
-            if _same(provenance, node, digests):
-                found.add((node.unique_id, Window(start, end)))
+            told: dict[str, Any] = json.loads(provenance or "{}")
+            if told.get("made_table"):
+                mine.clear()
+            if told.get("raw") == raw_checksum(node) and told.get("functions") == digests:
+                mine.add(Window(start, end))
+        found |= {(node.unique_id, window) for window in mine}
     return found
-
-
-def _same(provenance: str | None, node: Node, digests: dict[str, str]) -> bool:
-    told: dict[str, Any] = json.loads(provenance or "{}")
-    return told.get("raw") == raw_checksum(node) and told.get("functions") == digests

@@ -25,6 +25,8 @@ class Provenance:
     """Name → digest."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Files of these functions → sha256."""
+    made_table: bool = False
+    """Of a slice: its table was not there, so that it holds nothing of the slices before."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)

@@ -240,6 +240,8 @@ def _write(
         return Published(last.rows, receipt=publication.receipt)  # committed before a kill: nothing is left to do
     if last is not None:
         raise PublicationError(f"a newer run ({last.run_id}) has published {target} already; nothing was changed")
+    if publication.window is not None and not work.has(target):
+        publication = replace(publication, provenance=replace(publication.provenance, made_table=True))
     run_inside(work, publication.hooks.begin, publication.node)
     written = work.materialize(publication.how, publication.sql) if file is None else Written(file.rows)
     run_inside(work, publication.hooks.end, publication.node)

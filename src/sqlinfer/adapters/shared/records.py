@@ -23,11 +23,14 @@ def last_run_sql(runs: Relation, node: str, since: datetime | None, there: Conta
     return f"SELECT {asked} FROM {runs.sql(dialect)} WHERE {mine} ORDER BY {last}"
 
 
-def slices_sql(runs: Relation, node: str, dialect: str) -> str:
-    """Slices that backfills of a node have published: start, end, and what they were made from."""
+def slices_sql(runs: Relation, node: str, relation: str, dialect: str) -> str:
+    """Slices that backfills of a node have published into a relation, in order: start, end, and what they were made
+    from."""
     start, end, made_from = (quote(name, dialect) for name in ("slice_start", "slice_end", "provenance"))
     mine = f"{quote('node', dialect)} = {literal(node, dialect)} AND NOT {start} IS NULL"
-    return f"SELECT {start}, {end}, {made_from} FROM {runs.sql(dialect)} WHERE {mine}"
+    there = f"{quote('relation', dialect)} = {literal(relation, dialect)}"
+    order = quote("started_at", dialect)
+    return f"SELECT {start}, {end}, {made_from} FROM {runs.sql(dialect)} WHERE {mine} AND {there} ORDER BY {order}"
 
 
 def started_sql(runs: Relation, node: str, run_id: str, dialect: str) -> str:
