@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
 _GLOB = re.compile(r"[*?\[]")
+_DEEP = re.compile(r"(?<![^/])\*\*(?=[^/])")
+"""``**.parquet``: files of any folder."""
 _HIDDEN = re.compile(r"(^|/)[._]")
 """Files that are no rows, by everybody's habit."""
 _SHOWN = 3
@@ -99,10 +101,17 @@ def _matching(location: str, access: Access) -> ds.Dataset:
 
 
 def _fits(name: str, pattern: str) -> bool:
-    if "**" in pattern:
-        return fnmatchcase(name, pattern.replace("**/", "*"))
-    steps, wanted = name.split("/"), pattern.split("/")
-    return len(steps) == len(wanted) and all(map(fnmatchcase, steps, wanted))
+    """``*`` stands for a part of one name, ``**`` for any number of folders: ``**/a.parquet`` is not ``old-a.parquet``."""
+    return _steps_fit(name.split("/"), _DEEP.sub("**/*", pattern).split("/"))
+
+
+def _steps_fit(steps: Sequence[str], wanted: Sequence[str]) -> bool:
+    if not wanted:
+        return not steps
+    first, rest = wanted[0], wanted[1:]
+    if first == "**":
+        return any(_steps_fit(steps[at:], rest) for at in range(len(steps))) if rest else bool(steps)
+    return bool(steps) and fnmatchcase(steps[0], first) and _steps_fit(steps[1:], rest)
 
 
 def _of_files(place: Place, entries: list[Entry], *, alone: bool = False) -> ds.Dataset:
