@@ -90,6 +90,25 @@ def test_a_night_s_record_equals_what_the_table_says(rivals: Shop) -> None:
     assert _record(rivals, "psi")[0] > 0
 
 
+def test_rows_without_a_key_are_no_flips(rivals: Shop) -> None:
+    rivals.model("{{ config(materialized='table', decision='score > 4') }} select id, x, predict('f', x) as score from t",
+                 "    columns: [{name: id, data_tests: [unique]}]\n")  # fmt: skip
+    rivals.db("insert into t values (null, 7), (null, 8)")
+    _ran(rivals)
+    assert rivals.db("select count(*) from m") == [(5,)]
+    assert rivals.db("select id from m__challenger order by id") == [(0,), (1,), (2,)]
+    assert _record(rivals, "rows, flips, flip_share") == (3, 0, 0.0)
+
+
+@pytest.mark.parametrize("lax", ["severity: warn", "where: id < 2", "error_if: '> 100'"])
+def test_a_test_that_lets_duplicates_pass_makes_no_key(rivals: Shop, lax: str) -> None:
+    rivals.model("{{ config(materialized='table') }} select id, x, predict('f', x) as score from t",
+                 f"    columns: [{{name: id, data_tests: [{{unique: {{config: {{{lax}}}}}}}]}}]\n")  # fmt: skip
+    rivals.db("insert into t values (2, 7), (2, 8)")
+    assert "no unique_key" in _ran(rivals)
+    assert "has no unique_key" in rivals("freshness", "m")[1]
+
+
 def test_the_second_night_scores_nothing(rivals: Shop) -> None:
     _ran(rivals)
     _ran(rivals)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sqlinfer.adapters.base import Materialization, Workspace
 from sqlinfer.adapters.shared.inputs import RowInputs, kept_sql, last_run_sql, run_sql, short
 from sqlinfer.errors import AdapterError
-from sqlinfer.project import Node
+from sqlinfer.project import DataTest, Node
 from sqlinfer.relation import Relation, fold, quote
 from sqlinfer.spec.events import Warned
 from sqlinfer.spec.names import ROW_ALIAS, input_runs_name, inputs_name
@@ -45,8 +45,14 @@ class Traced:
 
 def row_key(node: Node) -> tuple[str, ...]:
     """What tells the rows of the table apart: its unique key, else a column that a test holds to be unique."""
-    tested = [test.column for test in node.tests if test.kind == "unique" and test.column]
+    tested = [test.column for test in node.tests if test.kind == "unique" and test.column and _holds_for_all(test)]
     return node.config.unique_key or tuple(tested[:1])
+
+
+def _holds_for_all(test: DataTest) -> bool:
+    """Whether no row that fails the test is published."""
+    lax = {"limit", "fail_calc"} & {name for name, value in test.config.items() if value is not None}
+    return test.severity == "error" and not test.where and test.error_if == "!= 0" and not lax
 
 
 def trace(plan: Plan, unique_key: Sequence[str]) -> Traced | str:

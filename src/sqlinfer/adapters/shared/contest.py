@@ -60,8 +60,9 @@ class Beside:
         return f"SELECT {', '.join(f'q.{quoted(own)}' for own, _ in self.columns)}{told} FROM {source} AS q"
 
     def sql(self) -> str:
-        """One row for each key that either has."""
+        """One row for each key that either has. Rows with NULL in their key have no other side."""
         quoted = self._quoted
+        keyed = f"WHERE {' AND '.join(f'q.{quoted(key)} IS NOT NULL' for key in self.keys)}"
         items = [f"coalesce(a.{quoted(key)}, b.{quoted(key)}) AS {quoted(key)}" for key in self.keys]
         for one in self.predictions:
             own, theirs = self.named(one)
@@ -74,8 +75,8 @@ class Beside:
         )
         same = " AND ".join(f"a.{quoted(key)} = b.{quoted(key)}" for key in self.keys)
         return (
-            f"SELECT {', '.join(items)}, {flipped} AS {quoted('flipped')} FROM ({self.of_champion()}) AS a "
-            f"FULL JOIN ({self.of_challenger()}) AS b ON {same}"
+            f"SELECT {', '.join(items)}, {flipped} AS {quoted('flipped')} FROM ({self.of_champion()} {keyed}) AS a "
+            f"FULL JOIN ({self.of_challenger()} {keyed}) AS b ON {same}"
         )
 
     def counted(self, prediction: str) -> str:
