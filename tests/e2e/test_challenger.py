@@ -91,7 +91,7 @@ def test_a_night_s_record_equals_what_the_table_says(rivals: Shop) -> None:
 
 
 def test_rows_without_a_key_are_no_flips(rivals: Shop) -> None:
-    rivals.model("{{ config(materialized='table', decision='score > 4') }} select id, x, predict('f', x) as score from t",
+    rivals.model("{{ config(materialized='table', decision='score > 4') }} select id, predict('f', x) as score from t",
                  "    columns: [{name: id, data_tests: [unique]}]\n")  # fmt: skip
     rivals.db("insert into t values (null, 7), (null, 8)")
     _ran(rivals)

@@ -101,7 +101,7 @@ def _matching(location: str, access: Access) -> ds.Dataset:
 
 
 def _fits(name: str, pattern: str) -> bool:
-    """``*`` stands for a part of one name, ``**`` for any number of folders: ``**/a.parquet`` is not ``old-a.parquet``."""
+    """``*``: a part of one name; ``**``: any number of folders, so that ``**/a.parquet`` is not ``old-a.parquet``."""
     return _steps_fit(name.split("/"), _DEEP.sub("**/*", pattern).split("/"))
 
 
