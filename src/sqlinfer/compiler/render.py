@@ -15,7 +15,7 @@ from typing import Any
 from sqlinfer.compiler.rendered import RenderedNode, external_sql
 from sqlinfer.errors import Location, RenderError
 from sqlinfer.project import DataTest, MacroFile, Node, Project, Source
-from sqlinfer.project.basics import RelationValue
+from sqlinfer.project.basics import RelationValue, TemplateMessage
 from sqlinfer.project.context import Macros, Scope, Seen, build
 from sqlinfer.project.jinja import engine
 from sqlinfer.project.sandbox import MAX_OUTPUT, MAX_SECONDS
@@ -142,6 +142,9 @@ def _scope(project: Project, node: Node | None, *, incremental: bool, flags: Ren
         if found.config.is_folder and dialect == "duckdb":
             return RelationValue(found.read_as, dialect)
         if found.config.materialized == "external":
+            if dialect != "duckdb":
+                raise TemplateMessage(f"'{name}' is an external model, and {dialect} does not read its files",
+                                      "ref() the model that it selects from", name)  # fmt: skip
             return RelationValue(found.relation, dialect, external_sql(found, project))
         return value(found)
 

@@ -56,7 +56,9 @@ def described(
     return replace(
         explained(night, item, node.config.materialized, str(node.relation), estimate, named),
         tests=summary.tests(node),
-        publication=summary.publication(node, item, full_refresh=night.options.full_refresh),
+        publication=summary.publication(
+            node, item, full_refresh=night.options.full_refresh, warehouse=night.project.profile.type
+        ),
         compiled=relative(artifacts.compiled_path(night.project, node), night.project),
     )
 

@@ -14,8 +14,12 @@ def _test(test: DataTest) -> str:
     return f"{test.kind}({test.column})" if test.column else test.name if test.kind == "singular" else test.kind
 
 
-def publication(node: Node, item: CompiledNode, *, full_refresh: bool) -> str:
-    """Which table changes, and what of it stays."""
+_SWAPPED = {"spark": "by a view that shows the new version"}
+"""Warehouses without transactions over tables, by the types of their profiles."""
+
+
+def publication(node: Node, item: CompiledNode, *, full_refresh: bool, warehouse: str) -> str:
+    """Which table changes, and what of it stays. ``warehouse``: the type of the profile."""
     config, target = node.config, str(node.relation)
     match config.materialized:
         case "ephemeral":
@@ -31,7 +35,7 @@ def publication(node: Node, item: CompiledNode, *, full_refresh: bool) -> str:
             first = "first run writes it whole, then " if item.published is None else ""
             return f"{target}, {'rebuilt: full refresh' if refreshed else first + _merged(node, item)}"
         case _:
-            return f"{target}, replaced as a whole in one transaction"
+            return f"{target}, replaced as a whole {_SWAPPED.get(warehouse, 'in one transaction')}"
 
 
 def _folder(node: Node) -> str:

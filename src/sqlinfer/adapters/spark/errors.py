@@ -25,6 +25,8 @@ _LOST = re.compile(
     re.I,
 )
 _AFTERWARDS = "what was scored is kept; run again once Spark is back"
+_FILE_GONE = "KD001"
+_GONE_HINT = "files of the table were removed or damaged: bring them back, or publish it anew (--full-refresh)"
 _CAST_HINT = "values of rows are not shown; look for the ones that do not fit with try_cast"
 
 
@@ -60,7 +62,7 @@ def adapter_error(error: Any, sql: str | None = None, lead: str = "") -> Adapter
         said = _VALUE.sub(lambda found: found[0] if sql and found[0][1:-1] in sql else "…", said)
     found = StatementRefused(
         f"Spark: {said}",
-        hint=_CAST_HINT if state in ("22018", "22003", "22007") else None,
+        hint=_CAST_HINT if state in ("22018", "22003", "22007") else _GONE_HINT if state == _FILE_GONE else None,
         unknown_name=state in _UNKNOWN,
         code=state,
     )
