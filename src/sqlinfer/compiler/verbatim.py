@@ -15,6 +15,7 @@ from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.dialects.spark import Spark
+from sqlglot.generator import _DISPATCH_CACHE
 
 from sqlinfer.compiler.tree import closing
 from sqlinfer.spec.catalog import Piece
@@ -73,6 +74,7 @@ def _is_call(sql: str) -> bool:
 
 for _dialect in (DuckDB, Postgres, Spark):
     _dialect.Generator.TRANSFORMS[Verbatim] = _generated
+    _DISPATCH_CACHE.pop(_dialect.Generator, None)  # made before, where a type of a function was spelled by sqlglot
 
 
 @dataclass(frozen=True, slots=True)
