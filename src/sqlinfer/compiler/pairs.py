@@ -31,7 +31,7 @@ from sqlinfer.compiler.calls import PredictCall, calls_in
 from sqlinfer.compiler.forms import Form
 from sqlinfer.compiler.guards import chained, guards_of
 from sqlinfer.compiler.layers import ROWS, level_of
-from sqlinfer.compiler.stages import Builder
+from sqlinfer.compiler.stages import Builder, column_type
 
 if TYPE_CHECKING:
     from sqlinfer.compiler.planner import Planner
@@ -53,7 +53,9 @@ def look_up(select: exp.Select, node: exp.Query, call: PredictCall, planner: Pla
     visible = {name for level in levels for name in sources(level)}
     if not tables_of(call) <= visible | inner_aliases(call):
         return False
-    leaves = list({text(c): c for c in columns_in(call) if c.table in visible}.values())
+    leaves = _exact(
+        list({text(c): c for c in columns_in(call) if c.table in visible}.values()), levels, planner.builder
+    )
     _project(combinations, call, leaves, levels[-1], moved, planner.builder)
     relation = planner.pins.materialise(planner.visit(combinations))
     same = [c for c in calls_in(node) if text(c) == text(call) and c.parent_select is levels[-1]]
@@ -65,6 +67,17 @@ def look_up(select: exp.Select, node: exp.Query, call: PredictCall, planner: Pla
     for found in same:
         found.replace(_read(relation, leaves, planner.builder.alias("m"), planner.builder.form))
     return True
+
+
+def _exact(leaves: list[exp.Column], levels: list[exp.Select], builder: Builder) -> list[exp.Expr]:
+    """Values that are one input have one of these: a collation takes several texts for equal."""
+    tables = {name: table for level in levels for name, table in sources(level).items()}
+    return [builder.form.exact(leaf, _type(leaf, tables.get(leaf.table), builder)) for leaf in leaves]
+
+
+def _type(leaf: exp.Column, table: exp.Expr | None, builder: Builder) -> str | None:
+    pinned = builder.pinned_types.get(table.name, {}).get(leaf.name) if isinstance(table, exp.Table) else None
+    return pinned or column_type(builder, table, leaf.name)
 
 
 def _levels(select: exp.Select, call: PredictCall) -> list[exp.Select] | None:
@@ -148,7 +161,7 @@ def _move(node: exp.Expr, moved: _Moved) -> exp.Expr | None:
 def _project(
     whole: exp.Select,
     call: PredictCall,
-    leaves: list[exp.Column],
+    leaves: list[exp.Expr],
     home: exp.Select,
     moved: _Moved,
     builder: Builder,
@@ -185,7 +198,7 @@ def _root(call: exp.Expr, home: exp.Select) -> exp.Expr:
     return node
 
 
-def _join(relation: exp.Table, leaves: list[exp.Column], home: exp.Select, builder: Builder) -> exp.Column:
+def _join(relation: exp.Table, leaves: list[exp.Expr], home: exp.Select, builder: Builder) -> exp.Column:
     """Join the pairs to the rows of ``home``; the column of the answers."""
     alias, own = builder.alias("m"), set(sources(home))
     names = [f"a{i}" for i in range(1, len(leaves) + 1)]
@@ -197,7 +210,7 @@ def _join(relation: exp.Table, leaves: list[exp.Column], home: exp.Select, build
         exp.NullSafeEQ(this=exp.column(name, table=alias, quoted=True), expression=leaf.copy())
         for name, leaf in zip(names, leaves, strict=True)
     ]
-    here = [condition for condition, leaf in zip(same, leaves, strict=True) if leaf.table in own]
+    here = [condition for condition, leaf in zip(same, leaves, strict=True) if tables_of(leaf) <= own]
     table = answer.subquery(alias, copy=False)
     if home.args.get("from_"):
         home.append("joins", exp.Join(this=table, kind="INNER" if here else "CROSS", on=and_all(here)))
@@ -207,7 +220,7 @@ def _join(relation: exp.Table, leaves: list[exp.Column], home: exp.Select, build
     return exp.column("p", table=alias, quoted=True)
 
 
-def _read(relation: exp.Table, leaves: list[exp.Column], alias: str, form: Form) -> exp.Subquery:
+def _read(relation: exp.Table, leaves: list[exp.Expr], alias: str, form: Form) -> exp.Subquery:
     conditions = [
         exp.NullSafeEQ(this=exp.column(f"a{i}", table=alias, quoted=True), expression=leaf.copy())
         for i, leaf in enumerate(leaves, 1)

@@ -15,7 +15,7 @@ from sqlinfer.compiler.analyse import (
     tables_of,
     text,
 )
-from sqlinfer.compiler.stages import Builder
+from sqlinfer.compiler.stages import Builder, column_type
 
 
 class Pins:
@@ -71,6 +71,8 @@ class Pins:
             names = [e.alias_or_name for e in query.selects]  # type: ignore[attr-defined]
             stage = self.builder.add(bare, tuple(names))
             self.builder.column_types[stage.relation.name] = dict.fromkeys(names)
+            whole = exp.Subquery(this=bare.copy())
+            self.builder.pinned_types[stage.relation.name] = {n: column_type(self.builder, whole, n) for n in names}
             self._known[identity] = stage.relation.expression()
         return self._known[identity].copy()
 

@@ -57,6 +57,8 @@ class Builder:
     stages: list[Stage] = field(default_factory=list)
     column_types: dict[str, dict[str, str | None]] = field(default_factory=dict)
     """Relation name → its columns' types, for stages and scored relations."""
+    pinned_types: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    """The same of pinned stages, as far as it is known; their casts do not rest on it."""
     late: set[str] = field(default_factory=set)
     """Scored relations, and stages that read one."""
     names: int = 0

@@ -169,6 +169,10 @@ class Form:
         """The query's one value, NULL where it has no rows; where it has several, all of them are equal."""
         return query.select(exp.alias_(exp.AnyValue(this=value), value.name, quoted=True), copy=False)
 
+    def exact(self, value: exp.Column, given: str | None) -> exp.Expr:
+        """The value as SQL that equals no other one. ``given``: its canonical type, None where that is not known."""
+        return value
+
     def struct_type(self, fields: Mapping[str, str], canonical: str) -> exp.DataType:
         """The type of a struct as a value. ``fields``: name → type; ``canonical``: the struct's own spelling."""
         return self.data_type(canonical)
@@ -181,6 +185,11 @@ class Form:
 @lru_cache(maxsize=256)
 def built_type(canonical: str) -> exp.DataType:
     return exp.DataType.build(canonical, dialect="duckdb")
+
+
+def collated(text: exp.Expr) -> exp.Expr:
+    """A text that is equal to itself alone."""
+    return exp.Collate(this=text, expression=exp.to_identifier("C", quoted=True))
 
 
 def is_null(node: exp.Expr) -> exp.Expr:

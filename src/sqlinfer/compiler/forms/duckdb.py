@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from sqlinfer import types
 from sqlinfer.compiler.fits import is_certain
-from sqlinfer.compiler.forms.base import Form, concatenated, delimited, unsigned_zero
+from sqlinfer.compiler.forms.base import Form, collated, concatenated, delimited, unsigned_zero
 from sqlinfer.spec.names import OURS
 
 _SALTS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)
@@ -56,6 +56,9 @@ class DuckDBForm(Form):
             return _fixed(fixed)
         content = exp.func("md5_number", concatenated(variable))
         return exp.Anonymous(this="xor", expressions=[content, _fixed(fixed)]) if fixed else content
+
+    def exact(self, value: exp.Column, given: str | None) -> exp.Expr:
+        return collated(value.copy()) if given == "TEXT" else value
 
 
 def _fixed(arguments: Sequence[exp.Expr]) -> exp.Expr:

@@ -18,7 +18,7 @@ from sqlglot.errors import UnsupportedError
 from sqlinfer import types
 from sqlinfer.compiler.calls import FIELD
 from sqlinfer.compiler.fits import family, fit, is_certain
-from sqlinfer.compiler.forms.base import Form, is_null
+from sqlinfer.compiler.forms.base import Form, collated, is_null
 from sqlinfer.compiler.forms.postgres_names import figured_name
 from sqlinfer.errors import UnsupportedQuery
 
@@ -262,6 +262,11 @@ class PostgresForm(Form):
         there = exp.not_(is_null(value.copy()))
         return query.select(value, copy=False).where(there, copy=False).limit(1, copy=False)
 
+    def exact(self, value: exp.Column, given: str | None) -> exp.Expr:
+        """Types of extensions have equalities of their own."""
+        plain = given is not None and is_certain(given) and family(types.element_type(given)) != "text"
+        return value if plain else collated(exp.cast(value.copy(), "text", dialect=self.dialect))
+
     def struct_type(self, fields: Mapping[str, str], canonical: str) -> exp.DataType:
         return exp.DataType.build("jsonb", dialect=self.dialect)
 
@@ -387,5 +392,4 @@ def _hashed(argument: exp.Expr, data_type: str, seed: exp.Expr) -> exp.Expr:
     text = _digest(argument, data_type) if _is_digested(data_type) else exp.cast(argument.copy(), "text")
     if types.is_text(data_type):
         text = argument.copy()
-    collated = exp.Collate(this=text, expression=exp.to_identifier("C", quoted=True))
-    return exp.Anonymous(this="hashtextextended", expressions=[collated, seed])
+    return exp.Anonymous(this="hashtextextended", expressions=[collated(text), seed])
