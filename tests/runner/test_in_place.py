@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kit import Night, node, plan, prepared
+from kit import KEY, Night, node, plan, prepared, rewritten
 
 from sqlinfer.adapters.duckdb import in_place, row_order
 from sqlinfer.adapters.duckdb.keyed_call import KeyedCall
@@ -243,3 +244,26 @@ def test_updates_that_moved_a_row_are_found(tmp_path: Path, monkeypatch: pytest.
     assert run(night).counts.scored == 1
     assert taken == [False]
     assert night.sql("select count(*) from scores where score is distinct from if(id = 3, 10, id * 6)") == [(0,)]
+
+
+def test_each_function_of_a_stage_has_an_order_of_its_own(tmp_path: Path, taken: list[bool]) -> None:
+    night, newer = made(tmp_path), prepared(digest="b" * 64, name="thrice")
+    (stage,) = plan().stages
+    first = replace(stage.calls[0], status=None)
+    second = replace(first, function="thrice", digest="b" * 64, key="k2", output="other")
+    key = KEY.replace("x", "y")
+    sql = (
+        f"SELECT id, x, CASE WHEN x IS NOT NULL THEN {KEY} END AS k, y, CASE WHEN y IS NOT NULL THEN {key} END AS k2 "
+        "FROM (SELECT id, try_cast(raw AS DOUBLE) AS x, CASE WHEN id <> 5 THEN id + 0.25 END AS y FROM customers) AS q"
+    )
+    stage = rewritten(replace(stage, calls=(first, replace(second, arguments=("y",)))), sql)
+    two = replace(plan(columns='"id", "score", "other"'), stages=(stage,))
+    for raw in ("'1'", "'2'", "'3'", "'4'"):
+        night.sql(f"update customers set raw = {raw} where id in (3, 8)")
+        with night.environment(newer) as env:
+            env = replace(env, functions={"twice": SCALAR, "thrice": newer})
+            assert run_node(two, merged(), env).status == "success"
+    assert taken == [False, True, True]  # the second call's store has no row for the NULL
+    score, other = "if(id in (3, 8), 12, id * 9)", "if(id <> 5, (id + 0.25) * 3, null)"
+    wrong = f"score is distinct from {score} or other is distinct from {other}"
+    assert night.sql(f"select * from scores where {wrong}") == []
