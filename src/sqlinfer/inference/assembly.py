@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from sqlinfer import arrays
 from sqlinfer.errors import ArtifactError, InferenceError
-from sqlinfer.inference.block import Block, Feeder, LazyRows, MatrixFeeder, array_feeder, select
+from sqlinfer.inference.block import Block, Feeder, LazyRows, MatrixFeeder, array_feeder, select, turned_feeder
 from sqlinfer.inference.images import ImageRows
 from sqlinfer.inference.runnable import Runnable
 from sqlinfer.inference.sharing import Shared
@@ -49,6 +49,7 @@ class Assembler:
         self._prepared = prepared
         split = runnable.split if runnable is not None else None
         self._by_column = split.by_column if split is not None else frozenset()
+        self._turned = runnable.by_column if runnable is not None else frozenset()
         self._coded = runnable if runnable is not None and runnable.inputs else None
         self._names = [argument.name for argument in prepared.contract.arguments]
         self._widths = tuple(self._width(name) for name in self._names)
@@ -77,6 +78,9 @@ class Assembler:
     def makes(self, arguments: Sequence[str]) -> list[Hashable]:
         """What ``block`` makes that another function may make, too: ``Shared`` has it once."""
         packed: list[Hashable] = [_matrix(one, self._columns(one, arguments)) for one in self._packed]
+        packed += [
+            _turned(one, self._columns(one, arguments)) for one in self._prepared.inputs if one.name in self._turned
+        ]
         kinds = {argument.name: argument.data_type for argument in self._prepared.contract.arguments}
         texts = {name for one, name in zip(self._names, arguments, strict=True) if kinds[one] == "TEXT"}
         return packed + [_column(name) for name in texts]
@@ -112,7 +116,10 @@ class Assembler:
                 shared.once((_column(n), which), partial(_dense, batch, n, block.positions, shared)) for n in names
             ]
             matrix = _matrix(binding, names)
-            if binding in self._packed and shared.shares(matrix):
+            if binding.name in self._turned:
+                key = _turned(binding, names)
+                feeders.append(turned_feeder(binding, dense, shared if shared.shares(key) else None, (key, which)))
+            elif binding in self._packed and shared.shares(matrix):
                 feeders.append(MatrixFeeder(binding.name, shared.matrix((matrix, which), dense, binding.element_type)))
             else:
                 by_column = binding.name in self._by_column
@@ -153,7 +160,8 @@ class Assembler:
     def _is_packed(self, binding: InputBinding) -> bool:
         """Whether a matrix of numbers is made for it."""
         plain = binding.layout == "packed" and binding.element_type != "string"
-        return plain and binding.name not in self._by_column and self._vocabulary(binding.name) is None
+        is_row = binding.name not in self._by_column and binding.name not in self._turned
+        return plain and is_row and self._vocabulary(binding.name) is None
 
     def _bindings(self, layout: str) -> tuple[InputBinding, ...]:
         return tuple(binding for binding in self._prepared.inputs if binding.layout == layout)
@@ -178,6 +186,10 @@ def _encoder(prepared: PreparedFunction) -> TextEncoder | None:
 
 def _matrix(binding: InputBinding, columns: tuple[str, ...]) -> Hashable:
     return ("matrix", columns, binding.element_type)
+
+
+def _turned(binding: InputBinding, columns: tuple[str, ...]) -> Hashable:
+    return ("turned", columns, binding.element_type)
 
 
 def _column(name: str) -> Hashable:

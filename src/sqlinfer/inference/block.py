@@ -5,7 +5,7 @@ Inputs are assembled slice by slice, so that a packed matrix is written and read
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 from sqlinfer import arrays
 from sqlinfer.errors import InferenceError
 from sqlinfer.inference.codes import codes_of
-from sqlinfer.inference.sharing import Matrix
+from sqlinfer.inference.sharing import Matrix, Shared
 from sqlinfer.inference.tensors import Array, column_values, dtype_of, is_list, list_lengths, list_null_rows
 from sqlinfer.inference.trees.running import Columns
 from sqlinfer.spec.function import InputBinding
@@ -58,6 +58,33 @@ class PackedFeeder:
         target = buffer[:rows]
         for position, values in enumerate(self.columns):
             target[:, position] = values[start:stop]
+        return target
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedFeeder:
+    """[F,N] from F columns."""
+
+    name: str
+    columns: tuple[Array, ...]
+    dtype: type
+    shared: Shared | None = None
+    """Where other functions feed from it, too."""
+    key: Hashable = None
+
+    def feed(self, start: int, stop: int, scratch: Scratch) -> Array:
+        if self.shared is not None:
+            return self.shared.once((self.key, start, stop), lambda: self._filled(start, stop, {}))
+        return self._filled(start, stop, scratch)
+
+    def _filled(self, start: int, stop: int, scratch: Scratch) -> Array:
+        rows, width = stop - start, len(self.columns)
+        buffer = scratch.get(self.name)
+        if buffer is None or len(buffer) < rows * width:
+            buffer = scratch[self.name] = np.empty(rows * width, dtype=self.dtype)
+        target: Array = buffer[: rows * width].reshape(width, rows)
+        for position, values in enumerate(self.columns):
+            target[position] = values[start:stop]
         return target
 
 
@@ -155,6 +182,13 @@ def _reject_lists(column: pa.Array, width: int | None, good: Array, rejected: di
         for place in places[rows]:
             rejected[int(place)] = error
             good[place] = False
+
+
+def turned_feeder(
+    binding: InputBinding, columns: Sequence[pa.Array], shared: Shared | None, key: Hashable
+) -> TurnedFeeder:
+    values = tuple(column_values(column, binding.element_type) for column in columns)
+    return TurnedFeeder(binding.name, values, dtype_of(binding.element_type), shared, key)
 
 
 def array_feeder(

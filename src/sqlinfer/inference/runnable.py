@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _Made = tuple[dict[str, Any], bytes, bytes]
 """Facts, the graph as it is rewritten, and how it is split."""
-_VERSION = 5
+_VERSION = 6
 _LARGEST = 64 << 20
 """Bytes of a graph that is looked at: a forest of that size takes ten seconds to rewrite, once."""
 CODED = "categories as codes"
@@ -48,6 +48,8 @@ class Runnable:
     rewrites: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     """What could have been rewritten and was not, and why."""
+    by_column: frozenset[str] = frozenset()
+    """Inputs that take a matrix turned, [F,N]."""
     split: Split | None = None
     """Around the forests that our own kernel runs; ``graph`` is whole all the same."""
 
@@ -70,7 +72,8 @@ def runnable_graph(prepared: PreparedFunction, family: str, cache_dir: Path | No
         from sqlinfer import arrays
 
         words = arrays.from_texts(facts["vocabulary"], pa.large_string())
-    return Runnable(graph, frozenset(facts["inputs"]), words, tuple(facts["rewrites"]), kept, _unpacked(split))
+    return Runnable(graph, frozenset(facts["inputs"]), words, tuple(facts["rewrites"]), kept,
+                    frozenset(facts["by_column"]), _unpacked(split))  # fmt: skip
 
 
 def read_rewrites(cache_dir: Path, digest: str, family: str) -> tuple[str, ...]:
@@ -89,7 +92,7 @@ def _name(digest: str, family: str) -> str:
 
 def _made(prepared: PreparedFunction, family: str) -> _Made:
     """No bytes where the graph runs as it is."""
-    facts: dict[str, Any] = {"inputs": [], "vocabulary": [], "rewrites": [], "kept": []}
+    facts: dict[str, Any] = {"inputs": [], "vocabulary": [], "rewrites": [], "kept": [], "by_column": []}
     if prepared.graph.stat().st_size > _LARGEST:
         return facts, b"", b""
     source = graph_source(prepared)
@@ -109,7 +112,19 @@ def _made(prepared: PreparedFunction, family: str) -> _Made:
     split = b""
     if family == "cpu" and _ENSEMBLE in graph:
         graph, split = _forests(prepared, graph, facts)
+    elif family == "cpu":
+        graph = _by_column(prepared, graph, facts)
     return facts, graph if facts["rewrites"] else b"", split
+
+
+def _by_column(prepared: PreparedFunction, graph: bytes, facts: dict[str, Any]) -> bytes:
+    from sqlinfer.inference.graphs.by_column import DONE, fed_by_column
+
+    packed = [one.name for one in prepared.inputs if one.layout == "packed" and one.name not in facts["inputs"]]
+    if packed:
+        graph, facts["by_column"] = fed_by_column(graph, packed)
+        facts["rewrites"] += [DONE] if facts["by_column"] else []
+    return graph
 
 
 def _forests(prepared: PreparedFunction, graph: bytes, facts: dict[str, Any]) -> tuple[bytes, bytes]:
