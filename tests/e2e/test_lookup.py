@@ -182,3 +182,28 @@ def test_a_row_scored_now_has_the_names_of_the_published_one(shop: Shop) -> None
     shop.db('update t set "X y" = 7 where "B k" = 2')
     anew = looked_up(shop, "--key", "b k=2", "--or-score")
     assert (list(anew), anew["_scored_now"]) == (list(known), True)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("select id, predict('f', x) as p, rank() over (order by predict('f', x)) as r from t", "a window function"),
+        ("select id, predict('f', x) as p from t order by p desc limit 3", "LIMIT"),
+        (
+            "select id, predict('f', x) as p from t qualify row_number() over (partition by name order by p) = 1",
+            "window",
+        ),
+        ("select distinct on (name) id, name, predict('f', x) as p from t order by name, p", "DISTINCT ON"),
+    ],
+)
+def test_a_row_that_depends_on_others_is_not_scored_by_itself(shop: Shop, query: str, said: str) -> None:
+    shop.function("reuse: true")
+    shop.db("create or replace table t as select i as id, i::double as x, 'n' || i % 5 as name from range(20) r(i)")
+    shop.model("{{ config(materialized='table', unique_key='id') }} " + query)
+    assert shop("run")[0] == 0
+    shop.db("update t set x = x + 100")
+    code, out = shop("lookup", "m", "--key", "id=19", "--or-score")
+    assert code == 2, out
+    assert "cannot be scored by itself: it depends on others" in out
+    assert said in out
+    assert "impact is not known" in shop("freshness", "m", "--impact", "5")[1]

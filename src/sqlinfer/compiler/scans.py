@@ -107,6 +107,23 @@ def _free(name: str, taken: set[str]) -> str:
     return name if name not in taken else _free(f"{name}_", taken)
 
 
+_OTHERS = {
+    exp.Window: "a window function", exp.Limit: "LIMIT", exp.Fetch: "FETCH", exp.Offset: "OFFSET",
+    exp.TableSample: "a sample",
+}  # fmt: skip
+
+
+def others_of(query: exp.Expr) -> str:
+    """What of a query makes a row depend on others than those that have its key; empty where nothing does."""
+    for node in query.walk():
+        if type(node) in _OTHERS:
+            return _OTHERS[type(node)]
+        if isinstance(node, exp.Distinct) and node.args.get("on"):
+            return "DISTINCT ON"
+    names = [table.name.casefold() for table in query.find_all(exp.Table)]
+    return "one relation that is read twice" if len(set(names)) < len(names) else ""
+
+
 def origins_of(query: exp.Expr) -> Mapping[str, str]:
     """Column of the query → the column of its sources that it hands on as it is."""
     if not isinstance(query, exp.Select):

@@ -15,7 +15,7 @@ from sqlinfer.compiler.fits import fit, is_certain
 from sqlinfer.compiler.forms import Form, form_of
 from sqlinfer.compiler.forms.base import is_null
 from sqlinfer.compiler.reading import reads_of
-from sqlinfer.compiler.scans import origins_of, passed_rows, scan_of
+from sqlinfer.compiler.scans import origins_of, others_of, passed_rows, scan_of
 from sqlinfer.compiler.sites import Site
 from sqlinfer.errors import CallError, UnsupportedQuery
 from sqlinfer.relation import Relation
@@ -135,6 +135,7 @@ class Builder:
             self.scan(query, sql),
             passed_rows(query, sql, dialect, columns, scored),
             tuple(origins_of(query).items()),
+            sees_others=others_of(query),
         )
 
     def reads_scored(self, query: exp.Expr) -> bool:

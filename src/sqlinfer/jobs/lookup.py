@@ -207,6 +207,8 @@ class Lookup:
         traced = trace(self.item.plan, self.key)
         if isinstance(traced, str):
             raise UsageError(f"a row of '{self.node.name}' cannot be scored by itself: {traced}")
+        if others := self.item.plan.result.sees_others:
+            raise UsageError(f"a row of '{self.node.name}' cannot be scored by itself: it depends on others ({others})")
         with self._narrowed(traced, wanted) as (work, plan, values):
             row = self._row(work, matching_sql(plan.result.sql, self.key, values, work.dialect))
         if row is None:

@@ -140,6 +140,9 @@ def _table(night: Night, node: Node, item: CompiledNode, impact: int | None, see
             found, compared = _compared(night, node, item, work)
         if compared is None or impact is None:
             return found
+        if others := item.plan.result.sees_others:
+            night.emit(Warned(node.unique_id, f"its impact is not known: its rows depend on each other ({others})"))
+            return found
         moved = impact_of(night, node, item, work, compared, found.stale_rows or 0, impact, seed)
     return replace(found, impact=moved)
 

@@ -128,6 +128,8 @@ class Result:
     predictions: tuple[str, ...] = ()
     """Columns that hold predictions, or values made of them, in the order of the query. A prediction that only filters
     rows is in none."""
+    sees_others: str = ""
+    """What makes a row depend on others than those that have its key, such as LIMIT; empty where nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
