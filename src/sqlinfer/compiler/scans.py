@@ -107,7 +107,7 @@ def _free(name: str, taken: set[str]) -> str:
     return name if name not in taken else _free(f"{name}_", taken)
 
 
-_OTHERS = {
+_OTHERS: dict[type[exp.Expr], str] = {
     exp.Window: "a window function", exp.Limit: "LIMIT", exp.Fetch: "FETCH", exp.Offset: "OFFSET",
     exp.TableSample: "a sample",
 }  # fmt: skip
