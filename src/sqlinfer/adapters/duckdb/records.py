@@ -62,12 +62,12 @@ class RecordTables:
 
     def ensure(self, work: Statements, table: Relation, columns: Mapping[str, str]) -> None:
         """Create the table, or add what an older version did not write. What is there stays, columns of others too."""
-        known = self._columns.get(table)
-        if known is None or any(known.get(fold(name), _REPLACED[0]) in _REPLACED for name in columns):
-            _ensure(work, table, columns)
-            self._remember(work, table, _types(work, table))
-            if table in self._columns:
-                self._kinds[table] = "table"
+        if work.stands_still(table) and work.kind(table) == "table" and _is_whole(self._types(work, table), columns):
+            return
+        _ensure(work, table, columns)
+        self._remember(work, table, _types(work, table))
+        if table in self._columns:
+            self._kinds[table] = "table"
 
     def _types(self, work: Statements, table: Relation) -> Mapping[str, str]:
         """``table`` is there."""
@@ -104,6 +104,10 @@ class RecordTables:
 
 def _microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _is_whole(known: Mapping[str, str], columns: Mapping[str, str]) -> bool:
+    return all(known.get(fold(name), _REPLACED[0]) not in _REPLACED for name in columns)
 
 
 def _ensure(work: Statements, table: Relation, columns: Mapping[str, str]) -> None:
