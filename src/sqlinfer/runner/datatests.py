@@ -43,6 +43,8 @@ class Tested:
     scoring: Scoring | None = None
     relations: Mapping[str, Relation] = field(default_factory=dict)
     """What arguments may name."""
+    described: dict[str, Mapping[str, str]] = field(default_factory=dict, compare=False)
+    """Query → names and types of its columns: the tests of a node look at the same rows."""
 
 
 def needs_warehouse(test: DataTest) -> bool:
@@ -86,7 +88,7 @@ def test_sql(work: Workspace, test: DataTest, tested: Tested) -> str:
     if test.kind == SINGULAR:
         return test.sql or NOTHING
     if test.sql is not None:
-        return failing_of_own(test.sql, _rows(work, tested.rows, test.where).source)
+        return failing_of_own(test.sql, _rows(work, tested, tested.rows, test.where).source)
     audit = read(test.kind, test.arguments, test.column)
     if isinstance(audit, Problem):
         raise RunError(audit.message, hint=audit.hint)
@@ -97,23 +99,24 @@ test_sql.__test__ = False  # type: ignore[attr-defined]
 
 
 def _subject(work: Workspace, test: DataTest, audit: Audit, tested: Tested) -> Subject:
-    rows = _rows(work, tested.rows, test.where)
+    rows = _rows(work, tested, tested.rows, test.where)
     column = rows.name(test.column) if test.column else None
     return Subject(
         rows,
         column,
         _type_of(work, rows, test.column, column),
         _published(work, test, tested) if audit.reads_warehouse else None,
-        None if tested.tonight is None else _rows(work, tested.tonight, test.where),
+        None if tested.tonight is None else _rows(work, tested, tested.tonight, test.where),
         lambda name: _other(work, name, tested),
         tested.scoring,
     )
 
 
-def _rows(work: Workspace, what: Relation | str, where: str | None = None) -> Rows:
+def _rows(work: Workspace, tested: Tested, what: Relation | str, where: str | None = None) -> Rows:
     query = all_rows(what, work.dialect)
-    types = {column.name: column.data_type for column in work.describe(query)}
-    return Rows(some_rows(query, where), types, work.dialect)
+    if query not in tested.described:
+        tested.described[query] = {column.name: column.data_type for column in work.describe(query)}
+    return Rows(some_rows(query, where), tested.described[query], work.dialect)
 
 
 def _type_of(work: Workspace, rows: Rows, name: str | None, column: str | None) -> str | None:
@@ -126,11 +129,11 @@ def _published(work: Workspace, test: DataTest, tested: Tested) -> Rows | None:
     """None as well where the published relation does not have the column yet."""
     if tested.published is None:
         return None
-    found = _rows(work, tested.published)
+    found = _rows(work, tested, tested.published)
     try:
         if test.column is not None:
             found.name(test.column)
-        return _rows(work, tested.published, test.where)
+        return _rows(work, tested, tested.published, test.where)
     except SqlinferError:
         return None
 
@@ -146,8 +149,8 @@ def _other(work: Workspace, name: Any, tested: Tested) -> Rows:
     if found is None:
         raise RunError(f"it refers to '{text}'", hint=did_you_mean(text, tested.relations))
     if tested.relation is not None and found.folded() == tested.relation.folded():
-        return _rows(work, tested.rows)
-    return _rows(work, found)
+        return _rows(work, tested, tested.rows)
+    return _rows(work, tested, found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class DuckDBConnection:
             raise found from None  # the driver's text may quote rows
 
     def _hear(self, sql: str) -> None:
-        if not is_question(sql):
+        if self._explained and not is_question(sql):
             self._explained.clear()
         if is_harmless(sql):
             return
