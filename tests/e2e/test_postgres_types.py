@@ -71,3 +71,19 @@ def test_vectors_feed_arguments_that_are_arrays(house: Shop, postgres_database: 
     code, text = house("run")
     assert code == 0, text
     assert at.run("select y, z from m order by id") == [(10.0, 10.0), (None, None)]
+
+
+def test_a_value_that_a_cast_would_cut_is_not_the_key_of_another_row(house: Shop, postgres_database: Database) -> None:
+    kinds = {"v": ("varchar(3)", "abc", "abcd"), "n": ("numeric(10,2)", "1.24", "1.239"),
+             "at": ("timestamp(0)", "2026-01-01 10:00:01", "2026-01-01 10:00:00.7")}  # fmt: skip
+    columns = ", ".join(f"cast('{value}' as {kind}) as {name}" for name, (kind, value, _) in kinds.items())
+    postgres_database.run(f"create table t as select {columns}, 1::float8 as x")
+    for name in kinds:
+        sql = f"{{{{ config(materialized='table', unique_key='{name}') }}}} select {name}, predict('f', x) as p from t"
+        house.model(sql, name=f"by_{name}")
+    code, text = house("run")
+    assert code == 0, text
+    for name, (_, value, other) in kinds.items():
+        assert house("lookup", f"by_{name}", "--key", f"{name}={value}")[0] == 0
+        code, text = house("lookup", f"by_{name}", "--key", f"{name}={other}")
+        assert (code, "does not fit" in text) == (2, True), text
