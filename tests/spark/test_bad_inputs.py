@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,9 @@ import pyarrow as pa
 import pytest
 
 from sqlinfer.adapters.base import Materialization
-from sqlinfer.adapters.spark.adapter import SparkAdapter
 from sqlinfer.adapters.spark.checks import refuse_without_executors
+from sqlinfer.adapters.spark.errors import adapter_error
 from sqlinfer.adapters.spark.preflight import _refuse_other_format
-from sqlinfer.adapters.spark.session import SparkSqlSession
 from sqlinfer.adapters.spark.settings import SparkSettings
 from sqlinfer.adapters.spark.shipping import ship
 from sqlinfer.errors import AdapterError, InferenceError, PublicationError
@@ -88,22 +86,15 @@ def test_an_artifact_that_cannot_be_shipped_is_named(
     assert hint in str(found.value.hint)
 
 
-def test_a_file_of_a_published_table_that_vanished_is_told_and_a_new_version_mends_it(
-    adapter: SparkAdapter, spark_parameters: dict[str, Any]
-) -> None:
-    target = replace(adapter.default, name="t")
+class Gone(Exception):
+    """As Spark says that a file is not there which it had listed."""
 
-    def publish(run_id: str, **how: Any) -> None:
-        with adapter.workspace(run_id) as work, work.publishing(5):
-            work.materialize(Materialization(target, **how), "select id as k, id * 2 as x from range(10)")
+    def getSqlState(self) -> str:
+        return "KD001"
 
-    publish("one")
-    folder = Path(spark_parameters["spark.sql.warehouse.dir"], f"{adapter.settings.schema}.db", "t__v_one")
-    for path in folder.glob("*.parquet"):
-        path.unlink()
-    with SparkSqlSession(adapter.settings) as session, pytest.raises(AdapterError) as found:
-        session.rows("select count(x) from t where k > 3")
-    assert "parquet" in found.value.message
-    assert "--full-refresh" in str(found.value.hint)
-    publish("two")
-    assert adapter.query("select count(*) as n from t").to_pylist() == [{"n": 10}]
+
+def test_a_file_that_vanished_while_a_table_is_read_has_a_way_out() -> None:
+    said = "[FAILED_READ_FILE.FILE_NOT_EXIST] Encountered error while reading file file:///t/part-0.parquet."
+    error = adapter_error(Gone(f"{said} SQLSTATE: KD001"), "select * from t")
+    assert error.message == "Spark: Encountered error while reading file file:///t/part-0.parquet."
+    assert "--full-refresh" in str(error.hint)
