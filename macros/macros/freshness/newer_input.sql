@@ -4,7 +4,7 @@
 -#}
 {%- macro newer_input(inputs, runs, unique_id) -%}
 {%- set began = "(select max(started_at) from " ~ runs ~ " where node = '" ~ unique_id ~ "' and status = 'success')" -%}
-{%- set builds = sqlinfer.existing(target.database, target.schema, 'sqlinfer_builds') -%}
+{%- set builds = sqlinfer.existing(target.database or none, target.schema, 'sqlinfer_builds') -%}
 {%- set names = [] -%}
 {%- for key, node in inputs.items() if not names -%}
   {%- set sql = none -%}
