@@ -31,7 +31,7 @@ WORKERS ?= logical
 PARALLEL = -n $(WORKERS) --maxprocesses 16 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-dbt test-sources test-spark lint format bench chaos fuzz fuzz-forests kernel attack clean reference
+.PHONY: help demo test test-dbt test-sources test-spark lint format bench chaos chaos-spark fuzz fuzz-forests kernel attack clean reference
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -102,11 +102,14 @@ format: $(STAMP)  ## let ruff rewrite the files
 	$(BIN)/ruff check --fix src tests example_project
 	$(BIN)/ruff format src tests example_project
 
-bench: $(STAMP)  ## W1 to W8 against peers and floors, writes docs/benchmarks.md (BENCH=forests: one of tests/benchmarks)
-	OPENBLAS_NUM_THREADS=1 PYTHONPATH=src $(BIN)/python -m tests.benchmarks$(addprefix .,$(BENCH)) $(BENCH_ARGS)
+bench: $(if $(filter spark,$(BENCH)),$(SPARK_STAMP),$(STAMP))  ## W1 to W8 against peers and floors, writes docs/benchmarks.md (BENCH=forests: one of tests/benchmarks)
+	OPENBLAS_NUM_THREADS=1 PYTHONPATH=src $(if $(filter spark,$(BENCH)),$(SPARK_VENV)/bin,$(BIN))/python -m tests.benchmarks$(addprefix .,$(BENCH)) $(BENCH_ARGS)
 
 chaos: $(STAMP)  ## seeded kills of real runs (SQLINFER_KILLS=500)
 	SQLINFER_KILLS=$${SQLINFER_KILLS:-500} $(BIN)/python -m pytest -m chaos $(PYTEST_ARGS)
+
+chaos-spark: $(SPARK_STAMP)  ## drivers and executors of Spark killed at random moments, 20 of each; needs Java 17
+	SQLINFER_REQUIRE_SPARK=1 SQLINFER_KILLS=$${SQLINFER_KILLS:-20} $(SPARK_VENV)/bin/python -m pytest tests/spark/test_kills.py $(PYTEST_ARGS)
 
 fuzz: $(STAMP)  ## random queries against plain DuckDB (SQLINFER_FUZZ_EXAMPLES=20000)
 	SQLINFER_FUZZ_EXAMPLES=$${SQLINFER_FUZZ_EXAMPLES:-20000} $(BIN)/python -m pytest tests/compiler/test_random_queries.py -n 2

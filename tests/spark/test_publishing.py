@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +20,8 @@ from sqlinfer.errors import AdapterError, PublicationError, StoreError
 from sqlinfer.relation import Relation
 from sqlinfer.spec.constraint import Constraint
 from sqlinfer.spec.records import RUNS, PastRun
+from sqlinfer.testing.children import start
+from sqlinfer.testing.patience import patience
 
 BEGAN = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 
@@ -165,6 +170,28 @@ def test_the_lock_of_a_dead_process_is_taken_over_by_one(
         with work.publishing(5):
             work.materialize(Materialization(target(adapter)), "select 1 as x")
     assert shown(adapter) == [(1,)]
+
+
+def test_a_process_that_nobody_has_waited_for_is_dead() -> None:
+    process = start([sys.executable, "-c", "pass"])
+    end = time.monotonic() + patience(10)
+    while lock.side.is_alive(process.pid) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert process.returncode is None
+    assert not lock.side.is_alive(process.pid)
+    assert lock.side.is_alive(os.getpid())
+
+
+def test_the_lock_of_a_process_that_lives_and_is_silent_is_taken_over(
+    adapter: SparkAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "BEAT", 0.01)
+    monkeypatch.setattr(lock.TargetLock, "_beat", lambda _: None)
+    silent = TargetLock(adapter.settings, "silent")
+    silent.acquire()
+    monkeypatch.setattr(lock, "STALE", 0.0)
+    with TargetLock(adapter.settings, "two"), pytest.raises(StoreError, match="lost its lock"):
+        silent.check()
 
 
 def killed_at(patch: pytest.MonkeyPatch, point: str) -> None:

@@ -132,6 +132,10 @@ class PinOptions:
     never."""
     keyed_rows: int | None = None
     """From so many rows on, a stage may leave out what the rest of the query does not need of known inputs."""
+    chunk_rows: int | None = None
+    """From so many inputs on, what is scored is committed piece by piece. None: as the warehouse likes."""
+    into: Materialization | None = None
+    """What becomes of the plan's result, where a table takes it as it is: rows may be written there at once, unseen."""
 
 
 class Pinned(Protocol):

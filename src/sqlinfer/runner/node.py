@@ -287,7 +287,8 @@ def _run_scored(
         identity = identity_of(plan, node.config.unique_key, unique_columns(node))
         if beside is not None:
             beside.pin()
-        scored = score_plan(env, plan, identity, progress.seconds, lineage=node.config.lineage)
+        into = how if node.config.materialized != "external" else None
+        scored = score_plan(env, plan, identity, progress.seconds, lineage=node.config.lineage, into=into)
         progress.counts = total(scored)
         refuse_bad_night(env, plan, scored)
         result = _held_result(plan, node, env, again=beside is not None)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from time import perf_counter
 
-from sqlinfer.adapters.base import Pinned, PinOptions, Todo
+from sqlinfer.adapters.base import Materialization, Pinned, PinOptions, Todo
 from sqlinfer.errors import RunError
 from sqlinfer.runner import crash_notes
 from sqlinfer.runner.admission import admit
@@ -36,6 +36,7 @@ def score_plan(
     lineage: bool = False,
     remembered: bool = False,
     early: Mapping[str, Pinned] | None = None,
+    into: Materialization | None = None,
 ) -> CallCounts:
     """Pin and score every stage in order.
 
@@ -44,10 +45,13 @@ def score_plan(
         lineage: the scored relations must tell which run scored a row.
         remembered: in a scratch workspace, what durable stores hold is used.
         early: what ``pin_early`` gave before.
+        into: what becomes of the result, where a table takes it as it is.
     """
     contracts = {call.function: env.function(call.function, call.digest).contract for call in plan.calls}
     unread = None if env.bounds.any else env.fuse_bytes  # what is not read yet cannot be counted
-    options = PinOptions(contracts, shown, lineage, remembered, unread, env.keyed_rows)
+    options = PinOptions(
+        contracts, shown, lineage, remembered, unread, env.keyed_rows, chunk_rows=env.store_chunk, into=into
+    )
     pinned = _pin(env, plan, plan.early, options, seconds) if early is None else dict(early)
     admit(env, pinned.values())
     counted: CallCounts = ()

@@ -28,15 +28,20 @@ def relation(work: SparkScoring, owner: Owner) -> Relation:
     return side.relation(work.settings, f"errors__{owner.side}")
 
 
-def make(work: SparkScoring, owner: Owner) -> None:
-    """The view, unless this run has made it."""
-    if owner.side not in work.error_tables:
-        work.error_tables[owner.side] = []
+def begin(work: SparkScoring, owner: Owner) -> None:
+    """Nothing is gathered yet."""
+    work.error_tables[owner.side] = []
+
+
+def made(work: SparkScoring, owner: Owner) -> Relation:
+    """The view, which is there afterwards."""
+    if not work.error_tables.get(owner.side):
         _show(work, owner)
+    return relation(work, owner)
 
 
 def _show(work: SparkScoring, owner: Owner) -> None:
-    tables = work.error_tables[owner.side]
+    tables = work.error_tables.get(owner.side, [])
     empty = ", ".join(f"CAST(NULL AS {_TYPES[kind]}) AS {name(column)}" for column, kind in ERRORS.columns.items())
     parts = [f"SELECT * FROM {table_name(one)}" for one in tables] or [f"SELECT {empty} WHERE false"]
     show(work, relation(work, owner), " UNION ALL ".join(parts))
@@ -74,9 +79,9 @@ def _json(values: list[tuple[str, str]]) -> str:
 
 
 def classes(work: SparkScoring, owner: Owner, function: str) -> tuple[tuple[str, int], ...]:
-    found = work.session.rows(spark(error_rows.classes(relation(work, owner).sql(), function)))
+    found = work.session.rows(spark(error_rows.classes(made(work, owner).sql(), function)))
     return tuple((name, count) for name, count in found)
 
 
 def reasons(work: SparkScoring, owner: Owner) -> tuple[Reason, ...]:
-    return tuple(Reason(*row) for row in work.session.rows(spark(error_rows.reasons(relation(work, owner).sql()))))
+    return tuple(Reason(*row) for row in work.session.rows(spark(error_rows.reasons(made(work, owner).sql()))))

@@ -24,6 +24,7 @@ _LOST = re.compile(
     r"INVALID_HANDLE|An error occurred while trying to connect to the Java server|Answer from Java side is empty",
     re.I,
 )
+_GONE = re.compile(r"RETRIES_EXCEEDED|StatusCode\.UNAVAILABLE|failed to connect to all addresses")
 _AFTERWARDS = "what was scored is kept; run again once Spark is back"
 _FILE_GONE = "KD001"
 _GONE_HINT = "files of the table were removed or damaged: bring them back, or publish it anew (--full-refresh)"
@@ -54,6 +55,8 @@ def translated(sql: str | None = None, lead: str = "") -> Iterator[None]:
 
 def adapter_error(error: Any, sql: str | None = None, lead: str = "") -> AdapterError:
     text = str(error)
+    if _GONE.search(text):
+        return ConnectionLost("Spark: the Connect server is gone", hint=_AFTERWARDS)
     if _LOST.search(text):
         return ConnectionLost(f"Spark: {first_line(text)}", hint=_AFTERWARDS)
     state = _state(error)

@@ -33,7 +33,7 @@ def find(work: SparkScoring, pinned: SparkPinned, calls: Sequence[Call]) -> Spar
     inputs = spark(inputs_of(_stage(pinned), calls, names))
     lacks = f" LEFT ANTI JOIN {table_name(store.relation)} AS s ON s.input_key = q.input_key" if known else ""
     frame = work.session.frame(f"SELECT q.* FROM ({inputs}) AS q{lacks}").dropDuplicates(["input_key"])
-    cut = {"spark.sql.files.maxRecordsPerFile": str(FILE_ROWS)}
+    cut = {"spark.sql.files.maxRecordsPerFile": str(min(FILE_ROWS, pinned.options.chunk_rows or FILE_ROWS))}
     source, counts = written(work, None, f"{pinned.stage.relation.name}__todo", frame, {}, cut)
     call = replace(calls[0], key="input_key", arguments=tuple(names), output=RESULT, status=None)
     most = (pinned.rows or 0) * len(calls)

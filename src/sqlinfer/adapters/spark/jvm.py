@@ -22,6 +22,9 @@ OLDEST_JAVA = 17
 _STARTING = threading.Lock()
 _QUIET = Path(__file__).parent / "log4j2.properties"
 _OPTIONS = "spark.driver.extraJavaOptions"
+_RETRIES, _BACKOFF = 9, 10_000
+"""Of a statement, and milliseconds between two: a server that is gone is missed for about a minute. PySpark waits for
+ten."""
 
 
 def session_of(settings: SparkSettings) -> Any:
@@ -47,6 +50,7 @@ def session_of(settings: SparkSettings) -> Any:
 def _connected(settings: SparkSettings) -> Any:
     """A session of its own on the server."""
     try:
+        from pyspark.sql.connect.client.retries import DefaultPolicy
         from pyspark.sql.connect.session import SparkSession
     except ImportError as error:
         raise AdapterError(f"Spark Connect needs more libraries: {error.name}",
@@ -54,6 +58,7 @@ def _connected(settings: SparkSettings) -> Any:
     try:
         session = SparkSession.builder.remote(settings.remote).create()
         session.version  # noqa: B018  asks the server
+        session.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES, max_backoff=_BACKOFF)])
     except Exception as error:
         raise AdapterError(
             f"the Spark Connect server {settings.place} does not answer: {scrub(first_line(str(error)))}",

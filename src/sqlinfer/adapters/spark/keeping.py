@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Held
 from sqlinfer.adapters.spark import side
-from sqlinfer.adapters.spark.catalog import drop_any
+from sqlinfer.adapters.spark.catalog import drop_any, entry
 from sqlinfer.adapters.spark.errors import translated
 from sqlinfer.adapters.spark.session import name, table_name
 from sqlinfer.adapters.spark.spelling import spelled
-from sqlinfer.adapters.spark.tables import behind, named_like, write_behind
+from sqlinfer.adapters.spark.tables import behind, listed, write_behind
 from sqlinfer.relation import Relation
 from sqlinfer.spec.names import result_name
 from sqlinfer.spec.plan import Owner, Plan
@@ -25,20 +25,30 @@ if TYPE_CHECKING:
 
 def hold(work: SparkWorkspace, plan: Plan, sql: str, *, again: bool, tested: bool) -> Held:
     target = replace(work.namespace, name=result_name(plan.owner.side))
-    drop_all(work, target)
+    adopted = work.adopted.get(plan.owner.side)
+    if adopted is not None and sql == plan.result.sql:
+        work.session.execute(f"CREATE OR REPLACE VIEW {table_name(target)} AS SELECT * FROM {table_name(adopted)}")
+        return Held(target, lasts=again)
     if again or not work.persistent:
         write_behind(work.session, target, sql)
     else:
-        lead = f"CREATE VIEW {table_name(target)} AS "
+        lead = f"CREATE OR REPLACE VIEW {table_name(target)} AS "
         work.session.execute(f"{lead}{sql}", lead)
     return Held(target, lasts=again)
 
 
 def keep(work: SparkWorkspace, held: Held) -> Held:
     """The view becomes one of a table that holds its rows."""
-    if not held.lasts:
+    if not held.lasts and not _shows_version(work, held.relation):
         write_behind(work.session, held.relation, f"SELECT * FROM {table_name(held.relation)}")
     return Held(held.relation, lasts=True)
+
+
+def _shows_version(work: SparkWorkspace, relation: Relation) -> bool:
+    """A version that scoring has written lasts by itself."""
+    found = entry(work.session, work.settings, relation)
+    shown = {f"SELECT * FROM {table_name(one)}" for one in work.adopted.values()}
+    return found is not None and found.query.strip() in shown
 
 
 def load(work: SparkWorkspace, named: str, table: pa.Table, types: Mapping[str, str]) -> Relation:
@@ -62,11 +72,13 @@ def clear(work: SparkWorkspace, owner: Owner) -> None:
     """Relations are found by their names: another version of the node's query may have made more of them."""
     if not work.persistent:
         return
-    lead = f"{owner.side}__".casefold()
-    found = [one for one in named_like(work.session, work.settings.side_schema, f"{lead}*") if one.startswith(lead)]
-    for one in found:
-        drop_any(work.session, work.settings, replace(work.namespace, name=one))
-    drop_any(work.session, work.settings, side.relation(work.settings, f"errors__{owner.side}"))
+    lead, records = f"{owner.side}__".casefold(), side.relation(work.settings, f"errors__{owner.side}").name
+    found = listed(work.session, work.settings.side_schema, f"{lead}*|{records}")
+    for one, kind in found.items():
+        if one.startswith(lead) or one == records:
+            work.session.execute(f"DROP {kind} IF EXISTS {table_name(replace(work.namespace, name=one))}")
+    work.adopted.pop(owner.side, None)
+    work.error_tables.pop(owner.side, None)
 
 
 def drop_all(work: SparkWorkspace, relation: Relation) -> None:

@@ -69,6 +69,7 @@ class TargetLock:
             if self._create(session, highest + 1):
                 break
         self._number, self._session = highest + 1, session
+        session.notes = session.properties(side.relation(self.settings, "notes"))
         for number in self._numbers(session):
             if number < self._number:
                 session.execute(f"DROP TABLE IF EXISTS {table_name(self._table(number))}")
@@ -104,9 +105,12 @@ class TargetLock:
         return True
 
     def _is_left(self, session: SparkSqlSession, number: int, holder: dict[str, str]) -> bool:
-        """A clock that is ahead says nothing: a heartbeat that seems old must stand still for two beats."""
-        if holder.get("host") == socket.gethostname():
-            return not side.is_alive(int(holder.get("pid", "0")))
+        """A clock that is ahead says nothing: a heartbeat that seems old must stand still for two beats.
+
+        A process that lives may be another by now: containers of one name give the same number again.
+        """
+        if holder.get("host") == socket.gethostname() and not side.is_alive(int(holder.get("pid", "0"))):
+            return True
         if time.time() - float(holder.get("beat", "0")) < STALE:
             return False
         time.sleep(2 * BEAT)

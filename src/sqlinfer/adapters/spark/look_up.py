@@ -14,7 +14,7 @@ from sqlinfer.adapters.shared.lookups import key_of, latest, status_of
 from sqlinfer.adapters.spark import error_log
 from sqlinfer.adapters.spark.pinned import SparkPinned
 from sqlinfer.adapters.spark.score import StreamColumns
-from sqlinfer.adapters.spark.scored import counts_of, observed, show, spark, written
+from sqlinfer.adapters.spark.scored import adopt, counts_of, observed, show, spark, written
 from sqlinfer.adapters.spark.session import name, table_name
 from sqlinfer.adapters.spark.store import SparkStore, holds_twice
 from sqlinfer.errors import RunError
@@ -49,7 +49,7 @@ def _record_stream(work: SparkScoring, pinned: SparkPinned, calls: tuple[Call, .
         error = f"s.{quote(columns.error(position))}"
         early = error_rows.is_bad(f"s.{quote(call.status)}") if call.status else "FALSE"
         source = f"{stage} AS s WHERE {error} IS NOT NULL OR coalesce({early}, FALSE)"
-        if work.session.rows(spark(f"SELECT 1 FROM {source} LIMIT 1")):
+        if pinned.failed[call.output]:
             said = error_rows.from_either(call.status, error, "s")
             error_log.write(work, pinned, call, error_log.NO_KEY, said, source)
 
@@ -57,6 +57,8 @@ def _record_stream(work: SparkScoring, pinned: SparkPinned, calls: tuple[Call, .
 def _show_streams(work: SparkScoring, pinned: SparkPinned) -> None:
     assert pinned.source is not None
     assert pinned.stage.scored is not None
+    if pinned.owner.side in work.adopted:
+        return
     names = [*pinned.stage.columns]
     names += [one for call in pinned.stage.calls for one in (call.columns or (call.output,))]
     show(work, pinned.stage.scored, f"SELECT {', '.join(map(name, names))} FROM {table_name(pinned.source)}")
@@ -119,6 +121,9 @@ def _write_scored(work: SparkScoring, pinned: SparkPinned, calls: Sequence[Call]
     listed += [f"{sql} AS {quote(one)}" for one, sql in marks.items()]
     frame = work.session.frame(spark(f"SELECT {', '.join(listed)} FROM {source}"))
     metrics = {k: v for i in range(len(calls)) for k, v in _of_marks(i).items()}
+    found = adopt(work, pinned.owner, pinned.adoption, frame, metrics) if pinned.adoption is not None else None
+    if found is not None:
+        return found[1]
     frame, seen = observed(work, frame, {"rows": "count(*)", **metrics})
     _, _ = written(work, stage.scored, stage.scored.name, frame.drop(*marks), {})
     return counts_of(seen)

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from sqlinfer.adapters.base import Materialization, Written
 from sqlinfer.adapters.schema_change import agree
+from sqlinfer.adapters.spark.adoption import adopted
 from sqlinfer.adapters.spark.catalog import placed
 from sqlinfer.adapters.spark.constraints import refuse_broken
 from sqlinfer.adapters.spark.merge import Merge, refuse_duplicates, refuse_unfit
-from sqlinfer.adapters.spark.publication import Pending, restore
-from sqlinfer.adapters.spark.published import RUN, Standing, standing
+from sqlinfer.adapters.spark.publication import Pending
+from sqlinfer.adapters.spark.published import RUN, Standing
 from sqlinfer.adapters.spark.session import SparkSqlSession, table_name
-from sqlinfer.adapters.spark.tables import create, fill, storable
+from sqlinfer.adapters.spark.tables import count, create, fill, storable
 from sqlinfer.failpoints import fail_point
 from sqlinfer.relation import Relation, fold
 from sqlinfer.spec.catalog import Column
@@ -20,16 +21,20 @@ from sqlinfer.spec.catalog import Column
 
 def materialize(pending: Pending, how: Materialization, sql: str) -> Written:
     session, target = pending.session, placed(pending.settings, how.target)
-    restore(session, pending.settings, target)
-    there = standing(session, pending.settings, target)
+    there, written = pending.standing(target), adopted(session, pending.settings, target, sql)
+    if written is not None:
+        pending.adopted.add(written)
     pending.vacuum(target, there)
     if how.kind == "view":
         _view(pending, how, target, there, sql)
         return Written(0)
     if there is not None and there.is_table and how.merges:
         return _merged(pending, how, target, there, sql)
-    version = _version(pending, how, target, session.describe(sql))
-    rows = fill(session, version, sql)
+    if written is not None:
+        version, rows = written, count(session, written)
+    else:
+        version = _version(pending, how, target, session.describe(sql))
+        rows = fill(session, version, sql)
     _check(session, how, version)
     pending.show_table(how, target, there, version)
     return Written(rows)
@@ -54,6 +59,7 @@ def _check(session: SparkSqlSession, how: Materialization, version: Relation) ->
 def _merged(pending: Pending, how: Materialization, target: Relation, there: Standing, sql: str) -> Written:
     """The rows of the query are written down first: they are read several times."""
     session = pending.session
+    pending.vacuum_gathered(target)
     given = replace(pending.new_name(target), schema=pending.settings.side_schema)
     columns = tuple(Column(c.name, storable(c.data_type)) for c in session.describe(sql))
     found = agree(how, columns, there.columns)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import PinOptions
 from sqlinfer.adapters.spark import error_log
+from sqlinfer.adapters.spark.adoption import adoption
 from sqlinfer.adapters.spark.pinned import SparkPinned
 from sqlinfer.adapters.spark.scored import written
 from sqlinfer.failpoints import fail_point
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 
 
 def pin(work: SparkScoring, plan: Plan, stages: Sequence[Stage], options: PinOptions) -> dict[str, SparkPinned]:
-    error_log.make(work, plan.owner)
+    if plan.owner.side not in work.error_tables:
+        error_log.begin(work, plan.owner)
     found = {}
     for stage in stages:
-        pinned = SparkPinned(stage, plan.owner, options, None, None)
+        pinned = SparkPinned(stage, plan.owner, options, None, None, adoption(work, plan, stage, options))
         if not _stays_unread(work, plan, pinned):
             frame = work.session.frame(stage.sql)
             pinned.source, counts = written(work, stage.relation, stage.relation.name, frame, {})

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from sqlinfer.adapters.base import PinOptions
 from sqlinfer.adapters.shared.groups import AT_ONCE
+from sqlinfer.adapters.spark.adoption import Adoption
 from sqlinfer.adapters.spark.store import SparkStore
 from sqlinfer.relation import Relation
 from sqlinfer.spec.plan import Call, Owner, Stage
@@ -23,6 +24,10 @@ class SparkPinned:
     """None: not read yet."""
     source: Relation | None
     """The stage with the results of the streams that were scored so far. None: not read yet."""
+    adoption: Adoption | None = None
+    """How the rows are written where they are published. None: they are copied there."""
+    failed: dict[str, int] = field(default_factory=dict)
+    """Output of a stream → rows that have an error."""
     done: set[str] = field(default_factory=set)
     """Output columns of the calls that were looked up."""
 

@@ -9,14 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from sqlinfer.adapters.base import Materialization
-from sqlinfer.adapters.spark.catalog import drop_any, kind_of, version_name
-from sqlinfer.adapters.spark.published import RUN, Standing, versions
+from sqlinfer.adapters.spark.catalog import kind_of, version_name
+from sqlinfer.adapters.spark.published import RUN, Standing, standing, versions
 from sqlinfer.adapters.spark.session import SparkSqlSession, properties_sql, table_name
 from sqlinfer.adapters.spark.settings import SparkSettings
 from sqlinfer.adapters.spark.tables import named_like
 from sqlinfer.errors import AdapterError
 from sqlinfer.failpoints import fail_point
 from sqlinfer.relation import Relation
+from sqlinfer.spec.records import PastRun
 
 RECORD = "sqlinfer.record"
 """A property of a version: the record of its run, which a kill may have kept from being written."""
@@ -41,15 +42,56 @@ class Pending:
     """What shows the rows of before again, where a later part of the publication fails."""
     versions: dict[Relation, Relation] = field(default_factory=dict)
     """Published table → its next rows."""
+    adopted: set[Relation] = field(default_factory=set)
+    """Versions that scoring has written already."""
     records: list[tuple[str, Relation, Mapping[str, object]]] = field(default_factory=list)
     """Of runs, not written yet: the name of their table, the target, and columns by name."""
+    redone: set[Relation] = field(default_factory=set)
+    """Targets whose last record is known to be written."""
+    latest: dict[tuple[Relation, str], PastRun | None] = field(default_factory=dict)
+    """Table of records, node → its last run."""
+    started: dict[str, str] = field(default_factory=dict)
+    """Run → when it started, as far as versions tell."""
+    _standing: dict[Relation, Standing | None] = field(default_factory=dict)
+    _taken: dict[Relation, set[str]] = field(default_factory=dict)
+    """Target → names of its versions, and of the table that made room for it."""
+
+    def standing(self, target: Relation) -> Standing | None:
+        """Asked once: nothing is shown before the end."""
+        if target not in self._standing:
+            found = standing(self.session, self.settings, target)
+            self._standing[target] = found if found is not None else self._restored(target)
+        return self._standing[target]
+
+    def _restored(self, target: Relation) -> Standing | None:
+        """A table of others that was renamed to make room, where a kill came before the view."""
+        before = _before(target)
+        if before.name not in self.taken(target) or kind_of(self.session, self.settings, before) != "table":
+            return None
+        self.session.execute(f"ALTER TABLE {table_name(before)} RENAME TO {table_name(target)}")
+        self.taken(target).discard(before.name)
+        return standing(self.session, self.settings, target)
+
+    def changed(self, target: Relation) -> None:
+        """It is to be asked for again."""
+        self._standing.pop(target, None)
+        self._taken.pop(target, None)
+        self.latest = {key: last for key, last in self.latest.items() if key[0] != target}
+
+    def taken(self, target: Relation) -> set[str]:
+        if target not in self._taken:
+            pattern = f"{target.name}__v_*|{_before(target).name}"
+            self._taken[target] = set(named_like(self.session, target.schema or "", pattern))
+        return self._taken[target]
 
     def new_name(self, target: Relation) -> Relation:
         """Never one that was used before, since its folder may hold what a killed driver left."""
-        taken = set(named_like(self.session, target.schema or "", f"{target.name}__v_*"))
+        taken = self.taken(target)
         base = version_name(target.name.casefold(), self.run_id)
         names = [base, *(f"{base}_{n}" for n in range(2, len(taken) + 3))]
-        return replace(target, name=next(one for one in names if one not in taken))
+        found = next(one for one in names if one not in taken)
+        taken.add(found)
+        return replace(target, name=found)
 
     def show_table(self, how: Materialization, target: Relation, there: Standing | None, version: Relation) -> None:
         self.versions[target] = version
@@ -57,7 +99,8 @@ class Pending:
         self.show_view(how, target, there, f"SELECT * FROM {table_name(version)}")
 
     def show_view(self, how: Materialization, target: Relation, there: Standing | None, sql: str) -> None:
-        self.shows.append(lambda: self._show(how, target, there, sql))
+        said = {RUN: self.run_id} | ({"comment": how.description} if how.description else {})
+        self.shows.append(lambda: self.show(target, there, sql, said))
 
     def keep_record(self, target: Relation, row: Mapping[str, object]) -> None:
         """With the rows, before they are shown."""
@@ -86,15 +129,23 @@ class Pending:
 
     def vacuum(self, target: Relation, there: Standing | None) -> None:
         """The version that is shown stays for readers that have begun; older ones, and those of killed runs, go."""
-        gathered = versions(self.session, replace(target, schema=self.settings.side_schema))
         shown = there.query.casefold() if there is not None else ""
-        gone = [one for one in versions(self.session, target) if f"`{one.name}`".casefold() not in shown]
-        rest = [_before(target)] if there is not None and there.is_view else []
-        for one in (*gathered, *gone, *rest):
-            with suppress(AdapterError):
-                drop_any(self.session, self.settings, one)
+        names, before = self.taken(target), _before(target)
+        gone = [one for one in versions(names, target) if f"`{one.name}`".casefold() not in shown]
+        if before.name in names and there is not None and there.is_view:
+            gone.append(before)
+        for one in gone:
+            if one not in self.adopted:
+                drop(self.session, one)
+                names.discard(one.name)
 
-    def _show(self, how: Materialization, target: Relation, there: Standing | None, sql: str) -> None:
+    def vacuum_gathered(self, target: Relation) -> None:
+        """What a merge that was killed has gathered."""
+        beside = replace(target, schema=self.settings.side_schema)
+        for one in versions(named_like(self.session, beside.schema or "", f"{target.name}__v_*"), beside):
+            drop(self.session, one)
+
+    def show(self, target: Relation, there: Standing | None, sql: str, said: Mapping[str, str]) -> None:
         """One change of the catalog where a view stands; a table has to make room first."""
         view, before = table_name(target), table_name(_before(target))
         if there is not None and there.is_view:
@@ -109,8 +160,8 @@ class Pending:
                 fail_point("between_rename_and_view")
             self._run(f"CREATE VIEW {view} AS ", sql)
             self.back.append(lambda: self.session.execute(f"DROP VIEW IF EXISTS {view}"))
-        said = {RUN: self.run_id} | ({"comment": how.description} if how.description else {})
-        self.session.execute(f"ALTER VIEW {view} SET TBLPROPERTIES ({properties_sql(said)})")
+        if said:
+            self.session.execute(f"ALTER VIEW {view} SET TBLPROPERTIES ({properties_sql(said)})")
 
     def _run(self, lead: str, sql: str) -> None:
         self.session.execute(f"{lead}{sql}", lead)
@@ -127,11 +178,13 @@ def recorded(session: SparkSqlSession, version: Relation) -> dict[str, object] |
     return found
 
 
-def restore(session: SparkSqlSession, settings: SparkSettings, target: Relation) -> None:
-    """A table of others that was renamed to make room, where a kill came before the view."""
-    before = _before(target)
-    if kind_of(session, settings, target) is None and kind_of(session, settings, before) == "table":
-        session.execute(f"ALTER TABLE {table_name(before)} RENAME TO {table_name(target)}")
+def drop(session: SparkSqlSession, version: Relation) -> None:
+    """A table, or the view of a trial; one that cannot be dropped stays for the next night."""
+    try:
+        session.execute(f"DROP TABLE IF EXISTS {table_name(version)}")
+    except AdapterError:
+        with suppress(AdapterError):
+            session.execute(f"DROP VIEW IF EXISTS {table_name(version)}")
 
 
 def _before(target: Relation) -> Relation:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sqlinfer.adapters.spark.catalog import VERSION, Entry, columns_of_one, entry, placed
 from sqlinfer.adapters.spark.session import SparkSqlSession
 from sqlinfer.adapters.spark.settings import SparkSettings
-from sqlinfer.adapters.spark.tables import named_like
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column
 
@@ -50,8 +50,7 @@ def _version(view: Relation, told: Entry) -> Relation | None:
     return replace(view, name=found[2], schema=found[1])
 
 
-def versions(session: SparkSqlSession, target: Relation) -> list[Relation]:
+def versions(names: Iterable[str], target: Relation) -> list[Relation]:
     """All tables that were made to stand behind the view, the shown one among them."""
-    names = named_like(session, target.schema or "", f"{target.name}__v_*")
-    return [replace(target, name=one) for one in names
+    return [replace(target, name=one) for one in sorted(names)
             if (found := VERSION.fullmatch(one)) and found["name"] == target.name.casefold()]  # fmt: skip

@@ -10,12 +10,12 @@ from sqlinfer.adapters.base import Materialization
 from sqlinfer.adapters.shared.records import last_run_sql, past_run
 from sqlinfer.adapters.spark import side
 from sqlinfer.adapters.spark.catalog import placed
-from sqlinfer.adapters.spark.publication import Pending, recorded, restore
+from sqlinfer.adapters.spark.publication import Pending, recorded
 from sqlinfer.adapters.spark.published import Standing, standing
 from sqlinfer.adapters.spark.session import SparkSqlSession, name, table_name, text
 from sqlinfer.adapters.spark.settings import SparkSettings
 from sqlinfer.adapters.spark.spelling import spelled
-from sqlinfer.adapters.spark.tables import create, fill
+from sqlinfer.adapters.spark.tables import create, insert
 from sqlinfer.relation import Relation, fold
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.plan import Owner
@@ -46,8 +46,7 @@ def _item(row: Mapping[str, object], column: str, kind: str) -> str:
 def _rewrite(pending: Pending, kind: RecordKind, table: Relation, new: str, stays: str) -> None:
     """``new``: SQL of rows in the columns of the kind, or nothing. ``stays``: what follows the table, called ``e``."""
     session = pending.session
-    restore(session, pending.settings, table)
-    there = standing(session, pending.settings, table)
+    there = pending.standing(table)
     writer = Pending(session, pending.settings, pending.run_id)
     writer.vacuum(table, there)
     columns = _columns(kind, there)
@@ -55,13 +54,14 @@ def _rewrite(pending: Pending, kind: RecordKind, table: Relation, new: str, stay
     create(session, version, columns)
     writer.made.append(("TABLE", version))
     try:
-        fill(session, version, " UNION ALL ".join(_parts(kind, columns, there, table, new, stays)))
-        writer.show_table(Materialization(table), table, there, version)
-        session.renamed.pop(table_name(table), None)  # the view itself is to change
-        writer.commit()
+        insert(session, version, " UNION ALL ".join(_parts(kind, columns, there, table, new, stays)))
+        writer.show(table, there, f"SELECT * FROM {table_name(version)}", {})
+        for done in writer.late:
+            done()
     except BaseException:
         writer.undo()
         raise
+    pending.changed(table)
 
 
 def _columns(kind: RecordKind, there: Standing | None) -> tuple[Column, ...]:
@@ -117,14 +117,32 @@ def last_run(
     pending: Pending | None,
 ) -> PastRun | None:  # fmt: skip
     runs = beside(settings, target, RUNS)
-    there = standing(session, settings, runs)
+    there = pending.standing(runs) if pending is not None else standing(session, settings, runs)
     waiting = _waiting(pending, node, since)
     if waiting is not None:
         return waiting
     if there is None:
         return None
+    latest = _latest(session, pending, runs, node, there)
+    if latest is None or since is None:
+        return latest
+    if pending is not None and latest.run_id in pending.started:
+        return latest if datetime.fromisoformat(pending.started[latest.run_id]) >= since else None
     found = session.rows(last_run_sql(runs, node, since, {column.name for column in there.columns}, "spark"))
     return past_run(found[0]) if found else None
+
+
+def _latest(
+    session: SparkSqlSession, pending: Pending | None, runs: Relation, node: str, there: Standing
+) -> PastRun | None:
+    """Asked once in a publication."""
+    if pending is not None and (runs, node) in pending.latest:
+        return pending.latest[runs, node]
+    found = session.rows(last_run_sql(runs, node, None, {column.name for column in there.columns}, "spark"))
+    latest = past_run(found[0]) if found else None
+    if pending is not None:
+        pending.latest[runs, node] = latest
+    return latest
 
 
 def _waiting(pending: Pending | None, node: str, since: datetime | None) -> PastRun | None:
@@ -144,12 +162,20 @@ def _moment(row: Mapping[str, object]) -> datetime:
 def redo(pending: Pending, target: Relation) -> None:
     """Write the record of the run whose rows are shown, where a kill came between."""
     session, place = pending.session, placed(pending.settings, target)
-    there = standing(session, pending.settings, place)
+    if place in pending.redone:
+        return
+    pending.redone.add(place)
+    there = pending.standing(place)
     row = recorded(session, there.version) if there is not None and there.version is not None else None
     if row is None:
         return
     runs = beside(pending.settings, target, RUNS)
-    if standing(session, pending.settings, runs) is not None:
+    there = pending.standing(runs)
+    if there is not None:
+        latest = _latest(session, pending, runs, str(row["node"]), there)
+        if latest is not None and latest.run_id == row["run_id"]:
+            pending.started[latest.run_id] = str(row["started_at"])
+            return
         same = f"run_id = {value(row['run_id'])} AND node = {value(row['node'])}"
         if session.value(f"SELECT count(*) FROM {table_name(runs)} WHERE {same}"):
             return
@@ -162,7 +188,7 @@ def redo(pending: Pending, target: Relation) -> None:
 def record_errors(pending: Pending, how: Materialization, sql: str, owner: Owner, *, failed: bool) -> None:
     """Records of rows that are replaced go, those of this run come."""
     table = beside(pending.settings, how.target, ERRORS)
-    if not failed and standing(pending.session, pending.settings, table) is None:
+    if not failed and pending.standing(table) is None:
         return
     new = ""
     if failed:

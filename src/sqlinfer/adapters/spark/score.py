@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlinfer.adapters.shared import error_rows
 from sqlinfer.adapters.spark.pinned import SparkTodo
 from sqlinfer.adapters.spark.scored import (
+    adopt,
     counts_of,
     observed,
     run_token,
@@ -26,9 +27,10 @@ from sqlinfer.adapters.spark.session import name, table_name, text
 from sqlinfer.adapters.spark.shipped import Results
 from sqlinfer.adapters.spark.shipping import ship
 from sqlinfer.adapters.spark.store import SparkStore
+from sqlinfer.adapters.spark.tables import location
 from sqlinfer.errors import InferenceError, RunError
 from sqlinfer.failpoints import fail_point
-from sqlinfer.relation import quote
+from sqlinfer.relation import Relation, quote
 from sqlinfer.spec.error_policy import ErrorPolicy
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.names import ERROR, error_column
@@ -120,7 +122,7 @@ def _score_slices(
 ) -> tuple[Tally, ...]:
     assert todo.source is not None
     table = store.make()
-    location = store.location(table)
+    folder_of_all = location(work.session, table)
     files = sorted(work.session.frame(f"SELECT * FROM {table_name(todo.source)}").inputFiles())
     tally, at, size = Tally(), 0, work.slots
     while at < len(files):
@@ -128,7 +130,7 @@ def _score_slices(
         frame = work.session.raw.read.parquet(*files[at : at + size])
         frame, seen = _into_store(work, todo, store, scorer, contract, frame)
         slice_name = f"{run_token(work)}_{work.next_slice()}"
-        folder = store.folder(location, slice_name)
+        folder = store.folder(folder_of_all, slice_name)
         running(work, partial(frame.write.parquet, folder))
         counts = counts_of(seen)
         rows, errors = tally.rows + counts["rows"], tally.errors + counts["errors"]
@@ -144,16 +146,18 @@ def _score_slices(
         fail_point("after_append")
         stop_if(watch.cancel)
         _refuse_bad(scorer, tally, todo.inputs)
-        at, size = at + size, _next_size(size, seconds, watch.limits)
+        at, size = at + size, _next_size(work, size, seconds, watch.limits)
     if tally.rows != todo.wanted:
         raise RunError(f"{todo.wanted} inputs were to be scored, {tally.rows} came back from the executors")
     work.session.execute(f"DROP TABLE IF EXISTS {table_name(todo.source)}")
     return (tally,)
 
 
-def _next_size(size: int, seconds: float, limits: ChunkLimits) -> int:
+def _next_size(work: SparkScoring, size: int, seconds: float, limits: ChunkLimits) -> int:
+    """Files of the next slice. ``limits``: of one task."""
     if seconds < limits.seconds / _GROWTH and limits.quick_rows is not None:
-        return size * _GROWTH
+        most = work.slots * max(1, limits.quick_rows // min(limits.rows, limits.quick_rows))
+        return max(size, min(size * _GROWTH, most))
     return max(1, size // 2) if seconds > 2 * limits.seconds else size
 
 
@@ -215,12 +219,19 @@ def _score_stream(
     kept = _needed(todo, frame.columns)
     frame = scored_frame(work, frame, scorer, kept, columns.results(contracts), contracts, todo.inputs)
     metrics = {key: sql for i, call in enumerate(todo.calls) for key, sql in _counted(columns, i, call).items()}
-    table, counts = written(work, None, f"{pinned.stage.relation.name}__r{todo.group}", frame, metrics)
+    found = None
+    if pinned.adoption is not None and todo.group == len(pinned.groups) - 1:
+        found = adopt(work, pinned.owner, pinned.adoption, frame, metrics, _for_records(todo, kept))
+    if found is not None:
+        table, counts = Relation(found[0], "parquet"), found[1]
+    else:
+        table, counts = written(work, None, f"{pinned.stage.relation.name}__r{todo.group}", frame, metrics)
     if before is not None:
         counts |= counts_of(before)
     if todo.wanted is not None and counts["rows"] != todo.wanted:
         raise RunError(f"{todo.wanted} rows were staged, {counts['rows']} came back from the executors")
     pinned.source, pinned.rows = table, counts["rows"]
+    pinned.failed |= {call.output: counts[f"errors_{i}"] for i, call in enumerate(todo.calls)}
     watch.seconds.add("score", perf_counter() - began)
     watch.progress(counts["rows"], counts["rows"], watch.seconds.so_far())
     return tuple(
@@ -241,6 +252,13 @@ def _needed(todo: SparkTodo, columns: Sequence[str]) -> list[str]:
     for calls in pinned.groups[todo.group + 1 :]:
         wanted |= {one for call in calls for one in (*call.arguments, call.key, call.status) if one}
     return [column for column in columns if column in wanted]
+
+
+def _for_records(todo: SparkTodo, kept: Sequence[str]) -> list[str]:
+    """What error records of the last streams are made of."""
+    pinned, columns = todo.pinned, StreamColumns(todo.group, todo.calls)
+    wanted = {*pinned.options.shown.carried(pinned.stage), *(call.status for call in todo.calls if call.status)}
+    return [*(one for one in kept if one in wanted), *(columns.error(i) for i in range(len(todo.calls)))]
 
 
 def _nulls(call: Call) -> str:

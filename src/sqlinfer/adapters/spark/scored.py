@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -20,7 +20,9 @@ from sqlinfer.relation import Relation
 from sqlinfer.spec.scorer import stop_if
 
 if TYPE_CHECKING:
+    from sqlinfer.adapters.spark.adoption import Adoption
     from sqlinfer.adapters.spark.scoring import SparkScoring
+    from sqlinfer.spec.plan import Owner
 
 T = TypeVar("T")
 Metrics = Mapping[str, str]
@@ -89,6 +91,24 @@ def written(
     if relation is not None:
         show(work, relation, f"SELECT * FROM {table_name(table)}")
     return table, counts_of(seen)
+
+
+def adopt(
+    work: SparkScoring, owner: Owner, how: Adoption, frame: Any, metrics: Metrics, more: Sequence[str] = ()
+) -> tuple[str, dict[str, int]] | None:
+    """As ``written``, into a version of the published table. The folder of its files, which have ``more`` columns too.
+
+    None: it cannot be done so, and nothing was written.
+    """
+    items = how.items(more)
+    if items is None or any("void" in field.dataType.simpleString() for field in frame.schema.fields):
+        return None
+    frame, seen = observed(work, frame, {"rows": "count(*)", **metrics})
+    frame = frame.selectExpr(*items)
+    version, folder = how.opened(work, frame.schema)
+    running(work, lambda: frame.write.mode("append").parquet(folder))
+    work.adopted[owner.side] = version
+    return folder, counts_of(seen)
 
 
 @dataclass(frozen=True, slots=True)

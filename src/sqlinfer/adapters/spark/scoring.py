@@ -48,6 +48,12 @@ class SparkScoring:
         self.error_tables: dict[str, list[Relation]] = {}
         self.scratch_parts: dict[str, list[Any]] = {}
         """In a scratch workspace: store → frames that it is made of."""
+        self.stores: dict[str, Relation] = {}
+        """Store → the table behind it: nobody else changes them."""
+        self.cleaned: set[str] = set()
+        """Stores beside which nothing of killed runs is left."""
+        self.adopted: dict[str, Relation] = {}
+        """``Owner.side`` → the version that scoring has written, where a publication needs nothing else."""
         self.holding: HeldNotes | None = None
         self._slots: int | None = None
         self._slices = 0
@@ -63,7 +69,7 @@ class SparkScoring:
     def slots(self) -> int:
         """Tasks that run at a time."""
         if self._slots is None:
-            sql = "SELECT count(DISTINCT spark_partition_id()) FROM range(0, 100000)"
+            sql = "SELECT count(DISTINCT p) FROM (SELECT spark_partition_id() AS p FROM range(0, 100000))"
             raw, is_remote = self.session.raw, self.session.is_remote
             self._slots = int(self.session.value(sql) if is_remote else raw.sparkContext.defaultParallelism)
         return max(1, self._slots)
@@ -102,7 +108,7 @@ class SparkScoring:
         return forecast.forecast(self, pinned, call)
 
     def error_records(self, owner: Owner) -> Relation:
-        return error_log.relation(self, owner)
+        return error_log.made(self, owner)
 
     def error_classes(self, owner: Owner, function: str) -> tuple[tuple[str, int], ...]:
         return error_log.classes(self, owner, function)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlinfer.adapters.spark.errors import translated
 from sqlinfer.adapters.spark.jvm import session_of
 from sqlinfer.adapters.spark.settings import SparkSettings
-from sqlinfer.errors import AdapterError
+from sqlinfer.errors import AdapterError, ConnectionLost
 from sqlinfer.relation import Relation, literal, quote
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.session import READ_ROWS
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LEAD = "SELECT * FROM (\n"
 """What ``describe`` puts in front of a query: Spark runs a command as soon as it sees one."""
 _BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
+_TOLD = ("SHOW ", "DESCRIBE ")
+"""How questions to the catalog begin."""
 
 
 class SparkSqlSession:
@@ -35,6 +37,11 @@ class SparkSqlSession:
         """Inside a publication: a published relation as statements spell it → what it will show."""
         self.raw: Any = session_of(settings)
         """PySpark's own session."""
+        self._lost: ConnectionLost | None = None
+        self.notes: dict[str, str] | None = None
+        """The notes of the target as properties, where no other session writes them."""
+        self.schemas: set[str] = set()
+        """Those that are known to be there."""
         self.is_remote = bool(settings.remote)
         self.use_schema()
 
@@ -83,25 +90,45 @@ class SparkSqlSession:
 
     # statements
 
+    @contextmanager
+    def _asking(self, sql: str | None = None, lead: str = "") -> Iterator[None]:
+        """As ``translated``. Once Spark is gone, nothing more is tried: each statement would wait for it again."""
+        if self._lost is not None:
+            raise self._lost
+        try:
+            with translated(sql, lead):
+                yield
+        except ConnectionLost as error:
+            self._lost = error
+            raise
+
     def frame(self, sql: str, lead: str = "") -> Any:
         """A DataFrame of a query. ``lead``: what ``sql`` begins with that is ours; places are counted without it."""
         sql, lead = self._text(sql), self._text(lead)
-        with translated(sql[len(lead) :], lead):
+        with self._asking(sql[len(lead) :], lead):
             return self.raw.sql(sql)
 
     def execute(self, sql: str, lead: str = "") -> None:
         """One statement, at once."""
         sql, lead = self._text(sql), self._text(lead)
-        with translated(sql[len(lead) :], lead):
+        with self._asking(sql[len(lead) :], lead):
             frame = self.raw.sql(sql)
             if self.is_remote:
                 frame.schema  # noqa: B018  analysed by the server now
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Few of them, as Python values."""
+        if sql.startswith(_TOLD):
+            return self._told(sql)
         table = self.table(sql)
         columns = [column.to_pylist() for column in table.columns]
         return list(zip(*columns, strict=True)) if columns else [() for _ in range(table.num_rows)]
+
+    def _told(self, sql: str) -> list[tuple[Any, ...]]:
+        """What the catalog says, which starts no job."""
+        frame = self.frame(sql)
+        with self._asking(sql):
+            return [tuple(row) for row in frame.collect()]
 
     def value(self, sql: str) -> Any:
         """The first column of the first row, None where there is none."""
@@ -111,7 +138,7 @@ class SparkSqlSession:
     def table(self, sql: str) -> pa.Table:
         """All rows of a query: few."""
         frame = self.frame(sql)
-        with translated(sql):
+        with self._asking(sql):
             return frame.toArrow()
 
     def schema(self, sql: str) -> pa.Schema:
@@ -156,7 +183,7 @@ class SparkSqlSession:
         """
         sql = self._text(sql)
         asked = f"{LEAD}{sql}\n)"
-        with translated(sql, LEAD):
+        with self._asking(sql, LEAD):
             fields = self.raw.sql(asked).schema.fields
         return tuple(Column(field.name, field.dataType.simpleString()) for field in fields)
 
@@ -182,6 +209,8 @@ class SparkSqlSession:
         """TBLPROPERTIES; empty where there is no such relation."""
         try:
             return dict(self.rows(f"SHOW TBLPROPERTIES {table_name(relation)}"))
+        except ConnectionLost:
+            raise
         except AdapterError:
             return {}
 

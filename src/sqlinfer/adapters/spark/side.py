@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from pathlib import Path
 
 from sqlinfer.adapters.spark.session import SparkSqlSession, name, table_name
 from sqlinfer.adapters.spark.settings import SparkSettings
@@ -54,15 +55,20 @@ def prepare(session: SparkSqlSession, settings: SparkSettings) -> None:
         )
 
 
-def make_schema(session: SparkSqlSession, schema: str) -> None:
-    """``IF NOT EXISTS`` alone would want the right to create one that is there."""
-    if has_schema(session, schema):
-        return
+def make_schema(session: SparkSqlSession, schema: str) -> bool:
+    """Whether it was made. ``IF NOT EXISTS`` alone would want the right to create one that is there."""
+    if schema.casefold() in session.schemas:
+        return False
+    is_there = has_schema(session, schema)
+    session.schemas.add(schema.casefold())
+    if is_there:
+        return False
     try:
         session.execute(f"CREATE SCHEMA IF NOT EXISTS {name(schema)}")
     except AdapterError as error:
         raise AdapterError(f"schema {schema} cannot be made: {error.message}",
                            hint="let an owner of the catalog create it") from error  # fmt: skip
+    return True
 
 
 def has_schema(session: SparkSqlSession, schema: str) -> bool:
@@ -73,11 +79,15 @@ def has_schema(session: SparkSqlSession, schema: str) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Of a process of this machine."""
+    """Of a process of this machine. One that has died and that nobody has waited for is dead, too."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:
         return True
-    return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):  # not Linux, or just gone
+        return True
+    return state not in ("Z", "X")

@@ -6,6 +6,7 @@ read. What is rewritten becomes another table, and the view of the store's name 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from sqlinfer import types
 from sqlinfer.adapters.shared.store_columns import RESERVED, output_columns
 from sqlinfer.adapters.spark import side
+from sqlinfer.adapters.spark.catalog import entry
 from sqlinfer.adapters.spark.scored import fresh, run_token, running
-from sqlinfer.adapters.spark.session import name, properties_sql, table_name, text
-from sqlinfer.adapters.spark.tables import named_like
-from sqlinfer.errors import AdapterError, StoreError
+from sqlinfer.adapters.spark.session import name, table_name, text
+from sqlinfer.adapters.spark.tables import location, named_like
+from sqlinfer.errors import StoreError
 from sqlinfer.failpoints import fail_point
 from sqlinfer.relation import Relation
 from sqlinfer.spec.function import FunctionContract
@@ -25,8 +27,8 @@ from sqlinfer.spec.names import store_name
 if TYPE_CHECKING:
     from sqlinfer.adapters.spark.scoring import SparkScoring
 
-TABLE = "sqlinfer.table"
-"""Property of a store's view: the table that it shows."""
+_BEHIND = re.compile(r"FROM `[^`]+`\.`([^`]+)`\s*$")
+"""The end of a view's text: the table that it shows."""
 SLICE = "__sqlinfer_slice"
 
 
@@ -64,8 +66,14 @@ class SparkStore:
         """The table behind the view; None where there is no store."""
         if self.work.session.is_scratch:
             return self.relation if self.relation.name in self.work.scratch_parts else None
-        found = self.work.session.properties(self.relation).get(TABLE)
-        return replace(self.relation, name=found) if found else None
+        known = self.work.stores.get(self.relation.name) if self.work.persistent else None
+        if known is None:
+            view = entry(self.work.session, self.work.settings, self.relation)
+            found = _BEHIND.search(view.query) if view is not None else None
+            known = replace(self.relation, name=found[1]) if found else None
+        if known is not None and self.work.persistent:
+            self.work.stores[self.relation.name] = known
+        return known
 
     def make(self) -> Relation:
         """The table, unless it is there; what killed runs left beside it goes."""
@@ -74,7 +82,10 @@ class SparkStore:
             self.show_parts()
             return self.relation
         found = self.table()
+        if found is not None and self.relation.name in self.work.cleaned:
+            return found
         self._clean(found)
+        self.work.cleaned.add(self.relation.name)
         if found is None:
             found = self._created()
             self._show(found)
@@ -92,12 +103,10 @@ class SparkStore:
     def _show(self, table: Relation) -> None:
         """``CREATE OR REPLACE`` would drop the view first; ALTER is one change of the catalog."""
         session, view = self.work.session, table_name(self.relation)
-        marks, query = properties_sql({TABLE: table.name}), f"SELECT {self.listed} FROM {table_name(table)}"
-        if self.table() is None:
-            session.execute(f"CREATE OR REPLACE VIEW {view} TBLPROPERTIES ({marks}) AS {query}")
-            return
-        session.execute(f"ALTER VIEW {view} AS {query}")
-        session.execute(f"ALTER VIEW {view} SET TBLPROPERTIES ({marks})")
+        query = f"SELECT {self.listed} FROM {table_name(table)}"
+        verb = "CREATE OR REPLACE" if self.table() is None else "ALTER"
+        session.execute(f"{verb} VIEW {view} AS {query}")
+        self.work.stores[self.relation.name] = table
 
     def _clean(self, current: Relation | None) -> None:
         for one in named_like(self.work.session, self.relation.schema or "", f"{self.relation.name}__v__*"):
@@ -105,13 +114,6 @@ class SparkStore:
                 self.work.session.execute(f"DROP TABLE IF EXISTS {table_name(replace(self.relation, name=one))}")
 
     # slices
-
-    def location(self, table: Relation) -> str:
-        """Of the table's folder."""
-        for row in self.work.session.rows(f"DESCRIBE TABLE EXTENDED {table_name(table)}"):
-            if row[0] == "Location":
-                return str(row[1])
-        raise AdapterError(f"{table} has no location", hint="a store is a Parquet table of the session catalog")
 
     def folder(self, location: str, slice_name: str) -> str:
         return f"{location}/{SLICE}={slice_name}"
@@ -150,7 +152,7 @@ class SparkStore:
         """Rows of a frame in the place of all that the store holds: the old ones until the view changes, then these."""
         old, made = self.table(), self._created()
         slice_name = f"{run_token(self.work)}_all"
-        place = self.folder(self.location(made), slice_name)
+        place = self.folder(location(self.work.session, made), slice_name)
         running(self.work, lambda: frame.write.parquet(place))
         self.add(made, slice_name)
         fail_point("before_store_swap")
@@ -170,6 +172,7 @@ class SparkStore:
 
     def drop(self) -> None:
         found = self.table()
+        self.work.stores.pop(self.relation.name, None)
         self.work.session.execute(f"DROP VIEW IF EXISTS {table_name(self.relation)}")
         if found is not None:
             self.work.session.execute(f"DROP TABLE IF EXISTS {table_name(found)}")

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlinfer.adapters.spark.errors import translated
 from sqlinfer.adapters.spark.session import SparkSqlSession, name, properties_sql, table_name, text
+from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Column
 
@@ -33,9 +34,13 @@ def create(
 
 def fill(session: SparkSqlSession, table: Relation, sql: str) -> int:
     """The one insert. Returns the number of rows, as the files tell it."""
+    insert(session, table, sql)
+    return count(session, table)
+
+
+def insert(session: SparkSqlSession, table: Relation, sql: str) -> None:
     lead = f"INSERT INTO {table_name(table)} "
     session.execute(f"{lead}{sql}", lead)
-    return count(session, table)
 
 
 def count(session: SparkSqlSession, table: Relation) -> int:
@@ -75,12 +80,30 @@ def behind(session: SparkSqlSession, relation: Relation) -> list[Relation]:
     if session.is_scratch:
         return []
     named = relation.name.casefold() + _BEHIND
-    return [replace(relation, name=one) for one in named_like(session, relation.schema or "") if one.startswith(named)]
+    names = named_like(session, relation.schema or "", f"{named}*")
+    return [replace(relation, name=one) for one in names if one.startswith(named)]
 
 
 def named_like(session: SparkSqlSession, schema: str, pattern: str = "*") -> list[str]:
     """Tables and views of a schema, in the catalog's spelling."""
     return [row[1] for row in session.rows(f"SHOW TABLES IN {name(schema)} LIKE {text(pattern)}") if not row[2]]
+
+
+def listed(session: SparkSqlSession, schema: str, pattern: str) -> dict[str, str]:
+    """Name → TABLE or VIEW; views come before the tables that they read."""
+    names = named_like(session, schema, pattern)
+    if not names:
+        return {}
+    views = {row[1] for row in session.rows(f"SHOW VIEWS IN {name(schema)} LIKE {text(pattern)}") if not row[2]}
+    return {one: "VIEW" if one in views else "TABLE" for one in sorted(names, key=lambda one: one not in views)}
+
+
+def location(session: SparkSqlSession, table: Relation) -> str:
+    """Of its folder."""
+    for row in session.rows(f"DESCRIBE TABLE EXTENDED {table_name(table)}"):
+        if row[0] == "Location":
+            return str(row[1])
+    raise AdapterError(f"{table} has no location", hint="tables of ours are Parquet in the session catalog")
 
 
 def stand_before(session: SparkSqlSession, relation: Relation, table: Relation) -> None:

@@ -165,8 +165,8 @@ class SparkWorkspace(SparkScoring):
         return materialize(self._publication, how, sql)
 
     def make_place(self, target: Relation) -> None:
-        side.make_schema(self.session, target.schema or self.settings.schema)
-        self.session.use_schema()
+        if side.make_schema(self.session, target.schema or self.settings.schema):
+            self.session.use_schema()
 
     def check_place(self, how: Materialization) -> None:
         check_place(self.settings, how)
@@ -189,7 +189,7 @@ class SparkWorkspace(SparkScoring):
 
     def last_run(self, target: Relation, node: str, *, since: datetime | None = None) -> PastRun | None:
         if self._pending is not None and not self._pending.records:
-            records.redo(Pending(self.session, self.settings, self.run_id), target)
+            records.redo(self._pending, target)
         return records.last_run(self.session, self.settings, target, node, since, self._pending)
 
     @property
