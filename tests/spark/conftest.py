@@ -18,6 +18,8 @@ from sqlinfer.adapters.spark.session import SparkSqlSession
 
 MASTER = "SQLINFER_TEST_SPARK_MASTER"
 """A variable: ``local-cluster[2,1,1024]`` has executors that are processes of their own."""
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Of a JVM that is not there for long: compiling well costs more than it brings."""
 _NUMBERS = itertools.count()
 sys.path.insert(0, str(Path(__file__).parent))
 _REQUIRED = os.environ.get("SQLINFER_REQUIRE_SPARK")
@@ -52,7 +54,7 @@ def spark_parameters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.hadoop.javax.jdo.option.ConnectionURL": "jdbc:derby:memory:tests;create=true",
         "spark.sql.shuffle.partitions": 2,
-        "spark.driver.extraJavaOptions": "-Dderby.system.durability=test",
+        "spark.driver.extraJavaOptions": f"-Dderby.system.durability=test {QUICK}",
     }
     from pyspark import SparkContext
 

@@ -1,12 +1,19 @@
-"""A driver that is killed in the middle of a night, and the night after it. Each has a JVM of its own."""
+"""Drivers and executors that are killed, at random and at chosen places, and the nights after them.
+
+Each process has a JVM of its own; what is published is read all the while. Three kills of each kind, SQLINFER_KILLS
+asks for more (``make chaos-spark``: 20).
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +22,14 @@ from sqlinfer.failpoints import VARIABLE
 from sqlinfer.testing import onnx_builder
 from sqlinfer.testing.patience import patience
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from kill_house import CHUNK, KillHouse, executors, kill_group, metastore
+
+KILLS = int(os.environ.get("SQLINFER_KILLS", "3"))
+SEED = int(os.environ.get("SQLINFER_SEED", "20261126"))
+SLOTS = 2
+PER_NIGHT = 5
 ROWS = 200_000
 """Four files of what is to be scored: two slices on two cores."""
 FUNCTION = """functions:
@@ -85,3 +100,76 @@ def test_the_night_after_a_kill_scores_what_is_left_and_doubles_nothing(project:
     assert 0 < int(scored[1].replace(",", "")) < ROWS, "the first slice was kept"
     counted = "select count(*), count(distinct id), count_if(y = 2 * id + 1) from ml.m"
     assert ask(project, counted) == [[ROWS, ROWS, ROWS]]
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> Iterator[str]:
+    with metastore(tmp_path / "metastore") as found:
+        yield found
+
+
+def report(kind: str, house: KillHouse, kills: int, nights: int) -> None:
+    """For the table in docs/reliability.md: SQLINFER_FIGURES names a file."""
+    seen = house.seen()
+    figures = {"kind": kind, "kills": kills, "nights": nights, "states_read": seen["seen"], "wrong": seen["wrong"],
+               "scored": house.counted(), "bound": house.budget, "seed": SEED}  # fmt: skip
+    print(json.dumps(figures))
+    if os.environ.get("SQLINFER_FIGURES"):
+        with open(os.environ["SQLINFER_FIGURES"], "a") as file:
+            file.write(json.dumps(figures) + "\n")
+    assert seen["wrong"] == []
+    assert seen["seen"] > 0
+    assert house.counted() <= house.budget
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900 + 300 * KILLS)
+def test_no_kill_of_a_driver_is_seen_by_readers_or_in_the_result(tmp_path: Path, uri: str) -> None:
+    house, rng = KillHouse(tmp_path / "house", uri, f"local[{SLOTS}]").build(), random.Random(SEED)
+    house.night()
+    calm, kills, nights = house.run(), 0, 1
+    house.assert_right()
+    while kills < KILLS:
+        house.night()
+        for number in range(min(PER_NIGHT, KILLS - kills)):
+            driver = house.start()
+            time.sleep(rng.uniform(0.2, 1) * calm)
+            if driver.poll() is not None:
+                assert driver.returncode == 0, driver.communicate()[0]
+                break
+            if number % 2:
+                driver.kill()  # its JVM works on for a moment
+            else:
+                kill_group(driver)
+            driver.wait()
+            kills, house.budget = kills + 1, house.budget + SLOTS * CHUNK
+            print(f"driver {kills}, {house.counted()} rows scored", flush=True)
+        house.run()
+        house.assert_right()
+        nights += 1
+    report("drivers", house, kills, nights)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900 + 300 * KILLS)
+def test_no_kill_of_an_executor_is_seen_by_readers_or_in_the_result(tmp_path: Path, uri: str) -> None:
+    master = f"local-cluster[{SLOTS},1,1024]"
+    house, rng = KillHouse(tmp_path / "house", uri, master).build(), random.Random(SEED)
+    house.night()
+    calm, kills, nights = house.run(), 0, 1
+    house.assert_right()
+    while kills < KILLS:
+        house.night()
+        driver, here = house.start(), 0
+        while driver.poll() is None and here < 2 and kills < KILLS:
+            time.sleep(rng.uniform(0.05, 0.4) * calm)
+            found = executors(driver)
+            if found:
+                os.kill(rng.choice(found), 9)
+                here, kills, house.budget = here + 1, kills + 1, house.budget + CHUNK
+                print(f"executor {kills}, {house.counted()} rows scored", flush=True)
+        said = driver.communicate(timeout=patience(300))[0]
+        assert driver.returncode == 0, said
+        house.assert_right()
+        nights += 1
+    report("executors", house, kills, nights)
