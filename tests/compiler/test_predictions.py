@@ -24,3 +24,12 @@ from harness import world
 @pytest.mark.parametrize("strategy", ["store", "stream"])
 def test_predictions_are_known_by_their_columns(sql: str, wanted: tuple[str, ...], strategy: str) -> None:
     assert world().compile(sql, strategy).result.predictions == wanted  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "call", ["f(i::double)", "f(r.i::double)", "predict('f', i + 1)", "f((select max(t.x) from main.t where t.id > i))"]
+)
+def test_a_call_reads_as_it_was_written(call: str) -> None:
+    """A column that is given its table has the place of the table's alias there, behind the call."""
+    for sql in (f"select {call} as p from range(3) r(i)", f"from range(3) r(i) select {call} as p"):
+        assert world().compile(sql).calls[0].sql == call

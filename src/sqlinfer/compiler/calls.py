@@ -17,6 +17,9 @@ from sqlglot import exp
 from sqlinfer.errors import CallError, Location, UnknownFunction, did_you_mean
 from sqlinfer.spec.function import FunctionContract
 
+_BEFORE_NAME = re.compile(r"[\s\"`]*\.[\w\s.\"`$]*")
+"""Between a table and its column, where both are written."""
+
 PREDICT = "predict"
 FIELD = "field"
 """Metadata of a Dot over a call: name and canonical type of the output."""
@@ -64,11 +67,25 @@ class Source:
 
     def locate(self, node: exp.Expr) -> Location:
         """The span of a node: from its first to its last token that kept a position, or the whole call."""
-        spans = [(n.meta["start"], n.meta["end"] + 1) for n in node.walk() if n.meta.get("start") is not None]
+        spans = self._spans(node)
         if not spans:
             return Location(self.path)
         start, end = min(s for s, _ in spans), max(e for _, e in spans)
         return self.place(start, self._closing(start, end))
+
+    def _spans(self, node: exp.Expr) -> list[tuple[int, int]]:
+        """Of what is inside the node and kept a position. A column that was given its table has the place of that
+        table's alias there, which may be anywhere."""
+        found = []
+        for part in node.walk():
+            if part.meta.get("start") is None:
+                continue
+            start, end = part.meta["start"], part.meta["end"] + 1
+            column = part.parent if isinstance(part.parent, exp.Column) and part.arg_key != "this" else None
+            name = column.this.meta.get("start") if column is not None else None
+            if name is None or _BEFORE_NAME.fullmatch(self.sql[end:name]):
+                found.append((start, end))
+        return found
 
     def _closing(self, start: int, end: int) -> int:
         """Past the parenthesis that closes what ``sql[start:end]`` opened."""
@@ -83,7 +100,7 @@ class Source:
 
     def quote(self, node: exp.Expr, dialect: str) -> str:
         """The call as it reads in the query."""
-        spans = [(n.meta["start"], n.meta["end"] + 1) for n in node.walk() if n.meta.get("start") is not None]
+        spans = self._spans(node)
         if spans:
             start, end = min(s for s, _ in spans), max(e for _, e in spans)
             end = self._closing(start, end)

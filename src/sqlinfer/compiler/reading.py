@@ -19,7 +19,7 @@ def reads_of(query: exp.Expr, emitted: str, dialect: str, namespace: Relation) -
     tree = whole_tree(query, emitted, dialect)
     if tree is None:
         return PlanReads(frozenset(_in_text(emitted, dialect, namespace)), True)
-    return _in_tree(tree, namespace)
+    return _in_tree(tree, dialect, namespace)
 
 
 def relations_of(plan: Plan) -> tuple[str, ...]:
@@ -33,17 +33,17 @@ def relations_in(sql: str, dialect: str) -> tuple[str, ...]:
         tree = sqlglot.parse_one(sql, dialect=dialect)
     except SqlglotError:
         return ()
-    return tuple(dict.fromkeys(_shown(table) for table in _tables(tree)))
+    return tuple(dict.fromkeys(_shown(table, dialect) for table in _tables(tree)))
 
 
-def _in_tree(query: exp.Expr, namespace: Relation) -> PlanReads:
+def _in_tree(query: exp.Expr, dialect: str, namespace: Relation) -> PlanReads:
     stages: set[str] = set()
     others: dict[str, None] = {}
     for table in _tables(query):
         if table.catalog == (namespace.catalog or "") and table.db == (namespace.schema or ""):
             stages.add(table.name)
         else:
-            others[_shown(table)] = None
+            others[_shown(table, dialect)] = None
     return PlanReads(frozenset(stages), bool(others), tuple(others))
 
 
@@ -55,9 +55,9 @@ def _tables(query: exp.Expr) -> Iterator[exp.Table]:
             yield table
 
 
-def _shown(table: exp.Table) -> str:
+def _shown(table: exp.Table, dialect: str) -> str:
     if isinstance(table.this, exp.Func):
-        return table.this.sql()
+        return table.this.sql(dialect=dialect)
     return str(Relation(table.name, table.db or None, table.catalog or None))
 
 

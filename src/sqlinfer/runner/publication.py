@@ -109,11 +109,11 @@ class Publication:
         how["grants"] = tuple((right, tuple(roles)) for right, roles in how.get("grants", ()))
         how["column_descriptions"] = tuple((name, said) for name, said in how["column_descriptions"])
         raw["how"] = Materialization(**_known(Materialization, how))
-        raw["counts"] = Counts(**raw["counts"])
+        raw["counts"] = Counts(**_known(Counts, raw["counts"]))
         raw["functions"] = tuple(raw["functions"])
         raw["predicted"] = tuple(raw.get("predicted") or ())
         raw["receipt"] = from_payload(raw.get("receipt"))
-        raw["provenance"] = Provenance(**raw.get("provenance") or {})
+        raw["provenance"] = Provenance(**_known(Provenance, raw.get("provenance") or {}))
         hooks = raw.get("hooks") or {}
         raw["hooks"] = Hooks(**{name: tuple(Hook(**hook) for hook in hooks.get(name) or ()) for name in _HOOKS})
         raw["window"] = Window.from_json(raw.get("window"))
