@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.spark import side
 from sqlinfer.adapters.spark.catalog import kind_of
-from sqlinfer.adapters.spark.errors import translated
 from sqlinfer.adapters.spark.keeping import drop_all
 from sqlinfer.adapters.spark.session import table_name
 from sqlinfer.adapters.spark.tables import write_behind
@@ -58,7 +57,7 @@ def copied(work: SparkWorkspace, source: Relation, columns: str, copy: Relation)
         if kind_of(work.session, work.settings, source) is None:
             return None
         frame = work.session.frame(f"SELECT {columns} FROM {table_name(source)}")
-    with translated():
+    with work.session.asking():
         frame.createOrReplaceTempView(copy.name)
     return copy
 

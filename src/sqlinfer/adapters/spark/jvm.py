@@ -22,9 +22,10 @@ OLDEST_JAVA = 17
 _STARTING = threading.Lock()
 _QUIET = Path(__file__).parent / "log4j2.properties"
 _OPTIONS = "spark.driver.extraJavaOptions"
+WAITS = 60
+"""Seconds that a statement waits for a Connect server that is gone; PySpark's own ten minutes are a night's."""
 _RETRIES, _BACKOFF = 9, 10_000
-"""Of a statement, and milliseconds between two: a server that is gone is missed for about a minute. PySpark waits for
-ten."""
+"""Of a statement, and milliseconds between two at most: as many as fit into ``WAITS``."""
 
 
 def session_of(settings: SparkSettings) -> Any:
@@ -57,8 +58,8 @@ def _connected(settings: SparkSettings) -> Any:
                            hint="pip install 'pyspark[connect]'") from error  # fmt: skip
     try:
         session = SparkSession.builder.remote(settings.remote).create()
-        session.version  # noqa: B018  asks the server
         session.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES, max_backoff=_BACKOFF)])
+        session.version  # noqa: B018  asks the server
     except Exception as error:
         raise AdapterError(
             f"the Spark Connect server {settings.place} does not answer: {scrub(first_line(str(error)))}",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from sqlinfer.adapters.base import Held
 from sqlinfer.adapters.spark import side
 from sqlinfer.adapters.spark.catalog import drop_any, entry
-from sqlinfer.adapters.spark.errors import translated
 from sqlinfer.adapters.spark.session import name, table_name
 from sqlinfer.adapters.spark.spelling import spelled
 from sqlinfer.adapters.spark.tables import behind, listed, write_behind
@@ -55,7 +54,7 @@ def load(work: SparkWorkspace, named: str, table: pa.Table, types: Mapping[str, 
     """Columns with a declared type are cast by Spark: it reads what its own types read."""
     target, shown = replace(work.namespace, name=named), f"sqlinfer_read_{named}"
     drop_all(work, target)
-    with translated():
+    with work.session.asking():
         work.session.from_arrow(table).createOrReplaceTempView(shown)
     items = ", ".join(
         f"CAST({name(one)} AS {spelled(types[one])}) AS {name(one)}" if one in types else name(one)

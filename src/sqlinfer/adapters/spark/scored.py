@@ -12,8 +12,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlinfer.adapters.spark import side
-from sqlinfer.adapters.spark.errors import translated
-from sqlinfer.adapters.spark.session import table_name
+from sqlinfer.adapters.spark.session import SparkSqlSession, table_name
 from sqlinfer.adapters.spark.shipped import told
 from sqlinfer.errors import AdapterError, InferenceError
 from sqlinfer.relation import Relation
@@ -66,7 +65,7 @@ def observed(work: SparkScoring, frame: Any, metrics: Metrics) -> tuple[Any, Any
 
         one = Observation()
         exprs = [classic.expr(sql).alias(name) for name, sql in metrics.items()]
-    with translated():
+    with work.session.asking():
         return frame.observe(one, *exprs), one
 
 
@@ -84,7 +83,7 @@ def written(
         return table, _kept(work, frame, {"rows": "count(*)", **metrics}, table, relation)
     frame, seen = observed(work, frame, {"rows": "count(*)", **metrics})
     place = table_name(work.session.there(table))
-    with translated():
+    with work.session.asking():
         work.session.raw.catalog.createTable(place, source="parquet", schema=storable(frame.schema))
     with _set(work, settings or {}):
         running(work, lambda: frame.write.insertInto(place))
@@ -131,7 +130,7 @@ def _kept(
     work: SparkScoring, frame: Any, metrics: Metrics, table: Relation, relation: Relation | None
 ) -> dict[str, int]:
     """The rows of a scratch workspace: Spark keeps them, and forgets them with the session."""
-    with translated():
+    with work.session.asking():
         kept = frame.persist()
         work.session.kept.append(kept)
     counts = counts_of(Later(work, kept, metrics))
@@ -191,7 +190,7 @@ def running(work: SparkScoring, action: Callable[[], T]) -> T:
     """
     cancel = work.cancel
     if cancel is None:
-        with _told():
+        with _Told(work.session):
             return action()
     tag, outcome = f"sqlinfer-{uuid.uuid4().hex}", list[T]()
     failed = list[BaseException]()
@@ -204,7 +203,7 @@ def running(work: SparkScoring, action: Callable[[], T]) -> T:
                 work.session.raw.interruptTag(tag)
             thread.join(10)
             stop_if(cancel)
-    with _told():
+    with _Told(work.session):
         if failed:
             raise failed[0]
     return outcome[0]
@@ -218,8 +217,11 @@ def _tagged(session: Any, tag: str, action: Callable[[], T], outcome: list[T], f
         failed.append(error)
 
 
-class _told:
+@dataclass(frozen=True, slots=True)
+class _Told:
     """What went wrong in a task becomes an error of ours."""
+
+    session: SparkSqlSession
 
     def __enter__(self) -> None: ...
 
@@ -243,5 +245,5 @@ class _told:
                 hint="give executors more memory (spark.executor.memoryOverhead), or declare isolation: process for "
                 "the function, so that the row is found",
             ) from error
-        with translated():
+        with self.session.asking():
             raise error

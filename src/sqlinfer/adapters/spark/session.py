@@ -6,10 +6,11 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlinfer.adapters.spark.errors import translated
-from sqlinfer.adapters.spark.jvm import session_of
+from sqlinfer.adapters.spark.jvm import WAITS, session_of
 from sqlinfer.adapters.spark.settings import SparkSettings
 from sqlinfer.errors import AdapterError, ConnectionLost
 from sqlinfer.relation import Relation, literal, quote
@@ -24,6 +25,10 @@ LEAD = "SELECT * FROM (\n"
 _BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
 _TOLD = ("SHOW ", "DESCRIBE ")
 """How questions to the catalog begin."""
+
+
+_MISSED: dict[str, tuple[float, ConnectionLost]] = {}
+"""Servers that did not answer, and when that was found."""
 
 
 class SparkSqlSession:
@@ -91,27 +96,33 @@ class SparkSqlSession:
     # statements
 
     @contextmanager
-    def _asking(self, sql: str | None = None, lead: str = "") -> Iterator[None]:
-        """As ``translated``. Once Spark is gone, nothing more is tried: each statement would wait for it again."""
-        if self._lost is not None:
-            raise self._lost
+    def asking(self, sql: str | None = None, lead: str = "") -> Iterator[None]:
+        """As ``translated``. Once Spark is gone, nothing more is tried: each statement would wait for it again.
+
+        Sessions of one server share what they know for as long as a statement waits.
+        """
+        lost = self._lost or _missed(self.settings.remote)
+        if lost is not None:
+            raise lost
         try:
             with translated(sql, lead):
                 yield
         except ConnectionLost as error:
             self._lost = error
+            if self.settings.remote:
+                _MISSED[self.settings.remote] = monotonic(), error
             raise
 
     def frame(self, sql: str, lead: str = "") -> Any:
         """A DataFrame of a query. ``lead``: what ``sql`` begins with that is ours; places are counted without it."""
         sql, lead = self._text(sql), self._text(lead)
-        with self._asking(sql[len(lead) :], lead):
+        with self.asking(sql[len(lead) :], lead):
             return self.raw.sql(sql)
 
     def execute(self, sql: str, lead: str = "") -> None:
         """One statement, at once."""
         sql, lead = self._text(sql), self._text(lead)
-        with self._asking(sql[len(lead) :], lead):
+        with self.asking(sql[len(lead) :], lead):
             frame = self.raw.sql(sql)
             if self.is_remote:
                 frame.schema  # noqa: B018  analysed by the server now
@@ -127,7 +138,7 @@ class SparkSqlSession:
     def _told(self, sql: str) -> list[tuple[Any, ...]]:
         """What the catalog says, which starts no job."""
         frame = self.frame(sql)
-        with self._asking(sql):
+        with self.asking(sql):
             return [tuple(row) for row in frame.collect()]
 
     def value(self, sql: str) -> Any:
@@ -138,7 +149,7 @@ class SparkSqlSession:
     def table(self, sql: str) -> pa.Table:
         """All rows of a query: few."""
         frame = self.frame(sql)
-        with self._asking(sql):
+        with self.asking(sql):
             return frame.toArrow()
 
     def schema(self, sql: str) -> pa.Schema:
@@ -148,7 +159,7 @@ class SparkSqlSession:
     def arrow_schema(self, frame: Any) -> pa.Schema:
         from pyspark.sql.pandas.types import to_arrow_schema
 
-        with translated():
+        with self.asking():
             return to_arrow_schema(frame.schema, timezone="UTC")
 
     @contextmanager
@@ -156,7 +167,7 @@ class SparkSqlSession:
         """Stream a query: a partition at a time, batch by batch, never all of it."""
         import pyarrow as pa
 
-        with translated(sql):
+        with self.asking(sql):
             self.raw.conf.set(_BATCH, str(rows))
         frame = self.frame(sql)
         schema = self.arrow_schema(frame)
@@ -167,7 +178,7 @@ class SparkSqlSession:
             batches.close()
 
     def _batches(self, frame: Any, schema: pa.Schema, sql: str) -> Generator[pa.RecordBatch, None, None]:
-        with translated(sql):
+        with self.asking(sql):
             if self.is_remote:
                 yield from _streamed(frame, schema)
             else:
@@ -183,7 +194,7 @@ class SparkSqlSession:
         """
         sql = self._text(sql)
         asked = f"{LEAD}{sql}\n)"
-        with self._asking(sql, LEAD):
+        with self.asking(sql, LEAD):
             fields = self.raw.sql(asked).schema.fields
         return tuple(Column(field.name, field.dataType.simpleString()) for field in fields)
 
@@ -191,12 +202,12 @@ class SparkSqlSession:
 
     def from_arrow(self, table: pa.Table) -> Any:
         """A DataFrame of rows that are here: few."""
-        with translated():
+        with self.asking():
             return self.raw.createDataFrame(table)
 
     def add_file(self, path: Path) -> None:
         """Ship a file to the executors, where ``SparkFiles.get(path.name)`` finds it."""
-        with translated():
+        with self.asking():
             self.raw.addArtifact(str(path), file=True)
 
     # names
@@ -213,6 +224,11 @@ class SparkSqlSession:
             raise
         except AdapterError:
             return {}
+
+
+def _missed(remote: str | None) -> ConnectionLost | None:
+    found = _MISSED.get(remote or "")
+    return found[1] if found is not None and monotonic() - found[0] < WAITS else None
 
 
 def name(identifier: str) -> str:

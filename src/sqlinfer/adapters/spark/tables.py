@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlinfer.adapters.spark.errors import translated
 from sqlinfer.adapters.spark.session import SparkSqlSession, name, properties_sql, table_name, text
 from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation
@@ -67,7 +66,7 @@ def write_behind(session: SparkSqlSession, relation: Relation, sql: str) -> int:
 
 def _keep(session: SparkSqlSession, relation: Relation, sql: str) -> int:
     frame = session.frame(sql)
-    with translated(sql):
+    with session.asking(sql):
         kept = frame.persist()
         session.kept.append(kept)
         rows = int(kept.count())
