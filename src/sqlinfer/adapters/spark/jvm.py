@@ -24,6 +24,8 @@ _QUIET = Path(__file__).parent / "log4j2.properties"
 _OPTIONS = "spark.driver.extraJavaOptions"
 WAITS = 60
 """Seconds that a statement waits for a Connect server that is gone; PySpark's own ten minutes are a night's."""
+_CONNECTED: dict[str, list[Any]] = {}
+"""Sessions by their server."""
 _RETRIES, _BACKOFF = 9, 10_000
 """Of a statement, and milliseconds between two at most: as many as fit into ``WAITS``."""
 
@@ -58,6 +60,7 @@ def _connected(settings: SparkSettings) -> Any:
                            hint="pip install 'pyspark[connect]'") from error  # fmt: skip
     try:
         session = SparkSession.builder.remote(settings.remote).create()
+        _CONNECTED.setdefault(settings.remote or "", []).append(session)
         session.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES, max_backoff=_BACKOFF)])
         session.version  # noqa: B018  asks the server
     except Exception as error:
@@ -67,6 +70,14 @@ def _connected(settings: SparkSettings) -> Any:
         ) from error
     _configure(session, settings)
     return session
+
+
+def wait_no_more(remote: str) -> None:
+    """The server is gone: PySpark asks each session of it once more when the process ends, and would wait again."""
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    for session in _CONNECTED.pop(remote, []):
+        session.client.set_retry_policies([DefaultPolicy(max_retries=0)])
 
 
 def _classic(settings: SparkSettings) -> Any:

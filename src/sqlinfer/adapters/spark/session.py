@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlinfer.adapters.spark.errors import translated
-from sqlinfer.adapters.spark.jvm import WAITS, session_of
+from sqlinfer.adapters.spark.jvm import WAITS, session_of, wait_no_more
 from sqlinfer.adapters.spark.settings import SparkSettings
 from sqlinfer.errors import AdapterError, ConnectionLost
 from sqlinfer.relation import Relation, literal, quote
@@ -111,6 +111,7 @@ class SparkSqlSession:
             self._lost = error
             if self.settings.remote:
                 _MISSED[self.settings.remote] = monotonic(), error
+                wait_no_more(self.settings.remote)
             raise
 
     def frame(self, sql: str, lead: str = "") -> Any:
