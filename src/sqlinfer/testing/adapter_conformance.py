@@ -17,7 +17,7 @@ import pytest
 
 from sqlinfer.adapters.base import Adapter, Materialization, Written
 from sqlinfer.errors import AdapterError, PublicationError, StoreError
-from sqlinfer.relation import Relation
+from sqlinfer.relation import Relation, quote
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.plan import Owner
 from sqlinfer.spec.records import RUNS, PastRun
@@ -144,7 +144,8 @@ class AdapterConformance(KeepingConformance):
         with adapter.workspace("r") as work, work.warehouse():
             assert work.rows("select k, s from t order by k") == [(1, "a"), (2, "b")]
             assert [column.name for column in work.describe("select k, s as other from t")] == ["k", "other"]
-            assert work.header('select k, s as "Other one" from t') == ("k", "Other one")
+            spelt = f"select k, s as {quote('Other one', work.dialect)} from t"
+            assert work.header(spelt) == ("k", "Other one")
             assert [work.has(self.target(adapter, name)) for name in ("t", "nope")] == [True, False]
             guess = work.estimate("select k from t")
             assert guess is None or guess >= 0
