@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 import sqlinfer
+from sqlinfer import api
 from sqlinfer.errors import SqlinferError
 from sqlinfer.testing.onnx_builder import linear
 
@@ -128,3 +129,13 @@ def test_a_column_is_named_after_its_parameter_not_after_the_value(shop: Path) -
     assert shown.schema.names == ["f($1)", "($2 + f(x))", "id"]
     shown = sqlinfer.connect(shop).sql("select f(x + $a) from t {% if true %}where f(x) > $a{% endif %}", {"a": 1.5})
     assert shown.schema.names == ["f((x + $a))"]
+
+
+def test_a_table_of_a_pivot_is_published(shop: Path) -> None:
+    """DuckDB makes two statements of it, and tells no number of rows."""
+    (shop / "models").mkdir(exist_ok=True)
+    (shop / "models" / "pivoted.sql").write_text("pivot t on k using sum(x) group by s")
+    result = api.run(api.RunOptions(project_dir=shop, select=("pivoted",)))
+    assert [(one.status, one.rows) for one in result.results] == [
+        ("success", len(_rows(shop, "select distinct s from t")))
+    ]

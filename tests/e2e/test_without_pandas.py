@@ -192,5 +192,5 @@ def test_what_makes_arrays_on_the_way_of_rows_goes_by_their_buffers() -> None:
         "native_values.py: return pa.array(values, mask=missing)",
         "native_values.py: return pa.array(values, from_pandas=False)",
         "outputs.py: return pa.array(found, pa.string())",
-        "served.py: given = pa.scalar(value) if isinstance(value, str) and not text else pa.scalar(value, kind)",
+        "served.py: found = (pa.scalar(value) if own else pa.scalar(value, kind)).cast(kind).as_py()",
     }

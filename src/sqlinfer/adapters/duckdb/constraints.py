@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from sqlinfer.adapters.base import Materialization
 from sqlinfer.adapters.duckdb.names import SCRATCH
-from sqlinfer.adapters.duckdb.statements import Statements
+from sqlinfer.adapters.duckdb.statements import Statements, filled
 from sqlinfer.adapters.shared.constraints import definition
 from sqlinfer.errors import AdapterError, PublicationError
 from sqlinfer.relation import Relation, fold
@@ -18,8 +18,8 @@ _TRIAL = f"{SCRATCH}.main.sqlinfer_trial"
 _SAME = "lower(schema_name) = lower(?) AND lower(database_name) = lower(coalesce(?, current_database()))"
 
 
-def create(work: Statements, how: Materialization, sql: str) -> list[tuple[int]]:
-    """The table with its constraints, and the rows of ``sql``; how many they are, as DuckDB tells of it.
+def create(work: Statements, how: Materialization, sql: str) -> int:
+    """The table with its constraints, and the rows of ``sql``; how many they are.
 
     Raises:
         PublicationError: a row breaks one of them.
@@ -27,7 +27,7 @@ def create(work: Statements, how: Materialization, sql: str) -> list[tuple[int]]
     target = how.target.sql()
     try:
         work.execute(f"CREATE OR REPLACE TABLE {target} ({definition(work.describe(sql), how.constraints)})")
-        return work.rows(f"INSERT INTO {target} {sql}")
+        return filled(work, how.target, f"INSERT INTO {target} {sql}")
     except AdapterError as error:
         raise broken(how, error) from error.__cause__
 

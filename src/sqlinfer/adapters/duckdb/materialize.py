@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlinfer.adapters.base import Materialization, Written
 from sqlinfer.adapters.duckdb.constraints import broken, create, dependents_aside
 from sqlinfer.adapters.duckdb.merge import merge, refuse_duplicates
-from sqlinfer.adapters.duckdb.statements import Statements
+from sqlinfer.adapters.duckdb.statements import Statements, filled
 from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation, fold, literal, quote
 
@@ -28,10 +28,10 @@ def materialize(work: Statements, how: Materialization, sql: str) -> Written:
         _drop(work, how.target, "view" if kind == "view" else None)
         with dependents_aside(work, how.target):
             if how.constraints:
-                made = create(work, how, sql)
+                rows = create(work, how, sql)
             else:
-                made = work.rows(f"CREATE OR REPLACE TABLE {how.target.sql()} AS {sql}")
-        written = Written(int(made[0][0]))
+                rows = filled(work, how.target, f"CREATE OR REPLACE TABLE {how.target.sql()} AS {sql}")
+        written = Written(rows)
     _comment(work, how, "TABLE")
     return written
 

@@ -10,6 +10,7 @@ from sqlinfer.adapters.base import PinOptions
 from sqlinfer.adapters.duckdb import keyed
 from sqlinfer.adapters.duckdb.keyed_call import ByRow
 from sqlinfer.adapters.duckdb.pinned import DuckDBPinned
+from sqlinfer.adapters.duckdb.statements import filled
 from sqlinfer.adapters.shared.groups import is_in_parts
 from sqlinfer.failpoints import fail_point
 from sqlinfer.spec.function import FunctionContract
@@ -50,8 +51,8 @@ def pin(work: DuckDBWorkspace, plan: Plan, stages: Sequence[Stage], options: Pin
 def _copy(work: DuckDBWorkspace, wanted: Iterable[DuckDBPinned]) -> None:
     with work.uncompressed(), work.transaction():
         for one in wanted:
-            made = work.rows(f"CREATE OR REPLACE TABLE {one.stage.relation.sql()} AS {one.stage.sql}")
-            one.rows = int(made[0][0])
+            relation = one.stage.relation
+            one.rows = filled(work, relation, f"CREATE OR REPLACE TABLE {relation.sql()} AS {one.stage.sql}")
         fail_point("before_stage_commit")
 
 

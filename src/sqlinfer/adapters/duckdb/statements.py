@@ -26,3 +26,10 @@ class Statements(Protocol):
     def explain(self, sql: str) -> list[dict[str, Any]]: ...
 
     def describe(self, sql: str) -> tuple[Column, ...]: ...
+
+
+def filled(work: Statements, relation: Relation, statement: str) -> int:
+    """Rows of a table that the statement fills: DuckDB tells how many, except where it makes several statements of one
+    (PIVOT)."""
+    told = work.rows(statement)
+    return int((told or work.rows(f"SELECT count(*) FROM {relation.sql()}"))[0][0])
