@@ -19,6 +19,7 @@ from sqlinfer.errors import SqlinferError, UsageError, did_you_mean
 from sqlinfer.jobs.impact import Impact, impact_of
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.project import Node, Project
+from sqlinfer.project.graph import graph
 from sqlinfer.runner.inputs import Traced, fits, functions_of, row_key, trace
 from sqlinfer.spec.events import Warned
 from sqlinfer.spec.names import RUN_RECORDS, input_runs_name, inputs_name
@@ -47,7 +48,7 @@ class TableFreshness:
     """Rows that were published before inputs were kept."""
     problem: str = ""
     impact: Impact | None = None
-    above: tuple[str, ...] = ()
+    above: frozenset[str] = frozenset()
     """Other models that its query is made from, near or far. Where their rows are stale, its rows are, too."""
 
     @property
@@ -76,6 +77,7 @@ def tables(night: Night, names: Sequence[str], impact: int | None = None, seed: 
     night.warn(night.project.warnings)
     with night.compiler() as compiler:
         compiled = compile_nodes(compiler, [node.unique_id for node in chosen], night.project)
+    parents = graph(night.project)
     for node in chosen:
         item = compiled[node.unique_id]
         if isinstance(item, SqlinferError):
@@ -89,7 +91,9 @@ def tables(night: Night, names: Sequence[str], impact: int | None = None, seed: 
             if names:
                 raise UsageError(f"the freshness of '{node.name}' is not known: {found.problem}")
             night.emit(Warned(node.unique_id, f"its freshness is not known: {found.problem}"))
-        yield _checked(night, node, replace(found, above=_above(night.project, node)))
+        nodes = night.project.nodes
+        above = frozenset(nodes[uid].name for uid in parents.ancestors([node.unique_id]) if uid in nodes)
+        yield _checked(night, node, replace(found, above=above))
 
 
 def _chosen(project: Project, names: Sequence[str]) -> list[Node]:
@@ -113,17 +117,6 @@ def sources_of(project: Project, names: Sequence[str]) -> tuple[str, ...]:
             found |= dict.fromkeys(node.sources)
             left += node.depends_on
     return tuple(uid for uid in found if uid in project.sources)
-
-
-def _above(project: Project, node: Node) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    left = list(node.depends_on)
-    while left:
-        one = project.nodes.get(left.pop())
-        if one is not None and one.name not in found:
-            found[one.name] = None
-            left += one.depends_on
-    return tuple(found)
 
 
 def named(models: Sequence[Node], name: str) -> Node:
