@@ -33,6 +33,27 @@ SITE = """<configuration>
 </configuration>"""
 
 
+ASK = """
+import json, sys
+from pathlib import Path
+from sqlinfer.adapters.spark.session import SparkSqlSession
+from sqlinfer.adapters.spark.settings import SparkSettings
+output = json.loads(Path("profiles.yml").read_text())["shop"]["outputs"]["dev"]
+with SparkSqlSession(SparkSettings.parse(output, Path.cwd())) as session:
+    for sql in sys.argv[1:]:
+        found = session.rows(sql)
+    print("answer", json.dumps(found, default=str))
+"""
+"""Statements in a process of their own, run in the folder of a project; the rows of the last one."""
+
+
+def answer_of(done: subprocess.CompletedProcess[str]) -> list[list[Any]]:
+    """What a process that ran ``ASK`` printed."""
+    assert done.returncode == 0, done.stderr
+    found: list[list[Any]] = json.loads(done.stdout.rpartition("answer ")[2])
+    return found
+
+
 @contextmanager
 def metastore(folder: Path) -> Iterator[str]:
     """Hive's, as a service: its address."""

@@ -20,7 +20,7 @@ from sqlinfer.testing.patience import patience
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from kill_house import QUICK, answers, kill_group
+from kill_house import ASK, QUICK, answer_of, answers, kill_group
 
 pytestmark = pytest.mark.slow
 ROWS = 20_000
@@ -32,17 +32,6 @@ FUNCTION = """
     config: {{reuse: {reuse}}}
 """
 SOURCE = "select id, if(id % 5000 = 17, 'three', cast(id as string)) as x from range({rows})"
-ASK = """
-import json, sys
-from pathlib import Path
-from sqlinfer.adapters.spark.session import SparkSqlSession
-from sqlinfer.adapters.spark.settings import SparkSettings
-output = json.loads(Path("profiles.yml").read_text())["shop"]["outputs"]["dev"]
-with SparkSqlSession(SparkSettings.parse(output, Path.cwd())) as session:
-    for sql in sys.argv[1:]:
-        found = session.rows(sql)
-    print("answer", json.dumps(found, default=str))
-"""
 
 
 @pytest.fixture
@@ -110,9 +99,7 @@ def ask(project: Path, *sql: str) -> list[list[object]]:
         [sys.executable, "-c", ASK, *sql], cwd=project, capture_output=True, text=True, timeout=patience(120),
         check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found: list[list[object]] = json.loads(done.stdout.rpartition("answer ")[2])
-    return found
+    return answer_of(done)
 
 
 @pytest.mark.timeout(1800)

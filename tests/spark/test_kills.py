@@ -24,7 +24,7 @@ from sqlinfer.testing.patience import patience
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from kill_house import CHUNK, KillHouse, executors, kill_group, metastore
+from kill_house import ASK, CHUNK, KillHouse, answer_of, executors, kill_group, metastore
 
 KILLS = int(os.environ.get("SQLINFER_KILLS", "3"))
 SEED = int(os.environ.get("SQLINFER_SEED", "20261126"))
@@ -38,17 +38,6 @@ FUNCTION = """functions:
     arguments: [{name: x, data_type: double}]
     returns: {data_type: double}
     config: {reuse: true}
-"""
-ASK = """
-import json, sys
-from pathlib import Path
-from sqlinfer.adapters.spark.session import SparkSqlSession
-from sqlinfer.adapters.spark.settings import SparkSettings
-output = json.loads(Path("profiles.yml").read_text())["shop"]["outputs"]["dev"]
-with SparkSqlSession(SparkSettings.parse(output, Path.cwd())) as session:
-    for sql in sys.argv[1:]:
-        found = session.rows(sql)
-    print("answer", json.dumps(found, default=str))
 """
 
 
@@ -80,10 +69,7 @@ def command(project: Path, *words: str, points: str = "") -> subprocess.Complete
 
 
 def ask(project: Path, *sql: str) -> list[list[object]]:
-    done = command(project, "-c", ASK, *sql)
-    assert done.returncode == 0, done.stderr
-    found: list[list[object]] = json.loads(done.stdout.rpartition("answer ")[2])
-    return found
+    return answer_of(command(project, "-c", ASK, *sql))
 
 
 @pytest.mark.chaos
