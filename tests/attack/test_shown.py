@@ -49,7 +49,8 @@ FAILING = [
 
 
 def clean(text: str) -> None:
-    assert not re.search(r"TOPSECRET|(?<!\d)4711(?!\d)|OK created ", text), text  # seconds may hold the digits
+    text = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID", text)  # may hold the digits, as seconds may
+    assert not re.search(r"TOPSECRET|(?<!\d)4711(?!\d)|OK created ", text), text
     assert not UNFIT.search(text), repr(text)
 
 
