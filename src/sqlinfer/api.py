@@ -330,7 +330,6 @@ def _reporter(
     """Version of a page that is served (None: of a file) → the page."""
     from sqlinfer.jobs import report as reports
     from sqlinfer.jobs import staleness
-    from sqlinfer.reporting.page import render
 
     def page(version: str | None) -> str:
         found: list[TableFreshness] = []
@@ -338,7 +337,7 @@ def _reporter(
             night = _night(replace(options, full_refresh=True), on_event, cancel)
             _deferred(night, ())
             found = list(staleness.tables(night, ()))
-        return render(reports.gather(project, reports.reader(project), nights, found), version)
+        return reports.page(project, nights, found, version)
 
     return page
 

@@ -90,6 +90,12 @@ BOUNDS: tuple[Option[Any], ...] = (
     click.option("--max-cost", type=Amount(), help="Nor above such a cost, by prices: of the project file."),
 )
 """A command takes them as ``**bounds``."""
+IN_DBT: tuple[Option[Any], ...] = (
+    click.option("--dbt", "in_dbt", is_flag=True, help="In a dbt project: its prediction nodes, compiled by dbt now."),
+    click.option("--manifest", type=click.Path(dir_okay=False, path_type=Path),
+                 help="In a dbt project: as this manifest.json of dbt has them."),
+)  # fmt: skip
+"""A command takes them as ``in_dbt`` and ``manifest``."""
 EMPTY: tuple[Option[Any], ...] = (
     click.option("--empty/--no-empty", default=None, help="Read no rows: empty tables of the right columns."),
 )

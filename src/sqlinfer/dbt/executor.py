@@ -146,7 +146,7 @@ def run(
 
 
 def execute(job: Job, options: RunOptions, on_event: Listener | None, cancel: threading.Event | None) -> RunResult:
-    night = _night(job.project, options, on_event, cancel)
+    night = night_of(job.project, options, on_event, cancel)
     night.hold(job.claim)
     night.warn(job.warnings)
     for node in (job.project.nodes[key] for key in job.ids):
@@ -159,7 +159,7 @@ def execute(job: Job, options: RunOptions, on_event: Listener | None, cancel: th
         return _work(night, job.ids)
 
 
-def _night(project: Project, options: RunOptions, on_event: Listener | None, cancel: threading.Event | None) -> Night:
+def night_of(project: Project, options: RunOptions, on_event: Listener | None, cancel: threading.Event | None) -> Night:
     """Files that dbt's compiled SQL reads are allowed like those of our own models, whose text names them itself."""
     night = Night(project, options, on_event or (lambda _: None), cancel or threading.Event())
     night.allow("\n".join(node.compiled for node in project.nodes.values() if node.compiled))
@@ -204,7 +204,7 @@ def retry(
     before = retrying.as_before(options, last["args"])
     with claimed(home_of(before, os.environ), before) as claim:
         job = load(replace(before, select=tuple(uid.split(".")[2] for uid in left)), cancel=cancel)
-        night = _night(job.project, before, on_event, cancel)
+        night = night_of(job.project, before, on_event, cancel)
         night.hold(claim)
         return _retry(night, job, left, last)
 
@@ -251,7 +251,7 @@ def preview(options: RunOptions, node: str, *, manifest: Path | None = None, lim
             on_event: Listener | None = None) -> pa.Table:  # fmt: skip
     """The first rows of a prediction node; nothing is published."""
     job = load(options if manifest else replace(options, select=(node,)), manifest)
-    night = _night(_by_name(job.project), options, on_event, None)
+    night = night_of(_by_name(job.project), options, on_event, None)
     return planning.preview_rows(night, node, None, None if limit < 0 else limit, None)
 
 

@@ -216,6 +216,7 @@ def _config(node: Mapping[str, Any], path: Path, warehouse: str) -> NodeConfig:
         pre_hook=read_hooks(config.get("pre-hook"), "pre-hook", Location(path)),
         post_hook=read_hooks(config.get("post-hook"), "post-hook", Location(path)),
         publish_timeout=settings.get("publish_timeout"), max_error_rate=settings.get("max_error_rate"),
+        decision=settings.get("decision"), keep_inputs=settings.get("keep_inputs"),
         indexes=beside.indexes, unlogged=beside.unlogged, grants=beside.grants,
         extra={"materialized": "prediction"},
     )  # fmt: skip

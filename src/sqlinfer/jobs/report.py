@@ -17,7 +17,7 @@ from sqlinfer.jobs.artifacts import compiled_path
 from sqlinfer.project import Node, Project
 from sqlinfer.relation import Relation
 from sqlinfer.reporting.data import Kind, Member, Record, Report, Staleness
-from sqlinfer.reporting.page import START
+from sqlinfer.reporting.page import START, render
 from sqlinfer.runner.environment import now_utc
 from sqlinfer.scrub import scrub_sql
 from sqlinfer.spec.names import RUN_RECORDS
@@ -35,6 +35,13 @@ _LONGEST = 60_000
 def reader(project: Project) -> Adapter:
     """The warehouse, without the right to open any other file."""
     return open_adapter(project.profile.type, project.profile.config, project.root).limited_to(Reads())
+
+
+def page(
+    project: Project, nights: int = NIGHTS, found: Sequence[TableFreshness] = (), version: str | None = None
+) -> str:
+    """The HTML. ``version``: of a page that is served. For the rest see ``gather``."""
+    return render(gather(project, reader(project), nights, found), version)
 
 
 def gather(project: Project, adapter: Adapter, nights: int = NIGHTS, found: Sequence[TableFreshness] = ()) -> Report:

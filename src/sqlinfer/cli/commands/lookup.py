@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlinfer.cli.options import EXECUTION, Flags, shared
+from sqlinfer.cli.options import EXECUTION, IN_DBT, Flags, add_options, shared
+
+if TYPE_CHECKING:
+    from sqlinfer.cli.console import Console
+    from sqlinfer.jobs.lookup import Lookup
 
 
 @click.command("lookup")
@@ -15,17 +20,17 @@ from sqlinfer.cli.options import EXECUTION, Flags, shared
 @click.option("--key", "keys", multiple=True, required=True, metavar="COLUMN=VALUE", help="Once for each column.")
 @click.option("--or-score", is_flag=True, help="Score the row now where it is missing or stale; nothing is written.")
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@add_options(IN_DBT)
 @shared(EXECUTION)
-def command(flags: Flags, table: str, keys: tuple[str, ...], or_score: bool, output: str) -> int:
+def command(
+    flags: Flags, table: str, keys: tuple[str, ...], or_score: bool, output: str, in_dbt: bool, manifest: Path | None
+) -> int:
     """Show one published prediction; exit code 1 where there is none."""
-    from sqlinfer import api
     from sqlinfer.cli.console import job
 
     wanted = _pairs(keys)
     with job(flags, "lookup", results_on_stdout=True) as console:
-        with api.lookup_in(
-            flags.options(), table, or_score=or_score, on_event=console.on_event, cancel=console.cancel
-        ) as opened:
+        with _opened(flags, table, or_score, in_dbt, manifest, console) as opened:
             row = opened.once(wanted)
         if row is None:
             named = ", ".join(f"{name}={value}" for name, value in wanted.items())
@@ -34,6 +39,20 @@ def command(flags: Flags, table: str, keys: tuple[str, ...], or_score: bool, out
             return 1
         _show(row, output)
         return 0
+
+
+def _opened(flags: Flags, table: str, or_score: bool, in_dbt: bool, manifest: Path | None, console: Console) -> Lookup:
+    if in_dbt or manifest is not None:
+        from sqlinfer.cli.commands.dbt import dbt_options
+        from sqlinfer.dbt import asking
+
+        return asking.lookup(
+            dbt_options(flags), table, manifest=manifest, or_score=or_score, on_event=console.on_event,
+            cancel=console.cancel,
+        )  # fmt: skip
+    from sqlinfer import api
+
+    return api.lookup_in(flags.options(), table, or_score=or_score, on_event=console.on_event, cancel=console.cancel)
 
 
 def _pairs(keys: tuple[str, ...]) -> dict[str, str]:

@@ -9,14 +9,22 @@ from typing import Any
 import click
 
 from sqlinfer.cli.estimating import show_estimate
-from sqlinfer.cli.options import BOUNDS, DEFERRING, EMPTY, EXECUTION, REFRESH, SELECTION, Flags, add_options, shared
+from sqlinfer.cli.options import (
+    BOUNDS,
+    DEFERRING,
+    EMPTY,
+    EXECUTION,
+    IN_DBT,
+    REFRESH,
+    SELECTION,
+    Flags,
+    add_options,
+    shared,
+)
 
 
 @click.command("run")
-@click.option("--dbt", "in_dbt", is_flag=True, help="Run the prediction nodes of the dbt project here.")
-@click.option(
-    "--manifest", type=click.Path(dir_okay=False, path_type=Path), help="With --dbt: use this manifest.json of dbt.",
-)  # fmt: skip
+@add_options(IN_DBT)
 @click.option("--sample", metavar="WINDOW", help="With --dbt: inputs of this window alone, '3 days', by event_time.")
 @click.option("--every", metavar="INTERVAL", help="Stay, and run again at this interval: 30s, 5m, 1h.")
 @click.option("--backfill", type=click.Choice(["hour", "day", "week", "month"]), metavar="GRAIN",

@@ -1,0 +1,77 @@
+"""What is asked of the predictions of a dbt project: how stale they are, one row by its key, the report.
+
+The queries are those that dbt compiles now, or those of a given manifest. Nothing is published.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sqlinfer.dbt import executor
+from sqlinfer.dbt.executor import Listener
+from sqlinfer.jobs import lookup as lookups
+from sqlinfer.jobs import report as reports
+from sqlinfer.jobs import staleness
+from sqlinfer.jobs.lookup import Lookup
+from sqlinfer.jobs.night import Night
+from sqlinfer.jobs.options import RunOptions
+from sqlinfer.jobs.staleness import TableFreshness
+
+
+def freshness(
+    options: RunOptions,
+    tables: Sequence[str] = (),
+    *,
+    manifest: Path | None = None,
+    impact: int | None = None,
+    seed: int = 0,
+    on_event: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> list[TableFreshness]:
+    """As ``api.freshness``. Sources are not looked at: dbt's own ``source freshness`` does that."""
+    return list(staleness.tables(_night(options, manifest, on_event, cancel), tables, impact, seed))
+
+
+def lookup(
+    options: RunOptions,
+    table: str,
+    *,
+    manifest: Path | None = None,
+    or_score: bool = False,
+    on_event: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> Lookup:
+    """As ``api.lookup``."""
+    return lookups.opened(_night(options, manifest, on_event, cancel), table, or_score=or_score)
+
+
+def report(
+    options: RunOptions,
+    *,
+    manifest: Path | None = None,
+    output: Path | None = None,
+    nights: int = reports.NIGHTS,
+    freshness: bool = False,
+    on_event: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> Path:
+    """As ``api.report``, of all models of the dbt project."""
+    night = _night(options, manifest, on_event, cancel)
+    path = reports.place(night.project, output)
+    found = list(staleness.tables(night, ())) if freshness else []
+    reports.write(path, reports.page(night.project, nights, found))
+    return path
+
+
+def _night(
+    options: RunOptions, manifest: Path | None, on_event: Listener | None, cancel: threading.Event | None
+) -> Night:
+    """Its options ask for a full refresh: the queries are those for whole tables, not for a slice."""
+    options = replace(options, full_refresh=True)
+    job = executor.load(options, manifest, cancel)
+    night = executor.night_of(job.project, options, on_event, cancel)
+    night.warn(warning for warning in job.warnings if warning not in job.project.warnings)
+    return night
