@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from sqlinfer import storage
 from sqlinfer.adapters.base import Adapter, ShadowDatabase
 from sqlinfer.compiler.compiled import CompiledNode
-from sqlinfer.compiler.hooked import NONE, Hooks
-from sqlinfer.compiler.rendered import RenderedNode, external_sql
+from sqlinfer.compiler.template.hooked import NONE, Hooks
+from sqlinfer.compiler.template.rendered import RenderedNode, external_sql
 from sqlinfer.errors import ColumnError, Location, SqlinferError, did_you_mean
 from sqlinfer.plan_memory import ANEW, Plans, Text, Watched, columns_of, digest, facts, place_of, told_of
 from sqlinfer.project import Node, Project
@@ -32,8 +32,8 @@ from sqlinfer.spec.window import Window
 from sqlinfer.storage.manifest import read_manifest
 
 if TYPE_CHECKING:
-    from sqlinfer.compiler.parameters import Parameters
-    from sqlinfer.compiler.render import RenderFlags
+    from sqlinfer.compiler.template.parameters import Parameters
+    from sqlinfer.compiler.template.render import RenderFlags
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class ProjectCompiler:
     def _hooks(self, node: Node, compiled: CompiledNode, incremental: bool) -> Hooks:
         if not node.config.pre_hook and not node.config.post_hook:
             return NONE
-        from sqlinfer.compiler.hooks import refuse_late, render_hooks
+        from sqlinfer.compiler.template.hooks import refuse_late, render_hooks
 
         hooks = render_hooks(node, self.project, is_incremental=incremental, flags=self._flags, extra=self.run)
         if compiled.plan.stages:
@@ -120,7 +120,7 @@ class ProjectCompiler:
 
         Nothing is learnt or remembered of it.
         """
-        from sqlinfer.compiler.render import render
+        from sqlinfer.compiler.template.render import render
 
         kept, self.contracts = self.contracts, _Instead(others, self.contracts)
         try:
@@ -146,7 +146,7 @@ class ProjectCompiler:
         return found
 
     def _anew(self, node: Node, incremental: bool, limit: int | None) -> CompiledNode:
-        from sqlinfer.compiler.render import render
+        from sqlinfer.compiler.template.render import render
 
         rendered = render(node, self.project, is_incremental=incremental, flags=self._flags)
         if self.empty:  # a view reads nothing by itself, and would stay empty
@@ -198,7 +198,7 @@ class ProjectCompiler:
             return plan.relations
 
         def found(_: str) -> tuple[str, ...]:
-            from sqlinfer.compiler.reading import relations_of
+            from sqlinfer.compiler.plan.reading import relations_of
 
             return relations_of(plan)
 
@@ -210,8 +210,8 @@ class ProjectCompiler:
         self, sql: str, *, limit: int | None = None, name: str = "inline_query", params: Parameters | None = None
     ) -> CompiledNode:
         """The plan of SQL that stands in no file (``--inline``, ``connect().sql``)."""
-        from sqlinfer.compiler.parameters import with_parameters
-        from sqlinfer.compiler.render import render_inline
+        from sqlinfer.compiler.template.parameters import with_parameters
+        from sqlinfer.compiler.template.render import render_inline
 
         rendered = render_inline(sql, self.project, flags=self._flags)
         with self._showing_ways():
@@ -227,7 +227,7 @@ class ProjectCompiler:
 
     @property
     def _flags(self) -> RenderFlags:
-        from sqlinfer.compiler.render import RenderFlags
+        from sqlinfer.compiler.template.render import RenderFlags
 
         return RenderFlags(full_refresh=self.full_refresh, window=self.window)
 

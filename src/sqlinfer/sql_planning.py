@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Adapter, ShadowDatabase
-from sqlinfer.compiler.calls import Source, may_call
-from sqlinfer.compiler.column_lineage import column_lineage
+from sqlinfer.compiler.calls.canonical import Source, may_call
 from sqlinfer.compiler.compile import compile_query, reads, without_predictions
 from sqlinfer.compiler.compiled import CompiledNode
-from sqlinfer.compiler.lower import lowered
-from sqlinfer.compiler.parameters import moved_places
-from sqlinfer.compiler.parse import check_depth
-from sqlinfer.compiler.rendered import RenderedNode
-from sqlinfer.compiler.said import mentioned
+from sqlinfer.compiler.parse.lower import lowered
+from sqlinfer.compiler.parse.parse import check_depth
+from sqlinfer.compiler.parse.said import mentioned
+from sqlinfer.compiler.plan.column_lineage import column_lineage
+from sqlinfer.compiler.template.parameters import moved_places
+from sqlinfer.compiler.template.rendered import RenderedNode
 from sqlinfer.errors import AdapterError, CompileError, Location, SqlinferError, StatementRefused, did_you_mean
 from sqlinfer.plan_memory import words_of
 from sqlinfer.project import Node

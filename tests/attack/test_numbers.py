@@ -15,7 +15,7 @@ from house import House
 from onnx import TensorProto, helper
 
 from sqlinfer import numerals
-from sqlinfer.compiler.parameters import _placeholders
+from sqlinfer.compiler.template.parameters import _placeholders
 from sqlinfer.dbt import flags
 from sqlinfer.errors import UsageError
 from sqlinfer.functions.cost import cost_per_row

@@ -9,7 +9,7 @@ from child import bounded
 from project_files import loaded
 from templates import GROWING, LOOKING, generate
 
-from sqlinfer.compiler.render import RenderFlags, render_inline
+from sqlinfer.compiler.template.render import RenderFlags, render_inline
 from sqlinfer.errors import RenderError
 from sqlinfer.project import Project
 from sqlinfer.testing.patience import patience

@@ -9,7 +9,7 @@ import pytest
 from house import FILES, House, write
 
 from sqlinfer import api
-from sqlinfer.compiler.render import RenderFlags, render_inline
+from sqlinfer.compiler.template.render import RenderFlags, render_inline
 from sqlinfer.errors import RenderError, SqlinferError
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import Project, load

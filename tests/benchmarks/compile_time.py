@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from sqlinfer.compiler.calls import Source
+from sqlinfer.compiler.calls.canonical import Source
 from sqlinfer.compiler.compile import compile_query
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column, Table

@@ -17,7 +17,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pyarrow as pa
 
-from sqlinfer.functions.quality import measured, said
+from sqlinfer.functions.check.quality import measured, said
 from sqlinfer.inference import open_session
 from sqlinfer.project.values import ReturnField, TokenizerConfig
 from sqlinfer.spec.function import PreparedFunction

@@ -140,7 +140,7 @@ def test_the_pooled_encoder_is_what_preparing_it_makes(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     import onnx
 
-    from sqlinfer.functions.outputs import Returns, fuse
+    from sqlinfer.functions.fuse.outputs import Returns, fuse
     from sqlinfer.project.values import ReturnField
     from tests.benchmarks import graphs
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sqlinfer.compiler.as_written import keep_as_written
-from sqlinfer.compiler.calls import Source
-from sqlinfer.compiler.parse import parse
-from sqlinfer.compiler.verbatim import Verbatim
+from sqlinfer.compiler.calls.canonical import Source
+from sqlinfer.compiler.parse.as_written import keep_as_written
+from sqlinfer.compiler.parse.parse import parse
+from sqlinfer.compiler.parse.verbatim import Verbatim
 from sqlinfer.errors import UnsupportedQuery
 
 

@@ -43,7 +43,7 @@ REFUSED: dict[str, tuple[type[CompileError], str, str]] = {
 def test_a_query_that_cannot_be_planned_is_refused_with_its_place(sql: str) -> None:
     import re
 
-    from sqlinfer.compiler.calls import Source
+    from sqlinfer.compiler.calls.canonical import Source
     from sqlinfer.compiler.compile import compile_query
 
     kind, words, underlined = REFUSED[sql]

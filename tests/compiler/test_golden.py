@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlglot
 
-from sqlinfer.compiler.calls import Source
+from sqlinfer.compiler.calls.canonical import Source
 from sqlinfer.compiler.compile import compile_query
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column, Table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from sqlinfer.compiler.lineage import refuse_taken_names, with_lineage
+from sqlinfer.compiler.plan.lineage import refuse_taken_names, with_lineage
 from sqlinfer.errors import RunError
 from sqlinfer.spec.plan import PassedRows, Plan, Result
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from harness import world
 
-from sqlinfer.compiler.calls import Source
-from sqlinfer.compiler.lower import lowered
-from sqlinfer.compiler.verbatim import Text
+from sqlinfer.compiler.calls.canonical import Source
+from sqlinfer.compiler.parse.lower import lowered
+from sqlinfer.compiler.parse.verbatim import Text
 from sqlinfer.errors import CompileError, Location
 from sqlinfer.spec.plan import Plan
 from sqlinfer.testing.differential import World

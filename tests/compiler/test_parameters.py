@@ -11,8 +11,8 @@ import duckdb
 import numpy as np
 import pytest
 
-from sqlinfer.compiler.parameters import with_parameters
-from sqlinfer.compiler.render import RenderedNode
+from sqlinfer.compiler.template.parameters import with_parameters
+from sqlinfer.compiler.template.render import RenderedNode
 from sqlinfer.errors import ParameterError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import sqlglot
 
-from sqlinfer.compiler.reading import reads_of, relations_in
-from sqlinfer.compiler.verbatim import Verbatim
+from sqlinfer.compiler.parse.verbatim import Verbatim
+from sqlinfer.compiler.plan.reading import reads_of, relations_in
 from sqlinfer.relation import Relation
 from sqlinfer.spec.names import NAMESPACE
 from sqlinfer.spec.plan import PlanReads

@@ -8,7 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "project"))
 from project_files import loaded
 
-from sqlinfer.compiler.render import parse_pass, render, render_inline
+from sqlinfer.compiler.template.render import parse_pass, render, render_inline
 from sqlinfer.errors import RenderError
 
 SCORES = """{{ config(

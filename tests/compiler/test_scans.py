@@ -6,10 +6,10 @@ import pytest
 import sqlglot
 from test_golden import catalog
 
-from sqlinfer.compiler.calls import Source
+from sqlinfer.compiler.calls.canonical import Source
 from sqlinfer.compiler.compile import compile_query
-from sqlinfer.compiler.scans import scan_of
-from sqlinfer.compiler.verbatim import Verbatim
+from sqlinfer.compiler.parse.verbatim import Verbatim
+from sqlinfer.compiler.plan.scans import scan_of
 from sqlinfer.relation import Relation
 from sqlinfer.spec.plan import Plan
 

@@ -6,9 +6,9 @@ import pytest
 from harness import world
 from sqlglot import exp
 
-from sqlinfer.compiler.calls import Source
+from sqlinfer.compiler.calls.canonical import Source
 from sqlinfer.compiler.compile import compile_query
-from sqlinfer.compiler.parse import parse
+from sqlinfer.compiler.parse.parse import parse
 from sqlinfer.errors import CallError, UnknownFunction
 
 

@@ -11,7 +11,7 @@ ASK = """
 import sqlglot
 sqlglot.transpile("select 1", read={dialect!r}, write={dialect!r})
 from sqlglot import exp
-from sqlinfer.compiler.verbatim import Verbatim
+from sqlinfer.compiler.parse.verbatim import Verbatim
 print(exp.select("a").from_(exp.Table(this=Verbatim(this="range(1_0)"))).sql(dialect={dialect!r}))
 """
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from harness import SETUP, functions, world
 
-from sqlinfer.compiler.calls import Source
+from sqlinfer.compiler.calls.canonical import Source
 from sqlinfer.compiler.compile import compile_query
 from sqlinfer.errors import UnsupportedQuery
 from sqlinfer.spec.function import Strategy

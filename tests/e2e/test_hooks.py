@@ -13,7 +13,7 @@ import pytest
 
 from sqlinfer.adapters.base import Materialization
 from sqlinfer.cli.main import invoke
-from sqlinfer.compiler.hooks import Hooks
+from sqlinfer.compiler.template.hooks import Hooks
 from sqlinfer.project.values import Hook
 from sqlinfer.relation import Relation
 from sqlinfer.runner.environment import now_utc

@@ -10,8 +10,8 @@ import pytest
 from tests.conftest import Shop
 
 HEAVY = ("sqlglot", "jinja2", "pydantic", "ruamel", "pandas", "rich", "onnx", "sympy", "torch", "sqlinfer.sql_planning",
-         "sqlinfer.compiler.render", "sqlinfer.compiler.calls", "sqlinfer.project.yamlfile", "sqlinfer.project.schema",
-         "sqlinfer.reporting", "sqlinfer.project.discover")  # fmt: skip
+         "sqlinfer.compiler.template.render", "sqlinfer.compiler.calls.canonical", "sqlinfer.project.yamlfile",
+         "sqlinfer.project.schema", "sqlinfer.reporting", "sqlinfer.project.discover")  # fmt: skip
 """Packages and modules; none of them, nor anything inside, is imported."""
 OF_NIGHTS = ("onnxruntime", "pyarrow", "numpy", "sqlinfer.runner.node", "sqlinfer.runner.scoring",
              "sqlinfer.jobs.artifacts", "sqlinfer.adapters.duckdb.merge", "sqlinfer.functions.contained",

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from sqlinfer.errors import FunctionError
-from sqlinfer.functions.half import halve
+from sqlinfer.functions.fuse.half import halve
 from sqlinfer.project.values import ReturnField
 from sqlinfer.testing import onnx_builder as ob
 from sqlinfer.testing.workshop import Workshop, score

@@ -13,8 +13,8 @@ import pytest
 from onnx import helper
 
 from sqlinfer.errors import FunctionError
+from sqlinfer.functions.check.quality import measured
 from sqlinfer.functions.describe import describe
-from sqlinfer.functions.quality import measured
 from sqlinfer.inference import open_session
 from sqlinfer.project.values import ReturnField, TokenizerConfig
 from sqlinfer.spec.function import PreparedFunction

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from sqlinfer.errors import FunctionError
-from sqlinfer.functions.parity import compare
-from sqlinfer.functions.selection import select
+from sqlinfer.functions.check.parity import compare
+from sqlinfer.functions.fuse.selection import select
 from sqlinfer.project.values import ReturnField
 
 RAW = {"label": np.array(["a", "b"], dtype=object), "probabilities": np.array([[0.75, 0.25], [0.25, 0.75]])}

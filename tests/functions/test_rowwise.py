@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from sqlinfer.functions.rowwise import find_mixing
+from sqlinfer.functions.check.rowwise import find_mixing
 from sqlinfer.project.values import ReturnField
 from sqlinfer.testing import onnx_builder as ob
 from sqlinfer.testing.workshop import Workshop

@@ -59,7 +59,7 @@ def test_half_precision_agrees_within_its_digits(function: PreparedFunction, tmp
     pytest.importorskip("pydantic")  # preparing needs the project layer, scoring does not
     import onnx
 
-    from sqlinfer.functions.half import halve
+    from sqlinfer.functions.fuse.half import halve
 
     model = onnx.load(function.graph)
     assert halve(model).nodes

@@ -5,7 +5,7 @@ import time
 import pytest
 from project_files import loaded
 
-from sqlinfer.compiler.render import RenderFlags, render_inline
+from sqlinfer.compiler.template.render import RenderFlags, render_inline
 from sqlinfer.errors import RenderError
 from sqlinfer.testing.patience import patience
 

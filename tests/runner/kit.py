@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import sqlglot
 
 from sqlinfer.adapters.duckdb.adapter import DuckDBAdapter
-from sqlinfer.compiler.scans import scan_of
+from sqlinfer.compiler.plan.scans import scan_of
 from sqlinfer.jobs.tuning import chunk_bounds
 from sqlinfer.project import DataTest, Node, NodeConfig
 from sqlinfer.relation import Relation

@@ -10,7 +10,7 @@ from kit import DIGEST, Night, node, prepared, side
 
 from sqlinfer.adapters.duckdb.pinned import part_relation
 from sqlinfer.adapters.shared.groups import groups_of, parts_of
-from sqlinfer.compiler.scans import passed_rows
+from sqlinfer.compiler.plan.scans import passed_rows
 from sqlinfer.runner.node import run_node
 from sqlinfer.spec.plan import Call, Counts, Plan, Result, Stage
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from onnx import TensorProto, helper
 
-from sqlinfer.functions.deciders import nan_output
+from sqlinfer.functions.fuse.deciders import nan_output
 from sqlinfer.functions.sources.original import MISSING_TEXT, PACKED
 from sqlinfer.functions.sources.sklearn_model import Estimator
 

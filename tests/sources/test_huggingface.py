@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sqlinfer.functions import rowwise, verifying
+from sqlinfer.functions.check import rowwise, verifying
 from sqlinfer.functions.huggingface import boundary
 from sqlinfer.functions.huggingface.heads import POOLING, Head
 from sqlinfer.functions.huggingface.images import steps_of

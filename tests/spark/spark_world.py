@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyspark.errors import AnalysisException, PySparkException
 
 from sqlinfer import types
-from sqlinfer.compiler.calls import Source
+from sqlinfer.compiler.calls.canonical import Source
 from sqlinfer.compiler.compile import compile_query, reads, without_predictions
 from sqlinfer.relation import Relation, quote
 from sqlinfer.spec.catalog import Catalog, Column, Table

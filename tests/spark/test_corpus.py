@@ -18,8 +18,8 @@ from sqlglot.errors import SqlglotError
 
 from sqlinfer.adapters.spark.session import SparkSqlSession
 from sqlinfer.adapters.spark.settings import SparkSettings
-from sqlinfer.compiler.calls import Source
-from sqlinfer.compiler.parse import parse
+from sqlinfer.compiler.calls.canonical import Source
+from sqlinfer.compiler.parse.parse import parse
 from sqlinfer.errors import SqlinferError, UnsupportedQuery
 from sqlinfer.spec.function import Strategy
 from sqlinfer.testing.differential import compare

@@ -12,7 +12,7 @@ from sqlinfer.cli.tables import render
 from sqlinfer.shown import one_line, shown
 
 if TYPE_CHECKING:
-    from sqlinfer.functions.originals import Row, SideBySide
+    from sqlinfer.functions.check.originals import Row, SideBySide
     from sqlinfer.jobs.verify import Verification
     from sqlinfer.spec.function import Quality
 

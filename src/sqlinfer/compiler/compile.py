@@ -6,9 +6,7 @@ import re
 
 from sqlglot import exp
 
-from sqlinfer.compiler.analyse import text
-from sqlinfer.compiler.as_written import keep_as_written
-from sqlinfer.compiler.calls import (
+from sqlinfer.compiler.calls.canonical import (
     PredictCall,
     Source,
     calls_in,
@@ -17,23 +15,25 @@ from sqlinfer.compiler.calls import (
     has_calls,
     may_call,
 )
-from sqlinfer.compiler.deep import deep
+from sqlinfer.compiler.calls.struct_fields import mark_fields
+from sqlinfer.compiler.calls.table_arguments import settle_table_arguments
 from sqlinfer.compiler.forms import Form, form_of
 from sqlinfer.compiler.forms.base import is_null
-from sqlinfer.compiler.inputs import with_identities
-from sqlinfer.compiler.names import qualified, table_functions
-from sqlinfer.compiler.order_names import resolve_order
-from sqlinfer.compiler.parse import PLACED, parse
-from sqlinfer.compiler.planner import Planner
-from sqlinfer.compiler.predictions import with_predictions
-from sqlinfer.compiler.result_names import name_results
+from sqlinfer.compiler.names.order_names import resolve_order
+from sqlinfer.compiler.names.qualify import qualified, table_functions
+from sqlinfer.compiler.names.result_names import name_results
+from sqlinfer.compiler.parse.as_written import keep_as_written
+from sqlinfer.compiler.parse.deep import deep
+from sqlinfer.compiler.parse.parse import PLACED, parse
+from sqlinfer.compiler.parse.said import mentioned
+from sqlinfer.compiler.parse.verbatim import with_pieces
+from sqlinfer.compiler.plan.inputs import with_identities
+from sqlinfer.compiler.plan.planner import Planner
+from sqlinfer.compiler.plan.predictions import with_predictions
+from sqlinfer.compiler.plan.stages import Builder
 from sqlinfer.compiler.rules import RULES
-from sqlinfer.compiler.said import mentioned
-from sqlinfer.compiler.stages import Builder
-from sqlinfer.compiler.struct_fields import mark_fields
-from sqlinfer.compiler.table_arguments import settle_table_arguments
-from sqlinfer.compiler.verbatim import with_pieces
-from sqlinfer.compiler.volatile import keywords_as_functions, refuse_sequences
+from sqlinfer.compiler.scopes.analyse import text
+from sqlinfer.compiler.scopes.volatile import keywords_as_functions, refuse_sequences
 from sqlinfer.errors import ColumnError, CompileError, UnsupportedQuery, did_you_mean
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column

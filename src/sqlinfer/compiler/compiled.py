@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlinfer.compiler.hooked import NONE, Hooks
-from sqlinfer.compiler.rendered import RenderedNode
+from sqlinfer.compiler.template.hooked import NONE, Hooks
+from sqlinfer.compiler.template.rendered import RenderedNode
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.lineage import ColumnLineage
 from sqlinfer.spec.plan import Plan

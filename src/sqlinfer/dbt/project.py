@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from sqlinfer import scrub
-from sqlinfer.compiler.calls import may_call
+from sqlinfer.compiler.calls.canonical import may_call
 from sqlinfer.dbt.home import DbtHome, read_functions, read_home, read_profile
 from sqlinfer.dbt.manifest import Manifest, deferred_to, is_prediction, read_manifest, refuse_stale, relation_of
 from sqlinfer.dbt.tests import tests_of

@@ -13,12 +13,14 @@ import onnx
 
 from sqlinfer import forest_kernel, types
 from sqlinfer.errors import ArtifactError, FunctionError
-from sqlinfer.functions import artifact, binding, bound_shapes, cost, half, inferred, outputs, rowwise
+from sqlinfer.functions import binding, cost, inferred
 from sqlinfer.functions import graph as g
 from sqlinfer.functions.cache import CONTRACT, dump, publish_folder
-from sqlinfer.functions.containment import read_regular
-from sqlinfer.functions.imaging import image_spec
-from sqlinfer.functions.normal_form import drop_texts
+from sqlinfer.functions.check import artifact, bound_shapes, rowwise
+from sqlinfer.functions.check.containment import read_regular
+from sqlinfer.functions.fuse import half, outputs
+from sqlinfer.functions.fuse.imaging import image_spec
+from sqlinfer.functions.fuse.normal_form import drop_texts
 from sqlinfer.functions.record import Record, Tokenising
 from sqlinfer.functions.sources.base import Artifact
 from sqlinfer.functions.tokenizer import check_tokenizer, tokenizer_file
@@ -65,7 +67,7 @@ def build(
     fused = outputs.fuse(model, returns)
     record = replace(_record(config, (*made.warnings, *notes), model, inputs, fused, family), image=image)
     if config.precision == "int8":
-        from sqlinfer.functions import quantising  # which imports what few functions need
+        from sqlinfer.functions.fuse import quantising  # which imports what few functions need
 
         quantising.check_texts(config, record.text_arguments)
         model = quantising.quantised(config, model, family, scratch)  # after rows were seen not to mix otherwise

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from sqlinfer.errors import ArtifactError
 from sqlinfer.files import parse_json, read_plain, write_atomic
-from sqlinfer.functions.containment import open_regular, unreadable
+from sqlinfer.functions.check.containment import open_regular, unreadable
 
 CONTRACT: Final = "contract.json"
 """The last file of a prepared folder: where it is, the folder is complete."""

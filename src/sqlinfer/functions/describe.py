@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlinfer.functions.quality import said
+from sqlinfer.functions.check.quality import said
 from sqlinfer.functions.snippet import snippet
 from sqlinfer.spec.function import Argument, ImageSpec, InputBinding, OutputBinding, PreparedFunction, Verified
 

@@ -13,15 +13,15 @@ from sqlinfer.errors import SqlinferError
 from sqlinfer.files import write_atomic
 from sqlinfer.functions import device as devices
 from sqlinfer.functions.cache import CONTRACT, Pins, dump, hash_of, read_json
+from sqlinfer.functions.check.quality import check_quality, is_near
+from sqlinfer.functions.check.tolerance import check_verified, is_close
 from sqlinfer.functions.digest import declaration_key, source_key
 from sqlinfer.functions.fetching import remembered
+from sqlinfer.functions.fuse.precision import check_precision
 from sqlinfer.functions.limits import Limits
-from sqlinfer.functions.precision import check_precision
-from sqlinfer.functions.quality import check_quality, is_near
 from sqlinfer.functions.record import Record
 from sqlinfer.functions.sources import Artifact, Source, Workspace, ignore, source_named
 from sqlinfer.functions.tokenizer import tokenizer_file
-from sqlinfer.functions.tolerance import check_verified, is_close
 from sqlinfer.project.values import FunctionConfig
 from sqlinfer.spec.function import PreparedFunction
 

@@ -22,11 +22,11 @@ from typing import Any, Final
 from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 
 from sqlinfer.errors import SqlinferError
-from sqlinfer.functions import artifact
 from sqlinfer.functions.build import build
+from sqlinfer.functions.check import artifact
+from sqlinfer.functions.check.tolerance import tolerance_of
 from sqlinfer.functions.limits import Limits
 from sqlinfer.functions.sources.base import Artifact
-from sqlinfer.functions.tolerance import tolerance_of
 from sqlinfer.project.values import FunctionConfig
 from sqlinfer.spec.function import PreparedFunction
 
@@ -59,13 +59,13 @@ def _prepare(
     if config.precision == "int8":
         plain = _plain(config, made, family, fingerprint, scratch)
         say({"doing": "it was compared with fp32"})
-        from sqlinfer.functions.quality import measured
-        from sqlinfer.functions.quantising import sample
+        from sqlinfer.functions.check.quality import measured
+        from sqlinfer.functions.fuse.quantising import sample
 
         record = replace(record, quality=measured(plain, prepared, *sample(config, prepared, made.compared)))
     if made.compared is not None:
         say({"doing": "it was compared with its original"})
-        from sqlinfer.functions.verifying import verified  # imports pyarrow, which others do without
+        from sqlinfer.functions.check.verifying import verified  # imports pyarrow, which others do without
 
         record = replace(record, verified=verified(plain, made.compared, tolerance_of(config)))
     return record.to_json()

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlinfer.adapters.shared.records import slices_sql
-from sqlinfer.compiler.render import RenderFlags, render
+from sqlinfer.compiler.template.render import RenderFlags, render
 from sqlinfer.errors import Location, ProjectError, UsageError
 from sqlinfer.jobs import night as nights
 from sqlinfer.jobs.events import BackfillStarted, SliceStarted

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlinfer.compiler.parameters import Parameters
+from sqlinfer.compiler.template.parameters import Parameters
 from sqlinfer.jobs.night import Night
 from sqlinfer.jobs.outcomes import marked
 from sqlinfer.jobs.told import told

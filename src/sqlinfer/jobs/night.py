@@ -23,7 +23,7 @@ from sqlinfer.adapters.registry import open_adapter
 from sqlinfer.audits.queries import TESTED
 from sqlinfer.catalog import ProjectCompiler
 from sqlinfer.compiler.compiled import CompiledNode
-from sqlinfer.compiler.hooked import NONE
+from sqlinfer.compiler.template.hooked import NONE
 from sqlinfer.errors import SqlinferError
 from sqlinfer.jobs import reads, tuning
 from sqlinfer.jobs.contract import enforce
@@ -282,7 +282,7 @@ def _members(
 
 
 def _seed(night: Night, env: RunEnvironment, unique_id: str) -> NodeResult:
-    from sqlinfer.compiler.hooks import render_hooks
+    from sqlinfer.compiler.template.hooks import render_hooks
     from sqlinfer.runner.seed import seed
 
     node = night.project.nodes[unique_id]
@@ -381,7 +381,7 @@ def test_all(night: Night, env: RunEnvironment, tests: Sequence[DataTest], loop:
 def prepare_test(project: Project, test: DataTest) -> tuple[DataTest, Relation | None]:
     """A test with its SQL rendered and the relation that it looks at."""
     if test.node is None:
-        from sqlinfer.compiler.render import render_test
+        from sqlinfer.compiler.template.render import render_test
 
         return replace(test, sql=render_test(test, project).sql), None
     node = project.nodes.get(test.node)
@@ -392,7 +392,7 @@ def prepare_test(project: Project, test: DataTest) -> tuple[DataTest, Relation |
 def _rendered(test: DataTest, project: Project, relation: Relation) -> DataTest:
     if test.sql is None:
         return test
-    from sqlinfer.compiler.render import render_generic
+    from sqlinfer.compiler.template.render import render_generic
 
     return replace(test, sql=render_generic(test, project, relation, TESTED))
 

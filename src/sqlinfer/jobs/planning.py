@@ -70,7 +70,7 @@ def explained(
     """``named``: the relations that the plan reads, where they were found before."""
     contracts = {call.function: night.functions[call.function].contract for call in item.plan.calls}
     if named is None:
-        from sqlinfer.compiler.reading import relations_of
+        from sqlinfer.compiler.plan.reading import relations_of
 
         named = relations_of(item.plan)
     return Explained(

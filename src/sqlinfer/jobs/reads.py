@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.adapters.base import ANYTHING, Filed, Reads
-from sqlinfer.compiler.rendered import RenderedNode
+from sqlinfer.compiler.template.rendered import RenderedNode
 from sqlinfer.errors import SqlinferError
 from sqlinfer.jobs.marks import READERS, Marks
 from sqlinfer.project import Node, Project
@@ -146,7 +146,7 @@ def _as_rendered(
     nodes: Sequence[tuple[Node, str]], texts: Sequence[str], project: Project, in_macros: bool
 ) -> Iterator[str]:
     """``in_macros``: macros may name files, too, and ask what a node does not."""
-    from sqlinfer.compiler.render import render, render_inline  # on use: most projects name no file
+    from sqlinfer.compiler.template.render import render, render_inline  # on use: most projects name no file
 
     work: list[Callable[[], RenderedNode]] = []
     for node, sql in nodes:

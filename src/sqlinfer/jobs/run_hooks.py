@@ -24,7 +24,7 @@ def run_hooks(
     night: Night, env: RunEnvironment, hooks: Sequence[Hook], result: RunResult, ids: Sequence[str]
 ) -> Iterator[NodeResult]:
     """One after the other, each with a line and a result; what follows a failed one does not run."""
-    from sqlinfer.compiler.hooks import render_run_hooks
+    from sqlinfer.compiler.template.hooks import render_run_hooks
 
     for number, hook in enumerate(hooks):
         name = f"{night.project.name}.{hook.name}.{number}"

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from sqlinfer.adapters.duckdb.macros import create_macro, has_function
-from sqlinfer.compiler.casts import cast_argument, status
-from sqlinfer.compiler.fits import never
+from sqlinfer.compiler.calls.casts import cast_argument, status
+from sqlinfer.compiler.calls.fits import never
 from sqlinfer.relation import literal, quote
 from sqlinfer.spec.function import Argument, FunctionContract, PreparedFunction
 from sqlinfer.spec.outcome import Outcome, Reason, said_of

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from sqlinfer.adapters.base import PinOptions
 from sqlinfer.adapters.shared.queries import distinct_arguments, predicting
 from sqlinfer.errors import SqlinferError, UnknownFunction, UsageError
-from sqlinfer.functions.originals import SideBySide, has_original, side_by_side
-from sqlinfer.functions.quality import bound_of, measured
+from sqlinfer.functions.check.originals import SideBySide, has_original, side_by_side
+from sqlinfer.functions.check.quality import bound_of, measured
 from sqlinfer.jobs.events import Preparing
 from sqlinfer.jobs.functions import cache_dir
 from sqlinfer.jobs.night import Night

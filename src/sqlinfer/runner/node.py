@@ -11,8 +11,8 @@ from time import perf_counter
 from sqlinfer import storage
 from sqlinfer.adapters.base import Held, Materialization, Workspace
 from sqlinfer.adapters.schema_change import refuse_missing_predictions
-from sqlinfer.compiler.hooked import NONE, Hooks
-from sqlinfer.compiler.lineage import LINEAGE_COLUMNS, refuse_taken_names, with_lineage
+from sqlinfer.compiler.plan.lineage import LINEAGE_COLUMNS, refuse_taken_names, with_lineage
+from sqlinfer.compiler.template.hooked import NONE, Hooks
 from sqlinfer.errors import (
     AdapterError,
     Cancelled,
@@ -320,7 +320,7 @@ def _touched(hooks: Hooks, node: Node, dialect: str) -> bool:
     """Whether hooks inside the transaction write the node's own table."""
     if not hooks.inside:
         return False
-    from sqlinfer.compiler.hooks import touches
+    from sqlinfer.compiler.template.hooks import touches
 
     return touches(hooks, node.relation, dialect)
 

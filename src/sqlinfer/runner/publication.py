@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlinfer import storage
 from sqlinfer.adapters.base import Materialization, Workspace, Written
-from sqlinfer.compiler.hooked import NONE, Hooks
+from sqlinfer.compiler.template.hooked import NONE, Hooks
 from sqlinfer.errors import DatabaseLocked, NotPublished, PublicationError, SqlinferError, StoreError
 from sqlinfer.failpoints import fail_point
 from sqlinfer.project.values import Hook

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from sqlinfer.compiler.hooked import NONE, Hooks
+from sqlinfer.compiler.template.hooked import NONE, Hooks
 from sqlinfer.errors import Location, ProjectError, SqlinferError, did_you_mean
 from sqlinfer.project import Node
 from sqlinfer.runner import publication

@@ -18,9 +18,9 @@ import pyarrow as pa
 from sqlinfer import types
 from sqlinfer.adapters.duckdb.names import SIDE, STAGE
 from sqlinfer.adapters.duckdb.result_names import result_names
-from sqlinfer.compiler.calls import Source
+from sqlinfer.compiler.calls.canonical import Source
 from sqlinfer.compiler.compile import compile_query, reads, without_predictions
-from sqlinfer.compiler.lower import lowered
+from sqlinfer.compiler.parse.lower import lowered
 from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation
 from sqlinfer.spec.catalog import Catalog, Column, Table, TableKind

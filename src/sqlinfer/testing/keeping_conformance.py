@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sqlinfer.adapters.base import Adapter, Pinned, PinOptions, Todo, Workspace
-from sqlinfer.compiler.calls import Source
+from sqlinfer.compiler.calls.canonical import Source
 from sqlinfer.compiler.compile import compile_query, without_predictions
 from sqlinfer.project import Node, NodeConfig
 from sqlinfer.relation import Relation, side_name

@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 import pytest
 
 from sqlinfer.adapters.base import Adapter, PinOptions, Workspace
-from sqlinfer.compiler.calls import Source
+from sqlinfer.compiler.calls.canonical import Source
 from sqlinfer.compiler.compile import compile_query
 from sqlinfer.errors import Cancelled, RunError
 from sqlinfer.relation import Relation

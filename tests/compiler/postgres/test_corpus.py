@@ -8,8 +8,8 @@ from sqlglot import ErrorLevel
 from sqlglot.errors import SqlglotError
 from world import PostgresWorld
 
-from sqlinfer.compiler.calls import Source
-from sqlinfer.compiler.parse import parse
+from sqlinfer.compiler.calls.canonical import Source
+from sqlinfer.compiler.parse.parse import parse
 from sqlinfer.errors import SqlinferError, UnsupportedQuery
 from sqlinfer.spec.function import Strategy
 from sqlinfer.testing.differential import compare

@@ -14,7 +14,7 @@ from typing import ClassVar
 from sqlglot import exp
 
 from sqlinfer import types
-from sqlinfer.compiler.fits import is_certain
+from sqlinfer.compiler.calls.fits import is_certain
 from sqlinfer.spec.function import FILE_STAMP
 
 _PLACES = "DECIMAL(38, 9)"

@@ -15,7 +15,7 @@ from typing import ClassVar
 from sqlglot import exp
 
 from sqlinfer import types
-from sqlinfer.compiler.fits import is_certain
+from sqlinfer.compiler.calls.fits import is_certain
 from sqlinfer.compiler.forms.base import Form, collated, concatenated, delimited, unsigned_zero
 from sqlinfer.spec.names import OURS
 

@@ -16,8 +16,8 @@ from sqlglot import ErrorLevel, exp
 from sqlglot.errors import UnsupportedError
 
 from sqlinfer import types
-from sqlinfer.compiler.calls import FIELD
-from sqlinfer.compiler.fits import family, fit, is_certain
+from sqlinfer.compiler.calls.canonical import FIELD
+from sqlinfer.compiler.calls.fits import family, fit, is_certain
 from sqlinfer.compiler.forms.base import Form, collated, is_null
 from sqlinfer.compiler.forms.postgres_names import figured_name
 from sqlinfer.errors import UnsupportedQuery

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from sqlinfer.compiler.calls import PREDICT
+from sqlinfer.compiler.calls.canonical import PREDICT
 
 _TYPES = {
     "INT": "int4", "BIGINT": "int8", "SMALLINT": "int2", "DOUBLE PRECISION": "float8", "REAL": "float4",

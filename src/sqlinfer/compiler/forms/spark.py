@@ -16,7 +16,7 @@ from sqlglot import ErrorLevel, exp
 from sqlglot.errors import UnsupportedError
 
 from sqlinfer import types
-from sqlinfer.compiler.fits import family, fit, is_certain
+from sqlinfer.compiler.calls.fits import family, fit, is_certain
 from sqlinfer.compiler.forms.base import Form, is_null
 from sqlinfer.compiler.forms.spark_names import pretty_name
 from sqlinfer.errors import UnsupportedQuery

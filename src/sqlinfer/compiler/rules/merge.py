@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from sqlinfer.compiler.analyse import (
+from sqlinfer.compiler.scopes.analyse import (
     flat_conjuncts,
     has_calls,
     is_aggregated,
@@ -18,7 +18,7 @@ from sqlinfer.compiler.analyse import (
 def merge(query: exp.Query) -> exp.Query:
     """
     >>> from sqlglot import parse_one
-    >>> from sqlinfer.compiler.calls import PredictCall
+    >>> from sqlinfer.compiler.calls.canonical import PredictCall
     >>> tree = parse_one("SELECT c.p AS p FROM (SELECT t.g AS g, f(t.x) AS p FROM t AS t) AS c WHERE c.g = 1")
     >>> merge(tree.transform(lambda n: PredictCall(this='f', expressions=n.expressions) if n.name == 'f' else n)).sql()
     'SELECT SQLINFER_PREDICT(f, t.x) AS p FROM t AS t WHERE t.g = 1'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 from sqlglot.optimizer.pushdown_projections import pushdown_projections
 
-from sqlinfer.compiler.analyse import is_aggregated
+from sqlinfer.compiler.scopes.analyse import is_aggregated
 
 
 def prune(query: exp.Query) -> exp.Query:

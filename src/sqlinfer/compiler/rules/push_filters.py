@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from sqlinfer.compiler.analyse import (
+from sqlinfer.compiler.rules.merge import parenthesised, preserved
+from sqlinfer.compiler.rules.weaken import implied
+from sqlinfer.compiler.scopes.analyse import (
     flat_conjuncts,
     has_calls,
     is_aggregated,
@@ -15,14 +17,12 @@ from sqlinfer.compiler.analyse import (
     text,
     walk_own,
 )
-from sqlinfer.compiler.rules.merge import parenthesised, preserved
-from sqlinfer.compiler.rules.weaken import implied
 
 
 def push_filters(query: exp.Query) -> exp.Query:
     """
     >>> from sqlglot import parse_one
-    >>> from sqlinfer.compiler.calls import PredictCall
+    >>> from sqlinfer.compiler.calls.canonical import PredictCall
     >>> inner = "SELECT t.a AS a, f(SUM(t.x)) AS p FROM t AS t GROUP BY t.a"
     >>> tree = parse_one(f"SELECT c.a AS a FROM ({inner}) AS c WHERE c.a = 1")
     >>> tree = tree.transform(lambda n: PredictCall(this='f', expressions=n.expressions) if n.name == 'f' else n)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sqlglot import exp
 
-from sqlinfer.compiler.analyse import and_all, flat_conjuncts, has_calls, is_volatile, tables_of, text
+from sqlinfer.compiler.scopes.analyse import and_all, flat_conjuncts, has_calls, is_volatile, tables_of, text
 
 Unknown = Callable[[exp.Expr], bool]
 """Whether an expression's value is not known below the model."""
@@ -19,7 +19,7 @@ Unknown = Callable[[exp.Expr], bool]
 def weaken(query: exp.Query) -> exp.Query:
     """
     >>> from sqlglot import parse_one
-    >>> from sqlinfer.compiler.calls import PredictCall
+    >>> from sqlinfer.compiler.calls.canonical import PredictCall
     >>> tree = parse_one("SELECT 1 FROM a, b WHERE (a.k = b.k AND a.p) OR (a.k = b.k AND f(a.x) > 1)")
     >>> tree = tree.transform(lambda n: PredictCall(this='f', expressions=n.expressions) if n.name == 'f' else n)
     >>> weaken(tree).args["where"].this.right.sql()

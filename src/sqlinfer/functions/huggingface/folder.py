@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlinfer.errors import ArtifactError
-from sqlinfer.functions.containment import open_regular
+from sqlinfer.functions.check.containment import open_regular
 
 WEIGHTS: Final = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 PICKLED: Final = "pytorch_model.bin"

@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 import pyarrow as pa
 
-from sqlinfer.functions import artifact
 from sqlinfer.functions import graph as g
+from sqlinfer.functions.check import artifact
 from sqlinfer.functions.huggingface import boundary, loading
 from sqlinfer.functions.huggingface.export import exported
 from sqlinfer.functions.huggingface.heads import Head

@@ -13,8 +13,8 @@ import onnx
 import pyarrow as pa
 from onnx import TensorProto
 
-from sqlinfer.functions import artifact
 from sqlinfer.functions.binding import TOKEN_FIELDS
+from sqlinfer.functions.check import artifact
 from sqlinfer.functions.huggingface import boundary, loading
 from sqlinfer.functions.huggingface.export import exported
 from sqlinfer.functions.huggingface.heads import POOLING, Head

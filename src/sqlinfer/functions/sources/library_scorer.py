@@ -16,7 +16,7 @@ import pyarrow as pa
 from sqlinfer import types
 from sqlinfer.errors import InferenceError
 from sqlinfer.functions.cache import hash_of
-from sqlinfer.functions.selection import select
+from sqlinfer.functions.fuse.selection import select
 from sqlinfer.functions.sources import matching
 from sqlinfer.functions.sources.missing import with_missing
 from sqlinfer.functions.sources.original import Original, Refused

@@ -14,7 +14,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from sqlinfer.errors import FunctionError, Location
-from sqlinfer.functions.containment import read_regular
+from sqlinfer.functions.check.containment import read_regular
 
 _IMPORTS = frozenset({"import_module", "__import__"})
 

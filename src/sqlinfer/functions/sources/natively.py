@@ -56,7 +56,7 @@ def _copied(path: Path, scratch: Path, fingerprint: Mapping[str, str]) -> Path:
 
 
 def typed(fields: tuple[ReturnField, ...], told: Told, answers: Path) -> tuple[ReturnField, ...]:
-    from sqlinfer.functions.selection import select
+    from sqlinfer.functions.fuse.selection import select
     from sqlinfer.functions.sources import raw
 
     outputs, _ = raw.of_batch(raw.read(answers))

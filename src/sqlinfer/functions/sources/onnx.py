@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sqlinfer.errors import FunctionError
 from sqlinfer.files import write_atomic
-from sqlinfer.functions import containment
 from sqlinfer.functions.cache import FileHashes, dump, hash_of, read_json
+from sqlinfer.functions.check import containment
 from sqlinfer.functions.limits import Limits
 from sqlinfer.functions.sources.base import Artifact, Compared, Workspace
 from sqlinfer.project.values import FunctionConfig

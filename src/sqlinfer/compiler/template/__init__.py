@@ -1,0 +1,1 @@
+"""A node as it is written → rendered SQL: Jinja, hooks, parameters."""

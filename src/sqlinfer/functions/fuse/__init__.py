@@ -1,0 +1,1 @@
+"""What is written into the graph: declared results, precision, one form for every exporter."""
