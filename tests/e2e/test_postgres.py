@@ -72,6 +72,14 @@ def test_the_second_night_scores_what_is_new(house: Shop, postgres_database: Dat
     assert postgres_database.run("select count(distinct _sqlinfer_run_id) from m") == [(2,)]
 
 
+def test_an_incremental_table_has_no_columns_that_differ_only_in_case(house: Shop) -> None:
+    house.model("{{ config(materialized='incremental', unique_key='id') }} "
+                "select id, x as \"ID\", predict('f', x) as y from t")  # fmt: skip
+    text = run(house, "run", code=1)
+    assert "columns 'id' and 'ID' of " in text
+    assert "differ only in case" in text
+
+
 def test_a_row_that_does_not_fit_costs_itself_alone(house: Shop, postgres_database: Database) -> None:
     house.model("{{ config(unique_key='id') }} select id, predict('f', said) as y from t")
     text = run(house, "run")

@@ -30,6 +30,8 @@ class Agreement:
 
 def agree(how: Materialization, new: Sequence[Column], old: Sequence[Column]) -> Agreement:
     """Raises PublicationError where the node does not allow what changed."""
+    refuse_twins(how, new)
+    refuse_twins(how, old)
     here, there = {fold(c.name): c for c in new}, {fold(c.name): c for c in old}
     both = tuple(c for c in old if fold(c.name) in here)
     added = tuple(c for c in new if fold(c.name) not in there)
@@ -49,6 +51,20 @@ def agree(how: Materialization, new: Sequence[Column], old: Sequence[Column]) ->
     refuse_missing_predictions(how, old)
     ours = tuple(c for c in added if fold(c.name) in how.uncompared)  # asked for by `lineage: true`
     return Agreement((*both, *ours), ours, forgotten=forgotten)
+
+
+def refuse_twins(how: Materialization, columns: Sequence[Column]) -> None:
+    """Columns of new rows and of the table find each other whatever their case.
+
+    Raises:
+        PublicationError: two of the names differ in case alone, which PostgreSQL allows.
+    """
+    known: dict[str, str] = {}
+    for column in columns:
+        other = known.setdefault(fold(column.name), column.name)
+        if other != column.name:
+            said = f"columns '{other}' and '{column.name}' of {how.target} differ only in case"
+            raise PublicationError(f"{said}; an incremental table needs names of its own for each", hint="rename one")
 
 
 def refuse_missing_predictions(how: Materialization, old: Sequence[Column]) -> None:

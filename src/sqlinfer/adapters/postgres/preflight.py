@@ -11,7 +11,7 @@ from sqlinfer.adapters.postgres.session import PostgresSession
 from sqlinfer.adapters.postgres.settings import LONGEST_NAME, PostgresSettings
 from sqlinfer.adapters.postgres.tables import Standing, standing
 from sqlinfer.adapters.postgres.types import spelled
-from sqlinfer.adapters.schema_change import agree
+from sqlinfer.adapters.schema_change import agree, refuse_twins
 from sqlinfer.errors import PublicationError
 from sqlinfer.relation import Relation, literal
 from sqlinfer.spec.catalog import Column
@@ -59,6 +59,8 @@ def check_target(
     there = standing(session, target)
     _check_rights(session, target, there, how)
     check_constraints(session, how, columns, there)
+    if how.merges:
+        refuse_twins(how, columns)  # on the first night, too
     if how.merges and there is not None and there.is_table:
         agree(how, columns, there.columns)
 
