@@ -40,6 +40,20 @@ def folders(*names: str) -> Reads:
 
 
 @pytest.mark.parametrize(
+    "sql",
+    [
+        "select case x when 1 then '{{ var('day') }}' else 'a/b' end as t from customers",
+        "select 'a' || './b' as \"a.b\" from customers where name = '{{ var('day') }}'",
+    ],
+)
+def test_texts_that_are_no_tables_are_not_rendered(sql: str, shop: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sqlinfer.jobs.reads as module
+
+    monkeypatch.setattr(module, "_as_rendered", None)
+    assert reads(shop, sql) == Reads()
+
+
+@pytest.mark.parametrize(
     ("sql", "expected"),
     [
         ("select 1 -- from 'https://example.com/a.parquet'\nfrom customers", Reads()),
@@ -57,6 +71,8 @@ def folders(*names: str) -> Reads:
         ("summarize from '/data/a.csv'", files("/data/a.csv")),
         ("from sqlite_scan(getvariable('x'), 't')", ANYTHING),
         ("from 'https://example.com/a.parquet'", ANYTHING),
+        ("{% set t = {'a': \"'/data/a.csv'\"} %}from {{ t.a }}", files("/data/a.csv")),
+        ("from {% if false %}'/data/a.csv'{% else %}'/data/b.csv'{% endif %}", files("/data/b.csv")),
     ],
 )  # fmt: skip
 def test_the_tree_says_what_is_read(sql: str, expected: Reads, shop: House) -> None:

@@ -22,6 +22,12 @@ _SOURCE = re.compile(
 )
 _CONSTANT = re.compile(r"'(?P<single>(?>[^'\\]|\\.)*+)'|\"(?P<double>(?>[^\"\\]|\\.)*+)\"", re.S)
 _HOLE = re.compile(_JINJA, re.S)
+_VALUE = re.compile(
+    r"(?:\b(?:then|when|else|and|or|not|i?like|as|between|interval|date|time|timestamp|escape|by)|[=<>|+%:])"
+    r"\s*(?:['\"]|\$\$)$",
+    re.I,
+)
+"""What stands before a text that is a value or an alias, and never a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +52,17 @@ class Marks:
         return _SOURCE.sub(self._marked, template)
 
     def may_name_files(self, marked: str) -> bool:
-        """Whether there is a call of a reader in a marked template, or a text with a dot, a slash or Jinja in it."""
-        if f"__{self.nonce}" in marked or self.hole in marked:
+        """Whether there is a call of a reader in a marked template, or where a table may stand a text with a dot, a
+        slash or Jinja in it."""
+        if f"__{self.nonce}" in marked:
             return True
-        texts = marked.split(self.open)[1:]
-        return any(re.search(r"[./]", text.split(self.close, 1)[0]) for text in texts)
+        before, *texts = marked.split(self.open)
+        for text in texts:
+            inner = text.split(self.close, 1)[0]
+            if (self.hole in inner or re.search(r"[./]", inner)) and not _VALUE.search(before[-80:]):
+                return True
+            before = text
+        return False
 
     def _marked(self, found: re.Match[str]) -> str:
         kind = found.lastgroup

@@ -59,7 +59,7 @@ def load_profile(
         literals: set[str] = set()
         _collect(file.data, literals)
         scrub.learn(value for value in literals if "{{" not in value)
-        if literals:
+        if any("{{" not in value for value in literals):
             _keep_nothing()
         return _chosen(file, name, target, env, variables, engine, root, project_file)
     except ProfileError as error:
@@ -122,6 +122,10 @@ def _target(file: YamlFile, name: str, target: str | None, env: Mapping[str, str
         raise file.error(f"target '{chosen}' is not in profile '{name}'", keys, value=target is None and len(keys) == 2
                          and keys[1] == "target", hint=hint, kind=ProfileError)  # fmt: skip
     place = (name, "outputs", chosen)
+    own: set[str] = set()
+    _collect(outputs[chosen], own)
+    if own:
+        _keep_nothing()
     if not isinstance(outputs[chosen], dict):
         raise file.error(f"target '{chosen}' is empty", place, kind=ProfileError)
     config = render_values(outputs[chosen], place, file, engine, context, ProfileError)
