@@ -107,16 +107,8 @@ def sources_of(project: Project, names: Sequence[str]) -> tuple[str, ...]:
     """Those that the tables are made from; all of them where none is named."""
     if not names:
         return tuple(project.sources)
-    found: dict[str, None] = {}
-    left = [node.unique_id for node in _chosen(project, names)]
-    seen: set[str] = set()
-    while left:
-        node = project.nodes.get(left.pop())
-        if node is not None and node.unique_id not in seen:
-            seen.add(node.unique_id)
-            found |= dict.fromkeys(node.sources)
-            left += node.depends_on
-    return tuple(uid for uid in found if uid in project.sources)
+    above = graph(project).ancestors(node.unique_id for node in _chosen(project, names))
+    return tuple(uid for uid in project.sources if uid in above)
 
 
 def named(models: Sequence[Node], name: str) -> Node:
