@@ -156,3 +156,29 @@ def test_an_unknown_scheduler_and_a_missing_project_are_named(root: Path, tmp_pa
 def test_github_actions_has_no_other_zone_than_utc(root: Path) -> None:
     with pytest.raises(UsageError, match="UTC alone"):
         files(root, "github-actions", timezone="Europe/Berlin")
+
+
+def test_bounds_go_into_the_command(root: Path) -> None:
+    from click.testing import CliRunner
+
+    from sqlinfer.cli.main import cli
+
+    words = ["schedule", "cron", "--project-dir", str(root), "--max-seconds", "600", "--max-rows", "1000"]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    assert "--max-rows 1000 --max-seconds 600" in done.output
+
+
+def test_the_night_of_a_dbt_project_is_a_mixed_build(root: Path) -> None:
+    from click.testing import CliRunner
+
+    from sqlinfer.cli.main import cli
+
+    (root / "dbt_project.yml").write_text("name: my_shop\nprofile: p\nmodel-paths: [models]\n")
+    words = ["schedule", "cron", "--project-dir", str(root), "--dbt", "--select", "tag:nightly"]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    assert f"sqlinfer dbt build --project-dir {shlex.quote(str(root))} --log-format json --select tag:nightly" in done.output
+    assert f"sqlinfer dbt retry --project-dir {shlex.quote(str(root))}" in done.output
+    assert "# DAY=" in done.output
+    assert CliRunner().invoke(cli, [*words, "--max-rows", "3"]).exit_code == 2

@@ -81,8 +81,7 @@ EXECUTION: tuple[Option[Any], ...] = (
 REFRESH: tuple[Option[Any], ...] = (
     click.option("-f", "--full-refresh", help="Rebuild incremental models from nothing.", **_FLAG),
 )
-BOUNDS: tuple[Option[Any], ...] = (
-    click.option("--estimate", is_flag=True, help="Say what would be scored and what it would take, and stop."),
+LIMITS: tuple[Option[Any], ...] = (
     click.option(
         "--max-rows", type=Whole(0), help="Do not score a model that would bring the run above so many inputs."
     ),
@@ -90,6 +89,10 @@ BOUNDS: tuple[Option[Any], ...] = (
     click.option("--max-cost", type=Amount(), help="Nor above such a cost, by prices: of the project file."),
 )
 """A command takes them as ``**bounds``."""
+BOUNDS: tuple[Option[Any], ...] = (
+    click.option("--estimate", is_flag=True, help="Say what would be scored and what it would take, and stop."),
+    *LIMITS,
+)
 IN_DBT: tuple[Option[Any], ...] = (
     click.option("--dbt", "in_dbt", is_flag=True, help="In a dbt project: its prediction nodes, compiled by dbt now."),
     click.option("--manifest", type=click.Path(dir_okay=False, path_type=Path),

@@ -1,20 +1,22 @@
-"""What is asked of the predictions of a dbt project: how stale they are, one row by its key, the report.
+"""What is asked of the predictions of a dbt project: how stale they are, one row by its key, the report, a schedule.
 
 The queries are those that dbt compiles now, or those of a given manifest. Nothing is published.
 """
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sqlinfer.dbt import executor
 from sqlinfer.dbt.executor import Listener
+from sqlinfer.dbt.project import functions_only, home_of, profile_of
 from sqlinfer.jobs import lookup as lookups
 from sqlinfer.jobs import report as reports
-from sqlinfer.jobs import staleness
+from sqlinfer.jobs import scheduling, staleness
 from sqlinfer.jobs.lookup import Lookup
 from sqlinfer.jobs.night import Night
 from sqlinfer.jobs.options import RunOptions
@@ -64,6 +66,18 @@ def report(
     found = list(staleness.tables(night, ())) if freshness else []
     reports.write(path, reports.page(night.project, nights, found))
     return path
+
+
+def schedule(
+    options: RunOptions, scheduler: str, *, at: str = "02:00", timezone: str | None = None
+) -> Mapping[str, str]:
+    """As ``api.schedule``: the night is ``sqlinfer dbt build``. dbt is not started for it."""
+    home = home_of(options, os.environ)
+    project = functions_only(home, profile_of(home, options))
+    models = replace(project, model_paths=tuple(Path(one) for one in home.file.data.get("model-paths") or ("models",)))
+    return scheduling.files(
+        models, options, scheduler, at=at, timezone=timezone, command="dbt build", retry="dbt retry"
+    )  # fmt: skip
 
 
 def _night(

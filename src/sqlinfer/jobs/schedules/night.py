@@ -25,7 +25,9 @@ class ScheduledNight:
     timezone: str | None = None
     """An IANA name; None: that of the scheduler."""
     command: str = "run"
-    """``run`` or ``build``."""
+    """``run``, ``build`` or ``dbt build``."""
+    retry: str = "retry"
+    """Or ``dbt retry``."""
     flags: tuple[str, ...] = ()
     """Of ``sqlinfer run``: what chooses profile, target and nodes."""
     again: tuple[str, ...] = ()
@@ -59,7 +61,7 @@ class ScheduledNight:
 
     def second(self, program: str | None = None, root: str | None = None) -> tuple[str, ...]:
         """The words of the command that continues a night that failed."""
-        return self._words("retry", self.again, program, root)
+        return self._words(self.retry, self.again, program, root)
 
     def either(self, program: str | None = None, root: str | None = None) -> str:
         """Shell text: the night, and what failed once more."""
@@ -67,7 +69,7 @@ class ScheduledNight:
 
     def _words(self, command: str, flags: tuple[str, ...], program: str | None, root: str | None) -> tuple[str, ...]:
         folder = str(self.root) if root is None else root
-        return (program or self.program, command, "--project-dir", folder, "--log-format", "json", *flags)
+        return (program or self.program, *command.split(), "--project-dir", folder, "--log-format", "json", *flags)
 
 
 def python_head(night: ScheduledNight, place: str, imports: str) -> str:
