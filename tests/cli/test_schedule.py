@@ -178,7 +178,8 @@ def test_the_night_of_a_dbt_project_is_a_mixed_build(root: Path) -> None:
     words = ["schedule", "cron", "--project-dir", str(root), "--dbt", "--select", "tag:nightly"]
     done = CliRunner().invoke(cli, words)
     assert done.exit_code == 0, done.output
-    assert f"sqlinfer dbt build --project-dir {shlex.quote(str(root))} --log-format json --select tag:nightly" in done.output
-    assert f"sqlinfer dbt retry --project-dir {shlex.quote(str(root))}" in done.output
+    where = f"--project-dir {shlex.quote(str(root))} --log-format json"
+    assert f"sqlinfer dbt build {where} --select tag:nightly" in done.output
+    assert f"sqlinfer dbt retry {where}" in done.output
     assert "# DAY=" in done.output
     assert CliRunner().invoke(cli, [*words, "--max-rows", "3"]).exit_code == 2
