@@ -50,13 +50,18 @@ class House:
     macros: dict[str, Any] = field(default_factory=dict)
 
     def run(self, *nodes: dict[str, Any], more: Sequence[str] = ()) -> tuple[int, str]:
+        self.manifest(*nodes)
+        return self.asks("run", *more)
+
+    def manifest(self, *nodes: dict[str, Any]) -> None:
         content = {
             "metadata": {"dbt_schema_version": SCHEMA}, "nodes": {node["unique_id"]: node for node in nodes},
             "macros": self.macros,
         }  # fmt: skip
-        path = self.root / "manifest.json"
-        path.write_text(json.dumps(content))
-        code = invoke(["run", "--project-dir", str(self.root), "--manifest", str(path), *more])
+        (self.root / "manifest.json").write_text(json.dumps(content))
+
+    def asks(self, *words: str) -> tuple[int, str]:
+        code = invoke([*words, "--project-dir", str(self.root), "--manifest", str(self.root / "manifest.json")])
         return code, "".join(self.capfd.readouterr())
 
     def sql(self, *statements: str) -> list[tuple[Any, ...]]:
@@ -172,3 +177,41 @@ def test_dbts_own_is_incremental_is_warned_of(house: House, raw: str, warned: bo
     code, out = house.run(node)
     assert code == 0, out
     assert (OWN in out) == warned
+
+
+@pytest.mark.parametrize("words", [("freshness",), ("freshness", "m"), ("lookup", "m", "--key", "id=1")])
+def test_a_prediction_that_is_not_compiled_is_no_table_without_predictions(
+    house: House, words: tuple[str, ...]
+) -> None:
+    """A dbt command on other nodes writes such a manifest."""
+    node = predicted("select id, predict('f', x) as p from t", unique_key="id")
+    assert house.run(node)[0] == 0
+    house.manifest({**node, "compiled_code": None, "raw_code": "select id, {{ scored() }} as p from t"})
+    code, out = house.asks(*words)
+    assert code != 0
+    assert "the manifest has no compiled SQL of 'm'" in out
+    assert "run `dbt compile`" in out
+
+
+def test_a_plain_model_of_dbts_is_no_prediction(house: House) -> None:
+    plain = predicted("select 1 as id", "plain")
+    plain |= {"config": {"materialized": "table"}, "raw_code": "{{ nothing_known() }}"}
+    house.run(predicted("select id, predict('f', x) as p from t", unique_key="id"), plain)
+    for words in (("freshness", "plain"), ("lookup", "plain", "--key", "id=1")):
+        code, out = house.asks(*words)
+        assert (code, "'plain' is no prediction" in out) == (2, True), out
+
+
+def test_a_name_that_two_models_have_asks_for_more(house: House) -> None:
+    """The name of a model goes before that of another's table."""
+    query = "select id, predict('f', x) as p from t"
+    first, second = (predicted(query, package=one, alias=f"m_{one}", unique_key="id") for one in ("shop", "other"))
+    third = predicted("select id, predict('f', x + 1) as p from t", "m_shop", alias="third", unique_key="id")
+    code, out = house.run(first, second, third)
+    assert code == 0, out
+    code, out = house.asks("lookup", "m", "--key", "id=1")
+    assert code == 2
+    assert "2 models are named 'm'" in out
+    assert "model.shop.m or model.other.m" in out
+    assert house.asks("lookup", "model.other.m", "--key", "id=1")[0] == 0
+    assert '"p": 5.0' in house.asks("lookup", "m_shop", "--key", "id=1", "--output", "json")[1]

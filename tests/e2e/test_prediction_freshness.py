@@ -406,3 +406,34 @@ def test_large_tables_that_are_staged_by_key_keep_theirs(shop: Shop, monkeypatch
         shop("run")
         shop.db(f"update t set x = x + 0.5 where id < {night + 5}")
         assert asked(shop)[0]["stale_rows"] == night + 5
+
+
+@pytest.mark.parametrize(
+    ("call", "files"),
+    [
+        ("predict(f, x) as p from t", {}),
+        ("f(x) as p from t", {}),
+        ("{{ scored('x') }} as p from t", {"macros/s.sql": "{% macro scored(x) %}predict('f', {{ x }}){% endmacro %}"}),
+        ("predict('{{ var('which') }}', x) as p from t", {}),
+        ("p from {{ ref('outer') }}", {
+            "models/inner.sql": "{{ config(materialized='ephemeral') }} select id, predict('f', x) as p from t",
+            "models/outer.sql": "{{ config(materialized='ephemeral') }} select * from {{ ref('inner') }}",
+        }),
+    ],
+    ids=["bare", "direct", "macro", "variable", "ephemeral"],
+)  # fmt: skip
+def test_every_prediction_table_is_looked_at_however_its_query_says_predict(
+    shop: Shop, call: str, files: dict[str, str]
+) -> None:
+    shop.put("sqlinfer_project.yml", "name: shop\nprofile: shop\nvars: {which: f}\n")
+    for name, text in files.items():
+        shop.put(name, text)
+    shop.model(HEAD % "" + f"select id, {call}")
+    shop.model("select id, 'f' as kind from {{ ref('m') }}", name="plain")
+    assert shop("run")[0] == 0
+    shop.db("update t set x = 9 where id = 2")
+    assert [(one["table"], one["stale_rows"]) for one in asked(shop)] == [("m", 1)]
+    assert shop("report")[0] == 0
+    page = (shop.root / "target/report.html").read_text()
+    assert 'class="box prediction"' in page
+    assert 'class="box model"' in page, "plain is none"

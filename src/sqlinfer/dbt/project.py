@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from sqlinfer import scrub
 from sqlinfer.compiler.calls.canonical import may_call
+from sqlinfer.compiler.template.render import refuse_uncompiled
 from sqlinfer.dbt.home import DbtHome, read_functions, read_home, read_profile
 from sqlinfer.dbt.manifest import Manifest, deferred_to, is_prediction, read_manifest, refuse_stale, relation_of
 from sqlinfer.dbt.tests import tests_of
@@ -250,12 +251,8 @@ def _names(value: Any) -> tuple[str, ...]:
 def check_compiled(node: Node, project: Project) -> None:
     """Raises CompileError where a prediction node has no compiled SQL, or nothing in it to predict."""
     where = Location(node.compiled_path or node.path)
-    if node.compiled is None:
-        hint = "`dbt parse` and `dbt ls` do not compile: run `dbt compile`, or leave out --manifest"
-        raise CompileError(
-            f"the manifest has no compiled SQL of '{node.name}'", hint=hint, location=Location(node.path)
-        )
-    if not may_call(node.compiled, cast(Any, project.functions)):
+    refuse_uncompiled(node)
+    if not may_call(node.compiled or "", cast(Any, project.functions)):
         hint = "call {{ sqlinfer.predict('function', …) }} in it, or give it another materialization"
         raise CompileError(f"'{node.name}' is materialized as prediction and has no predict()", hint=hint,
                            location=where)  # fmt: skip

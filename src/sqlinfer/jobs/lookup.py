@@ -21,7 +21,7 @@ from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import AdapterError, DatabaseLocked, StoreError, UsageError
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.jobs.served import ServedRows, is_same
-from sqlinfer.jobs.staleness import compared_with, named, started, with_times
+from sqlinfer.jobs.staleness import compared_with, named, no_prediction, refuse_plain, started, with_times
 from sqlinfer.jobs.warm import WarmSessions
 from sqlinfer.project import Node
 from sqlinfer.relation import fold, literal
@@ -238,12 +238,13 @@ def opened(night: Night, table: str, *, or_score: bool = False) -> Lookup:
     node = named([one for one in night.project.nodes.values() if one.resource_type == "model"], table)
     if node.config.materialized in ("external", "ephemeral", "view"):
         raise UsageError(f"'{node.name}' is {node.config.materialized}: there is no table to look up in")
+    refuse_plain(night.project, node)
     with night.compiler() as compiler:
         item = compile_nodes(compiler, [node.unique_id], night.project)[node.unique_id]
     if not isinstance(item, CompiledNode):
         raise item
     if not item.plan.stages:
-        raise UsageError(f"'{node.name}' is no prediction: its query calls no function")
+        raise no_prediction(node)
     return Lookup(night, node, item, or_score)
 
 

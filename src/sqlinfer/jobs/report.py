@@ -15,6 +15,7 @@ from sqlinfer.errors import SystemRefused, UsageError
 from sqlinfer.files import read_plain, write_atomic
 from sqlinfer.jobs.artifacts import compiled_path
 from sqlinfer.project import Node, Project
+from sqlinfer.project.graph import predicts
 from sqlinfer.relation import Relation
 from sqlinfer.reporting.data import Kind, Member, Record, Report, Staleness
 from sqlinfer.reporting.page import START, render
@@ -164,7 +165,7 @@ def _members(project: Project) -> Iterator[Member]:
 
 
 def _member(project: Project, node: Node) -> Member:
-    kind: Kind = "seed" if node.resource_type == "seed" else "prediction" if node.functions else "model"
+    kind: Kind = "seed" if node.resource_type == "seed" else "prediction" if predicts(project, node) else "model"
     parents = (*node.depends_on, *node.sources, *map(_function, node.functions))
     sql, is_ = _sql(project, node) if kind != "seed" else ("", "")
     relation = "" if node.config.materialized == "ephemeral" else str(node.relation)

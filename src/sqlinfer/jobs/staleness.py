@@ -19,7 +19,7 @@ from sqlinfer.errors import SqlinferError, UsageError, did_you_mean
 from sqlinfer.jobs.impact import Impact, impact_of
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.project import Node, Project
-from sqlinfer.project.graph import graph
+from sqlinfer.project.graph import graph, predicts
 from sqlinfer.runner.inputs import Traced, fits, functions_of, row_key, trace
 from sqlinfer.spec.events import Warned
 from sqlinfer.spec.names import RUN_RECORDS, input_runs_name, inputs_name
@@ -74,6 +74,8 @@ def tables(night: Night, names: Sequence[str], impact: int | None = None, seed: 
         UsageError: a name is none of a prediction table.
     """
     chosen = _chosen(night.project, names)
+    for node in chosen:
+        refuse_plain(night.project, node)
     night.warn(night.project.warnings)
     with night.compiler() as compiler:
         compiled = compile_nodes(compiler, [node.unique_id for node in chosen], night.project)
@@ -84,7 +86,7 @@ def tables(night: Night, names: Sequence[str], impact: int | None = None, seed: 
             raise item
         if not item.plan.stages:
             if names:
-                raise UsageError(f"'{node.name}' is no prediction: its query calls no function")
+                raise no_prediction(node)
             continue
         found = _table(night, node, item, impact, seed)
         if found.problem:
@@ -99,7 +101,8 @@ def tables(night: Night, names: Sequence[str], impact: int | None = None, seed: 
 def _chosen(project: Project, names: Sequence[str]) -> list[Node]:
     models = [node for node in project.nodes.values() if node.resource_type == "model"]
     if not names:
-        return [node for node in models if node.functions and node.config.materialized not in ("ephemeral", "view")]
+        tables = [node for node in models if node.config.materialized not in ("ephemeral", "view")]
+        return [node for node in tables if predicts(project, node)]
     return [named(models, name) for name in dict.fromkeys(names)]
 
 
@@ -112,11 +115,38 @@ def sources_of(project: Project, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def named(models: Sequence[Node], name: str) -> Node:
-    """By the node's name, or that of its table."""
-    for node in models:
-        if name in (node.name, node.unique_id, node.relation.name, f"{node.relation.schema}.{node.relation.name}"):
-            return node
+    """By the node's name, else by that of its table.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    for names in (_own_names, _table_names):
+        found = [node for node in models if name in names(node)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            spelled = " or ".join(node.unique_id for node in found)
+            raise UsageError(f"{len(found)} models are named '{name}'", hint=f"name one of them: {spelled}")
     raise UsageError(f"no model is named '{name}'", hint=did_you_mean(name, [node.name for node in models]))
+
+
+def _own_names(node: Node) -> tuple[str, ...]:
+    return node.name, node.unique_id
+
+
+def _table_names(node: Node) -> tuple[str, ...]:
+    table, schema = node.relation.name, node.relation.schema
+    return table, f"{schema}.{table}", f"{node.relation.database}.{schema}.{table}"
+
+
+def refuse_plain(project: Project, node: Node) -> None:
+    """Raises UsageError where the query calls no function; dbt's other models are not compiled for it."""
+    if not predicts(project, node):
+        raise no_prediction(node)
+
+
+def no_prediction(node: Node) -> UsageError:
+    return UsageError(f"'{node.name}' is no prediction: its query calls no function")
 
 
 def _table(night: Night, node: Node, item: CompiledNode, impact: int | None, seed: int) -> TableFreshness:

@@ -28,6 +28,8 @@ class Seen:
     config: dict[str, Any] = field(default_factory=dict)
     incremental: bool | None = None
     """What ``is_incremental()`` answered; None where it was not called."""
+    functions: dict[str, None] = field(default_factory=dict)
+    """Declared functions that the rendered SQL calls."""
 
 
 @dataclass(slots=True)

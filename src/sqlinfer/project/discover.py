@@ -178,7 +178,8 @@ def _parse_pass(project: Project, file: _File, names: Mapping[str, Any], describ
     pieces = current()
     if pieces is None:
         return _parsed_anew(project, file, names, described, macros, config)
-    key = digest("parse", macros.asked_in(project), file.sql, str(file.path), file.name, repr(sorted(config.items())))
+    key = digest("parse", macros.asked_in(project), file.sql, str(file.path), file.name, repr(sorted(config.items())),
+                 repr(sorted(project.functions)))  # fmt: skip
     found = pieces.find(key)
     with suppress(NotPlain):
         if found is not None and _still_so(found, project, names, described, macros):
@@ -190,6 +191,7 @@ def _parse_pass(project: Project, file: _File, names: Mapping[str, Any], describ
             pieces.keep(key, {
                 "refs": [*parsed.refs], "sources": [list(pair) for pair in parsed.sources],
                 "config": Coder().encode(dict[str, Any], parsed.config), "incremental": parsed.incremental,
+                "functions": [*parsed.functions],
                 "env": witness.env, "macros": {path: macros.texts.get(path) for path in witness.macros},
             })  # fmt: skip
     return parsed
@@ -210,7 +212,7 @@ def _recalled(found: Mapping[str, Any]) -> Seen:
         witness.env |= found["env"]
         witness.macros |= found["macros"].keys()
     sources = dict.fromkeys((first, second) for first, second in found["sources"])
-    return Seen(dict.fromkeys(found["refs"]), sources, config, found["incremental"])
+    return Seen(dict.fromkeys(found["refs"]), sources, config, found["incremental"], dict.fromkeys(found["functions"]))
 
 
 def _parsed_anew(project: Project, file: _File, names: Mapping[str, Any], described: Properties, macros: Macros,
@@ -222,7 +224,10 @@ def _parsed_anew(project: Project, file: _File, names: Mapping[str, Any], descri
                   config=config, incremental=incremental)  # fmt: skip
         if first.incremental is None:
             break
-    return replace(first, refs=first.refs | later.refs, sources=first.sources | later.sources)
+    return replace(
+        first, refs=first.refs | later.refs, sources=first.sources | later.sources,
+        functions=first.functions | later.functions,
+    )  # fmt: skip
 
 
 def run_parse(project: Project, sql: str, path: Path | None, refs: Collection[str],
@@ -238,7 +243,8 @@ def run_parse(project: Project, sql: str, path: Path | None, refs: Collection[st
         extra=extra or {},
     )  # fmt: skip
     compiled = engine().compile(sql, path)
-    engine().run(compiled, build(scope, macros), macros=macros.files)
+    rendered = engine().run(compiled, build(scope, macros), macros=macros.files)
+    seen.functions |= dict.fromkeys(mentioned(rendered.text, project.functions))
     for key, value in seen.config.items():
         if not is_whole(value):
             raise ProjectError(f"config '{key}' holds half a character", location=Location(path, 1))
@@ -312,7 +318,7 @@ def _node(project: Project, draft: _Draft, relations: Mapping[str, Relation], en
         description=entry.props.description if entry else "", tags=draft.config.tags, fqn=file.fqn,
         depends_on=tuple(_unique_id(project, enabled[name].file) for name in draft.seen.refs),
         sources=tuple(f"source.{project.name}.{a}.{b}" for a, b in draft.seen.sources),
-        functions=mentioned(file.sql, project.functions),
+        functions=tuple(draft.seen.functions),
         patch=entry.file.locate((*entry.keys, "name"), value=True) if entry else None,
         unique_key_at=draft.unique_key_at,
         constraints=tuple(_constraints(entry, project, relations, sources)) if entry else (),
@@ -350,15 +356,20 @@ def _located(config: NodeConfig, root: Path) -> NodeConfig:
 
 
 def mentioned(sql: str, functions: Mapping[str, Any]) -> tuple[str, ...]:
-    """Declared functions that the SQL calls, by name in a string or directly."""
+    """Declared functions that the rendered SQL calls, by name in predict() or directly."""
     if not functions or not sql:
         return ()
     text = _COMMENT.sub(" ", sql)
     words = set(re.findall(r"[A-Za-z_]\w*", text)) if text else set()
     folded = {word.casefold() for word in words}
-    return tuple(name for name in functions if name.casefold() in folded and re.search(
-        rf"""(?<![\w.'"]){re.escape(name)}\s*\(|['"`]{re.escape(name)}['"`]|\bmodel\s+{re.escape(name)}\b""",
-        text, re.I))  # fmt: skip
+    return tuple(name for name in functions if name.casefold() in folded and _call(re.escape(name)).search(text))
+
+
+def _call(name: str) -> re.Pattern[str]:
+    """``f(…)``, ``predict('f', …)``, ``ML.PREDICT(MODEL f, …)``."""
+    return re.compile(
+        rf"""(?<![\w.'"]){name}\s*\(|\bpredict\s*\(\s*['"`]?{name}\b|\bmodel\s+[\w.'"`]*\b{name}\b""", re.IGNORECASE
+    )
 
 
 # ---- tests --------------------------------------------------------------------------------------------------------

@@ -47,6 +47,23 @@ def graph(project: Project) -> Graph:
     return build(parents, project.nodes, wishes)
 
 
+def predicts(project: Project, node: Node) -> bool:
+    """Whether the node's query calls a function, itself or in ephemeral models that become part of it. A dbt model
+    that says so is believed: its query may not be compiled yet."""
+    if node.functions or node.config.extra.get("materialized") == "prediction":
+        return True
+    waiting, seen = [*node.depends_on], set[str]()
+    while waiting:
+        key = waiting.pop()
+        inner = project.nodes.get(key)
+        if inner is not None and key not in seen and inner.config.materialized == "ephemeral":
+            if inner.functions:
+                return True
+            seen.add(key)
+            waiting += inner.depends_on
+    return False
+
+
 def with_gates(project: Project) -> Project:
     """Each node keeps the tests that can run before it is published: those of nothing that is built after it."""
     place = {key: number for number, key in enumerate(graph(project).order)}

@@ -79,7 +79,8 @@ def _project_file(root: Path) -> tuple[YamlFile, ProjectFile]:
     if not path.is_file():
         hint = "run this inside a project, or give --project-dir; 'sqlinfer init NAME' makes one"
         if (root / "dbt_project.yml").is_file():
-            hint = "this is a dbt project: 'sqlinfer dbt build' builds it, 'sqlinfer run --dbt' scores its predictions"
+            hint = "this is a dbt project: 'sqlinfer dbt build' builds it; run, freshness, lookup, report and schedule "
+            hint += "take --dbt there, as in 'sqlinfer run --dbt'"
         raise ProjectError(f"no {PROJECT_FILE} in {root}", hint=hint, location=Location(path))
     file = read_yaml(path)
     if file.data is None:

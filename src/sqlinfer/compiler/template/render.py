@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlinfer.compiler.template.rendered import RenderedNode, external_sql
-from sqlinfer.errors import Location, RenderError
+from sqlinfer.errors import CompileError, Location, RenderError
 from sqlinfer.project import DataTest, MacroFile, Node, Project, Source
 from sqlinfer.project.basics import RelationValue, TemplateMessage
 from sqlinfer.project.context import Macros, Scope, Seen, build
@@ -64,11 +64,20 @@ def parse_pass(node: Node, project: Project) -> Parsed:
     return Parsed(refs, sources, dict(scope.seen.config), node.functions)
 
 
+def refuse_uncompiled(node: Node) -> None:
+    """Raises CompileError for a prediction node of dbt's: its template is dbt's to render."""
+    if node.compiled is None and node.config.extra.get("materialized") == "prediction":
+        hint = "`dbt parse`, `dbt ls` and a dbt command on other nodes do not compile it: run `dbt compile`, or leave "
+        raise CompileError(f"the manifest has no compiled SQL of '{node.name}'", hint=hint + "out --manifest",
+                           location=Location(node.path))  # fmt: skip
+
+
 def render(node: Node, project: Project, *, is_incremental: bool = False,
            flags: RenderFlags | None = None) -> RenderedNode:  # fmt: skip
     """The SQL of a node. Raises RenderError with the place in its file."""
     if node.compiled is not None:
         return _given(node, node.compiled, project, is_incremental)
+    refuse_uncompiled(node)
     flags = flags or RenderFlags()
     scope = _scope(project, node, incremental=is_incremental, flags=flags)
     return _rendered(node.raw_sql, node.path, scope, project, flags)
