@@ -136,7 +136,7 @@ def _own_names(node: Node) -> tuple[str, ...]:
 
 def _table_names(node: Node) -> tuple[str, ...]:
     table, schema = node.relation.name, node.relation.schema
-    return table, f"{schema}.{table}", f"{node.relation.database}.{schema}.{table}"
+    return table, f"{schema}.{table}", f"{node.relation.catalog}.{schema}.{table}"
 
 
 def refuse_plain(project: Project, node: Node) -> None:
