@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+import sqlinfer
+from sqlinfer.errors import UsageError
 from sqlinfer.testing.onnx_builder import linear
 from tests.conftest import Shop
 
@@ -437,3 +439,13 @@ def test_every_prediction_table_is_looked_at_however_its_query_says_predict(
     page = (shop.root / "target/report.html").read_text()
     assert 'class="box prediction"' in page
     assert 'class="box model"' in page, "plain is none"
+
+
+def test_a_table_that_lost_its_key_is_told_with_the_way_out(scored: Shop) -> None:
+    scored.db("alter table m rename column id to other")
+    for words in (("m",), ("m", "--impact", "5")):
+        code, out = scored("freshness", *words)
+        assert code == 2
+        assert "the table has no column 'id' any more; `sqlinfer run` makes it anew" in out
+    with pytest.raises(UsageError, match="no column 'id' any more"), sqlinfer.lookup(scored.root, "m") as lookup:
+        lookup.get(id=1)

@@ -169,8 +169,10 @@ class Lookup:
         return dict(zip(work.header(sql), rows[0], strict=True))
 
     def _all(self) -> pa.Table:
-        with self._reading() as work, work.reader(self._served_sql(work, None), plain=True) as reader:
-            return reader.read_all()
+        with self._reading() as work:
+            self._key_columns(work)
+            with work.reader(self._served_sql(work, None), plain=True) as reader:
+                return reader.read_all()
 
     @contextmanager
     def _reading(self) -> Iterator[Workspace]:
@@ -193,14 +195,18 @@ class Lookup:
 
     def _literals(self, work: Workspace, wanted: Sequence[object]) -> tuple[str, ...]:
         """SQL of the values, cast to the types of the key's columns."""
-        types = {fold(column.name): column for column in work.describe(self.node.relation.query(work.dialect))}
-        gone = next((name for name in self.key if fold(name) not in types), None)
-        if gone is not None:
-            raise UsageError(f"'{self.node.name}' has no column '{gone}' any more", hint="sqlinfer run")
-        columns = [types[fold(name)] for name in self.key]
+        columns = self._key_columns(work)
         found = tuple(_literal(column, value, work.dialect) for column, value in zip(columns, wanted, strict=True))
         _refuse_unfit(work, found, columns, wanted)
         return found
+
+    def _key_columns(self, work: Workspace) -> list[Column]:
+        """Raises UsageError: the table has lost one."""
+        types = {fold(column.name): column for column in work.describe(self.node.relation.query(work.dialect))}
+        gone = next((name for name in self.key if fold(name) not in types), None)
+        if gone is not None:
+            raise UsageError(f"'{self.node.name}' has no column '{gone}' any more", hint="`sqlinfer run` makes it anew")
+        return [types[fold(name)] for name in self.key]
 
     def _scored(self, wanted: tuple[object, ...]) -> Row | None:
         """The row as the query gives it now, by the same plan and policies. Nothing outlives the call."""

@@ -20,6 +20,7 @@ from sqlinfer.jobs.impact import Impact, impact_of
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.project import Node, Project
 from sqlinfer.project.graph import graph, predicts
+from sqlinfer.relation import fold
 from sqlinfer.runner.inputs import Traced, fits, functions_of, row_key, trace
 from sqlinfer.spec.events import Warned
 from sqlinfer.spec.names import RUN_RECORDS, input_runs_name, inputs_name
@@ -195,6 +196,9 @@ def compared_with(
     traced = trace(plan, keys)
     if isinstance(traced, str):
         return traced
+    there = {fold(column.name) for column in work.describe(node.relation.query(work.dialect))}
+    if gone := [key for key in keys if fold(key) not in there]:
+        return f"the table has no column '{gone[0]}' any more; `sqlinfer run` makes it anew"
     name = inputs_name(plan.owner.side, last.run_id) if last is not None else ""
     kept, runs = (work.kept_inputs(name), work.kept_inputs(input_runs_name(name))) if name else (None, None)
     if kept is None or runs is None:
