@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import py_compile
+import re
 import shlex
 import shutil
 import subprocess
@@ -183,3 +184,18 @@ def test_the_night_of_a_dbt_project_is_a_mixed_build(root: Path) -> None:
     assert f"sqlinfer dbt retry {where}" in done.output
     assert "# DAY=" in done.output
     assert CliRunner().invoke(cli, [*words, "--max-rows", "3"]).exit_code == 2
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_bounds_stand_as_numbers_in_the_night_and_in_what_continues_it(root: Path, scheduler: str) -> None:
+    given = RunOptions(project_dir=root, max_rows=12_345_678, max_seconds=0.1, max_cost=1_000_000.5)
+    text = "".join(api.schedule(given, scheduler).values())
+    for flag, number in (("--max-rows", "12345678"), ("--max-seconds", "0.1"), ("--max-cost", "1000000.5")):
+        assert len(re.findall(rf"{flag}[', ]+{re.escape(number)}(?![0-9.])", text)) >= 2, text
+
+
+def test_a_selection_by_state_and_variables_of_python_are_spelled_for_the_night(root: Path) -> None:
+    options = RunOptions(project_dir=root, select=("state:modified",), state=Path("prod"), vars={"a": None, "b": True})
+    text = "".join(api.schedule(options, "cron").values())
+    assert f"--state {Path('prod').absolute()}" in text
+    assert """--vars '{"a": null, "b": true}'""" in text

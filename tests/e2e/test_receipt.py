@@ -192,6 +192,29 @@ def test_bounds_hold_for_streams_and_two_calls(priced: Shop, config: str) -> Non
     assert priced("run", "--max-rows", str(wanted))[0] == 0
 
 
+def test_a_retry_keeps_to_the_bounds_that_it_is_given(priced: Shop) -> None:
+    """What the bounded run has spent counts, too; without bounds a retry does all that is left."""
+    for name, rows in (("a", 600), ("b", 500)):
+        priced.model(f"select id, predict('f', x + {rows * 10}) as p from t where id < {rows}", name=name)
+    assert priced("run", "--max-rows", "1000", "-s", "a b")[0] == 1
+    code, out = priced("retry", "--max-rows", "1000")
+    assert code == 1
+    assert "500 inputs to score, --max-rows allows 1,000, 600 of them are used" in out
+    assert "Left undone: b" in out
+    assert priced("retry", "--max-cost", "0")[0] == 1
+    assert priced("retry")[0] == 0
+    assert priced.db("select count(*) from b") == [(500,)]
+
+
+def test_a_retry_of_a_run_without_bounds_counts_for_itself(priced: Shop) -> None:
+    priced.model("select id, predict('f', x + 1.5) as p, broken from t where id < 10")
+    priced.model("select id, predict('f', x) as p from t", name="a")
+    assert priced("run")[0] == 1
+    priced.model("select id, predict('f', x + 1.5) as p from t where id < 10")
+    assert priced("retry", "--max-rows", "9")[0] == 1
+    assert priced("retry", "--max-rows", "10")[0] == 0
+
+
 def test_max_cost_needs_prices(shop: Shop) -> None:
     shop.model(MODEL)
     code, out = shop("run", "--max-cost", "1")

@@ -37,6 +37,7 @@ def retry(options: RunOptions, open_night: Callable[[RunOptions], Night]) -> Run
 
 def _continue(tonight: Night, last: Mapping[str, Any]) -> RunResult:
     args = last["args"]
+    _share_bounds(tonight, last)
     deferring.defer(tonight, args["nodes"])
     published = night.publish_pending(tonight, RunResult(tonight.run_id, now_utc(), args=args))
     finished = {item.unique_id for item in published.results if item.ok}
@@ -52,6 +53,13 @@ def _continue(tonight: Night, last: Mapping[str, Any]) -> RunResult:
     for item in published.results:
         result = result.with_result(item, result.elapsed)
     return result
+
+
+def _share_bounds(tonight: Night, last: Mapping[str, Any]) -> None:
+    """What a bounded run has spent counts for the retry that is bounded, too: together they are one night."""
+    if last["args"].get("bounded"):
+        tonight.bounds.rows += sum(int(item["adapter_response"].get("scored") or 0) for item in last["results"])
+        tonight.bounds.began -= float(last.get("elapsed_time") or 0.0)
 
 
 def remaining(last: Mapping[str, Any], errors: bool = False) -> list[str]:

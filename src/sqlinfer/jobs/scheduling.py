@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -38,7 +39,7 @@ def files(
             raise UsageError(f"{word!r} has no place in one line", hint="write --vars as '{day: 2026-11-01}'")
     night = ScheduledNight(
         project=project.name, root=project.root.absolute(), hour=hour, minute=minute, timezone=_zone(timezone),
-        command=command, retry=retry, flags=flags, again=_again(options), variables=variables(project),
+        command=command, retry=retry, flags=flags, again=tuple(_shared(options)), variables=variables(project),
         program=_program() if scheduler not in ("kubernetes", "github-actions") else "sqlinfer",
     )  # fmt: skip
     return SCHEDULERS[scheduler](night)
@@ -63,34 +64,30 @@ def _zone(name: str | None) -> str | None:
 
 def _flags(options: RunOptions) -> tuple[str, ...]:
     """What chooses the work, spelled as flags; folders absolute, for no scheduler starts where this was typed."""
-    words = list(_of_target(options))
+    words = list(_shared(options))
     for flag, values in (("--select", options.select), ("--exclude", options.exclude)):
         if values:
             words += [flag, " ".join(values)]
     words += ["--selector", options.selector] if options.selector else []
-    words += ["--vars", str(options.vars)] if options.vars else []
-    for flag, bound in (
-        ("--max-rows", options.max_rows),
-        ("--max-seconds", options.max_seconds),
-        ("--max-cost", options.max_cost),
-    ):
-        words += [flag, f"{bound:g}"] if bound is not None else []
+    words += ["--vars", _yaml(options.vars)] if options.vars else []
+    words += ["--state", str(options.state.absolute())] if options.state else []
     words += ["--full-refresh"] if options.full_refresh else []
     words += ["--fail-fast"] if options.fail_fast else []
     return tuple(words)
 
 
-def _again(options: RunOptions) -> tuple[str, ...]:
-    return tuple(_of_target(options))
+def _yaml(given: Mapping[str, object] | str) -> str:
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False, default=str)
 
 
-def _of_target(options: RunOptions) -> Iterator[str]:
+def _shared(options: RunOptions) -> Iterator[str]:
     """Flags that the run and its retry share."""
     if options.profiles_dir:
         yield from ("--profiles-dir", str(options.profiles_dir.absolute()))
     named = (
         ("--profile", options.profile), ("--target", options.target), ("--device", options.device),
-        ("--memory-limit", options.memory_limit), ("--threads", options.threads),
+        ("--memory-limit", options.memory_limit), ("--threads", options.threads), ("--max-rows", options.max_rows),
+        ("--max-seconds", options.max_seconds), ("--max-cost", options.max_cost),
     )  # fmt: skip
     for flag, value in named:
         if value is not None:
