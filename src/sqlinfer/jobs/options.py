@@ -48,7 +48,7 @@ class RunOptions:
     """Bound of host memory, such as ``4GB``."""
 
     max_rows: int | None = None
-    """A node whose inputs to score would pass this is not scored. Of ``run``, ``build``, ``retry``, as are the next two."""
+    """A node whose inputs to score would pass this is not scored. Of what runs, as are the next two."""
     max_seconds: float | None = None
     """So is one that would take longer; the run also stops after the chunk in hand when they are used up."""
     max_cost: float | None = None
