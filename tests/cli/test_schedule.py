@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 from sqlinfer import api
 from sqlinfer.api import RunOptions
+from sqlinfer.cli.main import invoke
 from sqlinfer.errors import ProjectError, UsageError
 from sqlinfer.jobs.schedules import SCHEDULERS
 
@@ -184,6 +185,11 @@ def test_the_night_of_a_dbt_project_is_a_mixed_build(root: Path) -> None:
     assert f"sqlinfer dbt retry {where}" in done.output
     assert "# DAY=" in done.output
     assert CliRunner().invoke(cli, [*words, "--max-rows", "3"]).exit_code == 2
+
+
+def test_a_night_of_dbts_is_a_build(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["schedule", "cron", "--dbt", "--command", "run", "--project-dir", str(root)]) == 2
+    assert "the night there is `sqlinfer dbt build`" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)

@@ -18,15 +18,15 @@ NAMES = ("cron", "systemd", "airflow", "dagster", "prefect", "github-actions", "
 @click.argument("scheduler", type=click.Choice(NAMES))
 @click.option("--at", default="02:00", show_default=True, metavar="HH:MM", help="When the night begins.")
 @click.option("--timezone", metavar="NAME", help="Of --at, such as Europe/Berlin (default: the scheduler's own).")
-@click.option("--command", "what", type=click.Choice(["run", "build"]), default="run", show_default=True,
-              help="What the night does.")  # fmt: skip
+@click.option("--command", "what", type=click.Choice(["run", "build"]),
+              help="What the night does (default: run; with --dbt always build).")  # fmt: skip
 @click.option("--dbt", "in_dbt", is_flag=True, help="The night of the dbt project here: `sqlinfer dbt build`.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path),
               help="Write the files into this folder instead of printing them.")  # fmt: skip
 @add_options(LIMITS)
 @shared(EXECUTION, REFRESH, SELECTION)
 def command(
-    flags: Flags, scheduler: str, at: str, timezone: str | None, what: str, in_dbt: bool, output: Path | None,
+    flags: Flags, scheduler: str, at: str, timezone: str | None, what: str | None, in_dbt: bool, output: Path | None,
     **bounds: Any,
 ) -> int:  # fmt: skip
     """Print a commented unit that runs this project every night."""
@@ -46,13 +46,17 @@ def command(
 
 
 def _files(
-    flags: Flags, scheduler: str, at: str, timezone: str | None, what: str, in_dbt: bool, bounds: dict[str, Any]
+    flags: Flags, scheduler: str, at: str, timezone: str | None, what: str | None, in_dbt: bool, bounds: dict[str, Any]
 ) -> Mapping[str, str]:
     if not in_dbt:
         from sqlinfer import api
 
-        return api.schedule(replace(flags.options(), **bounds), scheduler, at=at, timezone=timezone, command=what)
+        return api.schedule(
+            replace(flags.options(), **bounds), scheduler, at=at, timezone=timezone, command=what or "run"
+        )
     given = [f"--{name.replace('_', '-')}" for name, value in bounds.items() if value is not None]
+    if what == "run":
+        raise click.UsageError("--command run does not go with --dbt: the night there is `sqlinfer dbt build`")
     if given:
         raise click.UsageError(f"{given[0]} does not go with --dbt: `sqlinfer dbt build` has no such bound")
     from sqlinfer.cli.commands.dbt import dbt_options
