@@ -207,3 +207,17 @@ def test_a_row_that_depends_on_others_is_not_scored_by_itself(shop: Shop, query:
     assert "cannot be scored by itself: it depends on others" in out
     assert said in out
     assert "impact is not known" in shop("freshness", "m", "--impact", "5")[1]
+
+
+def test_a_key_column_that_is_named_twice_is_refused(scored: Shop) -> None:
+    code, out = scored("lookup", "m", "--key", "id=3", "--key", "ID=4")
+    assert (code, "--key names 'ID' twice" in out) == (2, True)
+    with sqlinfer.lookup(scored.root, "m") as lookup, pytest.raises(UsageError, match="named twice"):
+        lookup.get({"id": 3, "ID": 4})
+
+
+def test_the_hint_names_a_key_with_spaces_as_a_shell_takes_it(scored: Shop) -> None:
+    scored.model(HEAD.replace("'id'", "'the id'") + """select id as "the id", predict('f', x) as p from t""")
+    assert scored("run", "--full-refresh")[0] == 0
+    assert "--key 'the id=…'" in scored("lookup", "m", "--key", "id=3")[1]
+    assert looked_up(scored, "--key", "THE ID=3")["p"] == 7.0

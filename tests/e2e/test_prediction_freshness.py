@@ -12,7 +12,7 @@ import pytest
 
 import sqlinfer
 from sqlinfer.errors import UsageError
-from sqlinfer.testing.onnx_builder import linear
+from sqlinfer.testing.onnx_builder import classifier_zipmap, linear
 from tests.conftest import Shop
 
 HEAD = "{{ config(materialized='incremental', unique_key='id'%s) }} "
@@ -449,3 +449,17 @@ def test_a_table_that_lost_its_key_is_told_with_the_way_out(scored: Shop) -> Non
         assert "the table has no column 'id' any more; `sqlinfer run` makes it anew" in out
     with pytest.raises(UsageError, match="no column 'id' any more"), sqlinfer.lookup(scored.root, "m") as lookup:
         lookup.get(id=1)
+
+
+@pytest.mark.parametrize("decision", ["s.label", 's.label = "Yes"', "top 3 by s.probabilities[2]"])
+def test_a_decision_may_look_into_a_struct(shop: Shop, decision: str) -> None:
+    classifier_zipmap(((4.0, -4.0), (0.0, 0.0)), zipmap=False, path=shop.root / "functions/c.onnx")
+    shop.put("functions/c.yml", "functions: [{name: c, model: {path: c.onnx}}]\n")
+    shop.db("create or replace table t as select i as id, 0.1 as f0, 0.0 as f1 from range(50) r(i)")
+    decision = decision.replace('"', "''")
+    shop.put("models/m.yml", f"models: [{{name: m, config: {{decision: '{decision}'}}}}]\n")
+    shop.model(HEAD % "" + "select id, predict('c', f0, f1) as s from t")
+    assert shop("run")[0] == 0
+    shop.db("update t set f0 = -f0 where id >= 47")
+    (found,) = asked(shop, "--impact", "100")
+    assert (found["stale_rows"], found["flips"]) == (3, 3)

@@ -131,10 +131,11 @@ def decision_of(node: Node, columns: Sequence[Column], keys: Sequence[str], plan
         raise _wrong(node, f"decision '{text}' of '{node.name}' is no expression over a row of the table", _HINT)
     known = {fold(column.name): column.name for column in columns}
     for column in tree.find_all(exp.Column):
-        if fold(column.name) not in known:
+        first = column.parts[0].name  # of s.label, a field of a struct, the warehouse knows the rest
+        if fold(column.name) not in known and fold(first) not in known:
             raise _wrong(
-                node, f"decision '{text}' of '{node.name}' needs column '{column.name}', which is not there",
-                did_you_mean(column.name, known.values()) or f"known: {', '.join(known.values())}",
+                node, f"decision '{text}' of '{node.name}' needs column '{first}', which is not there",
+                did_you_mean(first, known.values()) or f"known: {', '.join(known.values())}",
             )  # fmt: skip
     return Decision(sql, whole=tree.find(exp.Window) is not None)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from shlex import quote
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -119,6 +120,8 @@ class Lookup:
             if len(values) > len(self.key):
                 raise self._other_key(f"{len(values)} values were given")
         given = {fold(str(name)): value for name, value in named.items()}
+        if len(given) < len(named):
+            raise self._other_key("a column is named twice")
         for name in named:
             if fold(str(name)) not in {fold(one) for one in self.key}:
                 raise self._other_key(f"'{name}' is not part of it")
@@ -128,7 +131,9 @@ class Lookup:
         return tuple(given[fold(name)] for name in self.key)
 
     def _other_key(self, why: str) -> UsageError:
-        spelled = " ".join(f"--key {name}=…" for name in self.key)
+        spelled = " ".join(
+            f"--key {name}=…" if name.isidentifier() else f"--key {quote(f'{name}=…')}" for name in self.key
+        )
         return UsageError(f"the key of '{self.node.name}' is {', '.join(self.key)}: {why}", hint=spelled)
 
     def _served(self, wanted: tuple[object, ...]) -> Row | None:

@@ -56,12 +56,14 @@ def _opened(flags: Flags, table: str, or_score: bool, in_dbt: bool, manifest: Pa
 
 
 def _pairs(keys: tuple[str, ...]) -> dict[str, str]:
+    from sqlinfer.relation import fold
+
     found: dict[str, str] = {}
     for text in keys:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise click.UsageError(f"--key {text!r}: COLUMN=VALUE is wanted, such as --key customer_id=42")
-        if name.strip() in found:
+        if fold(name.strip()) in map(fold, found):
             raise click.UsageError(f"--key names '{name.strip()}' twice")
         found[name.strip()] = value
     return found
