@@ -12,6 +12,7 @@ import pytest
 
 import sqlinfer
 from sqlinfer.errors import UsageError
+from sqlinfer.testing.onnx_builder import linear
 from tests.conftest import Shop
 
 HEAD = "{{ config(materialized='incremental', unique_key='id') }} "
@@ -221,3 +222,17 @@ def test_the_hint_names_a_key_with_spaces_as_a_shell_takes_it(scored: Shop) -> N
     assert scored("run", "--full-refresh")[0] == 0
     assert "--key 'the id=…'" in scored("lookup", "m", "--key", "id=3")[1]
     assert looked_up(scored, "--key", "THE ID=3")["p"] == 7.0
+
+
+def test_where_inputs_are_not_kept_the_function_is_that_of_the_run_and_not_todays(shop: Shop) -> None:
+    shop.model(HEAD.replace("unique_key", "keep_inputs=false, unique_key") + "select id, predict('f', x) as p from t")
+    assert shop("run")[0] == 0
+    (made,) = shop.db("select functions[1] from sqlinfer_runs")[0]
+    linear([5.0], 1.0, element_type="double", path=shop.root / "functions/f.onnx")
+    row = looked_up(shop, "--key", "id=1")
+    assert (row["p"], row["_function"], row["_stale"]) == (3.0, made, None)
+    assert row["_scored_at"] is not None
+    assert looked_up(shop, "--key", "id=1", "--or-score")["_function"] != made
+    shop.db("delete from sqlinfer_runs")
+    row = looked_up(shop, "--key", "id=1")
+    assert (row["_function"], row["_scored_at"]) == (None, None), "nobody knows"

@@ -22,7 +22,7 @@ from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import AdapterError, DatabaseLocked, StoreError, UsageError
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.jobs.served import ServedRows, is_same
-from sqlinfer.jobs.staleness import compared_with, named, no_prediction, refuse_plain, started, with_times
+from sqlinfer.jobs.staleness import compared_with, made_by, named, no_prediction, refuse_plain, started, with_times
 from sqlinfer.jobs.warm import WarmSessions
 from sqlinfer.project import Node
 from sqlinfer.relation import fold, literal
@@ -191,8 +191,9 @@ class Lookup:
         found = compared_with(self.night, self.node, self.item, work, last)
         if isinstance(found, str):
             self.night.warn((f"whether inputs of '{self.node.name}' have changed is not known: {found}",))
-            at = started(work, self.node, last.run_id, work.dialect) if last else None
-            return unserved_sql(self.node.relation, self.key, values, at, functions_of(self.item.plan), work.dialect)
+            of_run = (work, self.node, last.run_id, work.dialect) if last else None
+            at, functions = (started(*of_run), made_by(*of_run)) if of_run else (None, ())
+            return unserved_sql(self.node.relation, self.key, values, at, functions, work.dialect)
         known, traced = found
         if known.same_calls and not traced.grouped:
             known = with_times(known, traced, work)

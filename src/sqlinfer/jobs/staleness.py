@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlinfer.adapters.base import PinOptions, Workspace
 from sqlinfer.adapters.shared.inputs import Comparison, RowInputs, count_sql
-from sqlinfer.adapters.shared.records import started_sql
+from sqlinfer.adapters.shared.records import functions_sql, started_sql
 from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import SqlinferError, UsageError, did_you_mean
 from sqlinfer.jobs.impact import Impact, impact_of
@@ -220,6 +220,12 @@ def _not_kept(node: Node, plan: Plan) -> str:
 def started(work: Workspace, node: Node, run_id: str, dialect: str) -> datetime | None:
     runs = replace(node.relation, name=RUN_RECORDS)
     return _moment(work.rows(started_sql(runs, node.unique_id, run_id, dialect))[0][0])
+
+
+def made_by(work: Workspace, node: Node, run_id: str, dialect: str) -> tuple[str, ...]:
+    """The functions of a run, as its record has them."""
+    runs = replace(node.relation, name=RUN_RECORDS)
+    return tuple(map(str, work.rows(functions_sql(runs, node.unique_id, run_id, dialect))[0][0] or ()))
 
 
 def _now(night: Night, plan: Plan, traced: Traced, work: Workspace) -> RowInputs:

@@ -35,9 +35,18 @@ def slices_sql(runs: Relation, node: str, relation: str, dialect: str) -> str:
 
 def started_sql(runs: Relation, node: str, run_id: str, dialect: str) -> str:
     """When a run of the node started, in seconds since 1970."""
-    mine = f"{quote('node', dialect)} = {literal(node, dialect)} AND {quote('run_id', dialect)} = "
     asked = epoch(f"max({quote('started_at', dialect)})", dialect)
-    return f"SELECT {asked} FROM {runs.sql(dialect)} WHERE {mine}{literal(run_id, dialect)}"
+    return f"SELECT {asked} FROM {runs.sql(dialect)} WHERE {_of_run(node, run_id, dialect)}"
+
+
+def functions_sql(runs: Relation, node: str, run_id: str, dialect: str) -> str:
+    """The functions of a run of the node, a list of name@digest."""
+    return f"SELECT {quote('functions', dialect)} FROM {runs.sql(dialect)} WHERE {_of_run(node, run_id, dialect)}"
+
+
+def _of_run(node: str, run_id: str, dialect: str) -> str:
+    mine = f"{quote('node', dialect)} = {literal(node, dialect)}"
+    return f"{mine} AND {quote('run_id', dialect)} = {literal(run_id, dialect)}"
 
 
 def past_run(row: tuple[object, ...]) -> PastRun:

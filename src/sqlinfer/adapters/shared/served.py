@@ -38,11 +38,13 @@ def unserved_sql(
     published: Relation, keys: Sequence[str], values: Sequence[str] | None, at: datetime | None,
     functions: Sequence[str], dialect: str,
 ) -> str:  # fmt: skip
-    """The same where what its rows were scored from was not kept: the time is that of the last run."""
+    """The same where what its rows were scored from was not kept: the time and the functions are those of the last
+    run; NULL where there is none."""
+    made_by = f"CAST({literal(', '.join(functions), dialect) if functions else 'NULL'} AS {kind('VARCHAR', dialect)})"
     moment = f"CAST({literal(at.isoformat(), dialect) if at else 'NULL'} AS {kind('TIMESTAMPTZ', dialect)})"
     quoted = [quote(name, dialect) for name in keys]
     return (
-        f"SELECT q.*, {moment} AS {SERVED_AT}, {literal(', '.join(functions), dialect)} AS {FUNCTION}, "
+        f"SELECT q.*, {moment} AS {SERVED_AT}, {made_by} AS {FUNCTION}, "
         f"CAST(NULL AS BOOLEAN) AS {STALE} FROM {published.sql(dialect)} AS q{_where('q', quoted, values)}"
     )
 
