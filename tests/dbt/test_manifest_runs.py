@@ -55,7 +55,8 @@ class House:
 
     def manifest(self, *nodes: dict[str, Any]) -> None:
         content = {
-            "metadata": {"dbt_schema_version": SCHEMA}, "nodes": {node["unique_id"]: node for node in nodes},
+            "metadata": {"dbt_schema_version": SCHEMA, "invocation_id": "one"},
+            "nodes": {node["unique_id"]: node for node in nodes},
             "macros": self.macros,
         }  # fmt: skip
         (self.root / "manifest.json").write_text(json.dumps(content))
@@ -215,3 +216,21 @@ def test_a_name_that_two_models_have_asks_for_more(house: House) -> None:
     assert "model.shop.m or model.other.m" in out
     assert house.asks("lookup", "model.other.m", "--key", "id=1")[0] == 0
     assert '"p": 5.0' in house.asks("lookup", "m_shop", "--key", "id=1", "--output", "json")[1]
+
+
+def test_what_dbt_compiled_for_a_slice_says_nothing_of_the_other_rows(house: House) -> None:
+    asks = ["macro.sqlinfer.is_incremental"]
+    whole, part = (predicted(f"select id, predict('f', x) as p from t{where}", unique_key="id", macros=asks)
+                   for where in ("", " where id > 2"))  # fmt: skip
+    assert house.run(whole)[0] == 0
+    house.manifest(part)
+    code, out = house.asks("freshness", "m")
+    assert (code, "dbt may have compiled its query for a slice" in out) == (2, True)
+    assert '"_stale": null' in house.asks("lookup", "m", "--key", "id=1", "--output", "json")[1]
+    assert house.asks("lookup", "m", "--key", "id=1", "--or-score")[0] == 2
+    for written, code in (("another", 2), ("one", 0)):
+        results = {"metadata": {"invocation_id": written}, "args": {"full_refresh": True}}
+        (house.root / "run_results.json").write_text(json.dumps(results))
+        house.manifest(whole)
+        assert house.asks("freshness", "m")[0] == code
+    assert '"_stale": false' in house.asks("lookup", "m", "--key", "id=1", "--output", "json")[1]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sqlinfer.dbt import executor
 from sqlinfer.dbt.executor import Listener
+from sqlinfer.dbt.manifest import compiled_whole
 from sqlinfer.dbt.project import functions_only, home_of, profile_of
 from sqlinfer.jobs import lookup as lookups
 from sqlinfer.jobs import report as reports
@@ -83,8 +84,9 @@ def schedule(
 def _night(
     options: RunOptions, manifest: Path | None, on_event: Listener | None, cancel: threading.Event | None
 ) -> Night:
-    """Its options ask for a full refresh: the queries are those for whole tables, not for a slice."""
-    options = replace(options, full_refresh=True)
+    """Its options ask for a full refresh: the queries are those for whole tables, not for a slice. Those of a manifest
+    are what they are."""
+    options = replace(options, full_refresh=manifest is None or compiled_whole(manifest.absolute()))
     job = executor.load(options, manifest, cancel)
     night = executor.night_of(job.project, options, on_event, cancel)
     night.warn(warning for warning in job.warnings if warning not in job.project.warnings)

@@ -103,6 +103,16 @@ def read_manifest(path: Path) -> Manifest:
     )  # fmt: skip
 
 
+def compiled_whole(path: Path) -> bool:
+    """Whether the run_results.json beside a manifest says that dbt wrote both with ``--full-refresh``."""
+    try:
+        manifest, results = (parse_json(read_plain(file)) for file in (path, path.with_name("run_results.json")))
+        same = manifest["metadata"]["invocation_id"] == results["metadata"]["invocation_id"]
+        return same and bool(results["args"].get("full_refresh"))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False
+
+
 def deferred_to(manifest: Manifest, state: Path, *, favor: bool) -> Manifest:
     """The manifest with the place of each node in an earlier run's, which dbt reads and does not write.
 

@@ -22,7 +22,16 @@ from sqlinfer.compiler.compiled import CompiledNode
 from sqlinfer.errors import AdapterError, DatabaseLocked, StoreError, UsageError
 from sqlinfer.jobs.night import Night, compile_nodes
 from sqlinfer.jobs.served import ServedRows, is_same
-from sqlinfer.jobs.staleness import compared_with, made_by, named, no_prediction, refuse_plain, started, with_times
+from sqlinfer.jobs.staleness import (
+    SLICED,
+    compared_with,
+    made_by,
+    named,
+    no_prediction,
+    refuse_plain,
+    started,
+    with_times,
+)
 from sqlinfer.jobs.warm import WarmSessions
 from sqlinfer.project import Node
 from sqlinfer.relation import fold, literal
@@ -216,7 +225,7 @@ class Lookup:
 
     def _scored(self, wanted: tuple[object, ...]) -> Row | None:
         """The row as the query gives it now, by the same plan and policies. Nothing outlives the call."""
-        traced = trace(self.item.plan, self.key)
+        traced = SLICED if self.item.is_slice else trace(self.item.plan, self.key)
         if isinstance(traced, str):
             raise UsageError(f"a row of '{self.node.name}' cannot be scored by itself: {traced}")
         if others := self.item.plan.result.sees_others:

@@ -30,6 +30,9 @@ from sqlinfer.spec.records import PastRun
 _LARGE = 1_000_000
 """Rows above which the ages are those of all inputs that the stores hold, a few of which no row may have any more:
 finding the time of each row takes as long as everything else."""
+SLICED = (
+    "dbt may have compiled its query for a slice; leave out --manifest, or write it by `dbt compile --full-refresh`"
+)
 _SKEW = timedelta(minutes=1)
 """Clocks differ."""
 
@@ -191,6 +194,8 @@ def compared_with(
     Args:
         last: the run that published the table.
     """
+    if item.is_slice:
+        return SLICED
     plan = item.plan
     keys = row_key(replace(node, config=replace(node.config, unique_key=item.unique_key)))
     traced = trace(plan, keys)
