@@ -234,3 +234,20 @@ def test_what_dbt_compiled_for_a_slice_says_nothing_of_the_other_rows(house: Hou
         house.manifest(whole)
         assert house.asks("freshness", "m")[0] == code
     assert '"_stale": false' in house.asks("lookup", "m", "--key", "id=1", "--output", "json")[1]
+
+
+def test_prices_of_a_dbt_project_stand_in_its_vars(house: House) -> None:
+    node = predicted("select id, predict('f', x) as p from t")
+    code, out = house.run(node, more=["--max-cost", "1"])
+    assert (code, "in dbt_project.yml under vars: {sqlinfer: {prices: …}}" in out) == (2, True)
+    file = house.root / "dbt_project.yml"
+    plain = file.read_text()
+    file.write_text(plain + "vars: {sqlinfer: {prices: {currency: USD, device_hour: {on_demand: 1.2}}}}\n")
+    code, out = house.run(node, more=["--max-cost", "1"])
+    assert code == 0, out
+    assert " USD; a million predictions " in out
+    file.write_text(plain + "vars: {sqlinfer: {prices: {device_hour: {on_demand: 1.2}}}}\n")
+    code, out = house.run(node)
+    assert code == 2
+    assert "the price 1.2 of on_demand has no unit" in out
+    assert "dbt_project.yml:" in out

@@ -23,6 +23,7 @@ from sqlinfer.project.discover import configured_at, mentioned
 from sqlinfer.project.every_time import names_of
 from sqlinfer.project.hooks import read_hooks
 from sqlinfer.project.packages import cross_database
+from sqlinfer.project.prices import read_prices
 from sqlinfer.project.schema import OF_POSTGRES, REFUSED
 from sqlinfer.project.secret import public
 from sqlinfer.project.values import MacroFile, Materialized
@@ -53,7 +54,7 @@ def functions_only(home: DbtHome, profile: Profile) -> Project:
     return Project(
         name=home.name, version=None, root=home.root, profile=profile, vars=home.variables,
         functions=read_functions(home, profile.type), env=public(home.env), function_paths=home.function_folders,
-        target_path=home.private,
+        target_path=home.private, prices=read_prices(home.settings.get("prices"), home.file, ("vars", "sqlinfer")),
     )  # fmt: skip
 
 

@@ -24,7 +24,8 @@ def bounds_of(options: RunOptions, prices: Prices | None, began: float) -> Bound
     if options.max_cost is not None and hour is None:
         raise UsageError(
             "--max-cost needs to know what an hour of the device costs",
-            hint="declare it in sqlinfer_project.yml: prices: {currency: USD, device_hour: {on_demand: 1.20}}",
+            hint="declare it in sqlinfer_project.yml: prices: {currency: USD, device_hour: {on_demand: 1.20}}; "
+            "in dbt_project.yml under vars: {sqlinfer: {prices: …}}",
         )
     return Bounds(
         options.max_rows, options.max_seconds, options.max_cost, hour or 0.0, prices.currency if prices else "",

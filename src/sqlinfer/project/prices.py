@@ -17,17 +17,18 @@ _AMOUNT = re.compile(rf"(?P<before>{_CURRENCY})?\s*(?P<number>[0-9.eE+-]+)\s*(?P
 _HINT = "for example prices: {currency: USD, device_hour: {on_demand: 1.20, spot: 0.36}, endpoint_month: 250}"
 
 
-def read_prices(data: Any, file: YamlFile) -> Prices | None:
-    """``data``: what stands under the key, rendered.
+def read_prices(data: Any, file: YamlFile, under: Sequence[str] = ()) -> Prices | None:
+    """``data``: what stands under the key, rendered. ``under``: keys of the file above ``prices``.
 
     Raises:
         ProjectError: an amount is none, or has no currency; with the place.
     """
     if data is None:
         return None
-    props = validate(PricesProps, file, data, ("prices",))
+    top = (*under, "prices")
+    props = validate(PricesProps, file, data, top)
     hour = props.device_hour if isinstance(props.device_hour, dict) else {"on_demand": props.device_hour}
-    here = ("prices", "device_hour")
+    here = (*top, "device_hour")
     for name in hour:
         if name not in ("on_demand", "spot"):
             raise file.error(f"unknown key '{name}'", (*here, name), hint="device_hour has on_demand and spot")
@@ -35,13 +36,13 @@ def read_prices(data: Any, file: YamlFile) -> Prices | None:
     given = {
         "on_demand": (hour.get("on_demand"), (*here, "on_demand") if nested else here),
         "spot": (hour.get("spot"), (*here, "spot")),
-        "endpoint_month": (props.endpoint_month, ("prices", "endpoint_month")),
+        "endpoint_month": (props.endpoint_month, (*top, "endpoint_month")),
     }
     found = {
         name: _amount(value, props.currency, file, keys) for name, (value, keys) in given.items() if value is not None
     }
     if not found:
-        raise file.error("prices names no price", ("prices",), hint=_HINT)
+        raise file.error("prices names no price", top, hint=_HINT)
     currency = props.currency or next(unit for _, unit in found.values())
     others = [name for name, (_, unit) in found.items() if unit.casefold() != currency.casefold()]
     if others:
