@@ -251,3 +251,21 @@ def test_prices_of_a_dbt_project_stand_in_its_vars(house: House) -> None:
     assert code == 2
     assert "the price 1.2 of on_demand has no unit" in out
     assert "dbt_project.yml:" in out
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"decison": "p > 1"}, "did you mean 'decision'?"),
+        ({"unique_key": "id"}, "unknown key 'unique_key' in meta.sqlinfer"),
+        ("lineages", "unknown key 'lineages' in meta.sqlinfer"),
+        ({"lineage": "perhaps"}, "lineage"),
+        ({"max_error_rate": 5}, "max_error_rate"),
+        ({"keep_inputs": [1]}, "keep_inputs"),
+    ],
+)
+def test_keys_of_ours_in_meta_are_read_as_in_a_project_of_ours(house: House, own: Any, said: str) -> None:
+    code, out = house.run(predicted("select id, predict('f', x) as p from t", meta={"sqlinfer": own}))
+    assert code == 2, out
+    assert said in out
+    assert "m.sql" in out

@@ -34,6 +34,7 @@ CHANGES = ("ignore", "fail", "append_new_columns", "sync_all_columns")
 STRATEGIES = ("append", "delete+insert", "merge")
 _MACRO = re.compile(r"\s*\{%-?\s*macro\b")
 _DBTS_OWN = re.compile(r"dbt|dbt_(duckdb|postgres|spark|snowflake|bigquery|redshift|databricks)|sqlinfer")
+_OURS = ("lineage", "publish_timeout", "max_error_rate", "decision", "keep_inputs")
 """Packages whose macros ask the warehouse while they render."""
 """Neither a test nor a materialization."""
 _PLAIN = ("view", "ephemeral", "table", "incremental")
@@ -191,8 +192,7 @@ def _plain_config(node: Mapping[str, Any]) -> NodeConfig:
 def _config(node: Mapping[str, Any], path: Path, warehouse: str) -> NodeConfig:
     """The configuration of a prediction node; our own keys stand in ``meta: {sqlinfer: {…}}`` or beside dbt's."""
     config = node.get("config") or {}
-    own = (config.get("meta") or {}).get("sqlinfer") or {}
-    settings = {**config, **own} if isinstance(own, dict) else config
+    settings = {**config, **_own(node, path)}
     for key, way in (REFUSED if warehouse == "postgres" else REFUSED | OF_POSTGRES).items():
         if config.get(key):
             where = configured_at(node.get("raw_code") or "", key, path) or Location(path)
@@ -207,31 +207,41 @@ def _config(node: Mapping[str, Any], path: Path, warehouse: str) -> NodeConfig:
         )
     if strategy in ("merge", "delete+insert") and not keys:
         raise ProjectError(f"'{node['name']}': {strategy} needs a unique_key", location=Location(path))
-    beside = _beside(node, path, warehouse)
+    beside = _beside(node, settings, path, warehouse)
     return NodeConfig(
         materialized="incremental" if keys or strategy else "table", unique_key=keys, incremental_strategy=strategy,
         on_schema_change=_one_of(config, "on_schema_change", CHANGES, node, path),
         on_missing=_one_of(settings, "on_missing", ("keep", "delete"), node, path),
-        lineage=bool(settings.get("lineage")),
+        lineage=beside.lineage,
         tags=tuple(config.get("tags") or ()), contract=bool((config.get("contract") or {}).get("enforced")),
         meta=config.get("meta") or {}, full_refresh=config.get("full_refresh"),
         pre_hook=read_hooks(config.get("pre-hook"), "pre-hook", Location(path)),
         post_hook=read_hooks(config.get("post-hook"), "post-hook", Location(path)),
-        publish_timeout=settings.get("publish_timeout"), max_error_rate=settings.get("max_error_rate"),
-        decision=settings.get("decision"), keep_inputs=settings.get("keep_inputs"),
+        publish_timeout=beside.publish_timeout, max_error_rate=beside.max_error_rate, decision=beside.decision,
+        keep_inputs=beside.keep_inputs,
         indexes=beside.indexes, unlogged=beside.unlogged, grants=beside.grants,
         extra={"materialized": "prediction"},
     )  # fmt: skip
 
 
-def _beside(node: Mapping[str, Any], path: Path, warehouse: str) -> NodeConfig:
-    """What the node asks for beside its rows: indexes, rights, a table that is not logged."""
-    config, sql = node.get("config") or {}, node.get("raw_code") or ""
-    given = {
-        key: Setting(config[key], configured_at(sql, key, path) or Location(path))
-        for key in OF_POSTGRES
-        if config.get(key)
-    }
+def _own(node: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """What stands under ``meta: {sqlinfer: {…}}``. Raises ProjectError: a key that is none of ours."""
+    own = ((node.get("config") or {}).get("meta") or {}).get("sqlinfer") or {}
+    known = ("on_missing", *_OURS)
+    for key in own if isinstance(own, dict) else (own,):
+        if key not in known:
+            hint = did_you_mean(str(key), known) or f"known: {', '.join(known)}"
+            where = configured_at(node.get("raw_code") or "", str(key), path) or Location(path)
+            raise ProjectError(f"'{node['name']}': unknown key '{key}' in meta.sqlinfer", hint=hint, location=where)
+    return cast(Mapping[str, Any], own)
+
+
+def _beside(node: Mapping[str, Any], settings: Mapping[str, Any], path: Path, warehouse: str) -> NodeConfig:
+    """What the node asks for beside its rows: indexes, rights, a table that is not logged, and keys of our own."""
+    sql = node.get("raw_code") or ""
+    asked = [key for key in OF_POSTGRES if settings.get(key)]
+    asked += [key for key in _OURS if settings.get(key) is not None]
+    given = {key: Setting(settings[key], configured_at(sql, key, path) or Location(path)) for key in asked}
     return build(given, warehouse=warehouse)
 
 
