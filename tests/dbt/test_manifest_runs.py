@@ -269,3 +269,11 @@ def test_keys_of_ours_in_meta_are_read_as_in_a_project_of_ours(house: House, own
     assert code == 2, out
     assert said in out
     assert "m.sql" in out
+
+
+@pytest.mark.parametrize("settings", ["{price: {currency: USD}}", "{'': 1}", "scoring"])
+def test_a_setting_of_ours_in_vars_that_means_nothing_is_refused(house: House, settings: str) -> None:
+    file = house.root / "dbt_project.yml"
+    file.write_text(file.read_text() + f"vars: {{sqlinfer: {settings}}}\n")
+    code, out = house.run(predicted("select id, predict('f', x) as p from t"))
+    assert (code, "in vars.sqlinfer" in out, "dbt_project.yml:" in out) == (2, True, True), out

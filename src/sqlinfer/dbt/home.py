@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sqlinfer.errors import Location, ProfileError, ProjectError, UsageError
+from sqlinfer.errors import Location, ProfileError, ProjectError, UsageError, did_you_mean
 from sqlinfer.project import FunctionConfig, Profile
 from sqlinfer.project.basics import Environment, plain_context
 from sqlinfer.project.functions import load_functions
@@ -20,6 +20,8 @@ from sqlinfer.project.yamlfile import YamlFile, parse_yaml, read_yaml
 PROJECT_FILE = "dbt_project.yml"
 FUNCTION_FOLDERS = ("ml", "functions")
 """Where functions are looked for. dbt itself reads ``functions/`` from 1.11 on, hence ``ml/`` first."""
+SETTINGS = ("function-paths", "function_paths", "prices", "record_builds")
+"""Keys of ``vars: {sqlinfer: {…}}``; the last one is the package's."""
 _DBT_ONLY = (
     "plugins", "module_paths", "keep_open", "disable_transactions", "retries", "filesystems",
     "use_credential_provider", "root_path", "config_options", "remote", "secrets", "is_ducklake",
@@ -75,7 +77,8 @@ def read_home(root: Path, given: Mapping[str, Any] | str | None, env: Mapping[st
     name = str(read("name"))
     everywhere = dict(read("vars") or {})
     own = everywhere.pop(name, None)
-    settings = everywhere.get("sqlinfer")
+    settings = everywhere.get("sqlinfer") or {}
+    _refuse_unknown(settings, file)
     variables = {**everywhere, **(own if isinstance(own, dict) else {}), **passed}
     target = env.get("DBT_TARGET_PATH") or read("target-path", "target")
     return DbtHome(
@@ -83,6 +86,14 @@ def read_home(root: Path, given: Mapping[str, Any] | str | None, env: Mapping[st
         target_path=root / str(target), packages_path=root / str(read("packages-install-path", "dbt_packages")),
         profile_name=read("profile"),
     )  # fmt: skip
+
+
+def _refuse_unknown(settings: Any, file: YamlFile) -> None:
+    """Raises ProjectError for a key of ``vars: {sqlinfer: {…}}`` that means nothing."""
+    for key in settings if isinstance(settings, dict) else (settings,):
+        if key not in SETTINGS:
+            hint = did_you_mean(str(key), SETTINGS) or f"known: {', '.join(SETTINGS)}"
+            raise file.error(f"unknown key '{key}' in vars.sqlinfer", ("vars", "sqlinfer", str(key)), hint=hint)
 
 
 def given_variables(given: Mapping[str, Any] | str | None) -> dict[str, Any]:
