@@ -267,3 +267,31 @@ def test_each_function_of_a_stage_has_an_order_of_its_own(tmp_path: Path, taken:
     score, other = "if(id in (3, 8), 12, id * 9)", "if(id <> 5, (id + 0.25) * 3, null)"
     wrong = f"score is distinct from {score} or other is distinct from {other}"
     assert night.sql(f"select * from scores where {wrong}") == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "stands"), [("'7.5'", True), ("'-4'", True), ("'12'", False), ("NULL", False), ("'oops'", False)]
+)
+def test_a_first_night_needs_no_join_where_every_input_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: str, stands: bool
+) -> None:
+    """-4 fails; 12 is another row's input; the last two have no key."""
+    seen: list[bool] = []
+    real = in_place.place_scored
+
+    def told(*arguments: Any) -> list[KeyedCall] | None:
+        found = real(*arguments)
+        seen.append(found is not None)
+        return found
+
+    monkeypatch.setattr(in_place, "place_scored", told)
+    night = made(tmp_path)
+    night.sql(f"update customers set raw = {raw} where id = 9")
+    result = run(night)
+    assert seen == [stands]
+    expected = {"'7.5'": 15.0, "'12'": 24.0}.get(raw)
+    assert result.counts.errors == (raw in ("'-4'", "'oops'"))
+    rows = night.sql("select id, score from scores")
+    assert sorted(rows) == [(id, expected if id == 9 else id * 6.0) for id in range(2000)]
+    if stands:
+        assert rows == sorted(rows)

@@ -24,7 +24,7 @@ from sqlinfer.storage import NOWHERE, Access
 STORE_CHUNK, STREAM_CHUNK = 65_536, 500_000
 QUICK_CHUNK = 262_144
 CHUNK_BYTES, READ_BYTES = 128 << 20, 32 << 20
-FUSE_BYTES, KEYED_ROWS = 32 << 20, 200_000
+FUSE_BYTES, KEYED_ROWS = 8 << 20, 200_000
 
 
 def now_utc() -> datetime:
@@ -63,8 +63,8 @@ class RunEnvironment:
     read_bytes: int = READ_BYTES
     """Bounds of what waits in memory for a commit, and of one batch that is read."""
     fuse_bytes: int | None = FUSE_BYTES
-    """From here on a stream is read straight into the session: below, staging costs next to nothing, and the warehouse
-    stays free while scoring runs."""
+    """From here on a stream is read straight into the session. Below, a copy takes some hundredths of a second, and
+    the warehouse stays free while scoring runs."""
     keyed_rows: int = KEYED_ROWS
     """From here on two narrow passes over a table beat staging all its arguments."""
     retry_errors: bool = False

@@ -2,8 +2,8 @@
 
 What a node's rows were last time, key and result, is laid beside their keys of tonight by position, in one pass without
 a join. Where the keys are equal the result is known; the other rows are looked up in the store. Nothing depends on the
-order: where many rows stand elsewhere, all of them go through a join with the store. What comes out has the source's
-order, so that publishing can compare by position, too.
+order: where many rows stand elsewhere, all of them go through a join with the store. After a first night, results are
+found in the same way. What comes out has the source's order, so that publishing can compare by position, too.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.duckdb import row_order
-from sqlinfer.adapters.duckdb.keyed_call import FAILED, KNOWN, NEW, ByRow, KeyedCall, Placed
+from sqlinfer.adapters.duckdb.keyed_call import FAILED, KNOWN, NEW, ByRow, KeyedCall, Placed, known_name, state_name
 from sqlinfer.adapters.duckdb.row_order import Seen
-from sqlinfer.adapters.duckdb.scratch import FOUND, MOVED, scratch
+from sqlinfer.adapters.duckdb.scratch import FOUND, MOVED, PLAIN, scratch
 from sqlinfer.adapters.duckdb.store import StoreTable, count, holds_twice
 from sqlinfer.errors import RunError
 from sqlinfer.relation import Relation, quote
@@ -56,6 +56,47 @@ def place(
     Raises:
         StoreError: a key occurs twice in a store.
     """
+    placed = _all_placed(work, owner, stage, plain, found, stores)
+    if placed is not None:
+        _view(work, stage, plain, placed)
+    return placed
+
+
+def place_scored(
+    work: DuckDBWorkspace, owner: Owner, stage: Stage, found: Sequence[KeyedCall], stores: Sequence[StoreTable]
+) -> list[KeyedCall] | None:
+    """After a first night whose inputs were all different: the stores have filled in the order of the rows. None where
+    they have not: rows without a key, inputs that occur twice, errors in many of them.
+
+    Raises:
+        StoreError: a key occurs twice in a store.
+    """
+    rows, plain = scratch(stage), scratch(stage, PLAIN)
+    many = count(work, rows)
+    if many < row_order.FEWEST or any(keyed.store_rows or keyed.wanted != many for keyed in found):
+        return None
+    if not all(store.is_narrow and count(work, store.relation) == many for store in stores):
+        return None
+    work.execute(f"ALTER TABLE {rows.sql()} RENAME TO {quote(plain.name)}")
+    named = [
+        replace(keyed, state=state_name(position), known=known_name(position)) for position, keyed in enumerate(found)
+    ]
+    placed = _all_placed(work, owner, stage, plain, named, stores)
+    if placed is None:
+        work.execute(f"ALTER TABLE {plain.sql()} RENAME TO {quote(rows.name)}")
+    else:
+        _view(work, stage, plain, placed)
+    return placed
+
+
+def _all_placed(
+    work: DuckDBWorkspace,
+    owner: Owner,
+    stage: Stage,
+    plain: Relation,
+    found: Sequence[KeyedCall],
+    stores: Sequence[StoreTable],
+) -> list[KeyedCall] | None:
     rows, placed = count(work, plain), []
     for position, (keyed, store) in enumerate(zip(found, stores, strict=True)):
         seen = row_order.seen(work, owner, store)
@@ -64,7 +105,6 @@ def place(
         if one is None:
             return None
         placed.append(replace(keyed, placed=one))
-    _view(work, stage, plain, placed)
     return placed
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.duckdb import in_place, row_order
 from sqlinfer.adapters.duckdb.in_place import remembered
-from sqlinfer.adapters.duckdb.keyed_call import NEW, ByRow, Carried, KeyedCall
+from sqlinfer.adapters.duckdb.keyed_call import NEW, ByRow, Carried, KeyedCall, known_name, state_name
 from sqlinfer.adapters.duckdb.scratch import FRESH, PLAIN, TODO, make_scratch, scratch
 from sqlinfer.adapters.duckdb.scratch import NEW as NEW_INPUTS
 from sqlinfer.adapters.duckdb.store import StoreTable, count, holds_twice
@@ -95,10 +95,9 @@ def _call(
 ) -> KeyedCall:
     call, store = stage.calls[position], StoreTable(contract)
     store.make(work)
-    narrow = not any(output.data_type.endswith("]") or output.data_type == "BLOB" for output in contract.outputs)
     rows = count(work, store.relation)
-    state = f"{OURS}_state_{position}" if rows else None
-    known = f"{OURS}_known_{position}" if rows and keep_results and narrow else None
+    state = state_name(position) if rows else None
+    known = known_name(position) if rows and keep_results and store.is_narrow else None
     carried = _carried(work, call, position, source.sql) if rows > source.rows * _KNOWS_MOST else ()
     return KeyedCall(call, state, known, carried, None, 0, rows)
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlinfer.relation import Relation, quote
+from sqlinfer.spec.names import OURS
 from sqlinfer.spec.plan import Call
 
 KNOWN, FAILED, NEW = 0, 1, 2
 """States of a row that has a key: its result is in the store, its failure is, neither is."""
+
+
+def state_name(position: int) -> str:
+    """Column of a stage: what is known of the call at ``position``."""
+    return f"{OURS}_state_{position}"
+
+
+def known_name(position: int) -> str:
+    return f"{OURS}_known_{position}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ def look_up(work: DuckDBWorkspace, pinned: DuckDBPinned, calls: Sequence[Call]) 
     if is_in_parts(pinned.stage):
         _put_together(work, pinned, calls)
     elif len(pinned.looked_up) == len(pinned.stage.calls):
+        _put_in_place(work, pinned)
         items, source = lookup_columns(_with_found(pinned), tuple(pinned.looked_up.values()), pinned.stage.columns)
         scored = pinned.stage.scored.sql()
         work.execute(f"CREATE OR REPLACE VIEW {scored} AS SELECT {', '.join(items)} FROM {source}")
@@ -46,6 +47,18 @@ def _counted(work: DuckDBWorkspace, pinned: DuckDBPinned, call: Call) -> Counts:
         row_order.keep(work, pinned.owner, pinned.stage, found.keyed, found.store)
         forget_inputs(work, found.keyed)
     return counts
+
+
+def _put_in_place(work: DuckDBWorkspace, pinned: DuckDBPinned) -> None:
+    """After a first night results are found by place, where they stand as their rows do."""
+    if pinned.options.lineage or not pinned.keyed or any(keyed.placed or keyed.state for keyed in pinned.keyed):
+        return
+    stores = [StoreTable(pinned.options.contracts[keyed.call.function]) for keyed in pinned.keyed]
+    placed = in_place.place_scored(work, pinned.owner, pinned.stage, pinned.keyed, stores)
+    if placed is not None:
+        pinned.keyed = tuple(placed)
+        for keyed, store in zip(placed, stores, strict=True):
+            pinned.looked_up[keyed.call.output] = LookUp(keyed.call, store, None, keyed)
 
 
 def _with_found(pinned: DuckDBPinned) -> Stage:

@@ -36,6 +36,11 @@ class StoreTable:
     def columns(self) -> tuple[str, ...]:
         return output_columns(self.contract)
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether its results may be copied beside rows: none is a list or a blob."""
+        return not any(one.data_type.endswith("]") or one.data_type == "BLOB" for one in self.contract.outputs)
+
     def make(self, work: DuckDBWorkspace, *, remembered: bool = False) -> None:
         """The table, unless it is there. ``remembered``: in a scratch workspace with what the side file holds."""
         if remembered and not work.has(self.relation):
