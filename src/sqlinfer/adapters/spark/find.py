@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlinfer.adapters.shared.admission import unknown_inputs_sql
 from sqlinfer.adapters.shared.lookups import inputs_of
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FILE_ROWS = 65_536
 """Of a file of what is to be scored: the least that a task takes."""
+_FEW = 500_000
+"""Keys that are sent to every executor: 20 MB."""
 
 
 def find(work: SparkScoring, pinned: SparkPinned, calls: Sequence[Call]) -> SparkTodo:
@@ -30,14 +32,35 @@ def find(work: SparkScoring, pinned: SparkPinned, calls: Sequence[Call]) -> Spar
     store = SparkStore.of(work, pinned.options.contracts[calls[0].function])
     known = _made(work, store, pinned, calls)
     names = [f"a{position}" for position in range(len(calls[0].arguments))]
-    inputs = spark(inputs_of(_stage(pinned), calls, names))
-    lacks = f" LEFT ANTI JOIN {table_name(store.relation)} AS s ON s.input_key = q.input_key" if known else ""
-    frame = work.session.frame(f"SELECT q.* FROM ({inputs}) AS q{lacks}").dropDuplicates(["input_key"])
+    frame = _unknown(work, pinned, calls, names, store, known).dropDuplicates(["input_key"])
     cut = {"spark.sql.files.maxRecordsPerFile": str(min(FILE_ROWS, pinned.options.chunk_rows or FILE_ROWS))}
     source, counts = written(work, None, f"{pinned.stage.relation.name}__todo", frame, {}, cut)
     call = replace(calls[0], key="input_key", arguments=tuple(names), output=RESULT, status=None)
     most = (pinned.rows or 0) * len(calls)
     return SparkTodo(pinned, (call,), counts["rows"], known, source, store, most, group)
+
+
+def _unknown(
+    work: SparkScoring, pinned: SparkPinned, calls: Sequence[Call], names: Sequence[str], store: SparkStore, known: int
+) -> Any:
+    """A frame of ``input_key`` and the arguments, called ``names``, of inputs that the store lacks.
+
+    Where the store knows most, keys are compared first: a join by key moves what it joins between executors, and
+    arguments are wide.
+    """
+    inputs = work.session.frame(spark(inputs_of(_stage(pinned), calls, names)))
+    if not known:
+        return inputs
+    stored = work.session.frame(f"SELECT input_key FROM {table_name(store.relation)}")
+    if known < (pinned.rows or 0) // 2:
+        return inputs.join(stored, "input_key", "left_anti")
+    keys = work.session.frame(spark(" UNION ALL ".join(_keys(pinned, calls)))).where("input_key IS NOT NULL")
+    name = f"{pinned.stage.relation.name}__lacking"
+    lacking, counts = written(work, None, name, keys.join(stored, "input_key", "left_anti").distinct(), {})
+    if not counts["rows"]:
+        return inputs.limit(0)
+    few = work.session.frame(f"SELECT input_key FROM {table_name(lacking)}")
+    return inputs.join(few.hint("broadcast") if counts["rows"] <= _FEW else few, "input_key", "left_semi")
 
 
 def _stage(pinned: SparkPinned) -> Stage:

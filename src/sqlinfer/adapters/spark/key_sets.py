@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _LARGE, _SLACK = 100_000, 1.15
 """A store of more keys than this may hold some that are no longer in use: what stays is written anew."""
+_DEVIATION = 0.02
+"""Of an estimate of how many keys are in use: an exact count shuffles all of them."""
 _MANY_SLICES = 200
 """A store of more slices is written anew: each is a folder with files of its own."""
 
@@ -50,12 +52,16 @@ class SparkKeySets:
         )[0]
         if kept == fresh:
             return  # this run has filled it: nothing is old
-        used = int(self.work.session.value(f"SELECT count(DISTINCT input_key) FROM ({union}) AS u"))
-        # Every key in use is in the store, so equal numbers mean that none is left over.
-        is_loose = kept > used and (kept <= _LARGE or kept > _SLACK * used)
         found = SparkStore.named(self.work, store)
-        if is_loose or found.slices() > _MANY_SLICES:
+        if self._is_loose(kept, union) or found.slices() > _MANY_SLICES:
             found.keep_those(union)
+
+    def _is_loose(self, kept: int, union: str) -> bool:
+        """Whether enough of the ``kept`` keys are no longer in use. Every key in use is in the store."""
+        if kept <= _LARGE:
+            return kept > int(self.work.session.value(f"SELECT count(DISTINCT input_key) FROM ({union}) AS u"))
+        guess = f"SELECT approx_count_distinct(input_key, {_DEVIATION}) FROM ({union}) AS u"
+        return kept > _SLACK * int(self.work.session.value(guess))
 
     def _table(self, node: str, store: str) -> Relation:
         return side.relation(self.work.settings, f"keys__{node}__{store}")
