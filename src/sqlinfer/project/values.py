@@ -330,7 +330,7 @@ class FunctionConfig:
     tolerance: float | None = None
     """Largest relative difference from the original. None: the source's own."""
     min_cosine: float | None = None
-    """How near to fp32 ``precision: int8`` must be. None: ``functions.quality.MIN_COSINE``."""
+    """How near to fp32 ``precision: int8`` must be. None: ``functions.check.quality.MIN_COSINE``."""
     row_wise: Literal["auto", "force"] = "auto"
     isolation: Literal["auto", "thread", "process"] = "auto"
     max_error_rate: float | None = None

@@ -198,7 +198,7 @@ class Verified:
     rows: int
     absolute: float
     relative: float
-    """Relative to the size of the original's value (``functions.parity``)."""
+    """Relative to the size of the original's value (``functions.check.parity``)."""
     over: int = 0
     """Rows above the tolerance, changed labels among them."""
     labels: int = 0
