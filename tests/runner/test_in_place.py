@@ -30,19 +30,23 @@ def table_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_order, "FEWEST", 1)
 
 
-@pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """For each try, whether the rows stood where they did."""
+def watched(monkeypatch: pytest.MonkeyPatch, name: str) -> list[bool]:
+    """For each call of a function of ``in_place``, whether the rows stood where they did."""
     seen: list[bool] = []
-    real = in_place.place
+    real = getattr(in_place, name)
 
     def told(*arguments: Any) -> list[KeyedCall] | None:
-        found = real(*arguments)
+        found: list[KeyedCall] | None = real(*arguments)
         seen.append(found is not None)
         return found
 
-    monkeypatch.setattr(in_place, "place", told)
+    monkeypatch.setattr(in_place, name, told)
     return seen
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    return watched(monkeypatch, "place")
 
 
 def made(folder: Path, rows: int = 2000) -> Night:
@@ -276,15 +280,7 @@ def test_a_first_night_needs_no_join_where_every_input_is_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: str, stands: bool
 ) -> None:
     """-4 fails; 12 is another row's input; the last two have no key."""
-    seen: list[bool] = []
-    real = in_place.place_scored
-
-    def told(*arguments: Any) -> list[KeyedCall] | None:
-        found = real(*arguments)
-        seen.append(found is not None)
-        return found
-
-    monkeypatch.setattr(in_place, "place_scored", told)
+    seen = watched(monkeypatch, "place_scored")
     night = made(tmp_path)
     night.sql(f"update customers set raw = {raw} where id = 9")
     result = run(night)

@@ -76,9 +76,7 @@ def schedule(
     home = home_of(options, os.environ)
     project = functions_only(home, profile_of(home, options))
     models = replace(project, model_paths=tuple(Path(one) for one in home.file.data.get("model-paths") or ("models",)))
-    return scheduling.files(
-        models, options, scheduler, at=at, timezone=timezone, command="dbt build", retry="dbt retry"
-    )  # fmt: skip
+    return scheduling.files(models, options, scheduler, at=at, timezone=timezone, command="dbt build")
 
 
 def _night(

@@ -23,7 +23,7 @@ _MOST_TEXT = 1 << 20
 
 def files(
     project: Project, options: RunOptions, scheduler: str, *, at: str = "02:00", timezone: str | None = None,
-    command: str = "run", retry: str = "retry",
+    command: str = "run",
 ) -> Mapping[str, str]:  # fmt: skip
     """File name → text.
 
@@ -39,7 +39,7 @@ def files(
             raise UsageError(f"{word!r} has no place in one line", hint="write --vars as '{day: 2026-11-01}'")
     night = ScheduledNight(
         project=project.name, root=project.root.absolute(), hour=hour, minute=minute, timezone=_zone(timezone),
-        command=command, retry=retry, flags=flags, again=tuple(_shared(options)), variables=variables(project),
+        command=command, flags=flags, again=tuple(_shared(options)), variables=variables(project),
         program=_program() if scheduler not in ("kubernetes", "github-actions") else "sqlinfer",
     )  # fmt: skip
     return SCHEDULERS[scheduler](night)

@@ -155,19 +155,21 @@ _STATEMENTS = ("PIVOT", "PIVOT_WIDER", "UNPIVOT", "PIVOT_LONGER", "SUMMARIZE", "
 
 def is_statement(sql: str, dialect: str) -> bool:
     """Whether the text as a whole is a PIVOT or UNPIVOT in its short form."""
+    stream = _tokens(sql, dialect)
+    return bool(stream) and stream[0].text.upper() in _STATEMENTS[:4]
+
+
+def _tokens(sql: str, dialect: str) -> list[Any]:
+    """Empty where the text cannot be read: what parses it says so."""
     try:
-        first = next(iter(dialect_of(dialect).tokenize(sql)), None)
+        return list(dialect_of(dialect).tokenize(sql))
     except TokenError:
-        return False
-    return first is not None and first.text.upper() in _STATEMENTS[:4]
+        return []
 
 
 def statement_after_with(sql: str, dialect: str) -> tuple[int, int] | None:
     """Where ``pivot …`` stands in ``with c as (…) pivot …``."""
-    try:
-        stream = [t for t in dialect_of(dialect).tokenize(sql) if t.token_type != TokenType.SEMICOLON]
-    except TokenError:
-        return None
+    stream = [token for token in _tokens(sql, dialect) if token.token_type != TokenType.SEMICOLON]
     depth = 0
     for token in stream if stream and stream[0].token_type == TokenType.WITH else ():
         depth += (token.token_type == TokenType.L_PAREN) - (token.token_type == TokenType.R_PAREN)
@@ -180,10 +182,7 @@ def statement_after_with(sql: str, dialect: str) -> tuple[int, int] | None:
 
 def statements_in_parentheses(sql: str, dialect: str) -> list[tuple[int, int]]:
     """Where ``(pivot …)`` and the like stand, without the parentheses; the outermost ones."""
-    try:
-        stream = list(dialect_of(dialect).tokenize(sql))
-    except TokenError:
-        return []
+    stream = _tokens(sql, dialect)
     found: list[tuple[int, int]] = []
     for index, token in enumerate(stream[:-2]):
         opened = token.token_type == TokenType.L_PAREN and (not found or token.start >= found[-1][1])
@@ -202,10 +201,7 @@ def statements_in_parentheses(sql: str, dialect: str) -> list[tuple[int, int]]:
 
 def stars_of_calls(sql: str, dialect: str) -> list[tuple[int, int]]:
     """Where ``(f(x)).*`` and ``f(x).*`` stand: what is before the dot."""
-    try:
-        stream = list(dialect_of(dialect).tokenize(sql))
-    except TokenError:
-        return []
+    stream = _tokens(sql, dialect)
     found: list[tuple[int, int]] = []
     for index, token in enumerate(stream[:-2]):
         ahead = [other.token_type for other in stream[index : index + 3]]

@@ -26,8 +26,6 @@ class ScheduledNight:
     """An IANA name; None: that of the scheduler."""
     command: str = "run"
     """``run``, ``build`` or ``dbt build``."""
-    retry: str = "retry"
-    """Or ``dbt retry``."""
     flags: tuple[str, ...] = ()
     """Of ``sqlinfer run``: what chooses profile, target and nodes."""
     again: tuple[str, ...] = ()
@@ -60,8 +58,8 @@ class ScheduledNight:
         return self._words(self.command, self.flags, program, root)
 
     def second(self, program: str | None = None, root: str | None = None) -> tuple[str, ...]:
-        """The words of the command that continues a night that failed."""
-        return self._words(self.retry, self.again, program, root)
+        """The words of the command that continues a night that failed: ``retry``, ``dbt retry``."""
+        return self._words(" ".join([*self.command.split()[:-1], "retry"]), self.again, program, root)
 
     def either(self, program: str | None = None, root: str | None = None) -> str:
         """Shell text: the night, and what failed once more."""
