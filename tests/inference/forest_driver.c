@@ -1,10 +1,13 @@
 /* Runs programs of the forest kernel from a file, each array in memory of exactly its size: for address sanitisers.
- * File: cases, each 10 numbers, 26 arrays (bytes, then data), rows, the column (bytes, then data). */
+ * File: cases, each NUMBERS numbers, then arrays (bytes, then data), rows, the column (bytes, then data). */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "forest.h"
+
+enum { NUMBERS = offsetof(Forest, cuts) / 8 };
 
 int forest_best(void);
 int forest_run(const Forest *, const Column *, int64_t, float *, double *, int64_t *, int);
@@ -20,10 +23,10 @@ int main(int argc, char **argv) {
     FILE *file = fopen(argv[argc - 1], "rb");
     int64_t numbers[sizeof(Forest) / 8], count = 0;
     if (!file) return 2;
-    while (fread(numbers, 8, 10, file) == 10) {
+    while (fread(numbers, 8, NUMBERS, file) == NUMBERS) {
         void *arrays[sizeof(Forest) / 8];
-        int64_t size, rows, parts = (int64_t)(sizeof(Forest) / 8) - 10;
-        for (int64_t i = 0; i < parts; i++) arrays[i] = part(file, &size), numbers[10 + i] = (int64_t)(intptr_t)arrays[i];
+        int64_t size, rows, parts = (int64_t)(sizeof(Forest) / 8) - NUMBERS;
+        for (int64_t i = 0; i < parts; i++) arrays[i] = part(file, &size), numbers[NUMBERS + i] = (int64_t)(intptr_t)arrays[i];
         if (fread(&rows, 8, 1, file) != 1) return 3;
         char *values = part(file, &size);
         Forest forest;

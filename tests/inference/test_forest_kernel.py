@@ -20,6 +20,8 @@ import pytest
 from onnx import helper
 
 from sqlinfer.errors import ArtifactError, KernelError
+from sqlinfer.functions.forests.graph import GraphWriter
+from sqlinfer.functions.forests.oblivious import Oblivious, sums
 from sqlinfer.inference import open_session, read_rewrites
 from sqlinfer.inference.graphs.ensemble import Unsupported
 from sqlinfer.inference.graphs.split import split_of
@@ -91,18 +93,22 @@ def any_shape(seed: int) -> Shape:
     if version == 3 and rng.random() < 0.4 and not (classes and targets == 2):
         more["base_values"] = [float(np.float32(one)) for one in rng.normal(size=targets)]
     modes = MODES if rng.random() < 0.4 else (str(rng.choice(MODES)),)
+    levels, double = bool(rng.random() < 0.2), bool(rng.random() < 0.3 and not classes)
     return Shape(
         trees=int(rng.integers(1, 30)),
-        leaves=int(rng.choice([2, 5, 16, 17, 31, 60, 100, 255, 256, 257, 600])),
+        leaves=int(rng.choice([2, 8, 64, 256] if levels else [2, 5, 16, 17, 31, 60, 100, 255, 256, 257, 600])),
+        levels=levels,
         features=int(rng.integers(1, 9)),
         deep=float(rng.choice([0, 0.5, 0.95])),
         modes=modes,
         missing=bool(rng.integers(2)),
         members=bool(version == 5 and rng.random() < 0.5),
+        chains=bool(rng.random() < 0.2),
         targets=targets,
         grid=(None, 4, 16, 300)[int(rng.integers(4))],
         classes=classes,
-        double=bool(rng.random() < 0.3 and not classes),
+        double=double,
+        from_floats=bool(double and rng.random() < 0.5),
         version=version,
         seed=seed,
         more=more,
@@ -196,10 +202,102 @@ def test_sets_of_categories() -> None:
     check(Shape(version=5, members=True, trees=20, leaves=60, grid=40, missing=True))
 
 
-def test_categories_of_a_tree_that_is_walked_are_left_to_the_runtime() -> None:
-    shape = Shape(version=5, members=True, leaves=400)
-    with pytest.raises(Unsupported, match="more than 256 leaves"):
-        split_of(made.graph(shape), ["score"], kernel())
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("double", [False, True])
+def test_sets_of_categories_in_trees_that_are_walked(double: bool, missing: bool) -> None:
+    split = check(Shape(version=5, members=True, leaves=400, missing=missing, double=double))
+    program = split.forests[0].program
+    assert program.group_kind.tolist() == [1]
+    assert program.has_sets
+    assert len(program.sets)
+
+
+@pytest.mark.parametrize("leaves", [20, 400])
+@pytest.mark.parametrize("missing", [False, True])
+def test_equal_to_one_of_several_for_the_same_node_is_a_set(leaves: int, missing: bool) -> None:
+    """onnxmltools writes sets of LightGBM so: nodes are shared."""
+    shape = Shape(chains=True, leaves=leaves, missing=missing, modes=("BRANCH_LEQ", "BRANCH_EQ"))
+    program = check(shape).forests[0].program
+    asks = len(program.sets) if leaves > 256 else np.count_nonzero(program.ops["code"] // 4 == 2)
+    assert asks > 10
+
+
+def test_nodes_that_several_lead_to_are_copied() -> None:
+    """The runtime takes such forests where it is the side of yes."""
+    lists: dict[str, Any] = {
+        "nodes_treeids": [0] * 8, "nodes_nodeids": list(range(8)), "nodes_featureids": [0, 1, 1, 2, 0, 0, 0, 0],
+        "nodes_modes": ["BRANCH_LEQ"] * 4 + ["LEAF"] * 4, "nodes_values": [0.5, 0.25, 0.75, 0.5, 0.0, 0.0, 0.0, 0.0],
+        "nodes_truenodeids": [1, 3, 3, 6, 0, 0, 0, 0], "nodes_falsenodeids": [2, 4, 5, 7, 0, 0, 0, 0],
+        "target_treeids": [0] * 4, "target_nodeids": [4, 5, 6, 7], "target_ids": [0] * 4,
+        "target_weights": [1.5, -2.0, 0.25, 3.0],
+    }  # fmt: skip
+    node = helper.make_node("TreeEnsembleRegressor", ["features"], ["score"], domain=made.ML, n_targets=1, **lists)
+    graph = ob.build([node], [ob.value("features", "float", ["N", 6])], [ob.value("score", "float", ["N", 1])])
+    assert len(assert_alike(graph, ["score"], {"features": made.rows(Shape(), 1500)}).forests[0].program.ops) == 5
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("leaves", [20, 400])
+def test_floats_are_compared_with_doubles_as_doubles(mode: str, leaves: int) -> None:
+    shape = Shape(version=5, double=True, from_floats=True, modes=(mode,), leaves=leaves, missing=True)
+    for grid in (None, 16):
+        split = check(replace(shape, grid=grid))
+        assert split.head is None
+        assert not split.forests[0].program.is_double
+        assert split.forests[0].program.sums_double
+
+
+@pytest.mark.parametrize("leaves", [2, 8, 64, 256])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_level_that_asks_one_thing_is_one_operation(leaves: int, mode: str) -> None:
+    split = check(Shape(levels=True, leaves=leaves, modes=(mode,), missing=True, trees=9))
+    assert len(split.forests[0].program.ops) == 9 * (leaves.bit_length() - 1)
+
+
+@pytest.mark.parametrize("targets", [1, 3])
+@pytest.mark.parametrize("above", [frozenset(), frozenset({0, 3})])
+def test_trees_of_plain_operators_are_run_too(targets: int, above: frozenset[int]) -> None:
+    """As models of CatBoost are written."""
+    rng = np.random.default_rng(0)
+    border = (rng.integers(-2, 18, (40, 6)) / 16).astype(np.float32)
+    border[::5, 4:] = np.inf
+    trees = Oblivious(rng.integers(0, 5, (40, 6)), border, rng.normal(size=(40, 64, targets)), above)
+    writer = GraphWriter()
+    writer.output(sums(writer, trees, writer.input("features", "float", 6)), "score", "double", targets)
+    graph = writer.model().SerializeToString()
+    split = assert_alike(graph, ["score"], {"features": made.rows(Shape(), 1500)})
+    assert (split.head, split.tail, len(split.forests)) == (None, None, 1)
+    assert len(split.forests[0].program.ops) == 40 * 6
+
+
+@pytest.mark.parametrize("base", [[0.5, 0.25, -1.0], [0.0, 0.25, 0.0]])
+def test_a_target_without_any_weight_has_no_base_value(base: list[float]) -> None:
+    model = onnx.load_from_string(made.graph(Shape(targets=3, more={"base_values": base})))
+    (ids,) = (one for one in model.graph.node[0].attribute if one.name == "target_ids")
+    kept = [place for place, target in enumerate(ids.ints) if target != 1]
+    for one in model.graph.node[0].attribute:
+        if one.name.startswith("target_"):
+            field = one.floats if one.name == "target_weights" else one.ints
+            field[:] = [field[place] for place in kept]
+    assert_alike(model.SerializeToString(), ["score"], {"features": made.rows(Shape(), 1500)})
+
+
+@pytest.mark.parametrize("classes", [(), (7, 8, 9)])
+def test_a_base_value_that_some_rows_do_not_get_is_left_to_the_runtime(classes: tuple[int, ...]) -> None:
+    """Its results depend on whether a leaf of the target was reached, which a trial might never meet."""
+    model = onnx.load_from_string(made.graph(Shape(targets=3, classes=classes, more={"base_values": [1.0, 2.0, 3.0]})))
+    part = "class" if classes else "target"
+    given = {one.name: one for one in model.graph.node[0].attribute}
+    trees, targets = list(given[f"{part}_treeids"].ints), list(given[f"{part}_ids"].ints)
+    dropped = {(tree, 1): place for place, tree in reversed(list(enumerate(trees))) if targets[place] == 1}
+    kept = [place for place in range(len(targets)) if place not in dropped.values()]
+    for one in model.graph.node[0].attribute:
+        if one.name.startswith(f"{part}_"):
+            field = one.floats if one.name.endswith("weights") else one.ints
+            field[:] = [field[place] for place in kept]
+    why = "classes that a row" if classes else "base values of targets that a row"
+    with pytest.raises(Unsupported, match=why):
+        split_of(model.SerializeToString(), names_of(Shape(classes=classes)), kernel())
 
 
 def test_thresholds_may_be_infinite_huge_or_tiny() -> None:
@@ -313,13 +411,15 @@ def test_no_array_of_an_edited_cache_is_read_beyond_its_end(tmp_path: Path) -> N
     shapes = (
         Shape(version=5, members=True, leaves=20, missing=True), Shape(leaves=300, trees=2),
         Shape(trees=40, leaves=60, features=1, grid=None), Shape(classes=("a", "b", "c"), targets=3, leaves=70),
-        Shape(leaves=30, trees=3, features=3),
+        Shape(leaves=30, trees=3, features=3), Shape(version=5, members=True, leaves=300, trees=3, missing=True),
+        Shape(levels=True, leaves=16, trees=4), Shape(version=5, double=True, from_floats=True, leaves=300, trees=2),
+        Shape(version=5, double=True, members=True, leaves=300, trees=2),
     )  # fmt: skip
     cases = tmp_path / "cases"
     with cases.open("wb") as file:
         for shape in shapes:
             part = split_of(made.graph(shape), names_of(shape), kernel()).forests[0]
-            rows = made.rows(replace(shape, features=max(shape.features, 8)), 70)
+            rows = made.rows(replace(shape, features=max(shape.features, 8)), 70).astype(np.float32)
             for _ in range(DAMAGED):
                 arrays = {name: array.copy() for name, array in part.program.arrays.items()}
                 numbers = dict(part.program.numbers)
@@ -330,7 +430,7 @@ def test_no_array_of_an_edited_cache_is_read_beyond_its_end(tmp_path: Path) -> N
                     _damage(arrays, rng)
                 with suppress(ArtifactError):
                     found = program(numbers, arrays)
-                    if not found.is_double and found.columns <= rows.shape[1]:
+                    if found.columns <= rows.shape[1]:
                         written(file, found, rows)
     ran = subprocess.run([str(sanitised(tmp_path)), str(cases)], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[:3000]

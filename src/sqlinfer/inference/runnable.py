@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _Made = tuple[dict[str, Any], bytes, bytes]
 """Facts, the graph as it is rewritten, and how it is split."""
-_VERSION = 6
+_VERSION = 7
 _LARGEST = 64 << 20
 """Bytes of a graph that is looked at: a forest of that size takes ten seconds to rewrite, once."""
 CODED = "categories as codes"
@@ -110,11 +110,18 @@ def _made(prepared: PreparedFunction, family: str) -> _Made:
         facts["rewrites"] += found.done
         facts["kept"] += found.kept
     split = b""
-    if family == "cpu" and _ENSEMBLE in graph:
+    if family == "cpu" and (_ENSEMBLE in graph or _has_oblivious(graph)):
         graph, split = _forests(prepared, graph, facts)
     elif family == "cpu":
         graph = _by_column(prepared, graph, facts)
     return facts, graph if facts["rewrites"] else b"", split
+
+
+def _has_oblivious(graph: bytes) -> bool:
+    """Whether there are trees that are written with plain operators."""
+    from sqlinfer.inference.graphs.oblivious import has_oblivious
+
+    return has_oblivious(graph)
 
 
 def _by_column(prepared: PreparedFunction, graph: bytes, facts: dict[str, Any]) -> bytes:

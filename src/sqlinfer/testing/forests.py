@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from sqlinfer.testing import onnx_builder as ob
 
@@ -29,6 +29,12 @@ class Shape:
     missing: bool = False
     members: bool = False
     """Some nodes ask whether the first feature is one of a set of integers: the runtime knows no other sets."""
+    chains: bool = False
+    """Some nodes ask for several integers, one after the other, and all lead to one node."""
+    levels: bool = False
+    """All nodes of a level ask the same; ``leaves`` is a power of two."""
+    from_floats: bool = False
+    """The graph takes floats, and the trees look at them as doubles."""
     targets: int = 1
     grid: int | None = 16
     """Thresholds are multiples of 1/grid; None: any numbers."""
@@ -51,25 +57,57 @@ class Node:
 
 
 def grown(shape: Shape, rng: np.random.Generator) -> Node:
-    """One tree."""
+    """One tree, or where chains lead to one node a graph without loops."""
+    if shape.levels:
+        return _by_level(shape, rng)
     root = Node()
     leaves = [root]
     while len(leaves) < shape.leaves:
         at = len(leaves) - 1 if rng.random() < shape.deep else int(rng.integers(len(leaves)))
         node = leaves.pop(at)
-        node.feature, node.mode = int(rng.integers(shape.features)), str(rng.choice(shape.modes))
-        node.value = threshold(shape, rng)
-        node.missing = bool(shape.missing and rng.random() < 0.5)
-        if shape.members and rng.random() < 0.3:
-            node.mode = "BRANCH_MEMBER"
-            node.feature = 0
-            node.members = tuple(sorted({float(one) for one in rng.integers(0, CATEGORIES, int(rng.integers(1, 20)))}))
+        _ask(node, shape, rng)
         node.yes, node.no = Node(), Node()
         leaves += [node.yes, node.no]
+        if shape.chains and rng.random() < 0.3:
+            _chain(node, shape, rng)
+    return root
+
+
+def _ask(node: Node, shape: Shape, rng: np.random.Generator) -> None:
+    node.feature, node.mode = int(rng.integers(shape.features)), str(rng.choice(shape.modes))
+    node.value = threshold(shape, rng)
+    node.missing = bool(shape.missing and rng.random() < 0.5)
+    if shape.members and rng.random() < 0.3:
+        node.mode, node.feature = "BRANCH_MEMBER", 0
+        limit = CATEGORIES if rng.random() < 0.5 else 31  # the runtime looks for numbers up to 30 in another way
+        node.members = tuple(sorted({float(one) for one in rng.integers(0, limit, int(rng.integers(1, 20)))}))
+
+
+def _chain(node: Node, shape: Shape, rng: np.random.Generator) -> None:
+    """The node asks for one integer, and so do others between it and its side of no."""
+    node.mode, node.feature = "BRANCH_EQ", int(rng.integers(shape.features))
+    last = node
+    for value in rng.choice(CATEGORIES, int(rng.integers(1, 6)), replace=False).tolist():
+        behind = Node(node.feature, "BRANCH_EQ", float(value), node.missing, (), node.yes, last.no)
+        last.no = behind
+        last = behind
+
+
+def _by_level(shape: Shape, rng: np.random.Generator) -> Node:
+    level = [root := Node()]
+    while len(level) < shape.leaves:
+        asked = Node()
+        _ask(asked, shape, rng)
+        for node in level:
+            node.feature, node.mode, node.value = asked.feature, asked.mode, asked.value
+            node.missing, node.members, node.yes, node.no = asked.missing, asked.members, Node(), Node()
+        level = [side for node in level for side in (node.yes, node.no) if side is not None]
     return root
 
 
 def threshold(shape: Shape, rng: np.random.Generator) -> float:
+    if shape.chains and rng.random() < 0.3:
+        return float(rng.integers(CATEGORIES))
     value = rng.integers(-2, shape.grid + 2) / shape.grid if shape.grid else rng.random()
     return float(value if shape.double else np.float32(value))
 
@@ -86,8 +124,12 @@ def graph(shape: Shape) -> bytes:
     ports = [ob.value("score", out, ["N", None])]
     if shape.classes:
         ports.insert(0, ob.value("label", "string" if isinstance(shape.classes[0], str) else "int64", ["N"]))
+    nodes = [node]
+    if shape.from_floats:
+        node.input[0], kind = "doubles", "float"
+        nodes.insert(0, helper.make_node("Cast", ["features"], ["doubles"], to=TensorProto.DOUBLE))
     inputs = [ob.value("features", kind, ["N", shape.features])]
-    return ob.build([node], inputs, ports, opsets={"": 17, ML: shape.version})
+    return ob.build(nodes, inputs, ports, opsets={"": 17, ML: shape.version})
 
 
 def _of_lists(shape: Shape, trees: list[Node], rng: np.random.Generator) -> Any:
@@ -121,9 +163,15 @@ def _of_lists(shape: Shape, trees: list[Node], rng: np.random.Generator) -> Any:
 
 
 def _all(root: Node) -> list[Node]:
-    found, waiting = [], [root]
+    """Each once."""
+    found: list[Node] = []
+    seen: set[int] = set()
+    waiting = [root]
     while waiting:
         node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
         found.append(node)
         waiting += [side for side in (node.no, node.yes) if side is not None]
     return found
@@ -168,7 +216,7 @@ def _tensor(values: Array) -> Any:
 
 def rows(shape: Shape, count: int, seed: int = 0) -> Array:
     """Half of them on thresholds or beside them, and NaN, infinities and zeros of both signs."""
-    rng, kind = np.random.default_rng(seed), np.float64 if shape.double else np.float32
+    rng, kind = np.random.default_rng(seed), np.float64 if shape.double and not shape.from_floats else np.float32
     size = (count, shape.features)
     values = rng.uniform(-0.3, 1.3, size).astype(kind)
     if shape.grid:
@@ -176,9 +224,12 @@ def rows(shape: Shape, count: int, seed: int = 0) -> Array:
         step = rng.integers(-1, 2, size)
         beside = np.nextafter(on, np.where(step > 0, np.inf, -np.inf).astype(kind))
         values = np.where(rng.random(size) < 0.6, np.where(step == 0, on, beside), values)
-    if shape.members:
-        asked = rng.random(count) < 0.8
-        values[asked, 0] = rng.integers(-2, CATEGORIES + 2, int(asked.sum()))
+    if shape.members or shape.chains:
+        asked = rng.random(size if shape.chains else (count, 1)) < 0.8
+        asked = asked if shape.chains else np.pad(asked, ((0, 0), (0, shape.features - 1)))
+        values[asked] = rng.integers(-2, CATEGORIES + 2, int(asked.sum()))
+        halves = asked & (rng.random(size) < 0.1)
+        values[halves] = values[halves] + rng.choice(np.asarray([0.5, -0.5, 1e-3], kind), int(halves.sum()))
     odd = rng.random(size) < 0.05
     values[odd] = rng.choice(np.asarray([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, 3e38], kind), int(odd.sum()))
     return values

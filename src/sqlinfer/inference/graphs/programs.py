@@ -1,8 +1,7 @@
 """Trees over columns → the program of the forest kernel.
 
-Every comparison becomes one of two questions: is the value at most a threshold, or is it one of a set. ``x < t`` asks
-whether x is at most the number below t; ``>``, ``>=`` and ``!=`` change the sides. So a value matters by its rank among
-the thresholds of its column alone.
+``questions.py`` has made two questions of all comparisons: is the value at most a threshold, or is it one of a set. So
+a value matters by its rank among the thresholds of its column alone.
 """
 
 from __future__ import annotations
@@ -13,17 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from sqlinfer.inference.graphs.columns import Column, Hot, Plain
+from sqlinfer.inference.graphs.columns import Column
 from sqlinfer.inference.graphs.ensemble import AGGREGATES, Mode, Trees, Unsupported
+from sqlinfer.inference.graphs.questions import Grown, Questions, Wholes, asked, grown_of
 from sqlinfer.inference.trees import program as made
 from sqlinfer.inference.trees.program import Program, program
 
 Array = np.ndarray[Any, Any]
 MOST_NODES = 4_000_000
-_LARGEST_EXACT = 1 << 24
-"""The largest integer up to which every one is a float."""
-_MOST_BIT = 30
-"""Of a set that ONNX Runtime keeps as bits."""
+_MOST_LEVELS = 8
+"""Of a tree whose levels ask one thing each: its leaves have numbers of a byte."""
+_TABLE = 32
+"""Bytes of a set of ranks."""
+_MOST_SPAN, _MOST_BITS = 1 << 20, 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +32,6 @@ class Compiled:
     program: Program
     columns: tuple[tuple[str, int], ...]
     """What the columns of the program are: a tensor, and the position in its rows."""
-
-
-@dataclass(slots=True)
-class _Grown:
-    """One tree: its inner nodes so that children come before parents, and its leaves in order."""
-
-    order: list[int]
-    leaves: list[int]
-    """Each once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +44,16 @@ class Classes:
     """No weight is negative."""
 
 
-def compiled(trees: Trees, columns: Sequence[Column], kind: Any, classes: Classes | None = None) -> Compiled:
+def compiled(
+    trees: Trees, columns: Sequence[Column], kind: Any, classes: Classes | None = None, *, is_classifier: bool = False
+) -> Compiled:
     """
     Args:
         columns: where each feature comes from.
-        kind: numpy's type of thresholds and sums.
+        kind: numpy's type of the rows: floats may be compared with thresholds that are doubles. Sums have the type of
+            the weights.
         classes: None where the sums themselves are asked for.
+        is_classifier: whether classes are made of the sums, here or behind.
 
     Raises:
         Unsupported: the forest is none that the kernel computes.
@@ -66,129 +62,98 @@ def compiled(trees: Trees, columns: Sequence[Column], kind: Any, classes: Classe
         raise Unsupported(f"{len(trees.mode)} nodes")
     if trees.inner.any() and int(trees.feature[trees.inner].max()) >= len(columns):
         raise Unsupported("a column that there is not")
-    plain, sources = _over_columns(_plain_modes(trees), columns, kind)
-    grown = _grown(plain)
-    _check_weights(plain, grown)
-    return Compiled(_Writer(plain, grown, len(sources), kind, classes or Classes()).program(), sources)
+    found = asked(trees, columns, kind)
+    grown = [_as_levels(found, one) for one in grown_of(found)]
+    found = replace(found, trees=_with_known_weights(found.trees, grown, is_classifier))
+    return Compiled(_Writer(found, grown, kind, classes or Classes()).program(), found.sources)
 
 
-def _plain_modes(trees: Trees) -> Trees:
-    """Only LEQ, LT, EQ and MEMBER: the others with their sides changed."""
-    swap = np.isin(trees.mode, (Mode.GTE, Mode.GT, Mode.NEQ))
-    mode = trees.mode.copy()
-    for old, new in ((Mode.GTE, Mode.LT), (Mode.GT, Mode.LEQ), (Mode.NEQ, Mode.EQ)):
-        mode[trees.mode == old] = new
-    # NaN is not equal to anything, so that it goes the way of NEQ whatever the node says of missing values.
-    missing = np.where(trees.mode == Mode.NEQ, False, trees.missing ^ swap)
-    yes, no = np.where(swap, trees.no, trees.yes), np.where(swap, trees.yes, trees.no)
-    return replace(trees, mode=mode, missing=missing, yes=yes, no=no)
+def _as_levels(found: Questions, tree: Grown) -> Grown:
+    """A tree whose levels ask one thing each: one node of each level, and the leaves by the number that the answers
+    are the bits of, the lowest that of the first."""
+    count = len(tree.order) + 1
+    depth = count.bit_length() - 1
+    if count != 1 << depth or not 0 < depth <= _MOST_LEVELS:
+        return tree
+    trees, level = found.trees, np.asarray([tree.order[-1]])
+    order = []
+    for _ in range(depth):
+        first = level[:1]
+        same = (trees.mode[level] == trees.mode[first]) & (trees.feature[level] == trees.feature[first])
+        same &= (trees.threshold[level] == trees.threshold[first]) & (trees.missing[level] == trees.missing[first])
+        if not same.all() or len({found.sets.get(node) for node in level.tolist()}) > 1 or not trees.inner[first[0]]:
+            return tree
+        order.append(int(first[0]))
+        level = np.concatenate([trees.no[level], trees.yes[level]])
+    return Grown(order, level.tolist(), is_levels=True) if not trees.inner[level].any() else tree
 
 
-def _over_columns(trees: Trees, columns: Sequence[Column], kind: Any) -> tuple[Trees, tuple[tuple[str, int], ...]]:
-    """Features become columns; the test of a hot one compares the category, or is no test at all."""
-    inner = trees.inner
-    used = sorted(set(trees.feature[inner].tolist()))
-    hot = {f for f in used if isinstance(columns[f], Hot)}
-    keys = {f: _source(columns[f]) for f in used}
-    sources = tuple(dict.fromkeys(keys.values()))
-    number = {key: place for place, key in enumerate(sources)}
-    feature = np.zeros(len(columns) or 1, dtype=np.int64)
-    for f in used:
-        feature[f] = number[keys[f]]
-    found = replace(trees, feature=np.where(inner, feature[np.where(inner, trees.feature, 0)], 0))
-    if hot:
-        found = _hot(found, trees.feature, {f: columns[f] for f in hot}, kind)
-    return found, sources
+def _with_known_weights(trees: Trees, grown: Sequence[Grown], is_classifier: bool) -> Trees:
+    """ONNX Runtime knows of each sum whether anything was added: without, it is no class, and has no base value.
 
-
-def _source(column: Column) -> tuple[str, int]:
-    return (column.tensor, column.position) if isinstance(column, Plain) else (column.tensor, 0)
-
-
-def _hot(trees: Trees, features: Array, hot: dict[int, Any], kind: Any) -> Trees:
-    nodes = np.flatnonzero(trees.inner & np.isin(features, list(hot)))
-    if (trees.mode[nodes] == Mode.MEMBER).any():
-        raise Unsupported("a set of zeros and ones")
-    decide = {Mode.LEQ: np.less_equal, Mode.LT: np.less, Mode.EQ: np.equal}
-    taken = np.arange(len(trees.mode))
-    mode, threshold, missing = trees.mode.copy(), trees.threshold.copy(), trees.missing.copy()
-    yes, no = trees.yes.copy(), trees.no.copy()
-    for node in nodes.tolist():
-        absent, present = (bool(decide[Mode(int(mode[node]))](kind(one), kind(threshold[node]))) for one in (0, 1))
-        if absent == present:
-            taken[node] = trees.yes[node] if present else trees.no[node]
-            continue
-        category = hot[int(features[node])].category
-        if abs(category) > _LARGEST_EXACT:
-            raise Unsupported("a category that is no float")
-        mode[node], threshold[node], missing[node] = Mode.EQ, category, False
-        if not present:
-            yes[node], no[node] = trees.no[node], trees.yes[node]
-    for _ in range(len(nodes)):
-        further = taken[taken]
-        if (further == taken).all():
-            break
-        taken = further
-    else:
-        if len(nodes):
-            raise Unsupported("a tree with a loop")
-    return replace(
-        trees, mode=mode, threshold=threshold, missing=missing, yes=taken[yes], no=taken[no], roots=taken[trees.roots]
-    )
-
-
-def _grown(trees: Trees) -> list[_Grown]:
-    """The trees as they are reached from their roots."""
-    is_leaf, yes, no = (~trees.inner).tolist(), trees.yes.tolist(), trees.no.tolist()
-    seen: set[int] = set()
-    found = []
-    for root in trees.roots.tolist():
-        order: list[int] = []
-        leaves: dict[int, None] = {}
-        waiting = [root]
-        while waiting:  # parents, then the sides of no, then those of yes: turned round that is post-order
-            node = waiting.pop()
-            if is_leaf[node]:
-                leaves[node] = None
-                continue
-            if node in seen:
-                raise Unsupported("a node that is reached twice")
-            seen.add(node)
-            order.append(node)
-            waiting += (yes[node], no[node])
-        found.append(_Grown(order[::-1], list(leaves)))
-    return found
-
-
-def _check_weights(trees: Trees, grown: Sequence[_Grown]) -> None:
+    Raises:
+        Unsupported: for some rows nothing may be added, and that makes a difference.
+    """
     pairs = trees.leaf * trees.targets + trees.target
     if len(np.unique(pairs)) < len(pairs):
         raise Unsupported("a leaf with two weights of one target")
-    if trees.aggregate not in ("MIN", "MAX"):
-        return
-    given = np.bincount(trees.leaf, minlength=len(trees.mode))
-    reached = [leaf for one in grown for leaf in one.leaves]
-    if (given[reached] != trees.targets).any():
+    is_extreme = trees.aggregate in ("MIN", "MAX")
+    if trees.targets == 1 and not is_extreme:
+        return trees
+    always = _always(trees, grown)
+    if is_extreme and not always.all():
         raise Unsupported(f"the {trees.aggregate} over leaves that have no weight for a target")
+    known = always.any(axis=0)
+    if known.all():
+        return trees
+    if is_classifier:
+        raise Unsupported("classes that a row may have no weight for")
+    ever = np.bincount(trees.target, minlength=trees.targets) > 0
+    if (trees.base[~known & ever] != 0).any():
+        raise Unsupported("base values of targets that a row may have no weight for")
+    return replace(trees, base=np.where(known, trees.base, 0))
+
+
+def _always(trees: Trees, grown: Sequence[Grown]) -> Array:
+    """[trees,targets]: whether a tree has a weight for a target in each of its leaves."""
+    leaves = [np.unique(one.leaves) for one in grown]
+    owner = np.repeat(np.arange(len(grown)), [len(one) for one in leaves])
+    of_leaf = np.argsort(trees.leaf, kind="stable")
+    starts = np.searchsorted(trees.leaf[of_leaf], np.arange(len(trees.mode) + 1))
+    together = np.concatenate(leaves)
+    counts = starts[together + 1] - starts[together]
+    places = (
+        np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(starts[together], counts)
+    )
+    keys = np.repeat(owner, counts) * trees.targets + trees.target[of_leaf[places]]
+    found = np.bincount(keys, minlength=len(grown) * trees.targets).reshape(len(grown), trees.targets)
+    return np.asarray(found == np.asarray([len(one) for one in leaves])[:, None])
 
 
 class _Writer:
     """The arrays of one program, tree by tree."""
 
-    def __init__(self, trees: Trees, grown: Sequence[_Grown], columns: int, kind: Any, classes: Classes) -> None:
-        self._trees, self._grown, self._kind = trees, grown, kind
-        self._columns, self._classes = columns, classes
+    def __init__(self, found: Questions, grown: Sequence[Grown], kind: Any, classes: Classes) -> None:
+        self._trees, self._grown, self._kind = found.trees, grown, kind
+        self._columns, self._classes, self._sets = len(found.sources), classes, found.sets
+        self._sums: Any = found.trees.weight.dtype.type
+        trees = self._trees
         order = np.argsort(trees.leaf, kind="stable")
         self._weight_from = np.searchsorted(trees.leaf[order], np.arange(len(trees.mode) + 1))
         self._weight_order = order
-        self._lower, self._upper = self._bounds()
+        self._upper = self._trees.threshold
+        """The largest value that a LEQ lets through, the only one that an EQ does."""
+        self._lower = np.nextafter(self._upper, self._kind(-np.inf))
+        self._walks = [len(one.leaves) > made.MOST_LEAVES for one in grown]
         self._cuts = self._all_cuts()
         self._wide = [len(cuts) > made.MOST_CUTS for cuts in self._cuts]
-        self._walks = [len(one.leaves) > made.MOST_LEAVES for one in grown]
         self._lists: dict[str, list[Any]] = {
-            name: [] for name in ("ops", "members", "maps", "slot_column", "slot_map", "tables", "leaves", "nodes")
+            name: []
+            for name in ("ops", "members", "sets", "maps", "slot_column", "slot_map", "tables", "leaves", "nodes")
         }
-        self._map_size = self._member_count = self._leaf_size = self._node_size = self._op_size = 0
+        self._map_size = self._bit_size = self._leaf_size = self._node_size = self._op_size = 0
+        self._known_bits: dict[bytes, int] = {}
+        self._set_numbers: dict[Wholes, int] = {}
         self._starts: dict[str, list[int]] = {name: [0] for name in ("op", "node", "table")}
         self._groups: list[tuple[int, int, int]] = []
         """Kind, end of its trees, end of its slots."""
@@ -197,13 +162,6 @@ class _Writer:
 
     # thresholds
 
-    def _bounds(self) -> tuple[Array, Array]:
-        """For each LEQ and LT node the largest value that is let through; for EQ the one below and the value."""
-        value = (self._trees.threshold + self._kind(0)).astype(self._kind)
-        below = np.nextafter(value, self._kind(-np.inf))
-        upper = np.where(self._trees.mode == Mode.LT, below, value)
-        return below, upper
-
     def _cuts_of(self, node: int) -> list[float]:
         mode = self._trees.mode[node]
         if mode == Mode.MEMBER:
@@ -211,22 +169,12 @@ class _Writer:
         return [float(self._upper[node])] + ([float(self._lower[node])] if mode == Mode.EQ else [])
 
     def _intervals(self, node: int) -> tuple[Array, Array]:
-        """The numbers of a set: those above the first and up to the second, in pairs.
-
-        ONNX Runtime keeps small sets as bits, which whole numbers alone can hit; otherwise it cuts what comes to an
-        integer before it looks for it.
-        """
-        values = np.asarray(self._trees.members[node], dtype=self._kind) + self._kind(0)
-        if (values != np.trunc(values)).any() or (np.abs(values) > _LARGEST_EXACT).any():
-            raise Unsupported("a set of other numbers than integers")
-        below, above = (np.nextafter(values + one, self._kind(-np.inf)) for one in (self._kind(0), self._kind(1)))
-        if not len(values) or ((values >= 0) & (values <= _MOST_BIT)).all():
-            return below, values
-        return np.where(values > 0, below, values - 1), np.where(values < 0, values, above)
+        return self._sets[node].intervals(self._kind)
 
     def _all_cuts(self) -> list[Array]:
-        """Of each column, sorted."""
-        inner = np.flatnonzero(self._trees.inner)
+        """Of each column, sorted; trees that are walked need no ranks."""
+        asked = [one.order for one, walks in zip(self._grown, self._walks, strict=True) if not walks]
+        inner = np.concatenate([np.asarray(one, dtype=np.int64) for one in asked] or [np.empty(0, np.int64)])
         found: list[list[Array]] = [[] for _ in range(self._columns)]
         feature, mode = self._trees.feature, self._trees.mode
         plain = inner[mode[inner] != Mode.MEMBER]
@@ -308,20 +256,23 @@ class _Writer:
         self._map_size += len(found)
         return self._map_size - len(found)
 
-    def _ranked_tree(self, tree: _Grown, slots: dict[int, int], ranks: dict[int, Array]) -> None:
+    def _ranked_tree(self, tree: Grown, slots: dict[int, int], ranks: dict[int, Array]) -> None:
         numbers = {leaf: number for number, leaf in enumerate(tree.leaves)}
-        for node in tree.order:
-            yes, no = (numbers.get(int(side[node])) for side in (self._trees.yes, self._trees.no))
-            shape = (0 if yes is not None else 2) + (0 if no is not None else 1)
+        for level, node in enumerate(tree.order):
             column = int(self._trees.feature[node])
             code, low, width, members = self._test(node, ranks[column])
-            self._lists["ops"].append((slots[column], code + shape, low, width, yes or 0, no or 0, 0, members))
+            yes, no = (numbers.get(int(side[node])) for side in (self._trees.yes, self._trees.no))
+            if tree.is_levels:
+                code, yes, no = made.LEVEL + code // 4, 1 << level, 0
+            else:
+                code += (0 if yes is not None else 2) + (0 if no is not None else 1)
+            self._lists["ops"].append((slots[column], code, low, width, yes or 0, no or 0, 0, members))
             self._op_size += 1
 
     def _test(self, node: int, cuts: Array) -> tuple[int, int, int, int]:
         """How the ranks that go the way of yes are told: code, lowest, how many more, number of the set."""
         mode, missing = self._trees.mode[node], bool(self._trees.missing[node])
-        if mode in (Mode.LEQ, Mode.LT):
+        if mode == Mode.LEQ:
             rank = int(np.searchsorted(cuts, self._upper[node]))
             return (made.WITHIN, made.NAN_RANK, rank + 1, 0) if missing else (made.BELOW, 0, rank, 0)
         pairs = self._intervals(node) if mode == Mode.MEMBER else (self._lower[[node]], self._upper[[node]])
@@ -332,9 +283,20 @@ class _Writer:
         for first, last in zip(above + 1, upto, strict=True):
             bits[first : last + 1] = True
         bits[made.NAN_RANK] = missing
-        self._lists["members"].append(np.packbits(bits, bitorder="little"))
-        self._member_count += 1
-        return made.MEMBER, 0, 0, self._member_count - 1
+        return made.MEMBER, 0, 0, self._bits(bits) // _TABLE
+
+    def _bits(self, bits: Array) -> int:
+        """Where they lie among the sets; a table of 256 of them is a multiple of its length away."""
+        found = np.packbits(bits, bitorder="little")
+        found = np.pad(found, (0, -len(found) % _TABLE))
+        key = found.tobytes()
+        if key not in self._known_bits:
+            self._known_bits[key] = self._bit_size
+            self._lists["members"].append(found)
+            self._bit_size += len(found)
+            if self._bit_size > _MOST_BITS:
+                raise Unsupported("sets of categories that fill more than 64 MB")
+        return self._known_bits[key]
 
     # walked trees
 
@@ -348,16 +310,18 @@ class _Writer:
         seen_leaves = 0
         while len(level):
             inner = trees.inner[level]
-            if (trees.mode[level[inner]] == Mode.MEMBER).any():
-                raise Unsupported(f"sets of categories in a tree of more than {made.MOST_LEAVES} leaves")
             place = count + np.arange(len(level))
             count += len(level)
             equal = trees.mode[level] == Mode.EQ
             self._has_equal |= bool(equal[inner].any())
+            member = inner & (trees.mode[level] == Mode.MEMBER)
             own = np.where(trees.missing[level], made.NAN_IS_YES, 0) | (equal & inner) * made.IS_EQUAL
-            flags = np.where(inner, own, made.NAN_IS_YES)
+            flags = np.where(inner, own | member * made.IS_MEMBER, made.NAN_IS_YES)
             feature.append(np.where(inner, trees.feature[level], 0) | flags)
-            value.append(np.where(inner, self._upper[level], self._kind(np.inf)))
+            values = np.where(inner, self._upper[level], self._kind(np.inf))
+            for at in np.flatnonzero(member).tolist():
+                values[at] = self._set(self._sets[int(level[at])])
+            value.append(values)
             child.append(np.where(inner, count + 2 * (np.cumsum(inner) - 1), place))
             leaf.append(np.where(inner, 0, seen_leaves + np.cumsum(~inner) - 1))
             seen_leaves += int((~inner).sum())
@@ -374,6 +338,19 @@ class _Writer:
         else:
             self._groups.append(kind)
 
+    def _set(self, values: Wholes) -> int:
+        """The number of a set, which is kept once."""
+        if values not in self._set_numbers:
+            first, size = values.span
+            if size > _MOST_SPAN:
+                raise Unsupported(f"a set of categories more than {_MOST_SPAN} apart")
+            bits = np.zeros(size, dtype=np.bool_)
+            bits[np.asarray(values.values, dtype=np.int64) - first] = True
+            at = self._bits(bits) // 4 if size else 0
+            self._set_numbers[values] = len(self._lists["sets"])
+            self._lists["sets"].append((first, size, at, values.exact))
+        return self._set_numbers[values]
+
     # leaves and the end
 
     def _closed(self, tree: int, leaves: Sequence[int], depth: int, *, ranked: bool) -> None:
@@ -386,7 +363,7 @@ class _Writer:
             for at in self._weight_order[self._weight_from[leaf] : self._weight_from[leaf + 1]].tolist():
                 target = int(trees.target[at])
                 if target not in tables:
-                    tables[target] = np.zeros(size, dtype=self._kind)
+                    tables[target] = np.zeros(size, dtype=self._sums)
                 tables[target][number] = trees.weight[at]
         for target in sorted(tables):
             self._lists["tables"].append((target, self._leaf_size, size))
@@ -409,9 +386,10 @@ class _Writer:
         trees = self._trees
         return program(
             {
-                "is_double": int(self._kind == np.float64), "columns": self._columns, "targets": trees.targets,
+                "is_double": int(self._kind == np.float64), "sums_double": int(self._sums == np.float64),
+                "columns": self._columns, "targets": trees.targets,
                 "aggregate": AGGREGATES.index(trees.aggregate), "trees": len(self._grown), "groups": len(kinds),
-                "has_equal": int(self._has_equal), "classes": self._classes.count,
+                "has_equal": int(self._has_equal), "has_sets": int(bool(lists["sets"])), "classes": self._classes.count,
                 "transform": made.TRANSFORMS.index(self._classes.transform),
                 "is_positive": int(self._classes.is_positive),
             },
@@ -425,12 +403,13 @@ class _Writer:
                 "slot_map": np.asarray(lists["slot_map"], dtype=np.int64),
                 "maps": _joined(lists["maps"], np.uint8), "op_from": np.asarray(self._starts["op"]),
                 "ops": np.asarray(lists["ops"], dtype=made.OP), "members": _joined(lists["members"], np.uint8),
+                "sets": np.asarray(lists["sets"], dtype=made.SET),
                 "node_from": np.asarray(self._starts["node"]), "node_feature": _joined(nodes[0], np.int32),
                 "node_value": _joined(nodes[1], self._kind), "node_child": _joined(nodes[2], np.int32),
                 "node_leaf": _joined(nodes[3], np.int32), "depth": np.asarray(self._depth, dtype=np.int64),
                 "table_from": np.asarray(self._starts["table"]), "table_target": tables[:, 0],
-                "table_at": tables[:, 1], "table_size": tables[:, 2], "leaves": _joined(lists["leaves"], self._kind),
-                "base": np.asarray(trees.base if len(trees.base) else np.zeros(trees.targets), dtype=self._kind),
+                "table_at": tables[:, 1], "table_size": tables[:, 2], "leaves": _joined(lists["leaves"], self._sums),
+                "base": np.asarray(trees.base if len(trees.base) else np.zeros(trees.targets), dtype=self._sums),
             },
         )  # fmt: skip
 

@@ -15,18 +15,21 @@ from sqlinfer.inference.graphs.emitter import Emitter
 from sqlinfer.inference.graphs.ensemble import Trees, Unsupported, trees_of
 from sqlinfer.inference.graphs.forest import ML, Forest, as_text, attributes_of
 from sqlinfer.inference.graphs.forests import alive, finish
+from sqlinfer.inference.graphs.oblivious import OP, with_oblivious
 from sqlinfer.inference.graphs.opsets import raised
 from sqlinfer.inference.graphs.programs import Classes, compiled
 from sqlinfer.inference.graphs.trial import Cuts, made_up_rows, opened, outputs_of, same
 from sqlinfer.inference.trees.kernel import ForestKernel
 from sqlinfer.inference.trees.library import Library
-from sqlinfer.inference.trees.program import FEATURE, TRANSFORMS
+from sqlinfer.inference.trees.program import FEATURE, IS_MEMBER, TRANSFORMS, Program
 from sqlinfer.inference.trees.split import Part, Piece, Split
 
 _KINDS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.float32,
           "tensor(int32)": np.float32}  # fmt: skip
 _INPUT_KINDS = (TensorProto.FLOAT, TensorProto.DOUBLE)
 _OPSET = 13
+_ALIKE = {"Concat": 0, "Flatten": 0, "Gather": 0, "Identity": 0, "Reshape": 0, "Squeeze": 0, "Unsqueeze": 0, "Where": 1}
+"""Operators whose results have the type of an input, and which one."""
 _ENSEMBLES = {"TreeEnsembleRegressor", "TreeEnsembleClassifier", "TreeEnsemble"}
 Array = np.ndarray[Any, Any]
 
@@ -42,28 +45,23 @@ def split_of(graph: bytes, names: Sequence[str], library: Library) -> Split:
     model = onnx.load_from_string(graph)
     if model.functions or any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
         raise Unsupported("a graph with functions, or with weights in a file beside it")
-    model = raised(model, _OPSET)
+    model, oblivious = with_oblivious(raised(model, _OPSET))
     if any(attribute.HasField("g") or attribute.graphs for node in model.graph.node for attribute in node.attribute):
         raise Unsupported("a graph with graphs in it")
     try:
-        return _tried(graph, model, names, library, own_classes=True)
+        return _tried(graph, _Splitter(model, names, oblivious, own_classes=True), library)
     except _Differs:
-        return _tried(graph, model, names, library, own_classes=False)
+        return _tried(graph, _Splitter(model, names, oblivious, own_classes=False), library)
 
 
 class _Differs(Unsupported):
     pass
 
 
-def _tried(graph: bytes, model: Any, names: Sequence[str], library: Library, *, own_classes: bool) -> Split:
-    """``own_classes``: the kernel makes classes of sums too; else an operator of ONNX Runtime does that."""
-    split, cuts = _Splitter(model, names, own_classes).split()
-    _try(graph, model, split, names, library, cuts)
-    return split
-
-
-def _try(graph: bytes, model: Any, split: Split, names: Sequence[str], library: Library, cuts: Cuts) -> None:
-    feeds = made_up_rows(model, cuts)
+def _tried(graph: bytes, splitter: _Splitter, library: Library) -> Split:
+    split, cuts = splitter.split()
+    names = splitter.names
+    feeds = made_up_rows(splitter.model, cuts)
     if feeds is None:
         raise Unsupported("rows to try it on cannot be made up")
     try:
@@ -74,6 +72,7 @@ def _try(graph: bytes, model: Any, split: Split, names: Sequence[str], library: 
         raise Unsupported("the graph does not run in pieces") from error
     if not all(same(a, b) for a, b in zip(expected, found, strict=True)):
         raise _Differs("its results differ from ONNX Runtime's")
+    return split
 
 
 @dataclass(slots=True)
@@ -83,6 +82,8 @@ class _Cut:
     node: NodeProto
     columns: tuple[Column, ...]
     total: str
+    is_widened: bool = False
+    """The trees look at floats as doubles."""
     classes: Classes | None = None
     """Where the kernel makes them."""
     nodes: list[NodeProto] = field(default_factory=list)
@@ -94,19 +95,27 @@ class _Cut:
 
 
 class _Splitter:
-    def __init__(self, model: Any, names: Sequence[str], own_classes: bool) -> None:
-        self._model = model
+    """
+    Args:
+        oblivious: trees of nodes that are no tree ensembles, by the name of their sums.
+        own_classes: the kernel makes classes of sums too; else an operator of ONNX Runtime does that.
+    """
+
+    def __init__(self, model: Any, names: Sequence[str], oblivious: Mapping[str, Trees], *, own_classes: bool) -> None:
+        self.model, self.names = model, tuple(names)
         self._graph = model.graph
         constants = {tensor.name for tensor in self._graph.initializer}
         self._inputs = {port.name: port for port in self._graph.input if port.name not in constants}
-        self._names = tuple(names)
+        self._made_by = {name: node for node in self._graph.node for name in node.output}
+        self._constants = {tensor.name: tensor for tensor in self._graph.initializer}
+        self._oblivious = oblivious
         self._own_classes = own_classes
 
     def split(self) -> tuple[Split, Cuts]:
-        wanted = self._first_forests(alive(list(self._graph.node), set(self._names)))
+        wanted = self._first_forests(alive(list(self._graph.node), set(self.names)))
         if not wanted:
             raise Unsupported("no forest that the results need")
-        columns = Columns(self._model, _INPUT_KINDS)
+        columns = Columns(self.model, _INPUT_KINDS)
         cuts = [self._cut(node, columns, f"__forest_{number}_") for number, node in enumerate(wanted)]
         inside = dict.fromkeys(c.tensor for cut in cuts for c in cut.columns if c.tensor not in self._inputs)
         head = self._head(list(inside))
@@ -127,7 +136,7 @@ class _Splitter:
         found = []
         for node in nodes:
             behind = bool(made.intersection(node.input))
-            is_forest = node.domain == ML and node.op_type in _ENSEMBLES
+            is_forest = (node.domain == ML and node.op_type in _ENSEMBLES) or node.output[0] in self._oblivious
             if is_forest and not behind:
                 found.append(node)
             if is_forest or behind:
@@ -135,12 +144,14 @@ class _Splitter:
         return found
 
     def _cut(self, node: NodeProto, columns: Columns, prefix: str) -> _Cut:
+        known = self._oblivious.get(node.output[0])
         given = attributes_of(node)
-        features = given.get("nodes_featureids", [])
-        width = 1 + max(features, default=0)
+        width = 1 + (max(given.get("nodes_featureids", []), default=0) if known is None else int(known.feature.max()))
         if width > 1 << 24:
             raise Unsupported("a column that there is not")
-        cut = _Cut(node, columns.of(node.input[0], width), f"{prefix}total")
+        source, is_widened = self._source(node.input[0])
+        is_widened |= known is not None
+        cut = _Cut(node, columns.of(source, width), f"{prefix}total", is_widened)
         if not cut.is_classifier:
             cut.total = node.output[0]
             return cut
@@ -153,6 +164,27 @@ class _Splitter:
         finish(emit, forest, cut.total)
         cut.nodes, cut.constants = emit.nodes, emit.constants
         return cut
+
+    def _source(self, name: str) -> tuple[str, bool]:
+        """What the trees look at; floats that are cast to doubles are looked at as they are."""
+        node = self._made_by.get(name)
+        if node is None or node.op_type != "Cast" or node.attribute[0].i != TensorProto.DOUBLE:
+            return name, False
+        return (node.input[0], True) if self._is_float(node.input[0]) else (name, False)
+
+    def _is_float(self, name: str) -> bool:
+        """Whether a tensor is known to hold floats."""
+        if name in self._inputs:
+            return bool(self._inputs[name].type.tensor_type.elem_type == TensorProto.FLOAT)
+        if name in self._constants:
+            return bool(self._constants[name].data_type == TensorProto.FLOAT)
+        node = self._made_by.get(name)
+        while node is not None and node.op_type in _ALIKE:
+            name = node.input[_ALIKE[node.op_type]]
+            if name not in self._made_by:
+                return self._is_float(name)
+            node = self._made_by[name]
+        return node is not None and node.op_type == "Cast" and node.attribute[0].i == TensorProto.FLOAT
 
     def _head(self, wanted: Sequence[str]) -> Piece | None:
         if not wanted:
@@ -179,11 +211,13 @@ class _Splitter:
         kind = plain.pop()
         if plain or kind is None:
             raise Unsupported("trees over other numbers than floats and doubles")
-        trees: Trees = trees_of(cut.node, kind)
+        trees: Trees = self._oblivious.get(cut.node.output[0]) or trees_of(
+            cut.node, np.float64 if cut.is_widened else kind
+        )
         if cut.is_classifier and cut.classes is None:
             trees = replace(trees, base=np.zeros(trees.targets))  # the operator behind it adds it
-        found = compiled(trees, cut.columns, kind, cut.classes)
-        wide = cut.node.op_type == "TreeEnsemble" and kind == np.float64
+        found = compiled(trees, cut.columns, kind, cut.classes, is_classifier=cut.is_classifier)
+        wide = cut.node.op_type in ("TreeEnsemble", OP) and bool(trees.weight.dtype == np.float64)
         if cut.classes is None:
             return Part(found.program, found.columns, cut.total, wide)
         labels = _labels(Forest(cut.node, attributes_of(cut.node)))
@@ -194,9 +228,9 @@ class _Splitter:
         totals = {name for part in parts for name in (part.total, part.label) if name}
         nodes = [made for node in self._graph.node for made in replaced.get(tuple(node.output), [node])]
         alias = {node.output[0]: node.input[0] for node in nodes if node.op_type == "Identity"}
-        direct = {name: _origin(name, alias) for name in self._names}
+        direct = {name: _origin(name, alias) for name in self.names}
         direct = {name: origin for name, origin in direct.items() if origin in totals}
-        rest = [name for name in self._names if name not in direct]
+        rest = [name for name in self.names if name not in direct]
         if not rest:
             return None, direct
         ports = [port for part in parts for port in _ports(part)]
@@ -213,7 +247,7 @@ class _Splitter:
         inputs = [port for port in (*self._inputs.values(), *ports) if port.name in used]
         kept = [tensor for tensor in constants if tensor.name in used]
         made = onnx.ModelProto()
-        made.CopyFrom(self._model)
+        made.CopyFrom(self.model)
         graph = made.graph
         del graph.node[:], graph.initializer[:], graph.input[:], graph.output[:], graph.value_info[:]
         graph.node.extend(nodes)
@@ -263,12 +297,25 @@ def _origin(name: str, alias: Mapping[str, str]) -> str:
 
 
 def _thresholds(part: Part) -> Cuts:
+    """What a trial shall meet; of sets the ends of their runs."""
     program = part.program
     found = {}
+    number = program.node_value[(program.node_feature & IS_MEMBER) != 0].astype(np.int64)
     for place, key in enumerate(part.columns):
         at, levels = int(program.cut_at[place]), int(program.levels[place])
         cuts = program.cuts[at : at + (1 << levels)] if levels else np.empty(0, program.cuts.dtype)
-        walked = program.node_value[(program.node_feature & FEATURE) == place]
-        together = np.unique(np.concatenate([cuts, walked]))
-        found[key] = together[np.isfinite(together)]
+        here = (program.node_feature & FEATURE) == place
+        asks = (program.node_feature & IS_MEMBER) != 0
+        ends = [_ends(program, one) for one in np.unique(number[here[asks]]).tolist()]
+        together = np.unique(np.concatenate([cuts, program.node_value[here & ~asks], *ends]))
+        found[key] = together[np.isfinite(together)].astype(program.cuts.dtype)
     return found
+
+
+def _ends(program: Program, number: int) -> Array:
+    """Where a set of whole numbers begins and ends, once and again."""
+    one = program.sets[number]
+    bits = program.members[4 * int(one["at"]) : 4 * int(one["at"]) + (int(one["size"]) + 7) // 8]
+    inside = np.unpackbits(bits, bitorder="little")[: int(one["size"])]
+    edges = np.flatnonzero(np.diff(np.pad(inside, 1).astype(np.int8)))
+    return np.asarray(np.unique([edges - 1, edges]) + int(one["first"]), dtype=program.cuts.dtype)

@@ -41,6 +41,7 @@ static inline V load(const uint8_t *p) { return _mm512_loadu_si512(p); }
 static inline void store(uint8_t *p, V v) { _mm512_storeu_si512(p, v); }
 static inline V all(uint8_t b) { return _mm512_set1_epi8((char)b); }
 static inline V minus(V a, V b) { return _mm512_sub_epi8(a, b); }
+static inline V either(V a, V b) { return _mm512_or_si512(a, b); }
 static inline M below(V a, V b) { return _mm512_cmple_epu8_mask(a, b); }
 static inline V pick(M m, V yes, V no) { return _mm512_mask_blend_epi8(m, no, yes); }
 static inline M member(V q, const uint8_t *bits) {
@@ -64,6 +65,7 @@ static inline V load(const uint8_t *p) {
 static inline void store(uint8_t *p, V v) { memcpy(p, &v, VB); }
 static inline V all(uint8_t b) { return (V){0} + b; }
 static inline V minus(V a, V b) { return a - b; }
+static inline V either(V a, V b) { return a | b; }
 static inline M below(V a, V b) { return (M)(a <= b); }
 #if VB == 32
 static inline V pick(M m, V yes, V no) { return (V)_mm256_blendv_epi8((__m256i)no, (__m256i)yes, (__m256i)m); }
@@ -223,6 +225,12 @@ static inline void leaf_numbers(const Op *op, const Op *end, const uint8_t *rank
         EACH { t[j] = pick(MASK, load(stack + j * VB), t[j]); }                                 \
         break;                                                                                  \
     }
+#define LEVEL(MASK)                                                                             \
+    {                                                                                           \
+        V yes = all(op->yes), no = all(op->no);                                                 \
+        EACH { t[j] = either(t[j], pick(MASK, yes, no)); }                                      \
+        break;                                                                                  \
+    }
     for (; op < end; op++) {
         const uint8_t *q = ranks + (size_t)op->slot * BLOCK;
         V low = all(op->low), width = all(op->width);
@@ -230,6 +238,9 @@ static inline void leaf_numbers(const Op *op, const Op *end, const uint8_t *rank
             SHAPES(BELOW, below(load(q + j * VB), width))
             SHAPES(WITHIN, below(minus(load(q + j * VB), low), width))
             SHAPES(MEMBER, member(load(q + j * VB), members + (size_t)op->members * 32))
+        case LEVEL_BELOW: LEVEL(below(load(q + j * VB), width))
+        case LEVEL_WITHIN: LEVEL(below(minus(load(q + j * VB), low), width))
+        case LEVEL_MEMBER: LEVEL(member(load(q + j * VB), members + (size_t)op->members * 32))
         default: break;
         }
     }
@@ -309,6 +320,12 @@ static void leaves_double(const uint8_t *leaf, const double *weight, int64_t siz
 
 /* ---- one walked tree: which leaf, for rows that lie one after the other */
 
+static inline int is_in(const Set *set, const uint8_t *members, double v) {
+    double whole = trunc(v), place = whole - set->first;
+    if (!(place >= 0 && place < set->size) || (set->exact && whole != v)) return 0;
+    return members[(size_t)set->at * 4 + ((size_t)place >> 3)] >> ((size_t)place & 7) & 1;
+}
+
 #define WALK(NAME, T)                                                                                        \
     static void NAME(const Forest *f, int64_t tree, const T *x, int64_t rows, int32_t *leaf) {               \
         int64_t from = f->node_from[tree];                                                                   \
@@ -321,7 +338,8 @@ static void leaves_double(const uint8_t *leaf, const double *weight, int64_t siz
                 for (int i = 0; i < 8; i++) {                                                                \
                     int32_t g = feature[at[i]];                                                              \
                     T v = x[(start + i) * f->columns + (g & FEATURE)], cut = value[at[i]];                   \
-                    int yes = g & IS_EQUAL ? v == cut : v <= cut;                                            \
+                    int yes = g & IS_MEMBER ? is_in(f->sets + (int64_t)cut, f->members, v)                   \
+                              : g & IS_EQUAL ? v == cut : v <= cut;                                          \
                     yes |= (g & NAN_IS_YES) != 0 && v != v;                                                  \
                     int32_t next = child[at[i]] + !yes;                                                      \
                     moved |= next ^ at[i];                                                                   \
@@ -337,6 +355,24 @@ WALK(walked_double, double)
 WALK(walked_float, float)
 #else
 #define LANES 4
+static inline __mmask16 are_in(const Forest *f, __mmask16 asked, __m512 number, __m512 v) {
+    const int32_t *sets = (const int32_t *)f->sets;
+    __m512i none = _mm512_setzero_si512(), at = _mm512_slli_epi32(_mm512_cvttps_epi32(number), 2);
+    __m512i first = _mm512_mask_i32gather_epi32(none, asked, at, sets, 4);
+    __m512i size = _mm512_mask_i32gather_epi32(none, asked, at, sets + 1, 4);
+    __m512i word = _mm512_mask_i32gather_epi32(none, asked, at, sets + 2, 4);
+    __m512i exact = _mm512_mask_i32gather_epi32(none, asked, at, sets + 3, 4);
+    __m512 whole = _mm512_roundscale_ps(v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    /* Beyond 2^31 and NaN become the lowest number, which is larger than any size. */
+    __m512i place = _mm512_cvttps_epi32(_mm512_sub_ps(whole, _mm512_cvtepi32_ps(first)));
+    __mmask16 in = _mm512_mask_cmplt_epu32_mask(asked, place, size);
+    in &= _mm512_testn_epi32_mask(exact, exact) | _mm512_cmp_ps_mask(whole, v, _CMP_EQ_OQ);
+    word = _mm512_add_epi32(word, _mm512_srli_epi32(place, 5));
+    __m512i bits = _mm512_mask_i32gather_epi32(none, in, word, f->members, 4);
+    __m512i bit = _mm512_sllv_epi32(_mm512_set1_epi32(1), _mm512_and_si512(place, _mm512_set1_epi32(31)));
+    return _mm512_mask_test_epi32_mask(in, bits, bit);
+}
+
 static void walked_float(const Forest *f, int64_t tree, const float *x, int64_t rows, int32_t *leaf) {
     int64_t from = f->node_from[tree];
     const int32_t *feature = f->node_feature + from, *child = f->node_child + from, *number = f->node_leaf + from;
@@ -361,6 +397,10 @@ static void walked_float(const Forest *f, int64_t tree, const float *x, int64_t 
                 if (f->has_equal) {
                     __mmask16 equal = _mm512_test_epi32_mask(g, _mm512_set1_epi32(IS_EQUAL));
                     yes = (__mmask16)((yes & ~equal) | (_mm512_cmp_ps_mask(v, cut, _CMP_EQ_OQ) & equal));
+                }
+                if (f->has_sets) {
+                    __mmask16 asked = _mm512_test_epi32_mask(g, _mm512_set1_epi32(IS_MEMBER));
+                    if (asked) yes = (__mmask16)((yes & ~asked) | are_in(f, asked, cut, v));
                 }
                 yes |= _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q) & _mm512_test_epi32_mask(g, _mm512_set1_epi32(NAN_IS_YES));
                 next = _mm512_mask_add_epi32(next, _knot_mask16(yes), next, one);
@@ -445,7 +485,7 @@ static void ranked_group(const Forest *f, int64_t group, int64_t padded, Scratch
             leaf_numbers(op, end, s->narrow + at, f->members, s->stack, leaf);
             for (int64_t k = f->table_from[t]; k < f->table_from[t + 1]; k++) {
                 int64_t sum = f->table_target[k] * BLOCK + at;
-                if (f->is_double)
+                if (f->sums_double)
                     leaves_double(leaf, (const double *)f->leaves + f->table_at[k], f->table_size[k], f->aggregate,
                                   (double *)s->sums + sum);
                 else
@@ -462,7 +502,7 @@ static void walked_group(const Forest *f, int64_t group, int64_t padded, Scratch
         else walked_float(f, t, (const float *)s->rows, padded, s->leaf);
         for (int64_t k = f->table_from[t]; k < f->table_from[t + 1]; k++) {
             int64_t sum = f->table_target[k] * BLOCK;
-            if (f->is_double)
+            if (f->sums_double)
                 weighed_double(s->leaf, padded, (const double *)f->leaves + f->table_at[k], f->aggregate, (double *)s->sums + sum);
             else
                 weighed_float(s->leaf, padded, (const float *)f->leaves + f->table_at[k], f->aggregate, (float *)s->sums + sum);
@@ -544,9 +584,10 @@ START(start_double, double)
 
 static int scratch(const Forest *f, int64_t slots, int walks, Scratch *s, char **memory) {
     size_t size = f->is_double ? sizeof(double) : sizeof(float), columns = (size_t)f->columns;
+    size_t sum = f->sums_double ? sizeof(double) : sizeof(float);
     size_t parts[9] = {
         (size_t)slots * BLOCK, columns * BLOCK, columns * BLOCK * 2, (STACK + 1) * CHUNK, BLOCK * sizeof(uint32_t),
-        BLOCK * sizeof(int32_t), BLOCK * size, walks ? columns * BLOCK * size : 0, (size_t)f->targets * BLOCK * size,
+        BLOCK * sizeof(int32_t), BLOCK * size, walks ? columns * BLOCK * size : 0, (size_t)f->targets * BLOCK * sum,
     };
     size_t total = 64;
     for (int i = 0; i < 9; i++) parts[i] = (parts[i] + 127) / 64 * 64, total += parts[i];
@@ -583,14 +624,14 @@ int FOREST_RUN(const Forest *f, const Column *columns, int64_t rows, float *narr
         int64_t count = rows - start < BLOCK ? rows - start : BLOCK, padded = (count + CHUNK - 1) / CHUNK * CHUNK;
         if (ranks) ranked_columns(f, columns, start, count, padded, &s);
         if (walks) rows_of(f, columns, start, count, padded, s.rows);
-        if (f->is_double) start_double(f, (double *)s.sums);
+        if (f->sums_double) start_double(f, (double *)s.sums);
         else start_float(f, (float *)s.sums);
         for (int64_t g = 0; g < f->groups; g++) {
             if (f->group_kind[g] == WALKED) walked_group(f, g, padded, &s);
             else ranked_group(f, g, padded, &s);
         }
         if (f->classes) finish_classes(f, start, count, (const float *)s.sums, narrow, label);
-        else if (f->is_double) finish_double(f, start, count, (const double *)s.sums, narrow, wide);
+        else if (f->sums_double) finish_double(f, start, count, (const double *)s.sums, narrow, wide);
         else finish_float(f, start, count, (const float *)s.sums, narrow, wide);
     }
     free(memory);

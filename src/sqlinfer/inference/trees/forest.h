@@ -11,7 +11,9 @@ enum { NONE = 0, LOGISTIC = 1, SOFTMAX = 2, SOFTMAX_ZERO = 3 };
 /* How an operation finds its rows, times four, plus where its two values come from. */
 enum { BELOW = 0, WITHIN = 4, MEMBER = 8 };
 enum { LEAF_LEAF = 0, LEAF_TREE = 1, TREE_LEAF = 2, TREE_TREE = 3 };
-enum { NAN_IS_YES = 1 << 30, IS_EQUAL = 1 << 29, FEATURE = IS_EQUAL - 1 };
+/* A level of a tree that asks one thing on each: its answers are the bits of the leaf's number. */
+enum { LEVEL_BELOW = 12, LEVEL_WITHIN = 13, LEVEL_MEMBER = 14 };
+enum { NAN_IS_YES = 1 << 30, IS_EQUAL = 1 << 29, IS_MEMBER = 1 << 28, FEATURE = IS_MEMBER - 1 };
 
 /* Where the values of one column of the rows lie. */
 typedef struct {
@@ -20,18 +22,26 @@ typedef struct {
     int64_t kind;
 } Column;
 
+/* A set of whole numbers that walked trees ask for. */
+typedef struct {
+    int32_t first, size; /* the number of its lowest bit, and how many bits it has */
+    int32_t at;          /* where in members, in words of 32 bits */
+    int32_t exact;       /* whole numbers alone are in it; else a value is cut to one first */
+} Set;
+
 /* One node of a ranked tree; its operations stand in post-order. */
 typedef struct {
     uint16_t slot;
     uint8_t code;
     uint8_t low, width; /* yes where (uint8_t)(rank - low) <= width; BELOW has low 0 */
-    uint8_t yes, no;    /* leaves, where they are leaves */
+    uint8_t yes, no;    /* leaves, where they are leaves; bits of the number, where it is a level */
     uint8_t unused;
     uint32_t members; /* MEMBER: a table of 256 bits */
 } Op;
 
 typedef struct {
-    int64_t is_double, columns, targets, aggregate, trees, groups, has_equal;
+    int64_t is_double; /* what is compared: thresholds and rows */
+    int64_t sums_double, columns, targets, aggregate, trees, groups, has_equal, has_sets; /* in walked trees */
     int64_t classes; /* 0: values; else results are classes: 2 of one target, or as many as targets */
     int64_t transform, is_positive; /* of classes; no weight is negative */
     const void *cuts;      /* of each column 1 << levels, sorted, padded with infinity */
@@ -47,9 +57,10 @@ typedef struct {
     const int64_t *op_from;  /* trees + 1 */
     const Op *ops;
     const uint8_t *members;
+    const Set *sets;
     const int64_t *node_from; /* trees + 1 */
     const int32_t *node_feature;
-    const void *node_value;
+    const void *node_value;    /* the number of the set, where one is asked for */
     const int32_t *node_child; /* within the tree; no is the next one */
     const int32_t *node_leaf;
     const int64_t *depth;      /* trees */

@@ -12,7 +12,7 @@ from sqlinfer.forest_kernel import LIBRARY, OFF
 
 SETS: Final = ("plain C", "AVX2", "AVX-512")
 """In the order of dispatch.c; plain C is vectors of 16 bytes, which is NEON on ARM."""
-_VERSION: Final = 2
+_VERSION: Final = 3
 _NAMED: Final = {"plain": 0, "avx2": 1, "avx512": 2}
 
 

@@ -15,10 +15,10 @@ from sqlinfer.errors import ArtifactError
 Array = np.ndarray[Any, Any]
 
 RANKED, WALKED = 0, 1
-BELOW, WITHIN, MEMBER = 0, 4, 8
+BELOW, WITHIN, MEMBER, LEVEL = 0, 4, 8, 12
 LEAF_LEAF, LEAF_TREE, TREE_LEAF, TREE_TREE = range(4)
-NAN_IS_YES, IS_EQUAL = 1 << 30, 1 << 29
-FEATURE = IS_EQUAL - 1
+NAN_IS_YES, IS_EQUAL, IS_MEMBER = 1 << 30, 1 << 29, 1 << 28
+FEATURE = IS_MEMBER - 1
 NAN_RANK = 255
 MOST_LEAVES = 256
 """Of a ranked tree: a leaf number is a byte."""
@@ -34,9 +34,10 @@ OP = np.dtype(
     [("slot", "<u2"), ("code", "u1"), ("low", "u1"), ("width", "u1"), ("yes", "u1"), ("no", "u1"), ("unused", "u1"),
      ("members", "<u4")]
 )  # fmt: skip
+SET = np.dtype([("first", "<i4"), ("size", "<i4"), ("at", "<i4"), ("exact", "<i4")])
 _NUMBERS: Final = (
-    "is_double", "columns", "targets", "aggregate", "trees", "groups", "has_equal", "classes", "transform",
-    "is_positive",
+    "is_double", "sums_double", "columns", "targets", "aggregate", "trees", "groups", "has_equal", "has_sets",
+    "classes", "transform", "is_positive",
 )  # fmt: skip
 TRANSFORMS: Final = ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO")
 _INT64: Final = (
@@ -44,12 +45,13 @@ _INT64: Final = (
     "node_from", "depth", "table_from", "table_target", "table_at", "table_size",
 )  # fmt: skip
 _INT32: Final = ("node_feature", "node_child", "node_leaf")
-_REAL: Final = ("cuts", "node_value", "leaves", "base")
+_COMPARED: Final = ("cuts", "node_value")
+_SUMMED: Final = ("leaves", "base")
 _BYTES: Final = ("maps", "members")
 _FIELDS: Final = (
     *_NUMBERS, "cuts", "cut_at", "levels", "is_wide", "group_kind", "group_tree", "group_slot", "slot_column",
-    "slot_map", "maps", "op_from", "ops", "members", "node_from", "node_feature", "node_value", "node_child",
-    "node_leaf", "depth", "table_from", "table_target", "table_at", "table_size", "leaves", "base",
+    "slot_map", "maps", "op_from", "ops", "members", "sets", "node_from", "node_feature", "node_value",
+    "node_child", "node_leaf", "depth", "table_from", "table_target", "table_at", "table_size", "leaves", "base",
 )  # fmt: skip
 """In the order of ``Forest`` in forest.h."""
 
@@ -91,8 +93,9 @@ def program(numbers: Mapping[str, int], arrays: Mapping[str, Array]) -> Program:
         ArtifactError: they are none that the kernel may read.
     """
     kinds: dict[str, Any] = dict.fromkeys(_INT64, np.int64) | dict.fromkeys(_INT32, np.int32)
-    kinds |= dict.fromkeys(_REAL, np.float64 if numbers.get("is_double") else np.float32)
-    kinds |= dict.fromkeys(_BYTES, np.uint8) | {"ops": OP}
+    kinds |= dict.fromkeys(_COMPARED, np.float64 if numbers.get("is_double") else np.float32)
+    kinds |= dict.fromkeys(_SUMMED, np.float64 if numbers.get("sums_double") else np.float32)
+    kinds |= dict.fromkeys(_BYTES, np.uint8) | {"ops": OP, "sets": SET}
     if set(arrays) != set(kinds) or set(numbers) != set(_NUMBERS):
         raise _damaged("its parts are others")
     made = {name: np.ascontiguousarray(arrays[name], dtype=kind).reshape(-1) for name, kind in kinds.items()}
@@ -101,6 +104,7 @@ def program(numbers: Mapping[str, int], arrays: Mapping[str, Array]) -> Program:
     _check_groups(found)
     _check_tables(found)
     _check_ranked(found)
+    _check_sets(found)
     _check_walked(found)
     return found
 
@@ -182,24 +186,35 @@ def _check_ranked(p: Program) -> None:
     _hold(sizes[kinds != RANKED] == 0, "its nodes")
     owners = np.repeat(np.arange(p.trees), sizes)
     groups = np.searchsorted(p.group_tree, owners, side="right") - 1
-    _hold(ops["code"] < MEMBER + 4, "its nodes")
+    _hold(ops["code"] <= LEVEL + 2, "its nodes")
     _hold(ops["slot"] < np.diff(p.group_slot)[groups], "its nodes")
-    asks = ops["code"] >= MEMBER
+    is_level = ops["code"] >= LEVEL
+    asks = ((ops["code"] >= MEMBER) & ~is_level) | (ops["code"] == LEVEL + 2)
     _hold((ops["members"][asks].astype(np.int64) + 1) * 32 <= len(p.members), "its sets")
-    shape = ops["code"] & 3
+    levels = np.bincount(owners[is_level], minlength=p.trees)
+    _hold((levels == 0) | (levels == sizes), "its nodes")
+    shape = np.where(is_level, LEAF_TREE, ops["code"] & 3)
     # Values that wait after each operation: a node over two leaves adds one, one over two nodes takes one away.
     waiting = np.cumsum(np.select([shape == LEAF_LEAF, shape == TREE_TREE], [1, -1], 0))
     before = np.concatenate([[0], waiting])[p.op_from[:-1]] if p.trees else np.empty(0, np.int64)
-    depth = waiting - np.repeat(before, sizes)
+    depth = waiting - np.repeat(before, sizes) + is_level
     _hold((depth >= 1) & (depth <= 250), "its nodes")
     last = p.op_from[1:][sizes > 0] - 1
     _hold(depth[last] == 1, "its nodes")
     most = np.zeros(p.trees, dtype=np.int64)
     for side, shapes in (("yes", (LEAF_LEAF, LEAF_TREE)), ("no", (LEAF_LEAF, TREE_LEAF))):
-        held = np.isin(shape, shapes)
+        held = np.isin(shape, shapes) & ~is_level
         np.maximum.at(most, owners[held], ops[side][held].astype(np.int64))
+        np.bitwise_or.at(most, owners[is_level], ops[side][is_level].astype(np.int64))
     leaves = np.array(SIZES)[np.searchsorted(SIZES, most[ranked] + 1)]
     _tables_hold(p, ranked, leaves, exactly=True)
+
+
+def _check_sets(p: Program) -> None:
+    """Bits of a set lie in whole words of 32 bits."""
+    sets = {name: p.sets[name].astype(np.int64) for name in ("size", "at")}
+    _hold((sets["size"] >= 0) & (sets["at"] >= 0), "its sets")
+    _hold((sets["at"] + (sets["size"] + 31) // 32) * 4 <= len(p.members), "its sets")
 
 
 def _check_walked(p: Program) -> None:
@@ -214,11 +229,15 @@ def _check_walked(p: Program) -> None:
     _hold(len(owners) == count, "its nodes")
     _hold((p.node_feature >= 0) & ((p.node_feature & FEATURE) < max(p.columns, 1)), "its nodes")
     _hold(p.columns > 0 or not count, "its nodes")
+    asks = (p.node_feature & IS_MEMBER) != 0
+    _hold(p.has_sets or not asks.any(), "its sets")
+    number = p.node_value[asks]
+    _hold((number >= 0) & (number < len(p.sets)) & (number < 1 << 24), "its sets")
     # A leaf stays where it is for every value, so that the way of no is never taken: its child may be the last node.
     place = np.arange(count) - p.node_from[owners]
     stays = (p.node_child == place) & np.isposinf(p.node_value)
     stays &= (p.node_feature & NAN_IS_YES) != 0
-    stays &= (p.node_feature & IS_EQUAL) == 0
+    stays &= (p.node_feature & (IS_EQUAL | IS_MEMBER)) == 0
     _hold(stays | ((p.node_child > place) & (p.node_child < sizes[owners] - 1)), "its nodes")
     most = np.zeros(p.trees, dtype=np.int64)
     np.maximum.at(most, owners, p.node_leaf.astype(np.int64))

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from sqlinfer.inference.trees.program import Program, program
+from sqlinfer.inference.trees.program import OP, SET, Program, program
 
 Array = np.ndarray[Any, Any]
+_RECORDS = {"ops": OP, "sets": SET}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ def packed(split: Split) -> bytes:
     forests = [
         {
             "numbers": dict(part.program.numbers),
-            "arrays": {name: [array.dtype.str, kept(array.tobytes())] if array.dtype.names is None else
-                       ["ops", kept(array.tobytes())] for name, array in part.program.arrays.items()},
+            "arrays": {name: [name if name in _RECORDS else array.dtype.str, kept(array.tobytes())]
+                       for name, array in part.program.arrays.items()},
             "columns": part.columns, "total": part.total, "wide": part.wide, "label": part.label,
             "labels": part.labels,
         }
@@ -93,9 +94,7 @@ def unpacked(data: bytes) -> Split:
         return data[at - size : at]
 
     def array(kind: str, size: int) -> Array:
-        from sqlinfer.inference.trees.program import OP
-
-        return np.frombuffer(taken(size), dtype=OP if kind == "ops" else np.dtype(kind))
+        return np.frombuffer(taken(size), dtype=_RECORDS.get(kind) or np.dtype(kind))
 
     def piece(one: Any) -> Piece | None:
         return one and Piece(taken(one[0]), tuple(one[1]), tuple(one[2]))
