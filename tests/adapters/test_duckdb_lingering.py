@@ -64,6 +64,22 @@ def test_it_is_let_go_of_after_a_moment(adapter: DuckDBAdapter, monkeypatch: pyt
         assert not is_open(work)
 
 
+def test_where_opening_and_closing_take_long_it_stays_open_for_longer(
+    adapter: DuckDBAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visits, "LINGER", 0.0)
+    monkeypatch.setattr(visits, "MOST", 60.0)
+    monkeypatch.setattr(visits, "SHARE", 1_000_000)
+    with adapter.workspace("r") as work:
+        work.linger(True)
+        publish(work, "a")
+        assert is_open(work)
+        work.linger(False)
+        work.linger(True)
+        monkeypatch.setattr(work, "_opening", 0.0)
+        assert work._stay() == 60.0  # by what closing took alone
+
+
 def test_reading_and_leaving_let_go_of_it(adapter: DuckDBAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visits, "LINGER", 60.0)
     with adapter.workspace("r") as work:
@@ -110,7 +126,7 @@ def test_a_brief_look_uses_what_is_open(adapter: DuckDBAdapter, monkeypatch: pyt
         publish(work, "a")
         with work.warehouse(brief=True):
             assert work.rows("select n from a") == [(1,)]
-            work.settle(["select n from a"])
+            assert work.settle(["select n from a"])
             work.execute("create table wh.main.only_where_it_is_open_for_writing as select 1")
         assert is_open(work)
         publish(work, "b")
@@ -128,7 +144,7 @@ def test_what_may_take_long_is_read_beside_other_readers(
         work.linger(True)
         publish(work, "a")
         with work.warehouse(brief=True):
-            work.settle([sql])
+            assert not work.settle([sql])
             assert work.rows("select n from a") == [(1,)]
             with pytest.raises(AdapterError):
                 work.execute("create table wh.main.c as select 1")

@@ -12,7 +12,7 @@ from sqlinfer.adapters.duckdb import kinds, visits
 from sqlinfer.adapters.duckdb.connection import DuckDBConnection
 from tests.conftest import Shop
 
-PLAIN, SCORED = 11, 42
+PLAIN, SCORED = 11, 38
 """Statements of one more node, a data test included."""
 NOT_NULL = "    columns: [{name: id, data_tests: [not_null]}]\n"
 

@@ -64,8 +64,9 @@ def save_compiled(night: Night, compiled: Mapping[str, CompiledNode | SqlinferEr
     texts = {
         uid: script.of_plan(item.plan, contracts) for uid, item in compiled.items() if isinstance(item, CompiledNode)
     }
+    paths = {uid: compiled_path(project, project.nodes[uid]) for uid in texts}
     for unique_id, text in texts.items():
-        path = compiled_path(project, project.nodes[unique_id])
+        path = paths[unique_id]
         try:
             write_below(project.target_path, path, (scrub_sql(text) + "\n").encode(errors="replace"))
         except OSError as error:
@@ -74,7 +75,7 @@ def save_compiled(night: Night, compiled: Mapping[str, CompiledNode | SqlinferEr
                 hint=SystemRefused.of(error).hint,
             ) from error
     root = project.target_path / "compiled"
-    names = [str(compiled_path(project, project.nodes[uid]).relative_to(root)) for uid in texts]
+    names = [str(path.relative_to(root)) for path in paths.values()]
     aspects = comparing.today(project)
     lineage = {uid: item.lineage for uid, item in compiled.items() if isinstance(item, CompiledNode)}
     content = manifest.build(

@@ -74,13 +74,14 @@ def _node(
     project: Project, node: Node, compiled: str | None, lineage: Iterable[ColumnLineage], known: Mapping[str, str]
 ) -> dict[str, Any]:
     """``known``: folded names of relations → unique_ids."""
+    path = _relative(node.path, project)
     return {
         "unique_id": node.unique_id,
         "name": node.name,
         "resource_type": node.resource_type,
         "package_name": project.name,
-        "path": _relative(node.path, project),
-        "original_file_path": _relative(node.path, project),
+        "path": path,
+        "original_file_path": path,
         **_place(node.relation),
         "alias": node.relation.name,
         "relation_name": node.relation.sql(),

@@ -30,13 +30,14 @@ from sqlinfer.jobs.contract import enforce
 from sqlinfer.jobs.events import Event, JobStarted, TargetClaimed
 from sqlinfer.jobs.functions import Contracts, Functions, cache_dir, files_of, rate
 from sqlinfer.jobs.options import RunOptions
-from sqlinfer.project import DataTest, Project, locations
+from sqlinfer.project import DataTest, Node, Project, locations
 from sqlinfer.project.remembered import seal_key
 from sqlinfer.project.ways import with_way
 from sqlinfer.relation import Relation
 from sqlinfer.scrub import scrub_pairs
 from sqlinfer.spec.events import NodeFinished, NodeStarted, Warned
 from sqlinfer.spec.lineage import ColumnLineage
+from sqlinfer.spec.names import FILES
 from sqlinfer.storage import Access
 from sqlinfer.version import __version__
 
@@ -144,6 +145,7 @@ class Night:
         from sqlinfer.runner.environment import RunEnvironment
 
         isolation = {name: config.isolation for name, config in self.project.functions.items()}
+        named = relations(self.project)
         opening = Opening(isolation, False, self.options.threads, cache_dir(self.project), self._devices, self.sessions)
 
         return RunEnvironment(
@@ -160,7 +162,8 @@ class Night:
             may_write=partial(locations.refuse_foreign, self.project),
             full_refresh=self.options.full_refresh,
             files_of=partial(files_of, self.project),
-            relations=relations(self.project),
+            relations=named,
+            filed={name: one for name, one in named.items() if one.catalog == FILES},
             retry_errors=self.options.retry_errors,
             window=self.options.window,
             bounds=self.bounds,
@@ -173,10 +176,14 @@ class Night:
 
 def relations(project: Project) -> dict[str, Relation]:
     """Names as ``ref()`` and ``source()`` give them, and full names → relations."""
-    by_files = project.profile.type == "duckdb"
-    named = {node.name: node.read_as if by_files else node.relation for node in project.nodes.values()}
+    named = {node.name: _read(project, node) for node in project.nodes.values()}
     named |= {f"{s.source_name}.{s.name}": s.relation for s in project.sources.values()}
     return named | {str(relation): relation for relation in named.values()}
+
+
+def _read(project: Project, node: Node) -> Relation:
+    """Where its rows are read; the files of an external model are a relation on DuckDB alone."""
+    return node.read_as if project.profile.type == "duckdb" else node.relation
 
 
 Compiled = Mapping[str, CompiledNode | SqlinferError]
@@ -385,7 +392,7 @@ def prepare_test(project: Project, test: DataTest) -> tuple[DataTest, Relation |
 
         return replace(test, sql=render_test(test, project).sql), None
     node = project.nodes.get(test.node)
-    relation = relations(project)[node.name] if node else project.sources[test.node].relation
+    relation = _read(project, node) if node else project.sources[test.node].relation
     return _rendered(test, project, relation), relation
 
 

@@ -47,10 +47,10 @@ def audit_query(env: RunEnvironment, node: Node, sql: str) -> tuple[NodeResult, 
 
 
 def named_by(env: RunEnvironment, tests: Sequence[DataTest]) -> str:
-    """Other relations that tests may read, as SQL."""
+    """What tests say, and the relations whose rows are files that they may read, as SQL."""
     said = " ".join(f"{test.sql or ''} {test.arguments}" for test in tests)
-    found = {one for name, one in env.relations.items() if tests and (name in said or one.name in said)}
-    return f"{said} {' '.join(one.sql(env.workspace.dialect) for one in sorted(found, key=str))}" if tests else ""
+    found = {one for name, one in env.filed.items() if name in said or one.name in said}
+    return " ".join((said, *(one.sql(env.workspace.dialect) for one in sorted(found, key=str))))
 
 
 def audit_written(

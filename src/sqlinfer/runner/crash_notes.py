@@ -120,10 +120,10 @@ def advance(work: Workspace, functions: Iterable[PreparedFunction], progress: in
     """Inside the transaction that commits a chunk."""
     if not work.persistent:
         return
-    digests = {prepared.contract.digest for prepared in functions}
-    for note in _known(work):
-        if note.run_id is not None and note.digest in digests:
-            _write(work, replace(note, progress=progress))
+    for digest in dict.fromkeys(prepared.contract.digest for prepared in functions):
+        for note in tuple(_known(work, digest)):
+            if note.run_id is not None:
+                _write(work, replace(note, progress=progress))
 
 
 def _begin(env: RunEnvironment, node: str, contract: FunctionContract, progress: int) -> tuple[_Note, bool]:

@@ -73,6 +73,8 @@ class RunEnvironment:
     """Files that a function is made of, with their sha256, for the run record."""
     relations: Mapping[str, Relation] = field(default_factory=dict)
     """Node and source names that data tests refer to → their relations."""
+    filed: Mapping[str, Relation] = field(default_factory=dict)
+    """Those whose rows are files."""
     window: Window | None = None
     """The slice of a backfill."""
     bounds: Bounds = field(default_factory=Bounds)

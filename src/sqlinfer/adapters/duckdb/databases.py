@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from sqlinfer.errors import AdapterError, ProfileError, did_you_mean
@@ -43,9 +44,7 @@ class Database:
     @property
     def local(self) -> Path | None:
         """The file that says whether it is there: itself, or the metadata of a DuckLake."""
-        rest = without_prefix(self.path) if self.kind == "ducklake" else self.path
-        inner = without_prefix(rest) if rest.startswith(("sqlite:", "duckdb:")) else rest
-        return Path(inner) if self.kind in ("file", "ducklake") and is_local(inner) and _is_path(inner) else None
+        return _local(self.path, self.kind)
 
     @property
     def identity(self) -> str:
@@ -82,6 +81,13 @@ class Database:
             said.append(f"TYPE {self.type}")
         said += [f"{name.upper()} {_spelled(value)}" for name, value in self.options]
         return f" ({', '.join(said)})" if said else ""
+
+
+@lru_cache
+def _local(path: str, kind: PathKind) -> Path | None:
+    rest = without_prefix(path) if kind == "ducklake" else path
+    inner = without_prefix(rest) if rest.startswith(("sqlite:", "duckdb:")) else rest
+    return Path(inner) if kind in ("file", "ducklake") and is_local(inner) and _is_path(inner) else None
 
 
 def _spelled(value: object) -> str:

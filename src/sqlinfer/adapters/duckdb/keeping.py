@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlinfer.adapters.duckdb.workspace import DuckDBWorkspace
 
-_KINDS = r"(s\d+(_scored|__part\d+)?|result(_kept)?|todo|seed)"
+_KINDS = re.compile(r"__(s\d+(_scored|__part\d+)?|result(_kept)?|todo|seed)")
 """How names of an owner's relations end (``spec.names``)."""
 
 
@@ -72,8 +72,7 @@ def clear(work: DuckDBWorkspace, owner: Owner) -> None:
 
 
 def _clear(work: DuckDBWorkspace, side: str) -> None:
-    ours = re.compile(rf"{re.escape(side)}__{_KINDS}")
-    found = [one for one in work.staged if one == Relation(side, ERRORS, SIDE) or _is_staged(work, one, ours)]
+    found = [one for one in work.staged if one == Relation(side, ERRORS, SIDE) or _is_staged(work, one, side)]
     if not found:
         return
     with nullcontext() if work.in_transaction else work.transaction():
@@ -83,8 +82,9 @@ def _clear(work: DuckDBWorkspace, side: str) -> None:
         del work.staged[one]
 
 
-def _is_staged(work: DuckDBWorkspace, one: Relation, ours: re.Pattern[str]) -> bool:
-    return one.schema == work.namespace.schema and ours.fullmatch(one.name) is not None
+def _is_staged(work: DuckDBWorkspace, one: Relation, side: str) -> bool:
+    ours = one.schema == work.namespace.schema and one.name.startswith(side)
+    return ours and _KINDS.fullmatch(one.name, len(side)) is not None
 
 
 class Staged(dict[Relation, str]):

@@ -40,7 +40,7 @@ def write(work: Statements, kind: NoteKind, name: str, payload: Mapping[str, Any
     """Inside a transaction."""
     work.execute(f"DELETE FROM {_NOTES.sql()} WHERE kind = ? AND name = ?", (kind, name))
     if payload is not None:
-        work.execute(f"INSERT INTO {_NOTES.sql()} VALUES (?, ?, ?, now())", (kind, name, json.dumps(payload)))
+        work.execute(f"INSERT INTO {_NOTES.sql()} SELECT ?, ?, ?, now()", (kind, name, json.dumps(payload)))
 
 
 def read(work: Statements, kind: NoteKind) -> Mapping[str, dict[str, Any]]:
@@ -72,7 +72,7 @@ class Noted:
             changed = "payload = ?, written_at = now()"
             work.execute(f"UPDATE {_NOTES.sql()} SET {changed} WHERE kind = ? AND name = ?", (text, kind, name))
         else:
-            work.execute(f"INSERT INTO {_NOTES.sql()} VALUES (?, ?, ?, now())", (kind, name, text))
+            work.execute(f"INSERT INTO {_NOTES.sql()} SELECT ?, ?, ?, now()", (kind, name, text))
         known.pop(name, None)  # the newest is the last
         known[name] = json.loads(text)
 

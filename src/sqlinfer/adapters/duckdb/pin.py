@@ -10,6 +10,7 @@ from sqlinfer.adapters.base import PinOptions
 from sqlinfer.adapters.duckdb import keyed
 from sqlinfer.adapters.duckdb.keyed_call import ByRow
 from sqlinfer.adapters.duckdb.pinned import DuckDBPinned
+from sqlinfer.adapters.duckdb.quick import QUICK_ROWS
 from sqlinfer.adapters.duckdb.statements import filled
 from sqlinfer.adapters.shared.groups import is_in_parts
 from sqlinfer.failpoints import fail_point
@@ -31,7 +32,8 @@ def pin(work: DuckDBWorkspace, plan: Plan, stages: Sequence[Stage], options: Pin
     found = {stage.name: DuckDBPinned(stage, plan.owner, options) for stage in stages}
     touches = any(stage.reads.warehouse for stage in stages)
     with work.warehouse(brief=True) if touches else nullcontext():
-        work.settle(stage.sql for stage in stages if stage.reads.warehouse)
+        quick = work.settle(stage.sql for stage in stages if stage.reads.warehouse)
+        quick = quick and all(stage.reads.warehouse for stage in stages)
         if _may_stay_unread(work, plan, options):
             for one in found.values():
                 one.unread = True
@@ -43,13 +45,13 @@ def pin(work: DuckDBWorkspace, plan: Plan, stages: Sequence[Stage], options: Pin
                 found[stage.name].keyed = keyed.pin_by_key(
                     work, plan.owner, stage, source, contracts, keep_results=not options.lineage
                 )
-        _copy(work, [found[stage.name] for stage, source in by_row.items() if source is None])
+        _copy(work, [found[stage.name] for stage, source in by_row.items() if source is None], quick=quick)
     fail_point("after_stage")
     return found
 
 
-def _copy(work: DuckDBWorkspace, wanted: Iterable[DuckDBPinned]) -> None:
-    with work.uncompressed(), work.transaction():
+def _copy(work: DuckDBWorkspace, wanted: Iterable[DuckDBPinned], *, quick: bool) -> None:
+    with work.uncompressed(QUICK_ROWS if quick else None), work.transaction():
         for one in wanted:
             relation = one.stage.relation
             one.rows = filled(work, relation, f"CREATE OR REPLACE TABLE {relation.sql()} AS {one.stage.sql}")

@@ -109,7 +109,7 @@ def _run(work: DuckDBWorkspace, stream: _Stream, scorer: Scorer, watch: Watch) -
         with (
             work.reader(source, watch.limits.read_rows(contracts)) as reader,
             sessions.score(reader, stream.kept, total=stream.total, cancel=watch.cancel) as scored,
-            work.uncompressed(),
+            work.uncompressed(stream.total),
         ):
             _create(work, stream, [contract.return_type for contract in contracts])
             rows = run_pass(scored, watch, stream.total, filling.commit)

@@ -19,7 +19,7 @@ from sqlinfer.relation import Relation, quote
 
 LINGER = 0.5
 """Seconds for which publications that follow each other may keep the warehouse open."""
-SHARE, MOST = 4, 2.0
+SHARE, MOST = 20, 2.0
 """Opening and closing a database of a thousand tables takes as long as writing some small ones: the warehouse stays
 open for so many times what that took, and for no more than so many seconds."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 0.2
@@ -47,7 +47,7 @@ class WarehouseConnection(DuckDBConnection):
         """When the warehouse was opened for writing; None: it is not."""
         self._written = settings.default
         """The database that is open for writing then; DuckDB's transactions write one."""
-        self._cost = 0.0
+        self._opening = self._closing = 0.0
         """Seconds that opening for writing took last, and letting go."""
         self._guard = threading.RLock()
         """Held by who opens, closes, or says that the warehouse is in use."""
@@ -75,11 +75,18 @@ class WarehouseConnection(DuckDBConnection):
             self._wait(self._attach_readonly, self._lock_wait)
         self.execute(self.use_warehouse())
 
-    def settle(self, queries: Iterable[str]) -> None:
-        """Inside a brief visit: what it reads may take long, so that others shall be able to read, too."""
-        if self._open_since is not None and self.depth == 1 and not all(is_quick(self, sql) for sql in queries):
-            self.let_go()
-            self._open_for_reading()
+    def settle(self, queries: Iterable[str]) -> bool:
+        """Inside a brief visit: what it reads may take long, so that others shall be able to read, too.
+
+        Whether it is known to be quick.
+        """
+        if self._open_since is None or self.depth != 1:
+            return False
+        if all(is_quick(self, sql) for sql in queries):
+            return True
+        self.let_go()
+        self._open_for_reading()
+        return False
 
     def see_files(self, sql: str) -> None:
         """A transaction sees no view that is made after it has begun."""
@@ -138,7 +145,9 @@ class WarehouseConnection(DuckDBConnection):
         self._wait(lambda: self._attach_for_writing(database), timeout)
         self._open_since = time.monotonic()
         if database == self.settings.default:
-            self.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(database.name)}.{quote(self.settings.schema)}")
+            place = Relation(self.settings.schema, database.name)
+            self.execute(f"CREATE SCHEMA IF NOT EXISTS {place.sql()}")
+            self._schemas.add(place.folded())
 
     def _attach_for_writing(self, database: Database) -> None:
         began = time.monotonic()
@@ -146,7 +155,7 @@ class WarehouseConnection(DuckDBConnection):
         for other in self.settings.databases:
             if other is not database:
                 self.execute(other.attach(writing=False))
-        self._cost = time.monotonic() - began
+        self._opening = time.monotonic() - began
         self._forget()
 
     def linger(self, allowed: bool) -> None:
@@ -159,7 +168,7 @@ class WarehouseConnection(DuckDBConnection):
         if self._open_since is None:
             self._detach()
             return
-        left = self._open_since + max(LINGER, min(MOST, SHARE * self._cost)) - time.monotonic()
+        left = self._open_since + self._stay() - time.monotonic()
         if not self._lingers or left <= 0:
             self.let_go()
             return
@@ -169,6 +178,9 @@ class WarehouseConnection(DuckDBConnection):
             self._closer.daemon = True
             self._closer.start()
 
+    def _stay(self) -> float:
+        return max(LINGER, min(MOST, SHARE * (self._opening + self._closing)))
+
     def _close_in_time(self) -> None:
         """In the timer's thread, while the writer may be busy elsewhere: by a cursor of its own."""
         with self._guard:
@@ -177,12 +189,14 @@ class WarehouseConnection(DuckDBConnection):
             self._closer = None
             if self.depth or self._open_since is None:
                 return  # who is visiting lets go
+            began = time.monotonic()
             with suppress(Exception), closing(self._memory.cursor()) as cursor:
                 for sql in (self._checkpointing(), *self._detaching()):
                     with suppress(Exception):
                         cursor.execute(sql)
                 self._open_since = None
                 self._forget()
+            self._closing = time.monotonic() - began
 
     def let_go(self) -> None:
         """Close the warehouse, where it was left open behind a publication."""
@@ -194,7 +208,7 @@ class WarehouseConnection(DuckDBConnection):
                 self._open_since, began = None, time.monotonic()
                 self._checkpoint()
                 self._detach()
-                self._cost += time.monotonic() - began
+                self._closing = time.monotonic() - began
 
     def _refuse_gone(self, database: Database) -> None:
         """A database that was read and is gone is not made anew with nothing but our table in it."""
