@@ -17,7 +17,6 @@ from sqlinfer.errors import UnknownFunction, UsageError, did_you_mean
 from sqlinfer.jobs.functions import Functions
 from sqlinfer.jobs.options import RunOptions
 from sqlinfer.project import Project, remembered
-from sqlinfer.project.selectors import Selection, resolve
 from sqlinfer.shown import counted
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from sqlinfer.jobs.verify import Verification
     from sqlinfer.jobs.warm import WarmSessions
     from sqlinfer.project.promotion import Promotion
+    from sqlinfer.project.selectors import Selection
     from sqlinfer.runner.results import RunResult
     from sqlinfer.spec.outcome import Outcome
 
@@ -426,6 +426,7 @@ def _chosen(night: Night, node: str | None, kinds: Sequence[str]) -> tuple[str, 
 
 def _selected(project: Project, options: RunOptions, kinds: Iterable[str]) -> Selection:
     from sqlinfer.jobs.comparing import comparison
+    from sqlinfer.project.selectors import resolve
 
     return resolve(
         project,

@@ -29,7 +29,6 @@ from sqlinfer.spec.catalog import Column, Table
 from sqlinfer.spec.function import FunctionContract
 from sqlinfer.spec.plan import Plan
 from sqlinfer.spec.window import Window
-from sqlinfer.storage.manifest import read_manifest
 
 if TYPE_CHECKING:
     from sqlinfer.compiler.template.parameters import Parameters
@@ -235,6 +234,8 @@ class ProjectCompiler:
         if node.config.is_folder and node.config.incremental_strategy == "insert_overwrite":
             refresh = self.full_refresh if node.config.full_refresh is None else node.config.full_refresh
             place = storage.at(str(node.config.location), storage.Access.of(self.project.profile.config))
+            from sqlinfer.storage.manifest import read_manifest
+
             return not refresh and read_manifest(place) is not None
         if node.config.materialized != "incremental":
             return False

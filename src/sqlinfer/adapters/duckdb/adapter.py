@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Check, Reads
-from sqlinfer.adapters.duckdb.bucket_state import BucketState
 from sqlinfer.adapters.duckdb.catalog import columns_of, list_relations, spelled
 from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
@@ -23,6 +22,8 @@ from sqlinfer.spec.names import NAMESPACE
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from sqlinfer.adapters.duckdb.bucket_state import BucketState
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ import duckdb
 
 from sqlinfer.errors import AdapterError, DatabaseLocked, Location, StatementRefused
 from sqlinfer.scrub import scrub
-from sqlinfer.withheld import holds_values, warehouse_message
 
 _LOCK = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 _INTERRUPTED = "Query interrupted"
@@ -40,6 +39,8 @@ def translated(sql: str | None = None, lead: str = "", *, rows: bool = True) -> 
     try:
         yield
     except duckdb.Error as error:
+        from sqlinfer.withheld import holds_values
+
         ours = adapter_error(error, sql, lead.count("\n"), rows=rows)
         if rows and holds_values(str(error)):
             raise ours from None  # a traceback would show what the message leaves out
@@ -51,6 +52,8 @@ def translated(sql: str | None = None, lead: str = "", *, rows: bool = True) -> 
 
 
 def adapter_error(error: duckdb.Error, sql: str | None = None, lead: int = 0, *, rows: bool = True) -> AdapterError:
+    from sqlinfer.withheld import warehouse_message
+
     text = scrub(str(error))  # before anything is cut
     if _NOT_OURS.search(text):
         return _locked(text)
@@ -93,6 +96,8 @@ def is_streamed(error: Exception) -> bool:
 
 def streamed(error: Exception, sql: str) -> AdapterError:
     """What Arrow raises while rows stream out of DuckDB: its text begins as DuckDB's own does."""
+    from sqlinfer.withheld import warehouse_message
+
     text = scrub(str(error))
     found = StatementRefused(f"DuckDB: {warehouse_message(text, sql)}")
     found.at(_place(text, sql, 0))

@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING
 
-from sqlinfer.adapters.duckdb.bucket_state import BucketState
 from sqlinfer.adapters.duckdb.connection import DuckDBConnection
 from sqlinfer.adapters.duckdb.databases import Database
 from sqlinfer.adapters.duckdb.lock import TargetLock
@@ -16,6 +16,9 @@ from sqlinfer.adapters.duckdb.quick import is_quick
 from sqlinfer.adapters.duckdb.settings import DuckDBSettings
 from sqlinfer.errors import AdapterError, DatabaseLocked, RunError
 from sqlinfer.relation import Relation, quote
+
+if TYPE_CHECKING:
+    from sqlinfer.adapters.duckdb.bucket_state import BucketState
 
 LINGER = 0.5
 """Seconds for which publications that follow each other may keep the warehouse open."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlinfer.adapters.base import Forecast, Held, Materialization, Pinned, PinOptions, Todo, Written
 from sqlinfer.adapters.duckdb import error_log, inputs, keeping, notes, records, side_file
-from sqlinfer.adapters.duckdb.bucket_state import BucketState, look
 from sqlinfer.adapters.duckdb.damage import is_damaged
 from sqlinfer.adapters.duckdb.lock import TargetLock
 from sqlinfer.adapters.duckdb.names import ERRORS, SIDE
@@ -35,6 +34,7 @@ from sqlinfer.spec.scorer import Scorer, Tally, Watch
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sqlinfer.adapters.duckdb.bucket_state import BucketState
     from sqlinfer.adapters.duckdb.pinned import DuckDBPinned, DuckDBTodo
 
 
@@ -77,8 +77,8 @@ class DuckDBWorkspace(WarehouseConnection):
             if self.persistent:
                 warning = side_file.open_file(self)
                 self.warnings += [warning] if warning else []
-                if isinstance(self._lock, BucketState):
-                    self._lock.replay_into(self)
+                if (bucket := self._bucket) is not None:
+                    bucket.replay_into(self)
                 self.staged.find(self)
             else:
                 side_file.open_in_memory(self)
@@ -115,8 +115,13 @@ class DuckDBWorkspace(WarehouseConnection):
 
     def journal(self, header: Mapping[str, Any], rows: pa.Table | None = None) -> None:
         """Where the state lies in a bucket: what was just committed, so that a killed run loses nothing of it."""
-        if isinstance(self._lock, BucketState) and self.persistent:
-            self._lock.journal(header, rows)
+        if self.persistent and (bucket := self._bucket) is not None:
+            bucket.journal(header, rows)
+
+    @property
+    def _bucket(self) -> BucketState | None:
+        """What holds the target, where the state lies in a bucket."""
+        return None if isinstance(self._lock, TargetLock) else self._lock
 
     def notes(self, kind: NoteKind) -> dict[str, dict[str, Any]]:
         return dict(self._noted.of(self, kind))
@@ -227,6 +232,8 @@ class DuckDBWorkspace(WarehouseConnection):
         """A scratch workspace reads a copy of what a bucket holds."""
         place = self.settings.place
         if place.folder is not None and not self._looked:
+            from sqlinfer.adapters.duckdb.bucket_state import look
+
             self._looked = True
             look(place, place.folder)
 
@@ -303,4 +310,8 @@ class DuckDBWorkspace(WarehouseConnection):
 
 def claim_of(settings: DuckDBSettings, run_id: str) -> TargetLock | BucketState:
     folder = settings.place.folder
-    return TargetLock(settings.lock, run_id) if folder is None else BucketState(settings.place, folder, run_id)
+    if folder is None:
+        return TargetLock(settings.lock, run_id)
+    from sqlinfer.adapters.duckdb.bucket_state import BucketState
+
+    return BucketState(settings.place, folder, run_id)
