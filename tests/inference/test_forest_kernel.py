@@ -90,10 +90,10 @@ def any_shape(seed: int) -> Shape:
         more["post_transform"] = str(rng.choice(["NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO"]))
     elif rng.random() < 0.3:
         more["aggregate_function"] = int(rng.choice(4)) if version == 5 else str(rng.choice(["AVERAGE", "MIN", "MAX"]))
-    if version == 3 and rng.random() < 0.4 and not (classes and targets == 2):
+    if version == 3 and rng.random() < 0.4:
         more["base_values"] = [float(np.float32(one)) for one in rng.normal(size=targets)]
     modes = MODES if rng.random() < 0.4 else (str(rng.choice(MODES)),)
-    levels, double = bool(rng.random() < 0.2), bool(rng.random() < 0.3 and not classes)
+    levels, double = bool(rng.random() < 0.2), bool(rng.random() < 0.3)
     return Shape(
         trees=int(rng.integers(1, 30)),
         leaves=int(rng.choice([2, 8, 64, 256] if levels else [2, 5, 16, 17, 31, 60, 100, 255, 256, 257, 600])),
@@ -109,6 +109,7 @@ def any_shape(seed: int) -> Shape:
         classes=classes,
         double=double,
         from_floats=bool(double and rng.random() < 0.5),
+        tensors=bool(double and rng.random() < 0.5),
         version=version,
         seed=seed,
         more=more,
@@ -186,9 +187,29 @@ def test_aggregates(version: int, aggregate: str, targets: int) -> None:
 
 @pytest.mark.parametrize("transform", ["NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO"])
 @pytest.mark.parametrize("labels", [(4, 5, 6), ("a", "b", "c"), (0, 1), ("no", "yes")])
-@pytest.mark.parametrize("leaves", [7, 300])
-def test_classes(transform: str, labels: tuple[int | str, ...], leaves: int) -> None:
-    check(Shape(classes=labels, targets=len(labels), leaves=leaves, more={"post_transform": transform}))
+@pytest.mark.parametrize(("leaves", "kind"), [(7, "float"), (300, "float"), (7, "double"), (7, "tensors")])
+@pytest.mark.parametrize("base", [False, True])
+def test_classes(transform: str, labels: tuple[int | str, ...], leaves: int, kind: str, base: bool) -> None:
+    values = {"base_values": [0.3, -0.25, 0.1][: len(labels)]} if base else {}
+    shape = Shape(classes=labels, targets=len(labels), leaves=leaves, more={"post_transform": transform, **values})
+    split = check(replace(shape, double=kind != "float", tensors=kind == "tensors"))
+    assert split.tail is None
+
+
+def test_probits_of_two_classes_are_left_to_the_runtime() -> None:
+    shape = Shape(classes=(0, 1), targets=1, more={"post_transform": "PROBIT"})
+    with pytest.raises(Unsupported, match="classes transformed by PROBIT"):
+        split_of(made.graph(shape), ["label", "score"], kernel())
+
+
+@pytest.mark.parametrize("transform", ["LOGISTIC", "SOFTMAX"])
+@pytest.mark.parametrize("version", [3, 5])
+def test_one_value_is_not_transformed(transform: str, version: int) -> None:
+    """The runtime makes a probit of it, and nothing else."""
+    word: Any = ("NONE", "SOFTMAX", "LOGISTIC").index(transform) if version == 5 else transform
+    check(Shape(version=version, more={"post_transform": word}))
+    with pytest.raises(Unsupported, match=f"values transformed by {transform}"):
+        split_of(made.graph(Shape(version=version, targets=2, more={"post_transform": word})), ["score"], kernel())
 
 
 @pytest.mark.parametrize("transform", ["NONE", "LOGISTIC"])
@@ -307,6 +328,55 @@ def test_thresholds_may_be_infinite_huge_or_tiny() -> None:
         for place, value in enumerate((np.inf, 3.4e38, -3.4e38, 1e-45, -1e-45, 0.0, -0.0, 1e-40)):
             values.floats[place * 3] = value
         assert_alike(model.SerializeToString(), ["score"], {"features": made.rows(Shape(), 1500)})
+
+
+def test_classes_without_a_weight_matter_only_where_weights_are_negative() -> None:
+    """Forests of several outputs are written so: leaves leave out the classes that they never saw."""
+    model = onnx.load_from_string(made.graph(Shape(targets=3, classes=("a", "b", "c"), leaves=40, trees=9)))
+    given = {one.name: one for one in model.graph.node[0].attribute}
+    kept = [place for place, target in enumerate(given["class_ids"].ints) if target == 1 or place % 7]
+    for name in ("class_treeids", "class_nodeids", "class_ids"):
+        given[name].ints[:] = [given[name].ints[place] for place in kept]
+    weights = [abs(given["class_weights"].floats[place]) + 0.1 for place in kept]
+    given["class_weights"].floats[:] = weights
+    assert_alike(model.SerializeToString(), ["label", "score"], {"features": made.rows(Shape(), 1500)})
+    given["class_weights"].floats[3] = -0.5
+    with pytest.raises(Unsupported, match="classes that a row may have no weight for"):
+        split_of(model.SerializeToString(), ["label", "score"], kernel())
+
+
+def test_describe_says_that_a_forest_behind_another_one_stays(prepare: Any, tmp_path: Path) -> None:
+    model = onnx.load_from_string(made.graph(Shape(seed=1)))
+    other = onnx.load_from_string(made.graph(Shape(features=1, seed=2)))
+    first, second = model.graph.node[0], other.graph.node[0]
+    first.output[0], second.input[0] = "inner", "inner"
+    graph = ob.build([first, second], [ob.value("features", "float", ["N", 6])], [ob.value("score", "float", ["N", 1])])
+    function = prepare(graph, dict.fromkeys("abcdef", "REAL"), PACKED)
+    runnable_graph(function, "cpu", tmp_path)
+    done, left = read_rewrites(tmp_path, function.contract.digest, "cpu")
+    assert done.startswith(KERNEL)
+    assert left == f"ONNX Runtime ({NO_KERNEL}: 1 of the forests, behind what others give)"
+
+
+def test_trees_of_plain_operators_are_described(prepare: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    border = rng.random((20, 4)).astype(np.float32)
+    trees = Oblivious(rng.integers(0, 6, (20, 4)), border, rng.normal(size=(20, 16, 1)), frozenset())
+    writer = GraphWriter()
+    writer.output(sums(writer, trees, writer.input("features", "float", 6)), "score", "double", 1)
+    graph = writer.model().SerializeToString()
+    function = prepare(graph, dict.fromkeys("abcdef", "DOUBLE"), PACKED)
+    values = made.rows(Shape(), 3000).astype(np.float64) + 1e-9
+    values[~np.isfinite(values)] = 0.5
+    with open_session(function, device="cpu", cache_dir=tmp_path) as session:
+        found = session.score_table(pa.table({name: values[:, at] for at, name in enumerate("abcdef")}), keep=[])
+    expected = opened(graph).run(["score"], {"features": values.astype(np.float32)})[0][:, 0]
+    np.testing.assert_array_equal(found["value"].to_numpy(), expected)
+    assert read_rewrites(tmp_path, function.contract.digest, "cpu")[0].startswith(KERNEL)
+    monkeypatch.setenv("SQLINFER_FOREST", "0")
+    runnable_graph(function, "cpu", tmp_path)
+    said = f"ONNX Runtime ({NO_KERNEL}: SQLINFER_FOREST=0)"
+    assert said in read_rewrites(tmp_path, function.contract.digest, "cpu")
 
 
 def piped() -> bytes:

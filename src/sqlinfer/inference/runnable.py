@@ -136,9 +136,11 @@ def _by_column(prepared: PreparedFunction, graph: bytes, facts: dict[str, Any]) 
 
 def _forests(prepared: PreparedFunction, graph: bytes, facts: dict[str, Any]) -> tuple[bytes, bytes]:
     """How the graph is split where our own kernel runs its forests, else its forests as operators that are faster."""
-    split, why = _split(graph, prepared.output_names)
+    split, why, left = _split(graph, prepared.output_names)
     if split is not None:
         facts["rewrites"].append(f"{KERNEL} ({why})")
+        if left:
+            facts["kept"].append(f"ONNX Runtime ({NO_KERNEL}: {left} of the forests, behind what others give)")
         return graph, split
     facts["kept"].append(f"ONNX Runtime ({NO_KERNEL}: {why})")
     found = _faster_forests(graph)
@@ -147,21 +149,22 @@ def _forests(prepared: PreparedFunction, graph: bytes, facts: dict[str, Any]) ->
     return found.graph, b""
 
 
-def _split(graph: bytes, names: Sequence[str]) -> tuple[bytes | None, str]:
-    """And with which instructions; or nothing, and why not."""
+def _split(graph: bytes, names: Sequence[str]) -> tuple[bytes | None, str, int]:
+    """With which instructions, and how many forests are not in it; or nothing, and why not."""
     from sqlinfer.inference.graphs.ensemble import Unsupported
-    from sqlinfer.inference.graphs.split import split_of
+    from sqlinfer.inference.graphs.split import forests_left, split_of
     from sqlinfer.inference.trees.split import packed
 
     kernel = library()
     if isinstance(kernel, str):
-        return None, kernel
+        return None, kernel, 0
     try:
-        return packed(split_of(graph, names, kernel)), kernel.instructions
+        found = split_of(graph, names, kernel)
+        return packed(found), kernel.instructions, forests_left(found)
     except Unsupported as error:
-        return None, str(error)
+        return None, str(error), 0
     except (ArithmeticError, ArtifactError, LookupError, TypeError, ValueError):
-        return None, "a tree ensemble that is not what the standard says"
+        return None, "a tree ensemble that is not what the standard says", 0
 
 
 def _unpacked(data: bytes) -> Split | None:

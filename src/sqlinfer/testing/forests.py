@@ -40,6 +40,8 @@ class Shape:
     """Thresholds are multiples of 1/grid; None: any numbers."""
     classes: tuple[int | str, ...] = ()
     double: bool = False
+    tensors: bool = False
+    """The lists of version 3 hold doubles."""
     version: int = 3
     seed: int = 0
     more: dict[str, Any] = field(default_factory=dict)
@@ -153,6 +155,10 @@ def _of_lists(shape: Shape, trees: list[Node], rng: np.random.Generator) -> Any:
                     add(**{f"{part}_treeids": number, f"{part}_nodeids": at, f"{part}_ids": target})
                     add(**{f"{part}_weights": float(np.float32(rng.normal()))})
     given: dict[str, Any] = {**lists, **shape.more}
+    if shape.tensors:
+        for name in ("nodes_values", f"{part}_weights", "base_values"):
+            if name in given:
+                given[f"{name}_as_tensor"] = _tensor(np.asarray(given.pop(name), np.float64))
     if shape.classes:
         text = isinstance(shape.classes[0], str)
         given["classlabels_strings" if text else "classlabels_int64s"] = list(shape.classes)

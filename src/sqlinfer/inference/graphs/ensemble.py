@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlinfer.inference.graphs.forest import Forest, as_text, attributes_of
 
 Array = np.ndarray[Any, Any]
 AGGREGATES = ("SUM", "AVERAGE", "MIN", "MAX")
+_TRANSFORMS_OF_5 = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
 _AGGREGATES_OF_5 = ("AVERAGE", "SUM", "MIN", "MAX")
 
 
@@ -77,10 +78,10 @@ def trees_of(node: NodeProto, kind: Any) -> Trees:
 def _of_lists(forest: Forest, kind: Any) -> Trees:
     given = forest.attributes
     if forest.is_classifier:
-        if len(forest.labels) < 2 or kind != np.float32 or any(name.endswith("_as_tensor") for name in given):
-            raise Unsupported("classes of one label, or classes over doubles")
-    elif forest.post_transform != "NONE":
-        raise Unsupported(f"values transformed by {forest.post_transform}")
+        if len(forest.labels) < 2:
+            raise Unsupported("classes of one label")
+    else:
+        _check_transform(forest.post_transform, forest.targets)
     if forest.aggregate not in AGGREGATES:
         raise Unsupported(f"the aggregate {forest.aggregate}")
     lists = {name: _list(given, f"nodes_{name}") for name in ("treeids", "nodeids", "featureids", "modes")}
@@ -98,29 +99,51 @@ def _of_lists(forest: Forest, kind: Any) -> Trees:
     if forest.is_classifier and forest.targets == 1:
         target = np.zeros(len(target), dtype=np.int64)
     base = _list(given, "base_values").astype(np.float64)
-    return _checked(
+    found = _checked(
         Trees(
             np.asarray([rows.nodes[0] for rows in forest.trees], dtype=np.int64),
             modes,
             lists["featureids"].astype(np.int64),
-            _list(given, "nodes_values").astype(np.float32).astype(kind),
+            _reals(given, "nodes_values", kind),
             (missing if len(missing) else np.zeros(count)).astype(np.bool_),
             yes,
             no,
             leaf,
             target,
-            _list(given, f"{part}_weights").astype(np.float32).astype(kind),
+            _reals(given, f"{part}_weights", kind),
             forest.targets,
             base if len(base) else np.zeros(forest.targets),
             forest.aggregate,
         ),
         forest.targets,
     )
+    return _first_of_two(found) if forest.is_paired else found
+
+
+def _check_transform(name: str, targets: int) -> None:
+    """Of one value ONNX Runtime makes a probit and nothing else."""
+    if name != "NONE" and (targets > 1 or name == "PROBIT"):
+        raise Unsupported(f"values transformed by {name}")
+
+
+def _first_of_two(trees: Trees) -> Trees:
+    """The sum that is looked at where two classes have base values: that of the first, wherever the second has one."""
+    if not np.isin(np.flatnonzero(~trees.inner), trees.leaf[trees.target == 1]).all():
+        raise Unsupported("two classes with base values of their own, one of which a row may have no weight for")
+    kept = trees.target == 0
+    columns = {name: getattr(trees, name)[kept] for name in ("leaf", "target", "weight")}
+    return replace(trees, **columns, targets=1, base=trees.base[1:])
 
 
 def _list(attributes: dict[str, Any], name: str) -> Array:
     found = attributes.get(f"{name}_as_tensor")
     return numpy_helper.to_array(found) if found is not None else np.asarray(attributes.get(name, ()))
+
+
+def _reals(attributes: dict[str, Any], name: str, kind: Any) -> Array:
+    """A list holds floats, whatever they are compared with; a tensor may hold doubles."""
+    found = _list(attributes, name)
+    return found.astype(kind) if f"{name}_as_tensor" in attributes else found.astype(np.float32).astype(kind)
 
 
 class _Places:
@@ -143,8 +166,7 @@ class _Places:
 
 
 def _of_5(given: dict[str, Any], kind: Any) -> Trees:
-    if given.get("post_transform", 0):
-        raise Unsupported("values transformed by a TreeEnsemble")
+    _check_transform(_TRANSFORMS_OF_5[int(given.get("post_transform", 0))], int(given.get("n_targets", 1)))
     modes, splits, weights = (_list5(given, name) for name in ("nodes_modes", "nodes_splits", "leaf_weights"))
     inner, leaves = len(modes), len(weights)
     both = np.concatenate

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, helper
+from onnx import NodeProto, helper, numpy_helper
 
 ML = "ai.onnx.ml"
 COMPARISONS = {
@@ -86,7 +86,23 @@ class Forest:
 
     @property
     def base(self) -> list[float]:
-        return [float(value) for value in self.attributes.get("base_values", ())]
+        return self._numbers("base_values")
+
+    @property
+    def weights(self) -> list[float]:
+        """Of all leaves."""
+        return self._numbers(f"{self.kind}_weights")
+
+    def _numbers(self, name: str) -> list[float]:
+        tensor = self.attributes.get(f"{name}_as_tensor")
+        values = self.attributes.get(name, ()) if tensor is None else numpy_helper.to_array(tensor).reshape(-1)
+        return [float(value) for value in values]
+
+    @property
+    def is_paired(self) -> bool:
+        """Two classes with a base value for each: the runtime adds the second base value to the sum of the first, and
+        that is the score of the second class; that of the first is it turned round."""
+        return self.is_classifier and self.targets == len(self.base) == 2
 
     @property
     def post_transform(self) -> str:
@@ -172,7 +188,8 @@ def forest_of(node: NodeProto) -> Forest | None:
     if any(name.endswith("_as_tensor") for name in found.attributes):
         return None  # doubles
     if found.is_classifier:
-        return found if len(found.labels) > 1 and len(found.base) in (0, found.targets) else None
+        known = len(found.labels) > 1 and len(found.base) in (0, found.targets)
+        return found if known and not found.is_paired else None
     plain = found.aggregate == "SUM" and found.post_transform == "NONE"
     return found if plain and len(found.base) in (0, found.targets) else None
 

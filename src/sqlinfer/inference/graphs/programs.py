@@ -42,6 +42,8 @@ class Classes:
     transform: str = "NONE"
     is_positive: bool = False
     """No weight is negative."""
+    is_paired: bool = False
+    """The score of the first of two is that of the second turned round, before the transformation."""
 
 
 def compiled(
@@ -103,15 +105,32 @@ def _with_known_weights(trees: Trees, grown: Sequence[Grown], is_classifier: boo
     always = _always(trees, grown)
     if is_extreme and not always.all():
         raise Unsupported(f"the {trees.aggregate} over leaves that have no weight for a target")
-    known = always.any(axis=0)
+    known = np.asarray(always.any(axis=0))
     if known.all():
         return trees
     if is_classifier:
-        raise Unsupported("classes that a row may have no weight for")
+        _check_classes(trees, grown, known)
+        return trees
     ever = np.bincount(trees.target, minlength=trees.targets) > 0
     if (trees.base[~known & ever] != 0).any():
         raise Unsupported("base values of targets that a row may have no weight for")
     return replace(trees, base=np.where(known, trees.base, 0))
+
+
+def _check_classes(trees: Trees, grown: Sequence[Grown], known: Array) -> None:
+    """The label of two is told by the second; of several, one with a weight is always better than one without where no
+    weight is negative and the leaves of a tree have one each that is not zero.
+
+    Raises:
+        Unsupported: the label may be another one.
+    """
+    if trees.targets == 2:
+        is_told = bool(known[1])
+    else:
+        some = np.isin(np.arange(len(trees.mode)), trees.leaf[trees.weight > 0])
+        is_told = bool((trees.weight >= 0).all()) and any(bool(some[one.leaves].all()) for one in grown)
+    if not is_told or (trees.base[~known] != 0).any():
+        raise Unsupported("classes that a row may have no weight for")
 
 
 def _always(trees: Trees, grown: Sequence[Grown]) -> Array:
@@ -392,6 +411,7 @@ class _Writer:
                 "has_equal": int(self._has_equal), "has_sets": int(bool(lists["sets"])), "classes": self._classes.count,
                 "transform": made.TRANSFORMS.index(self._classes.transform),
                 "is_positive": int(self._classes.is_positive),
+                "is_paired": int(self._classes.is_paired),
             },
             {
                 "cuts": _joined(cuts, self._kind), "cut_at": at[:-1], "levels": np.asarray(levels, dtype=np.int64),

@@ -48,10 +48,19 @@ def split_of(graph: bytes, names: Sequence[str], library: Library) -> Split:
     model, oblivious = with_oblivious(raised(model, _OPSET))
     if any(attribute.HasField("g") or attribute.graphs for node in model.graph.node for attribute in node.attribute):
         raise Unsupported("a graph with graphs in it")
+    own = _Splitter(model, names, oblivious, own_classes=True)
     try:
-        return _tried(graph, _Splitter(model, names, oblivious, own_classes=True), library)
+        return _tried(graph, own, library)
     except _Differs:
+        if own.left:
+            raise
         return _tried(graph, _Splitter(model, names, oblivious, own_classes=False), library)
+
+
+def forests_left(split: Split) -> int:
+    """How many stay in ONNX Runtime: those that look at what another one gives."""
+    pieces = [onnx.load_from_string(piece.graph) for piece in (split.head, split.tail) if piece is not None]
+    return sum(node.domain == ML and node.op_type in _ENSEMBLES for piece in pieces for node in piece.graph.node)
 
 
 class _Differs(Unsupported):
@@ -71,7 +80,7 @@ def _tried(graph: bytes, splitter: _Splitter, library: Library) -> Split:
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         raise Unsupported("the graph does not run in pieces") from error
     if not all(same(a, b) for a, b in zip(expected, found, strict=True)):
-        raise _Differs("its results differ from ONNX Runtime's")
+        raise _Differs(f"{splitter.left}its results differ from ONNX Runtime's")
     return split
 
 
@@ -110,6 +119,8 @@ class _Splitter:
         self._constants = {tensor.name: tensor for tensor in self._graph.initializer}
         self._oblivious = oblivious
         self._own_classes = own_classes
+        self.left = ""
+        """What the kernel has no word for, so that an operator was tried behind it."""
 
     def split(self) -> tuple[Split, Cuts]:
         wanted = self._first_forests(alive(list(self._graph.node), set(self.names)))
@@ -160,6 +171,8 @@ class _Splitter:
         if cut.classes is not None:
             cut.total = node.output[1]
             return cut
+        if self._own_classes:
+            self.left = f"classes transformed by {forest.post_transform}; "
         emit = Emitter(prefix)
         finish(emit, forest, cut.total)
         cut.nodes, cut.constants = emit.nodes, emit.constants
@@ -266,10 +279,11 @@ class _Splitter:
 
 def _classes(forest: Forest) -> Classes | None:
     """None where the kernel has no word for them."""
-    transform, count = forest.post_transform, len(forest.labels)
-    if transform not in TRANSFORMS or (count == forest.targets == 2 and forest.base):
+    if forest.post_transform not in TRANSFORMS:
         return None
-    return Classes(count, transform, min(forest.attributes["class_weights"], default=0) >= 0)
+    if forest.is_paired:
+        return Classes(2, forest.post_transform, is_paired=True)
+    return Classes(len(forest.labels), forest.post_transform, min(forest.weights, default=0) >= 0)
 
 
 def _labels(forest: Forest) -> tuple[int | str, ...]:

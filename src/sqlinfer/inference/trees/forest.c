@@ -531,24 +531,12 @@ static inline float logistic(float x) {
     return x < 0 ? 1 - v : v;
 }
 
-static int64_t two_classes(const Forest *f, float x, float *out) {
-    if (f->is_positive) {
-        out[0] = 1.0f - x, out[1] = x;
-        return x > 0.5f;
-    }
-    if (f->transform == LOGISTIC) out[0] = logistic(-x), out[1] = logistic(x);
-    else out[0] = -x, out[1] = x;
-    return x > 0;
-}
-
-static int64_t many_classes(const Forest *f, float *x) {
-    int64_t best = 0, count = f->classes;
-    float most = -3.402823466e+38f, sum = 0;
-    for (int64_t k = 1; k < count; k++) best = x[k] > x[best] ? k : best;
-    if (count == 2) best = x[1] > 0; /* whatever the first one has */
+static void transformed(const Forest *f, float *x) {
+    int64_t count = f->classes;
+    float most = x[0], sum = 0;
     if (f->transform == LOGISTIC)
         for (int64_t k = 0; k < count; k++) x[k] = logistic(x[k]);
-    if (f->transform != SOFTMAX && f->transform != SOFTMAX_ZERO) return best;
+    if (f->transform != SOFTMAX && f->transform != SOFTMAX_ZERO) return;
     for (int64_t k = 0; k < count; k++) most = x[k] > most ? x[k] : most;
     for (int64_t k = 0; k < count; k++) {
         if (f->transform == SOFTMAX_ZERO && !(x[k] > 0.0000001f || x[k] < -0.0000001f)) {
@@ -559,20 +547,37 @@ static int64_t many_classes(const Forest *f, float *x) {
         sum += x[k];
     }
     for (int64_t k = 0; k < count; k++) x[k] /= sum;
-    return best;
 }
 
-static void finish_classes(const Forest *f, int64_t start, int64_t rows, const float *sums, float *scores, int64_t *label) {
-    for (int64_t i = 0; i < rows; i++) {
-        float *out = scores + (start + i) * f->classes;
-        if (f->targets == 1) {
-            label[start + i] = two_classes(f, sums[i] + ((const float *)f->base)[0], out);
-            continue;
-        }
-        for (int64_t k = 0; k < f->targets; k++) out[k] = sums[k * BLOCK + i] + ((const float *)f->base)[k];
-        label[start + i] = many_classes(f, out);
+#define CLASSES(T, TWO, MANY, FINISH)                                                                         \
+    static int64_t TWO(const Forest *f, T x, float *out) {                                                    \
+        int64_t best = f->is_positive ? x > (T)0.5 : x > 0;                                                   \
+        if (f->is_paired) {                                                                                   \
+            out[0] = (float)-x, out[1] = (float)x;                                                            \
+            transformed(f, out);                                                                              \
+        } else if (f->is_positive) out[0] = (float)(1 - x), out[1] = (float)x;                                \
+        else if (f->transform == LOGISTIC) out[0] = logistic((float)-x), out[1] = logistic((float)x);         \
+        else out[0] = (float)-x, out[1] = (float)x;                                                           \
+        return best;                                                                                          \
+    }                                                                                                         \
+    static int64_t MANY(const Forest *f, const T *x, float *out) {                                            \
+        int64_t best = 0;                                                                                     \
+        for (int64_t k = 1; k < f->classes; k++) best = x[k * BLOCK] > x[best * BLOCK] ? k : best;            \
+        if (f->classes == 2) best = x[BLOCK] > 0; /* whatever the first one has */                            \
+        for (int64_t k = 0; k < f->classes; k++) out[k] = (float)x[k * BLOCK];                                \
+        transformed(f, out);                                                                                  \
+        return best;                                                                                          \
+    }                                                                                                         \
+    static void FINISH(const Forest *f, int64_t start, int64_t rows, T *sums, float *scores, int64_t *label) { \
+        const T *base = f->base;                                                                              \
+        for (int64_t i = 0; i < rows; i++) {                                                                  \
+            float *out = scores + (start + i) * f->classes;                                                   \
+            for (int64_t k = 0; k < f->targets; k++) sums[k * BLOCK + i] += base[k];                          \
+            label[start + i] = f->targets == 1 ? TWO(f, sums[i], out) : MANY(f, sums + i, out);               \
+        }                                                                                                     \
     }
-}
+CLASSES(float, two_classes_float, many_classes_float, classes_float)
+CLASSES(double, two_classes_double, many_classes_double, classes_double)
 
 #define START(NAME, T)                                                                         \
     static void NAME(const Forest *f, T *sums) {                                               \
@@ -630,7 +635,8 @@ int FOREST_RUN(const Forest *f, const Column *columns, int64_t rows, float *narr
             if (f->group_kind[g] == WALKED) walked_group(f, g, padded, &s);
             else ranked_group(f, g, padded, &s);
         }
-        if (f->classes) finish_classes(f, start, count, (const float *)s.sums, narrow, label);
+        if (f->classes && f->sums_double) classes_double(f, start, count, (double *)s.sums, narrow, label);
+        else if (f->classes) classes_float(f, start, count, (float *)s.sums, narrow, label);
         else if (f->sums_double) finish_double(f, start, count, (const double *)s.sums, narrow, wide);
         else finish_float(f, start, count, (const float *)s.sums, narrow, wide);
     }

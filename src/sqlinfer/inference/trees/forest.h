@@ -44,6 +44,7 @@ typedef struct {
     int64_t sums_double, columns, targets, aggregate, trees, groups, has_equal, has_sets; /* in walked trees */
     int64_t classes; /* 0: values; else results are classes: 2 of one target, or as many as targets */
     int64_t transform, is_positive; /* of classes; no weight is negative */
+    int64_t is_paired;              /* of two classes: the score of the first is that of the second turned round */
     const void *cuts;      /* of each column 1 << levels, sorted, padded with infinity */
     const int64_t *cut_at; /* columns */
     const int64_t *levels; /* columns; 0: the column has no rank */

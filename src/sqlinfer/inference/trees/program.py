@@ -37,7 +37,7 @@ OP = np.dtype(
 SET = np.dtype([("first", "<i4"), ("size", "<i4"), ("at", "<i4"), ("exact", "<i4")])
 _NUMBERS: Final = (
     "is_double", "sums_double", "columns", "targets", "aggregate", "trees", "groups", "has_equal", "has_sets",
-    "classes", "transform", "is_positive",
+    "classes", "transform", "is_positive", "is_paired",
 )  # fmt: skip
 TRANSFORMS: Final = ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO")
 _INT64: Final = (
@@ -133,7 +133,7 @@ def _check_columns(p: Program) -> None:
     _hold(0 <= count < FEATURE and 0 < p.targets < 1 << 31 and min(trees, p.groups) >= 0, "its sizes")
     _hold(len(p.base) == p.targets and 0 <= p.aggregate <= 3, "its base values")
     two = p.classes == 2 and p.targets == 1
-    _hold(p.classes == 0 or ((two or p.classes == p.targets > 1) and not p.is_double), "its classes")
+    _hold(p.classes == 0 or two or p.classes == p.targets > 1, "its classes")
     _hold(len(p.cut_at) == len(p.levels) == len(p.is_wide) == count, "its columns")
     used = p.levels != 0
     _hold((p.levels[used] >= LEAST_LEVELS) & (p.levels[used] <= MOST_LEVELS), "its thresholds")
