@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import shutil
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -623,6 +624,20 @@ def test_without_the_kernel_describe_says_so(
     said = read_rewrites(tmp_path, function.contract.digest, "cpu")
     module._loaded.cache_clear()
     assert [one for one in said if NO_KERNEL in one and why in one]
+
+
+def test_a_library_of_another_layout_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would read the program's arrays from other places."""
+    from sqlinfer.inference.trees import program as module
+
+    class Longer(module.Struct):
+        _fields_: ClassVar = [("more", ctypes.c_int64)]
+
+    library_module._loaded.cache_clear()
+    monkeypatch.setattr(module, "Struct", Longer)
+    found = library()
+    library_module._loaded.cache_clear()
+    assert found == "compiled from another version of sqlinfer"
 
 
 def test_instructions_can_be_held_back(monkeypatch: pytest.MonkeyPatch) -> None:

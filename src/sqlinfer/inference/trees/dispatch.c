@@ -9,8 +9,11 @@ int forest_run_avx512(const Forest *, const Column *, int64_t, float *, double *
 
 enum { PLAIN = 0, AVX2 = 1, AVX512 = 2 };
 
-/* program.py refuses a library with another number: the layout of the arrays is part of it. */
-int forest_version(void) { return 3; }
+/* library.py refuses a library with another number, or with another size: what the arrays mean is part of the one, their
+ * layout of the other. */
+int forest_version(void) { return 4; }
+
+int forest_size(void) { return (int)sizeof(Forest); }
 
 int forest_best(void) {
 #if defined(FOREST_X86)

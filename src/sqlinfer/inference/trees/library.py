@@ -12,7 +12,7 @@ from sqlinfer.forest_kernel import LIBRARY, OFF
 
 SETS: Final = ("plain C", "AVX2", "AVX-512")
 """In the order of dispatch.c; plain C is vectors of 16 bytes, which is NEON on ARM."""
-_VERSION: Final = 3
+_VERSION: Final = 4
 _NAMED: Final = {"plain": 0, "avx2": 1, "avx512": 2}
 
 
@@ -33,9 +33,11 @@ def _loaded(wanted: str) -> Library | str:
         return f"{OFF}=0"
     if not LIBRARY.exists():
         return "not compiled where sqlinfer was installed"
+    from sqlinfer.inference.trees.program import Struct
+
     try:
         library = ctypes.CDLL(str(LIBRARY))
-        if library.forest_version() != _VERSION:
+        if library.forest_version() != _VERSION or library.forest_size() != ctypes.sizeof(Struct):
             return "compiled from another version of sqlinfer"
         run = library.forest_run
         best = min(library.forest_best(), _NAMED.get(wanted, len(SETS)))
