@@ -187,10 +187,14 @@ def _merged(trees: Trees, sets: dict[int, Wholes]) -> Trees:
     is_behind = np.zeros(len(equal), dtype=np.bool_)
     is_behind[behind[goes_on]] = True
     mode, no, missing = trees.mode.copy(), trees.no.copy(), trees.missing.copy()
+    left = 2 * len(equal)  # of a tree each node stands in one chain
     for first in np.flatnonzero(goes_on & ~is_behind).tolist():
         chain = [first]
-        while goes_on[chain[-1]] and len(chain) <= len(equal):
+        while goes_on[chain[-1]]:
             chain.append(int(behind[chain[-1]]))
+            left -= 1
+            if left < 0:
+                raise Unsupported("nodes that several others lead to: a loop, or too many to copy")
         mode[first], no[first] = Mode.MEMBER, trees.no[chain[-1]]
         missing[first] = trees.missing[chain].any()
         sets[first] = Wholes(tuple(np.unique(value[chain].astype(np.int64)).tolist()), exact=True)
