@@ -28,10 +28,14 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PYTEST_ARGS ?=
 # All cores, a file to a process, the slowest files first (tests/conftest.py). WORKERS=0: in this process.
 WORKERS ?= logical
+# Each process of Spark's tests has a JVM or several.
+SPARK_WORKERS ?= 2
+SPARK_ON_CLUSTER := tests/spark/test_conformance.py tests/spark/test_scoring.py
+SPARK_PARALLEL = -n $(SPARK_WORKERS) --dist loadfile --no-loadscope-reorder
 PARALLEL = -n $(WORKERS) --maxprocesses 16 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-dbt test-sources test-spark lint format bench chaos chaos-spark fuzz fuzz-forests kernel attack clean reference
+.PHONY: help demo test test-dbt test-sources test-spark test-spark-promises lint format bench chaos chaos-spark fuzz fuzz-forests kernel attack clean reference
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -83,14 +87,22 @@ test-sources: $(SOURCES_STAMP) $(MOTO_STAMP)  ## sources and buckets against rea
 	SQLINFER_REQUIRE_SOURCES=1 SQLINFER_MOTO=$(abspath $(MOTO_VENV))/bin/moto_server \
 		$(SOURCES_VENV)/bin/python -m pytest tests/sources $(PARALLEL) $(PYTEST_ARGS)
 
-# PySpark wants pandas 2, and a JVM for each process of tests takes a gigabyte.
-$(SPARK_STAMP): pyproject.toml constraints-spark.txt | $(BIN)/python
+# PySpark wants pandas 2. Without the archive of its classes each JVM takes longer to start.
+$(SPARK_STAMP): pyproject.toml constraints-spark.txt tests/spark/class_archive.py | $(BIN)/python
 	$(BIN)/python -m venv $(SPARK_VENV)
 	$(SPARK_VENV)/bin/python -m pip install --quiet -c constraints.txt -c constraints-spark.txt -e '.[test,spark]'
+	-$(SPARK_VENV)/bin/python tests/spark/class_archive.py
 	@touch $(SPARK_STAMP)
 
-test-spark: $(SPARK_STAMP)  ## the tests of Spark, installed into .venv-spark; needs Java 17
-	SQLINFER_REQUIRE_SPARK=1 $(SPARK_VENV)/bin/python -m pytest tests/spark -m "not chaos" $(PYTEST_ARGS)
+test-spark: $(SPARK_STAMP)  ## the tests of Spark, installed into .venv-spark; needs Java 17 and 6 GB of memory
+	SQLINFER_REQUIRE_SPARK=1 $(SPARK_VENV)/bin/python -m pytest tests/spark -m "not chaos" $(SPARK_PARALLEL) $(PYTEST_ARGS)
+
+# What .ci/run runs of them: first on executors that are processes of their own, then on threads of the driver.
+test-spark-promises: $(SPARK_STAMP)  ## what Spark promises, without what shows it again at length (-m thorough)
+	SQLINFER_REQUIRE_SPARK=1 SQLINFER_TEST_SPARK_MASTER='local-cluster[2,1,1024]' \
+		$(SPARK_VENV)/bin/python -m pytest $(SPARK_ON_CLUSTER) $(SPARK_PARALLEL) $(PYTEST_ARGS)
+	SQLINFER_REQUIRE_SPARK=1 SQLINFER_KILLS=$${SQLINFER_KILLS:-2} $(SPARK_VENV)/bin/python -m pytest tests/spark \
+		-m "not chaos and not thorough" $(addprefix --ignore=,$(SPARK_ON_CLUSTER)) $(SPARK_PARALLEL) $(PYTEST_ARGS)
 
 lint: $(STAMP)  ## ruff, mypy, import-linter
 	$(BIN)/ruff check src tests example_project

@@ -22,7 +22,8 @@ from sqlinfer.testing.postgres_server import Database, NoPostgres, postgres
 SLOWEST = (
     "chaos/test_kills", "compiler/test_random_queries", "chaos/", "dbt/", "compiler/test_differential", "bad_inputs/",
     "runner/test_processes", "functions/test_torch", "attack/", "compiler/", "example/", "e2e/", "cli/", "security/",
-    "test_readme", "runner/", "functions/",
+    "test_readme", "runner/", "functions/", "spark/test_kills", "spark/test_conformance", "spark/test_example",
+    "spark/test_connect", "spark/test_corpus", "spark/test_scoring",
 )  # fmt: skip
 """Files and folders, the longest first: with several processes the last one to end should have had little to do."""
 

@@ -16,12 +16,12 @@ from sqlinfer.adapters.spark.adapter import SparkAdapter
 from sqlinfer.adapters.spark.jvm import java, java_version
 from sqlinfer.adapters.spark.session import SparkSqlSession
 
+sys.path.insert(0, str(Path(__file__).parent))
+from class_archive import QUICK  # isort: skip
+
 MASTER = "SQLINFER_TEST_SPARK_MASTER"
 """A variable: ``local-cluster[2,1,1024]`` has executors that are processes of their own."""
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-"""Of a JVM that is not there for long: compiling well costs more than it brings."""
 _NUMBERS = itertools.count()
-sys.path.insert(0, str(Path(__file__).parent))
 _REQUIRED = os.environ.get("SQLINFER_REQUIRE_SPARK")
 collect_ignore_glob = [] if _REQUIRED or importlib.util.find_spec("pyspark") else ["test_*.py"]
 
@@ -55,6 +55,7 @@ def spark_parameters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[
         "spark.hadoop.javax.jdo.option.ConnectionURL": "jdbc:derby:memory:tests;create=true",
         "spark.sql.shuffle.partitions": 2,
         "spark.driver.extraJavaOptions": f"-Dderby.system.durability=test {QUICK}",
+        "spark.executor.extraJavaOptions": QUICK,
     }
     from pyspark import SparkContext
 

@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "chaos"))
 
 from chaoskit import FUNCTION, HOOKS, network
+from class_archive import FAST, QUICK
 
 from sqlinfer.testing.children import start
 from sqlinfer.testing.patience import patience
 
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 CHUNK, ROWS = 1024, 12_000
 MODELS = {"scores": "select id, g, predict('deep', a, b, c) as score from ml.customers"}
 SITE = """<configuration>
@@ -65,7 +66,7 @@ def metastore(folder: Path) -> Iterator[str]:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     jars = Path(pyspark.__file__).parent / "jars" / "*"
-    command = ["java", *QUICK.split(), "-Xmx256m", f"-Dderby.stream.error.file={os.devnull}", "-cp", f"{folder}:{jars}",
+    command = ["java", *FAST.split(), "-Xmx256m", f"-Dderby.stream.error.file={os.devnull}", "-cp", f"{folder}:{jars}",
                "org.apache.hadoop.hive.metastore.HiveMetaStore", "-p", str(port)]  # fmt: skip
     with (folder / "log.txt").open("w") as log:
         server = start(command, stdout=log, stderr=log)

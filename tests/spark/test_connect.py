@@ -20,7 +20,8 @@ from sqlinfer.testing.patience import patience
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from kill_house import ASK, QUICK, answer_of, answers, kill_group
+from class_archive import QUICK
+from kill_house import ASK, answer_of, answers, kill_group
 
 pytestmark = pytest.mark.slow
 ROWS = 20_000

@@ -65,6 +65,7 @@ def test_two_nights_give_the_rows_of_duckdb(churn: Path, spark_parameters: dict[
                 session.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(1800)
 def test_every_other_mart_gives_the_rows_of_duckdb(churn: Path, spark_parameters: dict[str, object]) -> None:
     settings = SparkSettings.parse(

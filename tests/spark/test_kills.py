@@ -24,6 +24,7 @@ from sqlinfer.testing.patience import patience
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from class_archive import QUICK
 from kill_house import ASK, CHUNK, KillHouse, answer_of, executors, kill_group, metastore
 
 KILLS = int(os.environ.get("SQLINFER_KILLS", "3"))
@@ -44,7 +45,8 @@ FUNCTION = """functions:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """f(x) = 2x + 1 over a table t of as many numbers."""
-    parameters = {"spark.master": "local[2]", "spark.sql.shuffle.partitions": 2}
+    parameters = {"spark.master": "local[2]", "spark.sql.shuffle.partitions": 2, "spark.driver.extraJavaOptions": QUICK,
+                  "spark.sql.codegen.wholeStage": False}  # fmt: skip
     output = {"type": "spark", "method": "session", "schema": "ml", "server_side_parameters": parameters}
     files = {
         "sqlinfer_project.yml": "name: shop\nprofile: shop\n",
