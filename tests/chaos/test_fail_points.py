@@ -15,23 +15,22 @@ COMMITTED = ("after_publish_commit", "after_compaction")
 @pytest.mark.parametrize("action", ["kill", "error", "enospc"])
 @pytest.mark.parametrize("point", POINTS)
 def test_the_old_table_stands_until_the_commit_and_the_next_run_is_whole(
-    cottage: House, point: str, action: str
+    settled: House, point: str, action: str
 ) -> None:
-    assert cottage.run().code == 0
-    before = cottage.tables("scores")
-    cottage.night()
-    broken = cottage.run(env={"SQLINFER_FAIL_POINTS": f"{point}={action}"})
+    before = settled.tables("scores")
+    settled.night()
+    broken = settled.run(env={"SQLINFER_FAIL_POINTS": f"{point}={action}"})
     assert broken.code == (-9 if action == "kill" else 1 if action == "enospc" else 2), broken.text
-    cottage.results()  # parses
-    now = cottage.tables("scores")
+    settled.results()  # parses
+    now = settled.tables("scores")
     if point in COMMITTED:
         assert {row[1] for row in now["scores"]} == {2}
     else:
         assert now == before
     if action == "enospc" and point not in COMMITTED:
         assert "No space left on device" in broken.text
-    again = cottage.run("retry" if action == "kill" and point == "after_pending" else "run")
+    again = settled.run("retry" if action == "kill" and point == "after_pending" else "run")
     assert again.code == 0, again.text
-    expected = cottage.read("select id, g from customers order by all")
-    assert cottage.read("select id, g from scores order by all") == expected
-    assert cottage.read("select count(*) from scores where score is null") == [(0,)]
+    expected = settled.read("select id, g from customers order by all")
+    assert settled.read("select id, g from scores order by all") == expected
+    assert settled.read("select count(*) from scores where score is null") == [(0,)]

@@ -41,31 +41,29 @@ def go_on(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("limit", [1 << 18, 1 << 19, 1 << 20])
-def test_files_that_may_not_grow_are_an_error_of_the_node(cottage: House, limit: int) -> None:
-    assert cottage.run().code == 0
-    before = cottage.tables("scores")
-    cottage.sql(
+def test_files_that_may_not_grow_are_an_error_of_the_node(settled: House, limit: int) -> None:
+    before = settled.tables("scores")
+    settled.sql(
         "insert into customers select id + 1000000 * r, 2, sin(id * r + 0.5)::real, r, r "
         "from customers, range(1, 40) t(r)",
         "update customers set g = 2",
     )
-    full = cottage.run(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    full = settled.run(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
     assert full.code in (1, 2)
     assert "Traceback" not in full.text
     assert "File too large" in full.text or "too large" in full.text, full.text
-    assert cottage.tables("scores") == before
-    again = cottage.run()
+    assert settled.tables("scores") == before
+    again = settled.run()
     assert again.code == 0, again.text
-    assert cottage.read("select count(*), min(g) from scores") == [(16_000, 2)]
+    assert settled.read("select count(*), min(g) from scores") == [(16_000, 2)]
 
 
-def test_a_held_database_delays_publication_and_retry_publishes_without_scoring(cottage: House) -> None:
-    assert cottage.run().code == 0
-    cottage.night()
-    cottage.write("models/scores.yml", "models: [{name: scores, config: {publish_timeout: 1}}]")
-    running = paused(cottage, "after_pending")
+def test_a_held_database_delays_publication_and_retry_publishes_without_scoring(settled: House) -> None:
+    settled.night()
+    settled.write("models/scores.yml", "models: [{name: scores, config: {publish_timeout: 1}}]")
+    running = paused(settled, "after_pending")
     holder = start(
-        [sys.executable, "-c", HOLD, str(cottage.database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, str(settled.database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:
         assert holder.stdout is not None
@@ -77,11 +75,11 @@ def test_a_held_database_delays_publication_and_retry_publishes_without_scoring(
     assert running.returncode == 1
     assert "scored, not published" in text
     assert f"process {holder.pid}" in text
-    counted = cottage.counted()
-    done = cottage.run("retry")
+    counted = settled.counted()
+    done = settled.run("retry")
     assert done.code == 0, done.text
-    assert cottage.counted() == counted
-    assert cottage.read("select distinct g from scores") == [(2,)]
+    assert settled.counted() == counted
+    assert settled.read("select distinct g from scores") == [(2,)]
 
 
 def test_a_database_that_goes_away_is_not_made_anew(cottage: House) -> None:
@@ -112,28 +110,26 @@ def test_one_run_uses_one_digest_though_the_file_is_replaced(cottage: House) -> 
     assert first != second
 
 
-def test_a_source_that_lost_a_column_is_an_error_before_any_row_is_read(cottage: House) -> None:
-    assert cottage.run().code == 0
-    before, counted = cottage.tables("scores"), cottage.counted()
-    cottage.sql("alter table customers rename column c to d")
-    broken = cottage.run()
+def test_a_source_that_lost_a_column_is_an_error_before_any_row_is_read(settled: House) -> None:
+    before, counted = settled.tables("scores"), settled.counted()
+    settled.sql("alter table customers rename column c to d")
+    broken = settled.run()
     assert broken.code == 1
     assert "unknown column 'c'" in broken.text or '"c"' in broken.text, broken.text
-    assert cottage.counted() == counted
-    assert cottage.tables("scores") == before
-    cottage.sql("alter table customers rename column d to c")
-    assert cottage.run().code == 0
+    assert settled.counted() == counted
+    assert settled.tables("scores") == before
+    settled.sql("alter table customers rename column d to c")
+    assert settled.run().code == 0
 
 
-def test_a_source_that_changed_a_type_is_cast_or_refused(cottage: House) -> None:
-    assert cottage.run().code == 0
-    cottage.sql("alter table customers alter c type double")
-    assert cottage.run().code == 0
-    assert cottage.response("scores")["scored"] == 0
-    cottage.sql("alter table customers alter c type date using date '2026-01-01'")
-    before = cottage.tables("scores")
-    assert cottage.run().code == 1
-    assert cottage.tables("scores") == before
+def test_a_source_that_changed_a_type_is_cast_or_refused(settled: House) -> None:
+    settled.sql("alter table customers alter c type double")
+    assert settled.run().code == 0
+    assert settled.response("scores")["scored"] == 0
+    settled.sql("alter table customers alter c type date using date '2026-01-01'")
+    before = settled.tables("scores")
+    assert settled.run().code == 1
+    assert settled.tables("scores") == before
 
 
 def test_a_side_file_damaged_between_nights_is_rebuilt(cottage: House) -> None:
