@@ -15,7 +15,7 @@ from sqlinfer.project import Project
 from sqlinfer.testing.patience import patience
 
 SECRET = "q7Zk-canary-93xT-whole"
-SECONDS = 2.0
+SECONDS = 1.0
 EXAMPLES = int(os.environ.get("SQLINFER_ATTACKS", "40"))
 
 
@@ -37,7 +37,7 @@ def test_what_grows_is_stopped_before_it_takes_memory(text: str, project: Projec
     found = bounded(rendered, text, project, memory=1_000_000_000)
     assert found.value.startswith("ERROR"), found.value[:200]
     assert found.peak < 500_000_000
-    assert found.seconds < patience(2 * SECONDS)
+    assert found.seconds < patience(4 * SECONDS)
 
 
 @pytest.mark.parametrize("text", LOOKING, ids=range(len(LOOKING)))
