@@ -178,6 +178,11 @@ class Plan:
         every = [*(stage.reads for stage in self.stages), self.result.reads]
         return tuple(dict.fromkeys(name for reads in every for name in reads.relations))
 
+    def reads_again(self, stage: Stage) -> bool:
+        """Whether the rest of the plan reads the stage itself, not only its scored relation."""
+        others = [other.reads for other in self.stages if other is not stage] + [self.result.reads]
+        return any(stage.relation.name in reads.stages for reads in others)
+
     @property
     def early(self) -> tuple[Stage, ...]:
         """Stages that depend on no scored relation: one snapshot of the warehouse holds for all of them."""

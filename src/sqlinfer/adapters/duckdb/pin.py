@@ -89,10 +89,4 @@ def _operations(plan: Plan, options: PinOptions) -> float:
 
 def _by_row(work: DuckDBWorkspace, stage: Stage, plan: Plan, options: PinOptions) -> ByRow | None:
     source = None if options.keyed_rows is None else keyed.by_row(work, stage, options.keyed_rows)
-    return None if source is None or _is_read_again(stage, plan) else source
-
-
-def _is_read_again(stage: Stage, plan: Plan) -> bool:
-    """Whether the rest of the plan reads the stage itself, not only its scored relation."""
-    others = [other.reads for other in plan.stages if other is not stage] + [plan.result.reads]
-    return any(stage.relation.name in reads.stages for reads in others)
+    return None if source is None or plan.reads_again(stage) else source

@@ -17,6 +17,9 @@ EXISTS = ("42P07", "42710", "42P06")
 _OF_ROWS = "22"
 _VALUE = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _HEAD = re.compile(r"^\[[A-Z0-9_.]+\]\s*")
+_JAVA = re.compile(r"^An error occurred while calling \S+\s*: [\w.$]+: ")
+"""Before the words of an exception that the gateway hands on as it is."""
+_TOLD_STATE = re.compile(r"SQLSTATE: (\w{5})")
 _TAIL = re.compile(r"\s*SQLSTATE: \w{5}.*", re.S)
 _LOST = re.compile(
     r"StatusCode\.UNAVAILABLE|failed to connect to all addresses|Connection refused|Connection reset|"
@@ -54,7 +57,7 @@ def translated(sql: str | None = None, lead: str = "") -> Iterator[None]:
 
 
 def adapter_error(error: Any, sql: str | None = None, lead: str = "") -> AdapterError:
-    text = str(error)
+    text = _JAVA.sub("", str(error))
     if _GONE.search(text):
         return ConnectionLost("Spark: the Connect server is gone", hint=_AFTERWARDS)
     if _LOST.search(text):
@@ -84,8 +87,9 @@ def first_line(text: str) -> str:
 def _state(error: Any) -> str:
     try:
         return str(error.getSqlState() or "")
-    except Exception:  # an error of the gateway has none
-        return ""
+    except Exception:  # an error of the gateway tells the state in its text
+        found = _TOLD_STATE.search(str(error))
+        return found[1] if found else ""
 
 
 def _place(error: Any, sql: str, lead: str) -> Location | None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlinfer.adapters.shared.admission import unknown_inputs_sql
 from sqlinfer.adapters.shared.lookups import inputs_of
-from sqlinfer.adapters.spark.pinned import SparkPinned, SparkTodo
+from sqlinfer.adapters.spark import beside
+from sqlinfer.adapters.spark.pinned import SparkPinned, SparkTodo, cut_files, is_known_mostly
 from sqlinfer.adapters.spark.scored import spark, written
-from sqlinfer.adapters.spark.session import table_name
+from sqlinfer.adapters.spark.session import name, table_name
 from sqlinfer.adapters.spark.store import SparkStore
 from sqlinfer.relation import quote
 from sqlinfer.spec.names import RESULT
@@ -19,10 +20,8 @@ from sqlinfer.spec.plan import Call, Stage
 if TYPE_CHECKING:
     from sqlinfer.adapters.spark.scoring import SparkScoring
 
-FILE_ROWS = 65_536
-"""Of a file of what is to be scored: the least that a task takes."""
 _FEW = 500_000
-"""Keys that are sent to every executor: 20 MB."""
+"""Keys that are sent to every executor: 16 MB."""
 
 
 def find(work: SparkScoring, pinned: SparkPinned, calls: Sequence[Call]) -> SparkTodo:
@@ -32,12 +31,31 @@ def find(work: SparkScoring, pinned: SparkPinned, calls: Sequence[Call]) -> Spar
     store = SparkStore.of(work, pinned.options.contracts[calls[0].function])
     known = _made(work, store, pinned, calls)
     names = [f"a{position}" for position in range(len(calls[0].arguments))]
-    frame = _unknown(work, pinned, calls, names, store, known).dropDuplicates(["input_key"])
-    cut = {"spark.sql.files.maxRecordsPerFile": str(min(FILE_ROWS, pinned.options.chunk_rows or FILE_ROWS))}
-    source, counts = written(work, None, f"{pinned.stage.relation.name}__todo", frame, {}, cut)
     call = replace(calls[0], key="input_key", arguments=tuple(names), output=RESULT, status=None)
     most = (pinned.rows or 0) * len(calls)
-    return SparkTodo(pinned, (call,), counts["rows"], known, source, store, most, group)
+    todo = SparkTodo(pinned, (call,), 0, known, store=store, inputs=most, group=group)
+    different = 0 if known else _all_different(work, pinned)
+    if different:
+        listed = zip((calls[0].key or "", *calls[0].arguments), ("input_key", *names), strict=True)
+        columns = tuple(f"{name(given)} AS {wanted}" for given, wanted in listed)
+        return replace(todo, wanted=different, source=pinned.source, columns=columns)
+    frame = _unknown(work, pinned, calls, names, store, known).dropDuplicates(["input_key"])
+    named = f"{pinned.stage.relation.name}__todo"
+    source, counts = written(work, None, named, frame, {}, cut_files(pinned.options))
+    return replace(todo, wanted=counts["rows"], source=source)
+
+
+def _all_different(work: SparkScoring, pinned: SparkPinned) -> int:
+    """Inputs of a stage of one call, if no two of its rows have the same: it is scored as it is. Else 0.
+
+    What is compared moves between executors: keys are small, arguments are not.
+    """
+    if not work.persistent or pinned.source is None or len(pinned.stage.calls) != 1:
+        return 0
+    key = name(pinned.stage.calls[0].key or "")
+    asked = f"SELECT count({key}), count(DISTINCT {key}) FROM {table_name(pinned.source)}"
+    inputs, different = work.session.rows(asked)[0]
+    return int(inputs) if inputs == different else 0
 
 
 def _unknown(
@@ -45,22 +63,28 @@ def _unknown(
 ) -> Any:
     """A frame of ``input_key`` and the arguments, called ``names``, of inputs that the store lacks.
 
-    Where the store knows most, keys are compared first: a join by key moves what it joins between executors, and
-    arguments are wide.
+    Where the store knows most, rows are compared with it first and keep what it has of them: a join by key moves what
+    it joins between executors, and arguments are wide.
     """
-    inputs = work.session.frame(spark(inputs_of(_stage(pinned), calls, names)))
+    asked = spark(inputs_of(_stage(pinned), calls, names))
     if not known:
-        return inputs
-    stored = work.session.frame(f"SELECT input_key FROM {table_name(store.relation)}")
-    if known < (pinned.rows or 0) // 2:
-        return inputs.join(stored, "input_key", "left_anti")
-    keys = work.session.frame(spark(" UNION ALL ".join(_keys(pinned, calls)))).where("input_key IS NOT NULL")
-    name = f"{pinned.stage.relation.name}__lacking"
-    lacking, counts = written(work, None, name, keys.join(stored, "input_key", "left_anti").distinct(), {})
-    if not counts["rows"]:
-        return inputs.limit(0)
-    few = work.session.frame(f"SELECT input_key FROM {table_name(lacking)}")
-    return inputs.join(few.hint("broadcast") if counts["rows"] <= _FEW else few, "input_key", "left_semi")
+        return work.session.frame(asked)
+    if not is_known_mostly(known, pinned.rows or 0) or not work.persistent or not _alone(pinned, calls):
+        stored = work.session.frame(f"SELECT input_key FROM {table_name(store.relation)}")
+        return work.session.frame(asked).join(stored, "input_key", "left_anti")
+    pinned.compared = found = beside.compare(work, pinned, calls)
+    if not found.lacking:
+        return work.session.frame(asked).limit(0)
+    few = work.session.frame(beside.lacking_keys(found, calls))
+    few = few.hint("broadcast") if found.lacking <= _FEW else few
+    if pinned.is_read_again and pinned.source is not None:
+        work.session.execute(f"REFRESH TABLE {table_name(pinned.source)}")  # files may be others by now
+    return work.session.frame(asked).join(few, "input_key", "left_semi")
+
+
+def _alone(pinned: SparkPinned, calls: Sequence[Call]) -> bool:
+    """Whether no other calls of the stage have to do with a store."""
+    return all(call in calls for call in pinned.stage.calls if call.strategy == "store")
 
 
 def _stage(pinned: SparkPinned) -> Stage:
@@ -74,7 +98,7 @@ def _made(work: SparkScoring, store: SparkStore, pinned: SparkPinned, calls: Seq
     store.make()
     if is_new and pinned.options.remembered and not work.persistent:
         store.remember(spark(" UNION ".join(_keys(pinned, calls))))
-    return int(work.session.value(f"SELECT count(*) FROM {table_name(store.relation)}"))
+    return store.rows()
 
 
 def _keys(pinned: SparkPinned, calls: Sequence[Call]) -> list[str]:

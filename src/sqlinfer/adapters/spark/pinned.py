@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -11,6 +12,36 @@ from sqlinfer.adapters.spark.adoption import Adoption
 from sqlinfer.adapters.spark.store import SparkStore
 from sqlinfer.relation import Relation
 from sqlinfer.spec.plan import Call, Owner, Stage
+
+FILE_ROWS = 65_536
+"""Of a file of what is to be scored: the least that a task takes."""
+
+
+def is_known_mostly(known: int, rows: int) -> bool:
+    """Whether rows are compared with a store of so many inputs before anything of them is moved."""
+    return known > 0 and known >= rows // 2
+
+
+def cut_files(options: PinOptions) -> dict[str, str]:
+    """Settings under which files are written that a task scores one of."""
+    return {"spark.sql.files.maxRecordsPerFile": str(min(FILE_ROWS, options.chunk_rows or FILE_ROWS))}
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Rows of a stage with what the store had of them before anything was scored."""
+
+    relation: Relation
+    columns: tuple[str, ...]
+    """Of the scored relation."""
+    counts: Mapping[str, int]
+    """``beside``'s metrics."""
+
+    @property
+    def lacking(self) -> int:
+        """Inputs that the store lacked, each as often as rows have it."""
+        sums = {kind: sum(n for one, n in self.counts.items() if one.startswith(kind)) for kind in ("wanted", "found")}
+        return sums["wanted"] - sums["found"]
 
 
 @dataclass(slots=True)
@@ -28,6 +59,10 @@ class SparkPinned:
     """How the rows are written where they are published. None: they are copied there."""
     failed: dict[str, int] = field(default_factory=dict)
     """Output of a stream → rows that have an error."""
+    is_read_again: bool = False
+    """The source is a view of tables of others."""
+    compared: Compared | None = None
+    """Where the store was asked before anything was scored."""
     done: set[str] = field(default_factory=set)
     """Output columns of the calls that were looked up."""
 
@@ -51,7 +86,9 @@ class SparkTodo:
     wanted: int | None
     progress: int = 0
     source: Relation | None = None
-    """A table of inputs; None: a stream."""
+    """A table of inputs, or the stage where each of its rows is one; None: a stream."""
+    columns: tuple[str, ...] = ()
+    """SQL of the key and the arguments over its rows. Empty: they are its columns."""
     store: SparkStore | None = None
     inputs: int | None = None
     """Rows that could be scored at most."""

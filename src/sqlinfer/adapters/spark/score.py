@@ -128,6 +128,8 @@ def _score_slices(
     while at < len(files):
         began = perf_counter()
         frame = work.session.raw.read.parquet(*files[at : at + size])
+        if todo.columns:
+            frame = frame.selectExpr(*todo.columns).where("input_key IS NOT NULL")
         frame, seen = _into_store(work, todo, store, scorer, contract, frame)
         slice_name = f"{run_token(work)}_{work.next_slice()}"
         folder = store.folder(folder_of_all, slice_name)
@@ -149,7 +151,8 @@ def _score_slices(
         at, size = at + size, _next_size(work, size, seconds, watch.limits)
     if tally.rows != todo.wanted:
         raise RunError(f"{todo.wanted} inputs were to be scored, {tally.rows} came back from the executors")
-    work.session.execute(f"DROP TABLE IF EXISTS {table_name(todo.source)}")
+    if not todo.columns:
+        work.session.execute(f"DROP TABLE IF EXISTS {table_name(todo.source)}")
     return (tally,)
 
 
