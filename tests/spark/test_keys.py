@@ -57,11 +57,10 @@ def test_near_equal_inputs_have_as_many_keys(kind: str, session: SparkSqlSession
 @pytest.mark.parametrize("kind", ["integers", "doubles", "strings", "arrays"])
 def test_the_halves_are_independent(kind: str, session: SparkSqlSession) -> None:
     """A seed that only shifts by a constant leaves one value of xor or of the difference."""
-    as_numbers = "(select cast(k.h1 as decimal(20, 0)) h, cast(k.h2 as decimal(20, 0)) l from {})"
-    as_numbers = as_numbers.format(keys_of(kind, 100_000))
+    halves = f"(select conv(left(k, 16), 16, 10) h, conv(right(k, 16), 16, 10) l from {keys_of(kind, 100_000)})"
+    as_numbers = f"(select cast(h as decimal(20, 0)) h, cast(l as decimal(20, 0)) l from {halves})"
     assert session.value(f"select count(distinct h - l) from {as_numbers}") == 100_000
-    cut = "(select shiftrightunsigned(k.h1, 48) a, k.h2 & 255 b, shiftrightunsigned(k.h2, 56) c from {})"
-    parts = cut.format(keys_of(kind, 100_000))
+    parts = f"(select left(k, 4) a, right(k, 2) b, substr(k, 17, 2) c from {keys_of(kind, 100_000)})"
     for other in "bc":
         pairs = "select sum(n * (n - 1) / 2) from (select count(*) n from {} group by {})"
         share = session.value(pairs.format(parts, f"a, {other}")) / session.value(pairs.format(parts, "a"))
@@ -118,5 +117,4 @@ def test_the_recipe_does_not_drift(session: SparkSqlSession) -> None:
     """A store is keyed by it: a change forgets every result."""
     row = "7 v0, 0.5D v1, 'x' v2, 1L v3, array(1D, null) v4, true v5, date '2026-01-02' v6"
     sql = key_sql("INT", "DOUBLE", "TEXT", "BIGINT", "DOUBLE[]", "BOOLEAN", "DATE")
-    key = session.value(f"select {sql} from (select {row}) r")
-    assert [f"{half % 2**64:016X}" for half in key.values()] == ["63528394361A98A1", "65CE3D69F4E7C433"]
+    assert session.value(f"select {sql} from (select {row}) r") == "63528394361A98A165CE3D69F4E7C433"

@@ -10,11 +10,10 @@ import pytest
 
 from sqlinfer.adapters.base import Adapter, PinOptions
 from sqlinfer.adapters.spark import beside, pinned
-from sqlinfer.adapters.spark.store import SparkStore
 from sqlinfer.adapters.spark.workspace import SparkWorkspace
 from sqlinfer.errors import RunError
 from sqlinfer.spec.plan import Call, Plan
-from sqlinfer.testing.scoring_conformance import CONTRACT, EXPECTED, Load, ScoringConformance, Seen
+from sqlinfer.testing.scoring_conformance import EXPECTED, Load, ScoringConformance, Seen
 
 
 class TestScoring(ScoringConformance):
@@ -79,23 +78,3 @@ class TestScoring(ScoringConformance):
             assert self.results(work, plan) == [(1, 3.0), (4, None), (5, None), (7, 14.0), (8, 16.0)]
         assert sorted(seen.inputs) == [-3.0, 1.5, 7.0, 8.0]
         assert len(seen.progress) > 1, "one slice would lose everything"
-
-    def test_what_was_remembered_by_keys_of_text_is_kept(self, adapter: Adapter) -> None:
-        plan, seen = self.plan(adapter), Seen()
-        with adapter.workspace("one") as work:
-            assert isinstance(work, SparkWorkspace)
-            self.run(work, plan, Seen())
-            view = SparkStore.of(work, CONTRACT).relation.sql("spark")
-            old = view.removesuffix("`") + "__v__old`"
-            text = "lpad(hex(input_key.h1), 16, '0') || lpad(hex(input_key.h2), 16, '0')"
-            work.session.execute(
-                f"CREATE TABLE {old} USING parquet AS SELECT {text} AS input_key, `value`, error, scored_at, run_id "
-                f"FROM {view}"
-            )
-            work.session.execute(f"ALTER VIEW {view} AS SELECT * FROM {old}")
-        with adapter.scratch() as scratch:
-            assert self.run(scratch, plan, Seen(), remembered=True).reused == 4
-        with adapter.workspace("two") as work:
-            assert self.run(work, plan, seen).reused == 4
-            assert self.results(work, plan) == EXPECTED
-        assert seen.inputs == []

@@ -131,11 +131,9 @@ def _below(env: RunEnvironment, name: str, rows: RowInputs) -> tuple[Relation | 
 
 
 def fits(work: Workspace, kept: Relation, rows: RowInputs) -> bool:
-    """What is kept of a query with another key or number of calls, or in another form, is of no use."""
-    given = {column.name: column.data_type for column in work.describe(kept.query(work.dialect))}
-    now = {column.name: column.data_type for column in work.describe(rows.sql())}
-    inputs = [f"i{n}" for n in range(len(rows.inputs))]
-    return given.keys() == {*now, "run"} and all(given[name] == now[name] for name in inputs)
+    """What is kept of a query with another key or number of calls is of no use."""
+    wanted = {*(f"k{n}" for n in range(len(rows.keys))), *(f"i{n}" for n in range(len(rows.inputs))), "run"}
+    return {column.name for column in work.describe(kept.query(work.dialect))} == wanted
 
 
 def _let_go(env: RunEnvironment, side: str, names: Sequence[str], left: Sequence[str]) -> None:

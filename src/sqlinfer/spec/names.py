@@ -21,8 +21,6 @@ LINEAGE = ("_sqlinfer_run_id", "_sqlinfer_scored_at", "_sqlinfer_functions")
 
 OURS = "__sqlinfer"
 """How columns and relations begin that stand in no user's query."""
-KEY_PARTS = ("h1", "h2")
-"""Fields of an input's key on Spark."""
 RESULT, ERROR = f"{OURS}_result", f"{OURS}_error"
 """Columns of a scored batch."""
 ROW_ALIAS = "s"

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from sqlinfer.adapters.shared.words import epoch, kind, listed
 from sqlinfer.relation import Relation, literal, quote
-from sqlinfer.spec.names import KEY_PARTS, ROW_ALIAS
+from sqlinfer.spec.names import ROW_ALIAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,7 @@ def shown_functions(functions: Sequence[str]) -> str:
 
 def short(key: str, dialect: str) -> str:
     """Half of a key: what is kept of a row tells two inputs apart, not all that there are."""
-    if dialect == "duckdb":
-        return f"CASE WHEN {key} IS NOT NULL THEN hash({key}) END"
-    return f"({key}).{KEY_PARTS[0]}" if dialect == "spark" else key
+    return f"CASE WHEN {key} IS NOT NULL THEN hash({key}) END" if dialect == "duckdb" else key
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from sqlinfer.adapters.spark.scored import show, spark, written
 from sqlinfer.adapters.spark.session import name, table_name, text
 from sqlinfer.relation import Relation, literal
 from sqlinfer.spec.catalog import Column
-from sqlinfer.spec.names import KEY_PARTS
 from sqlinfer.spec.outcome import Reason
 from sqlinfer.spec.plan import Call, Owner
 from sqlinfer.spec.records import ERRORS
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from sqlinfer.adapters.spark.scoring import SparkScoring
 
 NO_KEY = "CAST(NULL AS TEXT)"
-KEY = " || ".join(f"lpad(hex(l.input_key.{part}), 16, '0')" for part in KEY_PARTS)
-"""The key of a store ``l``, as text."""
 _SHOWN = "sqlinfer: what is shown"
 _TYPES = {"TEXT": "STRING", "TIMESTAMPTZ": "TIMESTAMP"}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlinfer.adapters.shared.inputs import short
 from sqlinfer.adapters.spark import side
 from sqlinfer.adapters.spark.catalog import kind_of
 from sqlinfer.adapters.spark.keeping import drop_all
@@ -37,7 +36,7 @@ def kept(work: SparkWorkspace, named: str) -> Relation | None:
 def times(work: SparkWorkspace, call: Call) -> Relation | None:
     store = _store(work, call)
     copy = side.relation(work.settings, f"times__{store.name}")
-    return copy if work.has(copy) else copied(work, store, f"{short('input_key', 'spark')} AS input, scored_at", copy)
+    return copy if work.has(copy) else copied(work, store, "input_key AS input, scored_at", copy)
 
 
 def span(work: SparkWorkspace, call: Call) -> tuple[float, float] | None:

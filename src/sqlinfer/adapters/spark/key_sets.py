@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.spark import side
-from sqlinfer.adapters.spark.catalog import entry
+from sqlinfer.adapters.spark.catalog import kind_of
 from sqlinfer.adapters.spark.keeping import drop_all
 from sqlinfer.adapters.spark.session import table_name, text
-from sqlinfer.adapters.spark.store import SparkStore, drop_store, has_text_keys
+from sqlinfer.adapters.spark.store import SparkStore, drop_store
 from sqlinfer.adapters.spark.tables import write_behind
 from sqlinfer.relation import Relation
 
@@ -35,9 +35,7 @@ class SparkKeySets:
         """Nothing was ever kept under another name here."""
 
     def has(self, node: str, store: str) -> bool:
-        """A set of an earlier version is none: the node leaves another one."""
-        found = entry(self.work.session, self.work.settings, self._table(node, store))
-        return found is not None and not has_text_keys(found)
+        return kind_of(self.work.session, self.work.settings, self._table(node, store)) is not None
 
     def drop(self, node: str, store: str) -> None:
         drop_all(self.work, self._table(node, store))

@@ -105,7 +105,7 @@ def _counts(work: SparkScoring, pinned: SparkPinned, call: Call, counted: dict[s
         store = SparkStore.of(work, pinned.options.contracts[call.function])
         joined = f"{stage} AS s JOIN {store.relation.sql()} AS l ON l.input_key = {key_of(call)}"
         said = error_rows.from_error("l.error")
-        error_log.write(work, pinned, call, error_log.KEY, said, f"{joined} WHERE l.error IS NOT NULL")
+        error_log.write(work, pinned, call, "l.input_key", said, f"{joined} WHERE l.error IS NOT NULL")
     reused = inputs - nulls - early - late
     if reused < 0:
         raise RunError(f"counts of {call.sql} do not reconcile: {inputs} inputs, {nulls} NULL, {early + late} errors")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlinfer import types
 from sqlinfer.adapters.shared.store_columns import RESERVED, output_columns
 from sqlinfer.adapters.spark import side
-from sqlinfer.adapters.spark.catalog import Entry, entry
+from sqlinfer.adapters.spark.catalog import entry
 from sqlinfer.adapters.spark.scored import fresh, run_token, running
 from sqlinfer.adapters.spark.session import name, table_name, text
 from sqlinfer.adapters.spark.tables import location, named_like
@@ -22,7 +22,7 @@ from sqlinfer.errors import StoreError
 from sqlinfer.failpoints import fail_point
 from sqlinfer.relation import Relation
 from sqlinfer.spec.function import FunctionContract
-from sqlinfer.spec.names import KEY_PARTS, store_name
+from sqlinfer.spec.names import store_name
 
 if TYPE_CHECKING:
     from sqlinfer.adapters.spark.scoring import SparkScoring
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 _BEHIND = re.compile(r"FROM `[^`]+`\.`([^`]+)`\s*$")
 """The end of a view's text: the table that it shows."""
 SLICE = "__sqlinfer_slice"
-_KEY = f"struct<{','.join(f'{part}:bigint' for part in KEY_PARTS)}>"
-"""Type of ``input_key``."""
-_TEXT_KEY = re.compile(r"-- input_key: string\b")
-"""How Spark tells the keys of an earlier version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +71,9 @@ class SparkStore:
             view = entry(self.work.session, self.work.settings, self.relation)
             found = _BEHIND.search(view.query) if view is not None else None
             known = replace(self.relation, name=found[1]) if found else None
-            is_old = view is not None and has_text_keys(view)
-            if is_old and not self.work.persistent:
-                return None
-            if known is not None and self.work.persistent:
-                self.work.stores[self.relation.name] = known
-            if is_old:
-                self._renumber()
-                return self.table()
+        if known is not None and self.work.persistent:
+            self.work.stores[self.relation.name] = known
         return known
-
-    def _renumber(self) -> None:
-        """Keys of an earlier version, 32 hexadecimal digits, become what they are now."""
-        halves = (f"substr(input_key, {1 + 16 * n}, 16)" for n in range(len(KEY_PARTS)))
-        fields = (f"'{p}', CAST(conv({half}, 16, -10) AS BIGINT)" for p, half in zip(KEY_PARTS, halves, strict=True))
-        rest = self.listed.partition(", ")[2]
-        key = f"named_struct({', '.join(fields)}) AS input_key"
-        self.rewrite(self.work.session.frame(f"SELECT {key}, {rest} FROM {table_name(self.relation)}"))
 
     def make(self) -> Relation:
         """The table, unless it is there; what killed runs left beside it goes."""
@@ -113,7 +95,7 @@ class SparkStore:
         made = fresh(self.work, f"{self.relation.name}__v")
         outputs = "".join(f", {name(column)} {kind}" for column, kind in self.outputs.items())
         self.work.session.execute(
-            f"CREATE TABLE {table_name(made)} (input_key {_KEY}{outputs}, error STRING, scored_at TIMESTAMP, "
+            f"CREATE TABLE {table_name(made)} (input_key STRING{outputs}, error STRING, scored_at TIMESTAMP, "
             f"run_id STRING, {SLICE} STRING) USING parquet PARTITIONED BY ({SLICE})"
         )
         return made
@@ -155,7 +137,7 @@ class SparkStore:
     def show_parts(self) -> None:
         session = self.work.session
         empty = session.raw.createDataFrame([], ", ".join(
-            [f"input_key {_KEY}", *(f"{name(one)} {kind}" for one, kind in self.outputs.items()), "error STRING",
+            ["input_key STRING", *(f"{name(one)} {kind}" for one, kind in self.outputs.items()), "error STRING",
              "scored_at TIMESTAMP", "run_id STRING"]
         ))  # fmt: skip
         for one in self.work.scratch_parts[self.relation.name]:
@@ -216,11 +198,6 @@ def forget_errors(work: SparkScoring, contract: FunctionContract, error_class: s
     if found:
         store.rewrite(work.session.frame(f"SELECT {store.listed} FROM {rows} WHERE NOT {bad}"))
     return found
-
-
-def has_text_keys(view: Entry) -> bool:
-    """Whether an earlier version has written what the view shows."""
-    return _TEXT_KEY.search(view.told) is not None
 
 
 def drop_store(work: SparkScoring, store: str) -> None:

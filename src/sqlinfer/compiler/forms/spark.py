@@ -1,10 +1,10 @@
-"""Spark 4: casts by ``try_cast`` under ANSI, keys as two numbers, structs as flat columns.
+"""Spark 4: casts by ``try_cast`` under ANSI, keys as 32 hexadecimal digits, structs as flat columns.
 
-Keys: two chains of ``xxhash64`` over the same values, one of which begins with a salt, as a struct (``KEY_PARTS``).
+Keys: two chains of ``xxhash64`` over the same values, one of which begins with a salt; ``hex`` of both, side by side.
 Equal inputs have equal keys whatever the collation of a text (its bytes are hashed), and -0.0 equals 0.0, NaN equals
 NaN. ``xxhash64`` skips NULL, so that ``array(null)``, ``array()`` and NULL would be one: an array is hashed as its
 size, whether it holds a NULL, its values, and where the NULLs are. A row with a NULL argument has no key (NULL).
-Text of the same would be twice as long, and its joins take twice the time.
+A key is a STRING; stores and stages hold it as that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from sqlinfer.compiler.forms.base import Form, is_null
 from sqlinfer.compiler.forms.spark_names import pretty_name
 from sqlinfer.errors import UnsupportedQuery
 from sqlinfer.relation import quote
-from sqlinfer.spec.names import KEY_PARTS
 
 _SALT = 0x1B03738712FAD5C9
 _RANGES = {
@@ -64,7 +63,7 @@ class SparkForm(Form):
     has_rows_as_values: ClassVar[bool] = False
     sees_outer_levels: ClassVar[bool] = False
     pure_functions: ClassVar[frozenset[str]] = frozenset(
-        ("xxhash64", "named_struct", "transform", "exists", "from_json", "cardinality", "array_repeat",
+        ("xxhash64", "hex", "lpad", "named_struct", "transform", "exists", "from_json", "cardinality", "array_repeat",
          *_TRIED.values())
     )  # fmt: skip
 
@@ -200,8 +199,8 @@ class SparkForm(Form):
     def key(self, arguments: Sequence[tuple[exp.Expr, str]]) -> exp.Expr:
         values = [part for argument, data_type in arguments for part in _hashed(argument, data_type)]
         chains = (_call("xxhash64", *values), _call("xxhash64", _number(_SALT), *values))
-        named = zip(map(exp.Literal.string, KEY_PARTS), chains, strict=True)
-        return _call("named_struct", *(part for pair in named for part in pair))
+        halves = [_call("lpad", _call("hex", chain), _number(16), exp.Literal.string("0")) for chain in chains]
+        return exp.DPipe(this=halves[0], expression=halves[1])
 
     def file_stamp(self, path: exp.Expr) -> exp.Expr | None:
         return None
