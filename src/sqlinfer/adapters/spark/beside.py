@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlinfer.adapters.shared import error_rows
 from sqlinfer.adapters.shared.lookups import key_of, latest, status_of
 from sqlinfer.adapters.spark.pinned import Compared, SparkPinned
-from sqlinfer.adapters.spark.scored import show, spark, written
+from sqlinfer.adapters.spark.scored import spark, written
 from sqlinfer.adapters.spark.session import name, table_name
 from sqlinfer.adapters.spark.store import SparkStore
 from sqlinfer.relation import literal, quote
@@ -53,8 +53,6 @@ def compare(work: SparkScoring, pinned: SparkPinned, calls: Sequence[Call]) -> C
     more = [one for call in calls for one in (call.key, call.status) if one]
     found = _looked_up(work, pinned, calls, pinned.source.sql(), more=more)
     table, counts = written(work, None, f"{pinned.stage.relation.name}__compared", found.frame, found.metrics)
-    if pinned.is_read_again:
-        show(work, pinned.stage.relation, f"SELECT * FROM {table_name(table)}")
     return Compared(table, found.columns, counts)
 
 

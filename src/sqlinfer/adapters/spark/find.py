@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlinfer.adapters.shared.admission import unknown_inputs_sql
 from sqlinfer.adapters.shared.lookups import inputs_of
 from sqlinfer.adapters.spark import beside
-from sqlinfer.adapters.spark.pinned import SparkPinned, SparkTodo, cut_files, is_known_mostly
+from sqlinfer.adapters.spark.pinned import SparkPinned, SparkTodo, cut_files
 from sqlinfer.adapters.spark.scored import spark, written
 from sqlinfer.adapters.spark.session import name, table_name
 from sqlinfer.adapters.spark.store import SparkStore
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlinfer.adapters.spark.scoring import SparkScoring
 
 _FEW = 500_000
-"""Keys that are sent to every executor: 16 MB."""
+"""Keys that are sent to every executor: 20 MB."""
 
 
 def find(work: SparkScoring, pinned: SparkPinned, calls: Sequence[Call]) -> SparkTodo:
@@ -69,7 +69,7 @@ def _unknown(
     asked = spark(inputs_of(_stage(pinned), calls, names))
     if not known:
         return work.session.frame(asked)
-    if not is_known_mostly(known, pinned.rows or 0) or not work.persistent or not _alone(pinned, calls):
+    if known < (pinned.rows or 0) // 2 or not work.persistent or not _alone(pinned, calls):
         stored = work.session.frame(f"SELECT input_key FROM {table_name(store.relation)}")
         return work.session.frame(asked).join(stored, "input_key", "left_anti")
     pinned.compared = found = beside.compare(work, pinned, calls)
@@ -77,8 +77,6 @@ def _unknown(
         return work.session.frame(asked).limit(0)
     few = work.session.frame(beside.lacking_keys(found, calls))
     few = few.hint("broadcast") if found.lacking <= _FEW else few
-    if pinned.is_read_again and pinned.source is not None:
-        work.session.execute(f"REFRESH TABLE {table_name(pinned.source)}")  # files may be others by now
     return work.session.frame(asked).join(few, "input_key", "left_semi")
 
 
@@ -98,7 +96,7 @@ def _made(work: SparkScoring, store: SparkStore, pinned: SparkPinned, calls: Seq
     store.make()
     if is_new and pinned.options.remembered and not work.persistent:
         store.remember(spark(" UNION ".join(_keys(pinned, calls))))
-    return store.rows()
+    return int(work.session.value(f"SELECT count(*) FROM {table_name(store.relation)}"))
 
 
 def _keys(pinned: SparkPinned, calls: Sequence[Call]) -> list[str]:

@@ -91,12 +91,9 @@ def _counts(work: SparkScoring, pinned: SparkPinned, call: Call, counted: dict[s
         counted[f"{one}_{position}"] for one in ("inputs", "nulls", "early", "wanted", "found", "late")
     )
     if counted["rows"] > (pinned.rows or 0):
-        is_twice = not pinned.is_read_again or SparkStore.of(work, pinned.options.contracts[call.function]).is_twice()
-        twice = holds_twice(call.function, pinned.rows or 0, counted["rows"])
-        raise twice if is_twice else _changed(pinned)
+        raise holds_twice(call.function, pinned.rows or 0, counted["rows"])
     if found < wanted:
-        lost = f"{wanted - found} inputs of {call.sql} have no result in the store; nothing was published"
-        raise _changed(pinned) if pinned.is_read_again else RunError(lost)
+        raise RunError(f"{wanted - found} inputs of {call.sql} have no result in the store; nothing was published")
     stage, status = pinned.source.sql(), status_of(call)
     if early and call.status:
         said = error_rows.from_status(call.status, "s")
@@ -110,12 +107,3 @@ def _counts(work: SparkScoring, pinned: SparkPinned, call: Call, counted: dict[s
     if reused < 0:
         raise RunError(f"counts of {call.sql} do not reconcile: {inputs} inputs, {nulls} NULL, {early + late} errors")
     return Counts(inputs, 0, reused, nulls, early + late)
-
-
-def _changed(pinned: SparkPinned) -> RunError:
-    """Of rows that are read where they are: others may write there at the same time."""
-    scan = pinned.stage.scan
-    return RunError(
-        f"{scan.table if scan else 'a source'} was changed while its rows were scored; nothing was published",
-        hint="run again once nobody writes to the table; what was scored is remembered",
-    )

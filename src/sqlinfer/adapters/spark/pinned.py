@@ -17,11 +17,6 @@ FILE_ROWS = 65_536
 """Of a file of what is to be scored: the least that a task takes."""
 
 
-def is_known_mostly(known: int, rows: int) -> bool:
-    """Whether rows are compared with a store of so many inputs before anything of them is moved."""
-    return known > 0 and known >= rows // 2
-
-
 def cut_files(options: PinOptions) -> dict[str, str]:
     """Settings under which files are written that a task scores one of."""
     return {"spark.sql.files.maxRecordsPerFile": str(min(FILE_ROWS, options.chunk_rows or FILE_ROWS))}
@@ -59,8 +54,6 @@ class SparkPinned:
     """How the rows are written where they are published. None: they are copied there."""
     failed: dict[str, int] = field(default_factory=dict)
     """Output of a stream → rows that have an error."""
-    is_read_again: bool = False
-    """The source is a view of tables of others."""
     compared: Compared | None = None
     """Where the store was asked before anything was scored."""
     done: set[str] = field(default_factory=set)

@@ -113,16 +113,6 @@ class SparkStore:
             if current is None or one.casefold() != current.name.casefold():
                 self.work.session.execute(f"DROP TABLE IF EXISTS {table_name(replace(self.relation, name=one))}")
 
-    def rows(self) -> int:
-        """0 where there is no store."""
-        there = self.table() is not None
-        return int(self.work.session.value(f"SELECT count(*) FROM {table_name(self.relation)}")) if there else 0
-
-    def is_twice(self) -> bool:
-        """Whether a key is held twice."""
-        asked = f"SELECT count(*) > count(DISTINCT input_key) FROM {table_name(self.relation)}"
-        return bool(self.work.session.value(asked))
-
     # slices
 
     def folder(self, location: str, slice_name: str) -> str:
