@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from sqlinfer.testing import onnx_builder, postgres_server
+from sqlinfer.testing.patience import patience
 from sqlinfer.testing.postgres_server import Database, NoPostgres, PostgresServer
 from tests.conftest import FUNCTION, Shop
 
@@ -80,7 +81,7 @@ def pooler(database: Database) -> Iterator[Database]:
 
 
 def answering(database: Database, seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while True:
         try:
             database.run("select 1")
@@ -122,7 +123,7 @@ def test_a_replica_is_told_from_its_primary(tmp_path: Path, pair: tuple[Database
 
 def following(replica: Database, sql: str) -> list[tuple[Any, ...]]:
     """Rows, once the replica has them."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patience(30)
     while time.monotonic() < deadline:
         with suppress(Exception):
             return replica.run(sql)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import sqlinfer.api as api
 from sqlinfer.jobs.live import LivePage, server
+from sqlinfer.testing.patience import patience
 from tests.conftest import Shop
 
 MODEL = "{{ config(materialized='incremental', unique_key='id') }} select id, predict('f', x) as p from t"
@@ -73,7 +74,7 @@ def served(live: LivePage) -> Iterator[int]:
 
 
 def ask(port: int, path: str, host: str = "") -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=patience(10))
     try:
         connection.request("GET", path, headers={"Host": host or f"127.0.0.1:{port}"})
         answer = connection.getresponse()

@@ -378,10 +378,10 @@ def _publish(
         raise
     except NotPublished:
         progress.pending = waits and _kept(env.workspace, result) is not None
-        if not progress.pending:
+        if progress.pending:
+            progress.receipt = publication.wait(env.workspace, wanted, perf_counter() - began).receipt
+        else:
             publication.forget(env.workspace, node.unique_id)
-        elif not result.lasts:
-            publication.remember(env.workspace, wanted)
         raise
     except PublicationError:
         publication.forget(env.workspace, node.unique_id)
@@ -451,6 +451,8 @@ def _retry(env: RunEnvironment, wanted: Publication) -> NodeResult:
         publication.forget(env.workspace, wanted.unique_id)
         env.workspace.clear(wanted.owner)
         publication.finish(env, wanted, timeout)
+    except NotPublished as held:
+        error, wanted = held, publication.wait(env.workspace, wanted, perf_counter() - began)
     except SqlinferError as failure:
         error = failure
     result = NodeResult(

@@ -138,6 +138,14 @@ def remember(work: Workspace, publication: Publication) -> None:
     fail_point("after_pending")
 
 
+def wait(work: Workspace, publication: Publication, seconds: float) -> Publication:
+    """After an attempt in vain, which took so long and counts for what the publication cost."""
+    receipt = publication.receipt and publication.receipt.later("publish", seconds)
+    waiting = replace(publication, receipt=receipt)
+    remember(work, waiting)
+    return waiting
+
+
 def forget(work: Workspace, unique_id: str) -> None:
     work.note("pending", unique_id, None)
 
