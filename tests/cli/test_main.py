@@ -37,6 +37,13 @@ def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str])
     assert "--help" in capsys.readouterr().out
 
 
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "sqlinfer", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"sqlinfer {__version__}\n")
+    done = subprocess.run([sys.executable, "-m", "sqlinfer", "nothing"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from sqlinfer.cli.main import invoke; code = invoke(['--help']);"
