@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sqlinfer import storage
+from sqlinfer.errors import StorageError
 from sqlinfer.storage.manifest import Manifest, read_manifest
 from sqlinfer.storage.reading import dataset
 from sqlinfer.testing.bucket_server import BUSY, DENIED, ELSEWHERE, BucketServer, Fault, Request, pointed_at
@@ -428,6 +429,91 @@ def test_an_exception_in_the_middle_leaves_the_version_before_and_nothing_else(
     monkeypatch.delenv("SQLINFER_FAIL_POINTS")
     assert rows(place) == FIRST
     assert there == [one.name for one in storage.at(place.rstrip("/")).entries() if one.name.endswith(".parquet")]
+
+
+# ---- faults while a version is published ----------------------------------------------------------------------------
+
+
+def instead_of_the_manifest(act: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request that publishes does ``act`` and is then answered with an error."""
+
+    def looked(place: Any) -> Any:
+        def put(data: bytes) -> bool:
+            act(place, data)
+            raise StorageError("the answer was lost", hint="nothing was published")
+
+        return put
+
+    monkeypatch.setattr("sqlinfer.runner.versions.looked_at", looked)
+
+
+def test_a_version_whose_answer_was_lost_is_published(lake: Any, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores(lake, place)
+    done(lake, "run")
+    events(range(6), shift=5)
+    instead_of_the_manifest(lambda there, data: there.put(data), monkeypatch)
+    done(lake, "run")
+    assert rows(place) == [(i, 2.0 * (i + 5) + 1) for i in range(6)]
+    assert lake.db("select count(*) from sqlinfer_runs where node like '%scores'") == [(2,)]
+
+
+def test_a_version_that_was_not_put_leaves_no_files(lake: Any, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores(lake, place)
+    done(lake, "run")
+    there = [one.name for one in storage.at(place.rstrip("/")).entries() if one.name.endswith(".parquet")]
+    events(range(6), shift=5)
+    instead_of_the_manifest(lambda there, data: None, monkeypatch)
+    assert "the answer was lost" in refused(lake, "run")
+    assert rows(place) == FIRST
+    assert there == [one.name for one in storage.at(place.rstrip("/")).entries() if one.name.endswith(".parquet")]
+
+
+def test_a_version_that_may_be_published_keeps_its_files(
+    lake: Any, server: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sqlinfer.storage.access.ATTEMPTS", 1)
+    storage.access._remote.cache_clear()
+    scores(lake, "s3://lake/out/scores")
+    done(lake, "run")
+    events(range(6), shift=5)
+
+    def put_and_go_away(there: Any, data: bytes) -> None:
+        there.put(data)
+        server.fault = lambda asked: BUSY if asked.key == "out/scores/_manifest.json" else None
+
+    instead_of_the_manifest(put_and_go_away, monkeypatch)
+    assert "whether s3://lake/out/scores was published is not known" in refused(lake, "run")
+    server.fault = lambda _: None
+    assert rows("s3://lake/out/scores") == [(i, 2.0 * (i + 5) + 1) for i in range(6)]
+    storage.access._remote.cache_clear()
+
+
+def test_who_waits_for_a_version_is_told_or_the_run_says_so(
+    lake: Any, server: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sqlinfer.storage.access.ATTEMPTS", 1)
+    storage.access._remote.cache_clear()
+    scores(lake, "s3://lake/out/scores")
+    done(lake, "run")
+    events(range(6), shift=5)
+    server.fault = lambda asked: BUSY if asked.method == "PUT" and asked.key.endswith("_SUCCESS") else None
+    out = " ".join(done(lake, "run").split())
+    assert "it is published, and what follows was left undone: s3://lake is not available" in out
+    assert rows("s3://lake/out/scores") == [(i, 2.0 * (i + 5) + 1) for i in range(6)]
+    assert lake.db("select count(*) from sqlinfer_runs where node like '%scores'") == [(2,)]
+    asked: list[Request] = []
+
+    def once(one: Request) -> Fault | None:
+        if one.method != "PUT" or not one.key.endswith("_SUCCESS"):
+            return None
+        asked.append(one)
+        return BUSY if len(asked) == 1 else None
+
+    server.fault = once
+    assert "left undone" not in done(lake, "run")
+    said = storage.at("s3://lake/out/scores/_SUCCESS").read()
+    assert said == f"{manifest('s3://lake/out/scores').run_id}\n".encode()
+    storage.access._remote.cache_clear()
 
 
 # ---- faults in the middle of a scan ---------------------------------------------------------------------------------

@@ -194,7 +194,8 @@ def publish(
         try:
             file.tidy()
         except (SqlinferError, OSError) as error:
-            env.emit(Warned(publication.unique_id, f"files of old versions are left: {error}"))
+            said = error.message if isinstance(error, SqlinferError) else str(error)
+            env.emit(Warned(publication.unique_id, f"it is published, and what follows was left undone: {said}"))
     return written
 
 

@@ -109,9 +109,16 @@ class WrittenVersion:
     rows: int
     target: str
     published: bool = False
+    """Readers see it, or may do."""
+    announced: bool = False
+    """Programs that wait for it were told."""
 
     def put_in_place(self) -> None:
-        """Raises PublicationError: the manifest is another than the one that this run began with."""
+        """
+        Raises:
+            PublicationError: the manifest is another than the one that this run began with, or nobody knows whether
+                it was put. StorageError: it was not.
+        """
         put = looked_at(self.place.below(MANIFEST))
         now = read_manifest(self.place)
         if (now and now.dump()) != (self.last and self.last.dump()):
@@ -119,11 +126,32 @@ class WrittenVersion:
         data = self.manifest.dump()
         self.place.below(f"{RUN}{self.manifest.run_id}", MANIFEST).put(data)
         fail_point("before_manifest")
-        if not put(data):
+        self.published = True  # until it is known not to be: what readers may see is not removed
+        try:
+            self.published = put(data)
+        except SqlinferError as error:
+            self.published = self._was_put(data, error)
+            if not self.published:
+                raise
+        if not self.published:
             raise self._meanwhile(read_manifest(self.place))
-        self.published = True
         fail_point("after_manifest")
+        with suppress(SqlinferError, OSError):  # the version is there all the same; ``tidy`` tries again
+            self._announce()
+
+    def _was_put(self, data: bytes, error: SqlinferError) -> bool:
+        """Whether a request did what it was to do, and its answer was an error or was lost."""
+        try:
+            return self.place.below(MANIFEST).read() == data
+        except (SqlinferError, OSError):
+            raise PublicationError(
+                f"whether {self.place.url} was published is not known: {error.message}",
+                hint=f"readers see run {self.manifest.run_id} or the version before, whole; run again later",
+            ) from error
+
+    def _announce(self) -> None:
         self.place.below(SUCCESS).put(f"{self.manifest.run_id}\n".encode())
+        self.announced = True
 
     def _meanwhile(self, now: Manifest | None) -> PublicationError:
         who = f"run {now.run_id}" if now else "somebody"
@@ -137,11 +165,13 @@ class WrittenVersion:
                 _delete(self.place, self.manifest)
 
     def tidy(self) -> None:
-        """Remove what no version that is kept names.
+        """After publication: tell programs that wait, where that failed, and remove what no kept version names.
 
         Raises:
             StorageError: the bucket does not let it.
         """
+        if not self.announced:
+            self._announce()
         needed = {part.path for one in self._kept() for part in one.parts}
         kept, known = set(self.manifest.versions), {*(self.last.versions if self.last else ()), *self.manifest.versions}
         young = datetime.now(UTC) - LEFTOVER
