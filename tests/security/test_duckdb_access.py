@@ -199,3 +199,29 @@ def test_errors_say_how_to_allow_more(tmp_path: Path) -> None:
         adapter.query("from read_text('/etc/passwd')")
     assert "allowed_directories" in (caught.value.hint or "")
     assert isinstance(caught.value, SqlinferError)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["select * from 'data/today.csv'", "select * from read_parquet('data/today.parquet')",
+     "select predict('score', x, y) as s from read_json('data/it''s.json')",
+     "select * from read_csv(['data/today.csv', 'data/later.csv'])"],
+)  # fmt: skip
+def test_a_file_that_is_named_and_is_not_there_is_said_to_be_missing(sql: str, shop: House) -> None:
+    houses.write(shop.root, {houses.SCORES: sql})
+    done = shop.sqlinfer("run")
+    assert done.code == 1, done.text
+    assert "does not exist" in done.text
+    assert "allowed_directories" not in done.text
+    assert "scores.sql:1:" in done.text
+
+
+def test_an_external_model_that_was_not_written_names_the_way(shop: House) -> None:
+    houses.write(shop.root, {
+        houses.SCORES: "{{ config(materialized='external', location='out/scores.parquet') }} select id from customers",
+        "models/best.sql": "select * from {{ ref('scores') }}",
+    })  # fmt: skip
+    done = shop.sqlinfer("run", "--select", "best")
+    assert done.code == 1, done.text
+    assert "out/scores.parquet' does not exist" in done.text
+    assert "scores is not built yet: sqlinfer run --select +scores" in done.text

@@ -9,7 +9,7 @@ from sqlinfer.project.values import Node, Project, Source
 
 _MISSING = re.compile(
     r"(?:Table|View) with name (?P<bare>.+?) does not exist!?(?P<guess>\n\s*Did you mean .*)?"
-    r"|relation '(?P<full>[^']+)' does not exist"
+    r"|relation '(?P<full>[^']+)' does not exist|file '(?P<file>.+?)' does not exist"
 )
 """As the warehouse says it, with a guess of its own among all that it knows, and as the compiler does."""
 
@@ -20,11 +20,17 @@ def with_way(error: SqlinferError, project: Project) -> SqlinferError:
         error.hint = f"declare it in {_function_folder(project)}/*.yml"
         return error
     found = _MISSING.search(error.message)
-    member = _member(project, found["full"] or found["bare"]) if found else None
+    member = _named(project, found) if found else None
     if found and member is not None:
         error.hint = _way(member, project)
         error.message = error.message.replace(found["guess"] or "\0", "")
     return error
+
+
+def _named(project: Project, found: re.Match[str]) -> Node | Source | None:
+    if found["file"] is None:
+        return _member(project, found["full"] or found["bare"])
+    return next((one for one in project.nodes.values() if one.config.location == found["file"]), None)
 
 
 def _function_folder(project: Project) -> str:

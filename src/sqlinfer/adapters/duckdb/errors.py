@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import duckdb
 
 from sqlinfer.errors import AdapterError, DatabaseLocked, Location, StatementRefused
 from sqlinfer.scrub import scrub
+from sqlinfer.shown import one_line
 
 _LOCK = re.compile(r"Conflicting lock is held in (?P<program>.*?) \(PID (?P<pid>\d+)\)")
 _INTERRUPTED = "Query interrupted"
@@ -18,6 +20,10 @@ _NOT_OURS = re.compile(r"Could not set lock on file")
 _MISSING = re.compile(
     r'download extension "(?P<name>\w+)"|Extension "(?:[^"]*/)?(?P<other>\w+)\.duckdb_extension" not found'
 )
+_KEPT_OUT = re.compile(
+    r'Cannot access (?:file|directory) "(?P<path>[^"*?\[]+?)(?:/\*\*/\*\.\w+)?" - file system operations'
+)
+"""A name that is no file is looked for as a folder, which is another place and not allowed."""
 _PLACE = re.compile(r"\n\s*LINE (?P<line>\d+): (?P<text>.*)\n(?P<pad> *)\^")
 
 
@@ -63,10 +69,28 @@ def adapter_error(error: duckdb.Error, sql: str | None = None, lead: int = 0, *,
     if missing:
         return _without_extension(missing["name"] or missing["other"])
     said = warehouse_message(text, sql) if rows else text.strip()
+    absent = _absent(text, sql) if isinstance(error, duckdb.PermissionException) else None
+    if absent is not None:
+        where = "" if Path(absent).is_absolute() else f"; it was looked for in {one_line(Path.cwd(), 200)}"
+        way = f"correct its name, or have it delivered first{where}"
+        found = StatementRefused(f"file '{absent}' does not exist", hint=way)
+        found.at(_place(text, sql or "", lead))
+        return found
     found = StatementRefused(f"DuckDB: {said}", hint=_hint(error), unknown_name=_is_unknown_name(error, said))
     if sql is not None:
         found.at(_place(text, sql, lead))
     return found
+
+
+def _absent(text: str, sql: str | None) -> str | None:
+    """The file that the statement itself names, where there is none: DuckDB says only that it may not look further."""
+    found = _KEPT_OUT.search(text)
+    if found is None or found["path"].replace("'", "''") not in (sql or ""):
+        return None
+    try:
+        return None if Path(found["path"]).exists() else one_line(found["path"], 200)
+    except (OSError, ValueError):
+        return None
 
 
 def _without_extension(name: str) -> AdapterError:
