@@ -191,6 +191,8 @@ def test_a_database_that_is_not_written_is_named_before_scoring(shop: Shop, atta
         ("{path: lake.duckdb, readonly: true}", "unknown key 'readonly'"),
         ("{path: other/w.duckdb}", "two databases are called w"),
         ("{path: lake.duckdb, alias: sqlinfer_side}", "may not be called sqlinfer_side"),
+        ("main.duckdb", "may not be called main"),
+        ("{path: lake.duckdb, alias: Memory}", "may not be called Memory"),
         ("{path: w.duckdb, alias: again}", "twice"),
         ("{path: lake.duckdb, options: [1]}", "options: under attach:"),
         ("{path: w.sqlinfer.duckdb, alias: store}", "is to be the store of this target"),

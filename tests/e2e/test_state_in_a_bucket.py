@@ -74,6 +74,29 @@ def test_another_machine_goes_on_where_the_first_ended(fleet: Fleet) -> None:
     assert not list(fleet.shop.root.glob("*.sqlinfer.*"))
 
 
+def test_seeds_and_models_of_one_build_hold_the_state_together(fleet: Fleet) -> None:
+    fleet.shop.put("seeds/names.csv", "id,name\n1,a\n2,b\n")
+    for night in (1, 2):
+        fleet.run("one", "build")
+        assert fleet.objects == [f"side-{night:08d}.duckdb", "state.json"]
+    assert fleet.scored == [0, ROWS, 0, 0]
+    assert fleet.shop.sql("select count(*) from names") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("preview", "m"), ("compile", "m", "--estimate"), ("freshness",), ("ls",), ("debug",)],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_who_only_reads_changes_nothing_in_the_bucket(fleet: Fleet, words: tuple[str, ...]) -> None:
+    fleet.run("one")
+    (side,) = (fleet.folder / "one").rglob("*.sqlinfer.duckdb")
+    os.utime(side)  # as a run that works on this machine changes its copy
+    fleet.server.requests.clear()
+    fleet.run("one", *words)
+    assert [str(one) for one in fleet.server.requests if one.method in ("PUT", "DELETE")] == []
+
+
 @pytest.mark.parametrize("machine", ["one", "two"])
 def test_a_kill_costs_no_more_than_the_chunk_at_hand(fleet: Fleet, machine: str) -> None:
     fleet.shop.sql("create or replace table t as select range as id, range::double as x from range(800_000)")

@@ -32,6 +32,8 @@ _KNOWN = (
 )  # fmt: skip
 _SYNONYMS = {"max_memory": "memory_limit", "worker_threads": "threads"}
 """Settings that DuckDB knows by two names."""
+_RESERVED = ("main", "memory", "temp", "system")
+"""Names of databases that DuckDB takes for its own."""
 _DBT = (
     "config_options", "secrets", "plugins", "filesystems", "disable_transactions", "retries", "module_paths", "remote",
     "keep_open", "use_credential_provider", "custom_user_agent", "is_ducklake",
@@ -126,7 +128,7 @@ def _databases(path: str, raw: Mapping[str, object], root: Path) -> tuple[tuple[
     seen: dict[str, Database] = {}
     files: dict[Path, Database] = {}
     for one in found:
-        if fold(one.name) in (SIDE, SCRATCH, "temp", "system"):
+        if fold(one.name) in (SIDE, SCRATCH, *_RESERVED):
             raise ProfileError(f"a database may not be called {one.name}: DuckDB or sqlinfer has one of that name",
                                hint="give it another name: database: beside path:, alias: under attach:")  # fmt: skip
         if one.local is not None:

@@ -94,7 +94,7 @@ class DuckDBWorkspace(WarehouseConnection):
         side = self.settings.side
         if self.suspect and self.persistent and side.exists() and is_damaged(side):
             self.warnings.append(side_file.set_aside(side, "a block did not read back"))
-        if not self._claimed:
+        if self.persistent and not self._claimed:
             self._lock.release()
 
     def _hear(self, sql: str) -> None:
