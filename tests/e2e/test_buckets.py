@@ -359,7 +359,7 @@ def test_a_model_that_was_not_written_yet_is_named(lake: Any, place: str) -> Non
         ("materialized='table', partition_by='day'", "'partition_by' is for external models"),
         ("materialized='incremental', incremental_strategy='insert_overwrite'", "with partition_by"),
         ("materialized='external', location='s3://lake/x', partition_by='dya'", "is no column of the query"),
-        ("materialized='external', location='s3://lake/x', partition_by='y'", "is of type double"),
+        ("materialized='external', location='s3://lake/x', partition_by='y'", "is of type DOUBLE"),
         ("materialized='external', location='s3://lake/x', keep=0", "keep"),
     ],
 )
@@ -429,6 +429,39 @@ def test_an_exception_in_the_middle_leaves_the_version_before_and_nothing_else(
     monkeypatch.delenv("SQLINFER_FAIL_POINTS")
     assert rows(place) == FIRST
     assert there == [one.name for one in storage.at(place.rstrip("/")).entries() if one.name.endswith(".parquet")]
+
+
+TYPES = [
+    ("interval (id) minutes as iv", "", "column 'iv' is of type INTERVAL, for which Parquet has no form"),
+    ("{'a': interval (id) minutes} as iv", "", "column 'iv' is of type STRUCT(a INTERVAL)"),
+    ("x / 2 as half", ", partition_by='half'", "partition_by 'half' is of type DOUBLE"),
+    ("'a'::enum('a', 'b') as en", ", partition_by='en'", "partition_by 'en' is of type ENUM('a', 'b')"),
+]
+
+
+@pytest.mark.parametrize(("column", "more", "said"), TYPES)
+@pytest.mark.parametrize("to", ["s3://lake/out/typed", "exports/typed/", "exports/typed.parquet"])
+def test_a_type_that_cannot_be_written_is_refused_before_anything_is_scored(
+    column: str, more: str, said: str, to: str, lake: Any
+) -> None:
+    if more and to.endswith(".parquet"):
+        to = "exports/typed"
+    head = f"{{{{ config(materialized='external', location='{to}'{more}) }}}} select id, {column}"
+    lake.put("models/typed.sql", head + ", predict('f', x) as y from {{ source('lake', 'events') }}")
+    out = refused(lake, "run")
+    assert said in out
+    assert "Receipt typed" not in out
+    lake.put("models/typed.sql", head + " from {{ source('lake', 'events') }}")
+    assert f"{said.split(' is of type ')[0]} is of type " in refused(lake, "run")
+
+
+def test_a_file_that_others_wrote_is_refused_before_anything_is_scored(lake: Any) -> None:
+    (lake.root / "exports").mkdir()
+    pq.write_table(pa.table({"a": [1]}), lake.root / "exports/theirs.parquet")
+    scores(lake, "exports/theirs.parquet")
+    out = refused(lake, "run")
+    assert "exists and was not written by sqlinfer; nothing was written" in out
+    assert "Receipt scores" not in out
 
 
 # ---- faults while a version is published ----------------------------------------------------------------------------

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Workspace
-from sqlinfer.errors import PublicationError, RunError
+from sqlinfer.errors import PublicationError, RunError, SqlinferError
 from sqlinfer.files import sync
 from sqlinfer.project import Node
 from sqlinfer.project.locations import MARK
+from sqlinfer.relation import quote
+from sqlinfer.spec.catalog import Column
 from sqlinfer.storage import is_url
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def location(node: Node, root: Path) -> str:
@@ -36,6 +44,33 @@ def check_file(target: Path) -> None:
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         what = "is read-only" if folder.is_dir() else "is no folder"
         raise PublicationError(f"{target} cannot be written: {folder} {what}", hint="set another location")
+
+
+def arriving(work: Workspace, columns: Sequence[Column]) -> pa.Schema | None:
+    """How columns of these types will come out of the warehouse, asked without a row. None: it cannot be asked."""
+    listed = ", ".join(f"CAST(NULL AS {one.data_type}) AS {quote(one.name, work.dialect)}" for one in columns)
+    sql = f"SELECT {listed} LIMIT 0"
+    with suppress(SqlinferError), work.warehouse(brief=True), work.reader(sql, plain=True) as reader:
+        return reader.schema.remove_metadata()
+    return None
+
+
+def check_types(schema: pa.Schema, spelled: Mapping[str, str] | None = None) -> None:
+    """``spelled``: the types in the warehouse's own words.
+
+    Raises:
+        PublicationError: Parquet has no form for a column.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for field in schema:
+        try:
+            pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
+        except pa.ArrowException as error:
+            kind = (spelled or {}).get(field.name, str(field.type))
+            raise PublicationError(f"column '{field.name}' is of type {kind}, for which Parquet has no form",
+                                   hint="cast it in the query, or leave it out") from error  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +102,13 @@ def write_beside(work: Workspace, sql: str, target: Path) -> WrittenFile:
     beside = target.with_name(f".{target.name}.{work.run_id}.tmp")
     rows = 0
     try:
-        with work.reader(sql, plain=True) as reader, pq.ParquetWriter(beside, reader.schema) as writer:
-            for batch in reader:
-                writer.write_batch(batch)
-                rows += batch.num_rows
-            writer.add_key_value_metadata({MARK.decode(): f"run {work.run_id}"})
+        with work.reader(sql, plain=True) as reader:
+            check_types(reader.schema)
+            with pq.ParquetWriter(beside, reader.schema) as writer:
+                for batch in reader:
+                    writer.write_batch(batch)
+                    rows += batch.num_rows
+                writer.add_key_value_metadata({MARK.decode(): f"run {work.run_id}"})
         sync(beside)
     except BaseException:
         beside.unlink(missing_ok=True)

@@ -42,7 +42,7 @@ from sqlinfer.runner.auditing import (
 from sqlinfer.runner.challenging import Challenge, Challenging
 from sqlinfer.runner.datatests import refuse_failed
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.external import check_file, location
+from sqlinfer.runner.external import arriving, check_file, location
 from sqlinfer.runner.hooks import run_by_themselves
 from sqlinfer.runner.identity import identity_of
 from sqlinfer.runner.inputs import functions_of, keep_inputs, row_key, settle_inputs
@@ -50,7 +50,7 @@ from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.receipts import receipt_of
 from sqlinfer.runner.scoring import refuse_bad_night, score_plan, total
-from sqlinfer.runner.versions import before, check_partitions, with_layout
+from sqlinfer.runner.versions import Layout, before, check_partitions, check_schema, with_layout
 from sqlinfer.runner.words import in_users_words
 from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.events import Emit, Event, NodeFinished, NodeStarted, Publishing, Warned
@@ -174,6 +174,9 @@ def _check_target(
         before(storage.at(location(node, env.root).rstrip("/"), env.access), layout)
     elif node.config.materialized == "external":
         check_file(Path(location(node, env.root)))
+        env.may_write(location(node, env.root), folder=False)
+    if node.config.materialized == "external" and (schema := arriving(work, columns) if columns else None) is not None:
+        check_schema(schema, layout or Layout(), {column.name: column.data_type for column in columns})
     work.check_place(how)
     if plan.stages and columns:
         added = LINEAGE_COLUMNS if node.config.lineage else ()

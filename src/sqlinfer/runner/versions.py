@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from sqlinfer.failpoints import fail_point
 from sqlinfer.files import sync
 from sqlinfer.project import Node
 from sqlinfer.project.locations import MARK
+from sqlinfer.runner.external import check_types
 from sqlinfer.storage import Entry, Place
 from sqlinfer.storage.conditional import looked_at
 from sqlinfer.storage.manifest import MANIFEST, RUN, SUCCESS, Manifest, Part, Values, parse, read_manifest
@@ -227,7 +228,8 @@ def write_version(
     with work.reader(wanted, plain=True) as reader:
         schema = reader.schema.remove_metadata()
         check_partitions(layout, schema.names)
-        _check_types(schema, layout, last, place)
+        check_schema(schema, layout)
+        _check_columns(schema, layout, last, place)
         writing = _Writing(place, f"{RUN}{work.run_id}", schema, layout.partition_by, work.run_id)
         try:
             for batch in reader:
@@ -257,15 +259,22 @@ def _version(
     return WrittenVersion(place, layout, last, manifest, sum(part.rows for part in parts), place.url)
 
 
-def _check_types(schema: pa.Schema, layout: Layout, last: Manifest | None, place: Place) -> None:
+def check_schema(schema: pa.Schema, layout: Layout, spelled: Mapping[str, str] | None = None) -> None:
+    """``spelled``: the types in the warehouse's own words. Raises PublicationError for one that cannot be written."""
     import pyarrow.types as types
 
+    check_types(schema, spelled)
     fit = (types.is_string, types.is_large_string, types.is_integer, types.is_boolean, types.is_date, types.is_decimal)
     for name in layout.partition_by:
         kind = schema.field(name).type
         if not any(one(kind) for one in fit):
-            raise PublicationError(f"partition_by '{name}' is of type {kind}",
-                                   hint="text, whole numbers, booleans and dates name folders: cast it")  # fmt: skip
+            raise PublicationError(
+                f"partition_by '{name}' is of type {(spelled or {}).get(name, kind)}",
+                hint="text, whole numbers, decimals, booleans and dates name folders: cast it",
+            )
+
+
+def _check_columns(schema: pa.Schema, layout: Layout, last: Manifest | None, place: Place) -> None:
     if layout.overwrites and last is not None and not schema.equals(last.arrow_schema):
         old, new = ({field.name: str(field.type) for field in one} for one in (last.arrow_schema, schema))
         differ = [name for name in {**old, **new} if old.get(name) != new.get(name)] or ["their order"]
