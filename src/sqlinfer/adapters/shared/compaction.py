@@ -115,7 +115,8 @@ def _references(notes: Notes) -> tuple[_Reference, ...]:
 
 
 def _refer(notes: Notes, reference: _Reference) -> None:
-    notes.note("reference", f"{reference.store} {reference.node}", asdict(reference))
+    if reference not in _references(notes):
+        notes.note("reference", f"{reference.store} {reference.node}", asdict(reference))
 
 
 def _forget(notes: Notes, reference: _Reference) -> None:

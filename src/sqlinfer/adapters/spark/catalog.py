@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
-from sqlinfer.adapters.spark.session import SparkSqlSession, name, table_name
+from sqlinfer.adapters.spark.known import Entry
+from sqlinfer.adapters.spark.session import SparkSqlSession, name, table_name, text
 from sqlinfer.adapters.spark.settings import SparkSettings
 from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation
@@ -35,8 +35,8 @@ def list_relations(session: SparkSqlSession, settings: SparkSettings) -> tuple[T
 
 
 def _of_schema(session: SparkSqlSession, schema: str) -> list[Table]:
-    listed = [row[1] for row in session.rows(f"SHOW TABLES IN {name(schema)}") if not row[2]]
-    views = {row[1] for row in session.rows(f"SHOW VIEWS IN {name(schema)}") if not row[2]}
+    listed = asked(session, schema)
+    views = {one for one, found in listed.items() if found.is_view}
     versions = {one: found["name"] for one in listed if (found := VERSION.fullmatch(one)) and found["name"] in views}
     published = set(versions.values())
     kinds: dict[str, TableKind] = {
@@ -70,37 +70,89 @@ def placed(settings: SparkSettings, relation: Relation) -> Relation:
     return Relation(relation.name, relation.schema or settings.schema, relation.catalog)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What the catalog holds of a relation."""
+def named_like(session: SparkSqlSession, schema: str, pattern: str) -> list[str]:
+    """Tables and views of a schema, in the catalog's spelling. ``pattern``: ``*`` is anything, ``|`` parts several."""
+    known = _known(session, schema)
+    if known is None:
+        return asked_like(session, schema, pattern)
+    wanted = re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\|", "|"), re.IGNORECASE)
+    return [one for one in known if wanted.fullmatch(one)]
 
-    is_view: bool
-    query: str = ""
-    """Of a view."""
-    told: str = ""
+
+def asked_like(session: SparkSqlSession, schema: str, pattern: str) -> list[str]:
+    """As ``named_like``, of the catalog in any case: others may have been there."""
+    return [row[1] for row in session.rows(f"SHOW TABLES IN {name(schema)} LIKE {text(pattern)}") if not row[2]]
+
+
+def asked(session: SparkSqlSession, schema: str) -> dict[str, Entry]:
+    """All of a schema, without the queries of views."""
+    found = asked_like(session, schema, "*")
+    if not found:
+        return {}
+    views = {row[1] for row in session.rows(f"SHOW VIEWS IN {name(schema)}") if not row[2]}
+    return {one: Entry(one in views) for one in found}
+
+
+def _known(session: SparkSqlSession, schema: str | None) -> dict[str, Entry] | None:
+    """What need not be asked for. None: it does."""
+    known = session.known
+    if known is None or session.is_scratch or not known.covers(schema):
+        return None
+    if known.entries is None:
+        known.entries = {one.casefold(): found for one, found in asked(session, known.schema).items()}
+    return known.entries
 
 
 def entry(session: SparkSqlSession, settings: SparkSettings, relation: Relation) -> Entry | None:
-    """One question; None: there is no such relation."""
-    place = placed(settings, relation)
-    if session.is_scratch and place.schema == settings.side_schema:
-        return Entry(True) if session.has_temporary(place.name) else None
+    """None: there is no such relation."""
+    return entries(session, settings, (relation,)).get(relation)
+
+
+def entries(session: SparkSqlSession, settings: SparkSettings, relations: Iterable[Relation]) -> dict[Relation, Entry]:
+    """Of those relations that are there, which are of one schema: one question."""
+    places = {one: placed(settings, one) for one in relations}
+    schema = next((one.schema or "" for one in places.values()), "")
+    if session.is_scratch and schema == settings.side_schema:
+        return {one: Entry(True) for one, place in places.items() if session.has_temporary(place.name)}
+    known = _known(session, schema)
+    if known is None:
+        found = _extended(session, schema, [place.name for place in places.values()])
+        return {one: found[place.name.casefold()] for one, place in places.items() if place.name.casefold() in found}
+    there = {one: place.name.casefold() for one, place in places.items() if place.name.casefold() in known}
+    lacking = [one for one in there.values() if known[one].is_view and not known[one].query]
+    known |= _extended(session, schema, lacking)
+    return {one: known[named] for one, named in there.items() if named in known}
+
+
+def _extended(session: SparkSqlSession, schema: str, wanted: Iterable[str]) -> dict[str, Entry]:
+    """By name, in lower case."""
+    lowered = {one.casefold() for one in wanted}
+    if not lowered:
+        return {}
     try:
-        rows = session.rows(f"SHOW TABLE EXTENDED IN {name(place.schema or '')} LIKE {_like(place.name)}")
+        pattern = "|".join(map(_like, sorted(lowered)))
+        rows = session.rows(f"SHOW TABLE EXTENDED IN {name(schema)} LIKE '{pattern}'")
     except AdapterError as error:
         if getattr(error, "unknown_name", False):
-            return None
+            return {}
         raise
-    for _, named, is_temporary, told in rows:
-        if named.casefold() == place.name.casefold() and not is_temporary:
-            query = re.search(r"^View Text: (.*?)$(?=\n[A-Z][\w ]+:)", told, re.S | re.M)
-            return Entry("\nType: VIEW" in told, query[1] if query else "", told)
-    return None
+    return {
+        named.casefold(): Entry("\nType: VIEW" in told, _query(told))
+        for _, named, is_temporary, told in rows
+        if named.casefold() in lowered and not is_temporary
+    }
+
+
+def _query(told: str) -> str:
+    found = re.search(r"^View Text: (.*?)$(?=\n[A-Z][\w ]+:)", told, re.S | re.M)
+    return found[1] if found else ""
 
 
 def kind_of(session: SparkSqlSession, settings: SparkSettings, relation: Relation) -> TableKind | None:
     """``table``, ``view``; None: there is none. A published view of ours is a view here."""
-    found = entry(session, settings, relation)
+    place = placed(settings, relation)
+    known = _known(session, place.schema)
+    found = entry(session, settings, relation) if known is None else known.get(place.name.casefold())
     return None if found is None else "view" if found.is_view else "table"
 
 
@@ -112,4 +164,4 @@ def drop_any(session: SparkSqlSession, settings: SparkSettings, relation: Relati
 
 def _like(named: str) -> str:
     """A pattern of Spark's, in which * and | have a meaning, and so have those of regular expressions."""
-    return "'" + re.sub(r"[^0-9A-Za-z_]", ".", named) + "'"
+    return re.sub(r"[^0-9A-Za-z_]", ".", named)

@@ -28,7 +28,7 @@ def checks(settings: SparkSettings) -> Iterator[Check]:
         yield _executors(session, settings)
         yield from _python(session)
         for schema in (settings.schema, settings.side_schema):
-            there = side.has_schema(session, schema)
+            there = schema.casefold() in side.schemas(session)
             yield Check(f"{_NAME} schema {schema}", True, "" if there else "the first run makes it")
 
 

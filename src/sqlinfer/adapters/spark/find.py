@@ -39,7 +39,10 @@ def find(work: SparkScoring, pinned: SparkPinned, calls: Sequence[Call]) -> Spar
         listed = zip((calls[0].key or "", *calls[0].arguments), ("input_key", *names), strict=True)
         columns = tuple(f"{name(given)} AS {wanted}" for given, wanted in listed)
         return replace(todo, wanted=different, source=pinned.source, columns=columns)
-    frame = _unknown(work, pinned, calls, names, store, known).dropDuplicates(["input_key"])
+    frame = _unknown(work, pinned, calls, names, store, known)
+    if frame is None:
+        return todo
+    frame = frame.dropDuplicates(["input_key"])
     named = f"{pinned.stage.relation.name}__todo"
     source, counts = written(work, None, named, frame, {}, cut_files(pinned.options))
     return replace(todo, wanted=counts["rows"], source=source)
@@ -61,7 +64,7 @@ def _all_different(work: SparkScoring, pinned: SparkPinned) -> int:
 def _unknown(
     work: SparkScoring, pinned: SparkPinned, calls: Sequence[Call], names: Sequence[str], store: SparkStore, known: int
 ) -> Any:
-    """A frame of ``input_key`` and the arguments, called ``names``, of inputs that the store lacks.
+    """A frame of ``input_key`` and the arguments, called ``names``, of inputs that the store lacks. None: it has all.
 
     Where the store knows most, rows are compared with it first and keep what it has of them: a join by key moves what
     it joins between executors, and arguments are wide.
@@ -74,7 +77,7 @@ def _unknown(
         return work.session.frame(asked).join(stored, "input_key", "left_anti")
     pinned.compared = found = beside.compare(work, pinned, calls)
     if not found.lacking:
-        return work.session.frame(asked).limit(0)
+        return None
     few = work.session.frame(beside.lacking_keys(found, calls))
     few = few.hint("broadcast") if found.lacking <= _FEW else few
     return work.session.frame(asked).join(few, "input_key", "left_semi")
@@ -94,7 +97,9 @@ def _made(work: SparkScoring, store: SparkStore, pinned: SparkPinned, calls: Seq
     """Rows of the store, which is there afterwards. That of a scratch workspace has what is remembered of its rows."""
     is_new = store.table() is None
     store.make()
-    if is_new and pinned.options.remembered and not work.persistent:
+    if is_new and work.persistent:
+        return 0
+    if is_new and pinned.options.remembered:
         store.remember(spark(" UNION ".join(_keys(pinned, calls))))
     return int(work.session.value(f"SELECT count(*) FROM {table_name(store.relation)}"))
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Held
 from sqlinfer.adapters.spark import side
-from sqlinfer.adapters.spark.catalog import drop_any, entry
+from sqlinfer.adapters.spark.catalog import drop_any, entry, kind_of, named_like
 from sqlinfer.adapters.spark.session import name, table_name
 from sqlinfer.adapters.spark.spelling import spelled
-from sqlinfer.adapters.spark.tables import behind, listed, write_behind
+from sqlinfer.adapters.spark.tables import behind, write_behind
 from sqlinfer.relation import Relation
 from sqlinfer.spec.names import result_name
 from sqlinfer.spec.plan import Owner, Plan
@@ -72,10 +72,11 @@ def clear(work: SparkWorkspace, owner: Owner) -> None:
     if not work.persistent:
         return
     lead, records = f"{owner.side}__".casefold(), side.relation(work.settings, f"errors__{owner.side}").name
-    found = listed(work.session, work.settings.side_schema, f"{lead}*|{records}")
-    for one, kind in found.items():
-        if one.startswith(lead) or one == records:
-            work.session.execute(f"DROP {kind} IF EXISTS {table_name(replace(work.namespace, name=one))}")
+    found = [replace(work.namespace, name=one) for one in
+             named_like(work.session, work.settings.side_schema, f"{lead}*|{records}")]  # fmt: skip
+    kinds = {one: kind_of(work.session, work.settings, one) for one in found}
+    for one in sorted(found, key=lambda one: kinds[one] != "view"):  # views come before the tables that they read
+        drop_any(work.session, work.settings, one)
     work.adopted.pop(owner.side, None)
     work.error_tables.pop(owner.side, None)
 

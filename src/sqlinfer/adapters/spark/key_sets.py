@@ -9,7 +9,7 @@ from sqlinfer.adapters.spark import side
 from sqlinfer.adapters.spark.catalog import kind_of
 from sqlinfer.adapters.spark.keeping import drop_all
 from sqlinfer.adapters.spark.session import table_name, text
-from sqlinfer.adapters.spark.store import SparkStore, drop_store
+from sqlinfer.adapters.spark.store import SparkStore, drop_store, slices
 from sqlinfer.adapters.spark.tables import write_behind
 from sqlinfer.relation import Relation
 
@@ -52,9 +52,8 @@ class SparkKeySets:
         )[0]
         if kept == fresh:
             return  # this run has filled it: nothing is old
-        found = SparkStore.named(self.work, store)
-        if self._is_loose(kept, union) or found.slices() > _MANY_SLICES:
-            found.keep_those(union)
+        if self._is_loose(kept, union) or slices(self.work, store) > _MANY_SLICES:
+            SparkStore.named(self.work, store).keep_those(union)
 
     def _is_loose(self, kept: int, union: str) -> bool:
         """Whether enough of the ``kept`` keys are no longer in use. Every key in use is in the store."""

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Self
 
 from sqlinfer.adapters.spark import side
+from sqlinfer.adapters.spark.catalog import asked_like, named_like
 from sqlinfer.adapters.spark.errors import EXISTS
+from sqlinfer.adapters.spark.known import Known
 from sqlinfer.adapters.spark.session import SparkSqlSession, properties_sql, table_name
 from sqlinfer.adapters.spark.settings import SparkSettings
-from sqlinfer.adapters.spark.tables import named_like
 from sqlinfer.errors import AdapterError, StatementRefused, StoreError
 from sqlinfer.relation import Relation
 
@@ -70,7 +71,8 @@ class TargetLock:
                 break
         self._number, self._session = highest + 1, session
         session.notes = session.properties(side.relation(self.settings, "notes"))
-        for number in self._numbers(session):
+        session.known = Known(self.settings.side_schema)
+        for number in _numbers(named_like(session, self.settings.side_schema, f"{_LEAD}*")):
             if number < self._number:
                 session.execute(f"DROP TABLE IF EXISTS {table_name(self._table(number))}")
         self._beat()
@@ -129,14 +131,15 @@ class TargetLock:
         self._beating.start()
 
     def _highest(self, session: SparkSqlSession) -> int:
-        return max(self._numbers(session), default=0)
-
-    def _numbers(self, session: SparkSqlSession) -> list[int]:
-        names = named_like(session, self.settings.side_schema, f"{_LEAD}*")
-        return [int(tail) for one in names if (tail := one.removeprefix(_LEAD)).isdigit()]
+        """Others may have taken over: the catalog is asked."""
+        return max(_numbers(asked_like(session, self.settings.side_schema, f"{_LEAD}*")), default=0)
 
     def _table(self, number: int) -> Relation:
         return side.relation(self.settings, f"{_LEAD}{number}")
+
+
+def _numbers(locks: list[str]) -> list[int]:
+    return [int(tail) for one in locks if (tail := one.removeprefix(_LEAD)).isdigit()]
 
 
 def _shown(holder: dict[str, str]) -> dict[str, object]:

@@ -9,7 +9,7 @@ from sqlinfer.adapters.base import Materialization
 from sqlinfer.adapters.schema_change import agree
 from sqlinfer.adapters.spark.catalog import placed
 from sqlinfer.adapters.spark.constraints import check_constraints
-from sqlinfer.adapters.spark.published import standing
+from sqlinfer.adapters.spark.published import standings
 from sqlinfer.adapters.spark.session import SparkSqlSession, table_name
 from sqlinfer.adapters.spark.settings import SparkSettings
 from sqlinfer.adapters.spark.spelling import spelled
@@ -52,14 +52,15 @@ def check_target(
     """
     target = placed(settings, how.target)
     columns = tuple(Column(column.name, spelled(column.data_type)) for column in columns)
-    for one in names:
-        place = replace(target, name=one)
-        found = standing(session, settings, place)
+    places = [replace(target, name=one) for one in names]
+    standing = standings(session, settings, (target, *places))
+    for place in places:
+        found = standing.get(place)
         if found is not None and not found.is_table:
             said = f"{place} is a view, and the run is recorded there"
             raise PublicationError(said, hint="give the view another name")
     check_constraints(session, how, columns)
-    there = standing(session, settings, target)
+    there = standing.get(target)
     if there is None:
         return
     if not there.is_view:

@@ -9,15 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from sqlinfer.adapters.base import Materialization
-from sqlinfer.adapters.spark.catalog import kind_of, version_name
-from sqlinfer.adapters.spark.published import RUN, Standing, standing, versions
+from sqlinfer.adapters.spark.catalog import kind_of, named_like, version_name
+from sqlinfer.adapters.spark.published import RUN, Standing, standings, versions
 from sqlinfer.adapters.spark.session import SparkSqlSession, properties_sql, table_name
 from sqlinfer.adapters.spark.settings import SparkSettings
-from sqlinfer.adapters.spark.tables import named_like
 from sqlinfer.errors import AdapterError
 from sqlinfer.failpoints import fail_point
 from sqlinfer.relation import Relation
-from sqlinfer.spec.records import PastRun
+from sqlinfer.spec.records import ERRORS, RUNS, PastRun
 
 RECORD = "sqlinfer.record"
 """A property of a version: the record of its run, which a kill may have kept from being written."""
@@ -53,14 +52,17 @@ class Pending:
     started: dict[str, str] = field(default_factory=dict)
     """Run → when it started, as far as versions tell."""
     _standing: dict[Relation, Standing | None] = field(default_factory=dict)
-    _taken: dict[Relation, set[str]] = field(default_factory=dict)
+    names: dict[Relation, set[str]] = field(default_factory=dict)
     """Target → names of its versions, and of the table that made room for it."""
 
     def standing(self, target: Relation) -> Standing | None:
         """Asked once: nothing is shown before the end."""
         if target not in self._standing:
-            found = standing(self.session, self.settings, target)
-            self._standing[target] = found if found is not None else self._restored(target)
+            family = [one for one in _family(target) if one not in self._standing]
+            found = standings(self.session, self.settings, family)
+            self.taken(target)  # of the whole family, as above
+            for one in family:
+                self._standing[one] = found[one] if one in found else self._restored(one)
         return self._standing[target]
 
     def _restored(self, target: Relation) -> Standing | None:
@@ -70,19 +72,22 @@ class Pending:
             return None
         self.session.execute(f"ALTER TABLE {table_name(before)} RENAME TO {table_name(target)}")
         self.taken(target).discard(before.name)
-        return standing(self.session, self.settings, target)
+        return standings(self.session, self.settings, (target,)).get(target)
 
     def changed(self, target: Relation) -> None:
         """It is to be asked for again."""
         self._standing.pop(target, None)
-        self._taken.pop(target, None)
         self.latest = {key: last for key, last in self.latest.items() if key[0] != target}
 
     def taken(self, target: Relation) -> set[str]:
-        if target not in self._taken:
-            pattern = f"{target.name}__v_*|{_before(target).name}"
-            self._taken[target] = set(named_like(self.session, target.schema or "", pattern))
-        return self._taken[target]
+        if target not in self.names:
+            family = [one for one in _family(target) if one not in self.names]
+            leads = {one: (f"{one.name.casefold()}__v_", _before(one).name) for one in family}
+            pattern = "|".join(f"{versions}*|{before}" for versions, before in leads.values())
+            found = named_like(self.session, target.schema or "", pattern)
+            for one, (lead, before) in leads.items():
+                self.names[one] = {name for name in found if name.startswith(lead) or name == before}
+        return self.names[target]
 
     def new_name(self, target: Relation) -> Relation:
         """Never one that was used before, since its folder may hold what a killed driver left."""
@@ -185,6 +190,11 @@ def drop(session: SparkSqlSession, version: Relation) -> None:
     except AdapterError:
         with suppress(AdapterError):
             session.execute(f"DROP VIEW IF EXISTS {table_name(version)}")
+
+
+def _family(target: Relation) -> tuple[Relation, ...]:
+    """What a publication of the target changes: asked for together."""
+    return tuple(dict.fromkeys((target, *(replace(target, name=kind.table) for kind in (RUNS, ERRORS)))))
 
 
 def _before(target: Relation) -> Relation:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from sqlinfer.adapters.spark.catalog import VERSION, Entry, columns_of_one, entry, placed
+from sqlinfer.adapters.spark.catalog import VERSION, columns_of_one, entries, placed
+from sqlinfer.adapters.spark.known import Entry
 from sqlinfer.adapters.spark.session import SparkSqlSession
 from sqlinfer.adapters.spark.settings import SparkSettings
 from sqlinfer.relation import Relation
@@ -16,16 +18,20 @@ RUN = "sqlinfer.run_id"
 """A property of a version and of the view before it: who has written the rows."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Standing:
+    session: SparkSqlSession = field(repr=False)
     relation: Relation
-    columns: tuple[Column, ...]
     version: Relation | None = None
     """The table behind a view of ours."""
     is_view: bool = False
     """A view: ours or another's."""
     query: str = ""
     """Of a view."""
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        return columns_of_one(self.session, self.session.settings, self.relation) or ()
 
     @property
     def is_table(self) -> bool:
@@ -34,12 +40,18 @@ class Standing:
 
 
 def standing(session: SparkSqlSession, settings: SparkSettings, target: Relation) -> Standing | None:
-    place = placed(settings, target)
-    found = entry(session, settings, place)
-    if found is None:
-        return None
-    columns = columns_of_one(session, settings, place) or ()
-    return Standing(place, columns, _version(place, found) if found.is_view else None, found.is_view, found.query)
+    return standings(session, settings, (target,)).get(target)
+
+
+def standings(
+    session: SparkSqlSession, settings: SparkSettings, targets: Iterable[Relation]
+) -> Mapping[Relation, Standing]:
+    """Of what is there of several in one schema."""
+    return {
+        target: Standing(session, place, _version(place, one) if one.is_view else None, one.is_view, one.query)
+        for target, one in entries(session, settings, targets).items()
+        for place in (placed(settings, target),)
+    }
 
 
 def _version(view: Relation, told: Entry) -> Relation | None:

@@ -47,7 +47,7 @@ def _rewrite(pending: Pending, kind: RecordKind, table: Relation, new: str, stay
     """``new``: SQL of rows in the columns of the kind, or nothing. ``stays``: what follows the table, called ``e``."""
     session = pending.session
     there = pending.standing(table)
-    writer = Pending(session, pending.settings, pending.run_id)
+    writer = Pending(session, pending.settings, pending.run_id, names=pending.names)
     writer.vacuum(table, there)
     columns = _columns(kind, there)
     version = writer.new_name(table)

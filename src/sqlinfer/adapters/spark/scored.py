@@ -84,7 +84,8 @@ def written(
     frame, seen = observed(work, frame, {"rows": "count(*)", **metrics})
     place = table_name(work.session.there(table))
     with work.session.asking():
-        work.session.raw.catalog.createTable(place, source="parquet", schema=storable(frame.schema))
+        schema = frame.schema
+    work.session.create_table(place, storable(schema))
     with _set(work, settings or {}):
         running(work, lambda: frame.write.insertInto(place))
     if relation is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlinfer.adapters.spark.errors import translated
 from sqlinfer.adapters.spark.jvm import WAITS, session_of, wait_no_more
+from sqlinfer.adapters.spark.known import Known
 from sqlinfer.adapters.spark.settings import SparkSettings
 from sqlinfer.errors import AdapterError, ConnectionLost
 from sqlinfer.relation import Relation, literal, quote
@@ -45,6 +46,8 @@ class SparkSqlSession:
         self._lost: ConnectionLost | None = None
         self.notes: dict[str, str] | None = None
         """The notes of the target as properties, where no other session writes them."""
+        self.known: Known | None = None
+        """What lies in the schema of ours, where no other session writes there."""
         self.schemas: set[str] = set()
         """Those that are known to be there."""
         self.is_remote = bool(settings.remote)
@@ -123,10 +126,27 @@ class SparkSqlSession:
     def execute(self, sql: str, lead: str = "") -> None:
         """One statement, at once."""
         sql, lead = self._text(sql), self._text(lead)
-        with self.asking(sql[len(lead) :], lead):
+        with self._telling(sql), self.asking(sql[len(lead) :], lead):
             frame = self.raw.sql(sql)
             if self.is_remote:
                 frame.schema  # noqa: B018  analysed by the server now
+
+    def create_table(self, table: str, schema: Any) -> None:
+        """An empty table of Parquet. ``schema``: Spark's."""
+        with self._telling(f"CREATE TABLE {table}"), self.asking():
+            self.raw.catalog.createTable(table, source="parquet", schema=schema)
+
+    @contextmanager
+    def _telling(self, sql: str) -> Iterator[None]:
+        """What is known of the schema of ours follows its statements."""
+        try:
+            yield
+        except BaseException:
+            if self.known is not None:
+                self.known.failed(sql)
+            raise
+        if self.known is not None:
+            self.known.heard(sql)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Few of them, as Python values."""

@@ -59,20 +59,21 @@ def make_schema(session: SparkSqlSession, schema: str) -> bool:
     """Whether it was made. ``IF NOT EXISTS`` alone would want the right to create one that is there."""
     if schema.casefold() in session.schemas:
         return False
-    is_there = has_schema(session, schema)
-    session.schemas.add(schema.casefold())
-    if is_there:
+    session.schemas |= schemas(session)
+    if schema.casefold() in session.schemas:
         return False
     try:
         session.execute(f"CREATE SCHEMA IF NOT EXISTS {name(schema)}")
     except AdapterError as error:
         raise AdapterError(f"schema {schema} cannot be made: {error.message}",
                            hint="let an owner of the catalog create it") from error  # fmt: skip
+    session.schemas.add(schema.casefold())
     return True
 
 
-def has_schema(session: SparkSqlSession, schema: str) -> bool:
-    return any(one.casefold() == schema.casefold() for (one,) in session.rows("SHOW SCHEMAS"))
+def schemas(session: SparkSqlSession) -> set[str]:
+    """In lower case."""
+    return {one.casefold() for (one,) in session.rows("SHOW SCHEMAS")}
 
 
 # processes

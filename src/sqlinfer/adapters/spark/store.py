@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from sqlinfer import types
 from sqlinfer.adapters.shared.store_columns import RESERVED, output_columns
 from sqlinfer.adapters.spark import side
-from sqlinfer.adapters.spark.catalog import entry
+from sqlinfer.adapters.spark.catalog import entry, named_like
 from sqlinfer.adapters.spark.scored import fresh, run_token, running
 from sqlinfer.adapters.spark.session import name, table_name, text
-from sqlinfer.adapters.spark.tables import location, named_like
+from sqlinfer.adapters.spark.tables import location
 from sqlinfer.errors import StoreError
 from sqlinfer.failpoints import fail_point
 from sqlinfer.relation import Relation
@@ -166,10 +166,6 @@ class SparkStore:
         joined = f"LEFT SEMI JOIN ({keys}) AS u ON u.input_key = s.input_key"
         self.rewrite(self.work.session.frame(f"SELECT {listed} FROM {table_name(self.relation)} AS s {joined}"))
 
-    def slices(self) -> int:
-        table = self.table()
-        return len(self.work.session.rows(f"SHOW PARTITIONS {table_name(table)}")) if table else 0
-
     def drop(self) -> None:
         found = self.table()
         self.work.stores.pop(self.relation.name, None)
@@ -188,6 +184,11 @@ def forget_errors(work: SparkScoring, contract: FunctionContract, error_class: s
     if found:
         store.rewrite(work.session.frame(f"SELECT {store.listed} FROM {rows} WHERE NOT {bad}"))
     return found
+
+
+def slices(work: SparkScoring, store: str) -> int:
+    table = SparkStore(work, side.relation(work.settings, store), {}).table()
+    return len(work.session.rows(f"SHOW PARTITIONS {table_name(table)}")) if table else 0
 
 
 def drop_store(work: SparkScoring, store: str) -> None:

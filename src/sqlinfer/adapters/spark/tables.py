@@ -10,8 +10,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
+from sqlinfer.adapters.spark.catalog import kind_of, named_like
 from sqlinfer.adapters.spark.session import SparkSqlSession, name, properties_sql, table_name, text
 from sqlinfer.errors import AdapterError
 from sqlinfer.relation import Relation
@@ -46,32 +46,31 @@ def count(session: SparkSqlSession, table: Relation) -> int:
     return int(session.value(f"SELECT count(*) FROM {table_name(table)}"))
 
 
-def write_behind(session: SparkSqlSession, relation: Relation, sql: str) -> int:
+def write_behind(session: SparkSqlSession, relation: Relation, sql: str) -> None:
     """The rows of a query under a name of ours: a new table, and a view in the place of what had the name.
 
     In a scratch session Spark keeps them, and forgets them with the session.
     """
     if session.is_scratch:
-        return _keep(session, relation, sql)
+        _keep(session, relation, sql)
+        return
     table = replace(relation, name=f"{relation.name}{_BEHIND}{uuid.uuid4().hex[:12]}")
     create(session, table, session.describe(sql))
-    rows = fill(session, table, sql)
+    insert(session, table, sql)
     older = behind(session, relation)
     stand_before(session, relation, table)
     for one in older:
         if one != table:
             session.execute(f"DROP TABLE IF EXISTS {table_name(one)}")
-    return rows
 
 
-def _keep(session: SparkSqlSession, relation: Relation, sql: str) -> int:
+def _keep(session: SparkSqlSession, relation: Relation, sql: str) -> None:
     frame = session.frame(sql)
     with session.asking(sql):
         kept = frame.persist()
         session.kept.append(kept)
-        rows = int(kept.count())
+        kept.count()
         kept.createOrReplaceTempView(relation.name)
-    return rows
 
 
 def behind(session: SparkSqlSession, relation: Relation) -> list[Relation]:
@@ -79,22 +78,7 @@ def behind(session: SparkSqlSession, relation: Relation) -> list[Relation]:
     if session.is_scratch:
         return []
     named = relation.name.casefold() + _BEHIND
-    names = named_like(session, relation.schema or "", f"{named}*")
-    return [replace(relation, name=one) for one in names if one.startswith(named)]
-
-
-def named_like(session: SparkSqlSession, schema: str, pattern: str = "*") -> list[str]:
-    """Tables and views of a schema, in the catalog's spelling."""
-    return [row[1] for row in session.rows(f"SHOW TABLES IN {name(schema)} LIKE {text(pattern)}") if not row[2]]
-
-
-def listed(session: SparkSqlSession, schema: str, pattern: str) -> dict[str, str]:
-    """Name → TABLE or VIEW; views come before the tables that they read."""
-    names = named_like(session, schema, pattern)
-    if not names:
-        return {}
-    views = {row[1] for row in session.rows(f"SHOW VIEWS IN {name(schema)} LIKE {text(pattern)}") if not row[2]}
-    return {one: "VIEW" if one in views else "TABLE" for one in sorted(names, key=lambda one: one not in views)}
+    return [replace(relation, name=one) for one in named_like(session, relation.schema or "", f"{named}*")]
 
 
 def location(session: SparkSqlSession, table: Relation) -> str:
@@ -108,14 +92,10 @@ def location(session: SparkSqlSession, table: Relation) -> str:
 def stand_before(session: SparkSqlSession, relation: Relation, table: Relation) -> None:
     """``CREATE OR REPLACE`` would drop the view first; ALTER is one change of the catalog."""
     query, view = f"SELECT * FROM {table_name(table)}", table_name(relation)
-    if any(row[1].casefold() == relation.name.casefold() for row in _views(session, relation)):
+    if kind_of(session, session.settings, relation) == "view":
         session.execute(f"ALTER VIEW {view} AS {query}")
     else:
         session.execute(f"CREATE VIEW {view} AS {query}")
-
-
-def _views(session: SparkSqlSession, relation: Relation) -> list[tuple[Any, ...]]:
-    return session.rows(f"SHOW VIEWS IN {name(relation.schema or '')} LIKE {text(relation.name)}")
 
 
 def storable(data_type: str) -> str:
