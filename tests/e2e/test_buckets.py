@@ -361,6 +361,18 @@ def test_a_model_that_was_not_written_yet_is_named(lake: Any, place: str) -> Non
         ("materialized='external', location='s3://lake/x', partition_by='dya'", "is no column of the query"),
         ("materialized='external', location='s3://lake/x', partition_by='y'", "is of type DOUBLE"),
         ("materialized='external', location='s3://lake/x', keep=0", "keep"),
+        (
+            "materialized='external', location='s3://lake/x', unique_key='id', incremental_strategy='merge'",
+            "is not for external",
+        ),
+        (
+            "materialized='external', location='out/x.parquet', unique_key='id', incremental_strategy='delete+insert'",
+            "is not for external",
+        ),
+        (
+            "materialized='external', location='out/x/', unique_key='id', incremental_strategy='append'",
+            "is not for external",
+        ),
     ],
 )
 def test_configuration_that_does_not_fit(config: str, said: str, lake: Any) -> None:

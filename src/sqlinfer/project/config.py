@@ -187,6 +187,10 @@ def _consistent(config: NodeConfig, settings: Mapping[str, Setting], seed: bool)
                    "add unique_key='…'")  # fmt: skip
     if config.materialized == "external" and not config.location:
         raise fail("materialized 'external' needs a location", "materialized", "add location='exports/scores.parquet'")
+    if config.materialized == "external" and config.incremental_strategy not in (None, "insert_overwrite"):
+        raise fail(f"incremental_strategy '{config.incremental_strategy}' is not for external models",
+                   "incremental_strategy",
+                   "files are replaced: leave it out, or insert_overwrite with partition_by")  # fmt: skip
     if config.materialized != "external":
         for key in ("partition_by", "keep"):
             if key in settings and not seed:
