@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import sqlglot
 from sqlglot import exp
@@ -38,13 +39,43 @@ def column_lineage(plan: Plan, contracts: Mapping[str, FunctionContract]) -> tup
 
 
 @dataclass(slots=True)
+class _Selected:
+    """What a query selects, by folded name: a wide query is asked for each of its columns."""
+
+    places: dict[str, int]
+    """Name → the first column that has the name."""
+    _items: dict[str, list[tuple[int, exp.Expr]]] = field(default_factory=dict)
+    _stars: list[tuple[int, exp.Expr]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, scope: Scope) -> Self:
+        names = [fold(one) for one in _names(scope)]
+        found = cls({name: place for place, name in reversed(list(enumerate(names)))})
+        query = scope.expression
+        for place, one in enumerate(query.selects if isinstance(query, exp.Select) else ()):
+            listed = found._stars if one.is_star else found._items.setdefault(fold(one.alias_or_name), [])
+            listed.append((place, one))
+        return found
+
+    def items(self, name: str) -> list[exp.Expr]:
+        """Stars and the items of that name, in the order of the query."""
+        both = [*self._stars, *self._items.get(name, ())]
+        return [one for _, one in sorted(both, key=lambda found: found[0])]
+
+
+@dataclass(slots=True)
 class _Tracer:
     plan: Plan
     contracts: Mapping[str, FunctionContract]
     stages: dict[str, Stage] = field(init=False)
     """Folded names of stages and of scored relations."""
     _scopes: dict[str, Scope | None] = field(default_factory=dict)
+    _selected: dict[int, _Selected] = field(default_factory=dict)
+    """By the identity of a scope, all of which are kept in ``_scopes``."""
     _done: dict[tuple[int, str], _Found] = field(default_factory=dict)
+
+    _calls: dict[str, dict[str, list[Call]]] = field(default_factory=dict)
+    """Name of a stage → folded name of an output → the calls that it is of."""
 
     def __post_init__(self) -> None:
         self.stages = {fold(one.relation.name): one for one in self.plan.stages}
@@ -76,19 +107,23 @@ class _Tracer:
         return self._done[key]
 
     def _traced(self, scope: Scope, name: str) -> Iterator[_Found]:
+        selected = self._selected_by(scope)
         if scope.set_operation_scopes:
-            names = [fold(one) for one in _names(scope)]
             for inner in scope.set_operation_scopes:
                 there = _names(inner)
-                if name in names and names.index(name) < len(there):
-                    yield self.trace(inner, there[names.index(name)])
+                if selected.places.get(name, len(there)) < len(there):
+                    yield self.trace(inner, there[selected.places[name]])
             return
-        query = scope.expression
-        for one in query.selects if isinstance(query, exp.Select) else ():
+        for one in selected.items(name):
             if one.is_star:
                 yield from self._passed(scope, one, name)
-            elif fold(one.alias_or_name) == name:
+            else:
                 yield from self._of_expression(scope, one)
+
+    def _selected_by(self, scope: Scope) -> _Selected:
+        if id(scope) not in self._selected:
+            self._selected[id(scope)] = _Selected.of(scope)
+        return self._selected[id(scope)]
 
     def _of_expression(self, scope: Scope, item: exp.Expr) -> Iterator[_Found]:
         for column in item.find_all(exp.Column):
@@ -104,7 +139,7 @@ class _Tracer:
         for alias, (_, source) in scope.selected_sources.items():
             if table and fold(alias) != fold(table):
                 continue
-            if isinstance(source, Scope) and name in {fold(one) for one in _names(source)}:
+            if isinstance(source, Scope) and name in self._selected_by(source).places:
                 yield self.trace(source, name)
 
     def _of_column(self, scope: Scope, table: str, name: str) -> _Found:
@@ -119,9 +154,18 @@ class _Tracer:
         if stage is None:
             parts = (source.catalog, source.db, source.name)
             return (ColumnOrigin(".".join(part for part in parts if part), name),), ()
-        made = [call for call in stage.calls if fold(name) in map(fold, (call.output, *call.columns))]
+        made = self._made(stage).get(fold(name))
         inner = self.scope_of(stage.sql)
         return ((), tuple(made)) if made else self.trace(inner, name) if inner is not None else _NOTHING
+
+    def _made(self, stage: Stage) -> dict[str, list[Call]]:
+        found = self._calls.get(stage.relation.name)
+        if found is None:
+            found = self._calls[stage.relation.name] = {}
+            for call in stage.calls:
+                for output in dict.fromkeys(map(fold, (call.output, *call.columns))):
+                    found.setdefault(output, []).append(call)
+        return found
 
 
 def _joined(found: Iterator[_Found]) -> _Found:

@@ -59,6 +59,7 @@ class Builder:
     """Relation name → its columns' types, for stages and scored relations."""
     pinned_types: dict[str, dict[str, str | None]] = field(default_factory=dict)
     """The same of pinned stages, as far as it is known; their casts do not rest on it."""
+    _table_types: dict[Relation, dict[str, str | None]] = field(default_factory=dict)
     late: set[str] = field(default_factory=set)
     """Scored relations, and stages that read one."""
     names: int = 0
@@ -112,6 +113,15 @@ class Builder:
 
     def is_staged(self, table: exp.Table) -> bool:
         return table.name in self.column_types and table.db == (self.catalog.namespace.schema or "")
+
+    def table_types(self, relation: Relation) -> Mapping[str, str | None]:
+        """Column of a table of the warehouse, in lower case → its canonical type where that is certain."""
+        if relation not in self._table_types:
+            found = self.catalog.find(relation)
+            columns = found.columns if found is not None else ()
+            told = {data_type: _canonical(data_type, self.form) for data_type in {one.data_type for one in columns}}
+            self._table_types[relation] = {one.name.casefold(): told[one.data_type] for one in reversed(columns)}
+        return self._table_types[relation]
 
     def reads(self, query: exp.Expr, emitted: str) -> PlanReads:
         return reads_of(query, emitted, self.catalog.dialect, self.catalog.namespace)
@@ -409,9 +419,7 @@ def column_type(builder: Builder, table: exp.Expr | None, name: str) -> str | No
     if isinstance(table, exp.Table):
         if builder.is_staged(table):
             return builder.column_types[table.name].get(name)
-        found = builder.catalog.find(Relation(table.name, table.db or None, table.catalog or None))
-        match = [c for c in found.columns if c.name.casefold() == name.casefold()] if found is not None else []
-        return _canonical(match[0].data_type, builder.form) if match else None
+        return builder.table_types(Relation(table.name, table.db or None, table.catalog or None)).get(name.casefold())
     if isinstance(table, exp.Subquery) and isinstance(table.this, exp.Select):
         inner = next((e for e in table.this.expressions if e.alias_or_name == name), None)
         value = inner.unalias() if inner is not None else None
