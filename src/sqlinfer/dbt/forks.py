@@ -70,10 +70,10 @@ class Forks:
         """
         if self._parsed is None:
             self._parsed = self._wait(cancel)
-            if self._parsed and b"ModuleNotFoundError" in self.parse_log.read_bytes():
-                raise Unusable(self.parse_log.read_text(errors="replace"))
+            if self._parsed and b"ModuleNotFoundError" in self._said():
+                raise Unusable(self._said().decode(errors="replace"))
         if self._parsed:
-            said = self.parse_log.read_bytes()
+            said = self._said()
             if output is None:
                 os.write(1, said)
             else:
@@ -81,6 +81,10 @@ class Forks:
             return self._parsed
         self._begin({"words": list(words), "output": str(output) if output else None})
         return self._wait(cancel)
+
+    def _said(self) -> bytes:
+        """What the parse said so far: nothing where it was interrupted before it began."""
+        return self.parse_log.read_bytes() if self.parse_log.exists() else b""
 
     def _begin(self, request: dict[str, object]) -> None:
         assert self._process.stdin is not None
