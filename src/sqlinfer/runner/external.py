@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlinfer.adapters.base import Workspace
+from sqlinfer.adapters.shared import queries
 from sqlinfer.errors import PublicationError, RunError, SqlinferError
 from sqlinfer.files import sync
 from sqlinfer.project import Node
 from sqlinfer.project.locations import MARK
-from sqlinfer.relation import quote
 from sqlinfer.spec.catalog import Column
 from sqlinfer.storage import is_url
 
@@ -48,8 +48,7 @@ def check_file(target: Path) -> None:
 
 def arriving(work: Workspace, columns: Sequence[Column]) -> pa.Schema | None:
     """How columns of these types will come out of the warehouse, asked without a row. None: it cannot be asked."""
-    listed = ", ".join(f"CAST(NULL AS {one.data_type}) AS {quote(one.name, work.dialect)}" for one in columns)
-    sql = f"SELECT {listed} LIMIT 0"
+    sql = queries.no_rows(columns, work.dialect)
     with suppress(SqlinferError), work.warehouse(brief=True), work.reader(sql, plain=True) as reader:
         return reader.schema.remove_metadata()
     return None

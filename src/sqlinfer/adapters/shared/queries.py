@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlinfer.relation import Relation, quote
+from sqlinfer.spec.catalog import Column
 from sqlinfer.spec.plan import Call, Stage
 
 
 def first_rows(sql: str, limit: int | None) -> str:
     return sql if limit is None else f"SELECT * FROM ({sql}) AS q LIMIT {int(limit)}"
+
+
+def no_rows(columns: Sequence[Column], dialect: str) -> str:
+    """Of columns with these names and types."""
+    listed = ", ".join(f"CAST(NULL AS {one.data_type}) AS {quote(one.name, dialect)}" for one in columns)
+    return f"SELECT {listed} LIMIT 0"
 
 
 def sorted_by(sql: str, columns: Sequence[str], dialect: str) -> str:
