@@ -134,7 +134,7 @@ def _constraint(raw: dict[str, Any]) -> Constraint:
 
 
 def remember(work: Workspace, publication: Publication) -> None:
-    work.note("pending", publication.unique_id, publication.to_payload())
+    _note(work, publication)
     fail_point("after_pending")
 
 
@@ -142,8 +142,12 @@ def wait(work: Workspace, publication: Publication, seconds: float) -> Publicati
     """After an attempt in vain, which took so long and counts for what the publication cost."""
     receipt = publication.receipt and publication.receipt.later("publish", seconds)
     waiting = replace(publication, receipt=receipt)
-    remember(work, waiting)
+    _note(work, waiting)
     return waiting
+
+
+def _note(work: Workspace, publication: Publication) -> None:
+    work.note("pending", publication.unique_id, publication.to_payload())
 
 
 def forget(work: Workspace, unique_id: str) -> None:
