@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from time import perf_counter
 
-from sqlinfer import storage
 from sqlinfer.adapters.base import Held, Materialization, Workspace
-from sqlinfer.adapters.schema_change import refuse_missing_predictions
-from sqlinfer.compiler.plan.lineage import LINEAGE_COLUMNS, refuse_taken_names, with_lineage
+from sqlinfer.compiler.plan.lineage import refuse_taken_names, with_lineage
 from sqlinfer.compiler.template.hooked import NONE, Hooks
 from sqlinfer.errors import (
     AdapterError,
     Cancelled,
     DataTestError,
-    Location,
-    NoPlaceForPredictions,
     NotPublished,
     PublicationError,
     RunError,
@@ -42,21 +36,22 @@ from sqlinfer.runner.auditing import (
 from sqlinfer.runner.challenging import Challenge, Challenging
 from sqlinfer.runner.datatests import refuse_failed
 from sqlinfer.runner.environment import RunEnvironment
-from sqlinfer.runner.external import arriving, check_file, location
+from sqlinfer.runner.external import location
 from sqlinfer.runner.hooks import run_by_themselves
 from sqlinfer.runner.identity import identity_of
 from sqlinfer.runner.inputs import functions_of, keep_inputs, row_key, settle_inputs
+from sqlinfer.runner.preflight import preflight
 from sqlinfer.runner.provenance import Provenance
 from sqlinfer.runner.publication import Publication
 from sqlinfer.runner.receipts import receipt_of
 from sqlinfer.runner.scoring import refuse_bad_night, score_plan, total
-from sqlinfer.runner.versions import Layout, before, check_partitions, check_schema, with_layout
+from sqlinfer.runner.versions import with_layout
 from sqlinfer.runner.words import in_users_words
 from sqlinfer.spec.catalog import Column
-from sqlinfer.spec.events import Emit, Event, NodeFinished, NodeStarted, Publishing, Warned
+from sqlinfer.spec.events import Emit, Event, NodeFinished, NodeStarted, Publishing
 from sqlinfer.spec.events import Progress as Scoring
 from sqlinfer.spec.function import FILE_MISSING
-from sqlinfer.spec.names import ERROR_RECORDS, LINEAGE, RUN_RECORDS
+from sqlinfer.spec.names import LINEAGE
 from sqlinfer.spec.plan import Counts, Plan
 from sqlinfer.spec.receipt import Receipt
 from sqlinfer.spec.results import NodeResult, Timing
@@ -116,10 +111,7 @@ def run_node(
         if node.config.materialized == "ephemeral":
             raise RunError(f"{node.name} is ephemeral and is not built by itself")
         how = materialization(plan, node, env, is_slice=is_slice)
-        if published is not None and how.merges:
-            _refuse_missing(how, published, node)
-            _warn_of_append(node, how, env)
-        _check_target(plan, node, env, how, columns)
+        preflight(plan, node, env, how, columns, published)
         then = "nothing was read or scored"
         run_by_themselves(env.workspace, hooks.before, node.name, _timeout(node, env), then, node.relation)
         if plan.stages:
@@ -151,48 +143,6 @@ def _both(first: Emit, then: Emit) -> Emit:
 def _streamed(plan: Plan, env: RunEnvironment) -> tuple[str, ...]:
     contracts = dict.fromkeys(env.function(call.function, call.digest).contract for call in plan.calls)
     return tuple(contract.name for contract in contracts if contract.streams_by_cost)
-
-
-def _refuse_missing(how: Materialization, published: tuple[Column, ...], node: Node) -> None:
-    """Before an hour of scoring; publishing looks again."""
-    try:
-        refuse_missing_predictions(how, published)
-    except NoPlaceForPredictions as error:
-        name = error.columns[0]
-        found = list(re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", node.raw_sql, re.IGNORECASE))
-        at = Location.in_source(node.raw_sql, *found[-1].span(), path=node.path) if found else Location(node.path)
-        raise error.at(at) from None
-
-
-def _check_target(
-    plan: Plan, node: Node, env: RunEnvironment, how: Materialization, columns: tuple[Column, ...]
-) -> None:
-    """Before an hour of scoring: whatever is sure to make the publication fail."""
-    work = env.workspace
-    if (layout := with_layout(node, full_refresh=env.full_refresh)) is not None:
-        check_partitions(layout, [column.name for column in columns])
-        before(storage.at(location(node, env.root).rstrip("/"), env.access), layout)
-    elif node.config.materialized == "external":
-        check_file(Path(location(node, env.root)))
-        env.may_write(location(node, env.root), folder=False)
-    if node.config.materialized == "external" and (schema := arriving(work, columns) if columns else None) is not None:
-        check_schema(schema, layout or Layout(), {column.name: column.data_type for column in columns})
-    work.check_place(how)
-    if plan.stages and columns:
-        added = LINEAGE_COLUMNS if node.config.lineage else ()
-        with work.warehouse(brief=True):
-            work.check_target(how, (*columns, *added), (RUN_RECORDS, ERROR_RECORDS))
-
-
-def _warn_of_append(node: Node, how: Materialization, env: RunEnvironment) -> None:
-    if not how.unique_key and not how.is_slice and how.strategy != "append":
-        env.emit(
-            Warned(
-                node.unique_id,
-                "has no unique_key: every run adds all rows of the query again, as in dbt; set unique_key, "
-                "on_missing='delete' to replace the table, or incremental_strategy='append' if this is meant",
-            )
-        )
 
 
 def materialization(plan: Plan | None, node: Node, env: RunEnvironment, *, is_slice: bool) -> Materialization:
