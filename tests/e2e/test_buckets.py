@@ -40,6 +40,15 @@ def place(request: pytest.FixtureRequest, lake: Any, tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def one_try(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Requests that fail are not sent again."""
+    monkeypatch.setattr("sqlinfer.storage.access.ATTEMPTS", 1)
+    storage.access._remote.cache_clear()
+    yield
+    storage.access._remote.cache_clear()
+
+
+@pytest.fixture
 def lake(shop: Any, server: BucketServer) -> Any:
     events(range(6))
     shop.put("models/lake.yml", SOURCE)
@@ -513,11 +522,10 @@ def test_a_version_that_was_not_put_leaves_no_files(lake: Any, place: str, monke
     assert there == [one.name for one in storage.at(place.rstrip("/")).entries() if one.name.endswith(".parquet")]
 
 
+@pytest.mark.usefixtures("one_try")
 def test_a_version_that_may_be_published_keeps_its_files(
     lake: Any, server: BucketServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sqlinfer.storage.access.ATTEMPTS", 1)
-    storage.access._remote.cache_clear()
     scores(lake, "s3://lake/out/scores")
     done(lake, "run")
     events(range(6), shift=5)
@@ -530,14 +538,10 @@ def test_a_version_that_may_be_published_keeps_its_files(
     assert "whether s3://lake/out/scores was published is not known" in refused(lake, "run")
     server.fault = lambda _: None
     assert rows("s3://lake/out/scores") == [(i, 2.0 * (i + 5) + 1) for i in range(6)]
-    storage.access._remote.cache_clear()
 
 
-def test_who_waits_for_a_version_is_told_or_the_run_says_so(
-    lake: Any, server: BucketServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sqlinfer.storage.access.ATTEMPTS", 1)
-    storage.access._remote.cache_clear()
+@pytest.mark.usefixtures("one_try")
+def test_who_waits_for_a_version_is_told_or_the_run_says_so(lake: Any, server: BucketServer) -> None:
     scores(lake, "s3://lake/out/scores")
     done(lake, "run")
     events(range(6), shift=5)
@@ -558,7 +562,6 @@ def test_who_waits_for_a_version_is_told_or_the_run_says_so(
     assert "left undone" not in done(lake, "run")
     said = storage.at("s3://lake/out/scores/_SUCCESS").read()
     assert said == f"{manifest('s3://lake/out/scores').run_id}\n".encode()
-    storage.access._remote.cache_clear()
 
 
 # ---- faults in the middle of a scan ---------------------------------------------------------------------------------
@@ -581,11 +584,10 @@ def after(number: int, fault: Fault) -> Any:
 @pytest.mark.parametrize(
     "words", [("run",), ("preview", "--inline", "select sum(x) as x from {{ source('lake', 'events') }}")]
 )
+@pytest.mark.usefixtures("one_try")
 def test_a_fault_in_the_middle_of_a_scan_is_told_and_leaves_the_version_before(
-    words: tuple[str, ...], fault: Fault, said: str, lake: Any, server: BucketServer, monkeypatch: pytest.MonkeyPatch
+    words: tuple[str, ...], fault: Fault, said: str, lake: Any, server: BucketServer
 ) -> None:
-    monkeypatch.setattr("sqlinfer.storage.access.ATTEMPTS", 1)
-    storage.access._remote.cache_clear()
     lake.put("models/m.sql", "select id, predict('f', x) as y from {{ source('lake', 'events') }}")
     done(lake, "run")
     many = pa.table({"id": range(600_000), "x": [i * 0.1 for i in range(600_000)], "day": [DAYS[0]] * 600_000})
@@ -596,4 +598,3 @@ def test_a_fault_in_the_middle_of_a_scan_is_told_and_leaves_the_version_before(
     assert said in refused(lake, *words)
     server.fault = lambda _: None
     assert lake.db("select count(*) from m") == [(6,)]
-    storage.access._remote.cache_clear()

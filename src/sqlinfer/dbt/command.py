@@ -135,7 +135,7 @@ class Dbt:
     def _parse_log(self) -> str:
         if not isinstance(self.runner, Forks):
             return ""
-        return self.runner.parse_log.read_text(encoding="utf-8", errors="replace")
+        return self.runner.parse_said().decode(errors="replace")
 
     def _run(self, words: Sequence[str], output: Path | None) -> int:
         plain = Processes(self.program, self.root)

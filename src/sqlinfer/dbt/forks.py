@@ -47,7 +47,7 @@ class Forks:
 
     def __init__(self, python: str, root: Path, parse: Sequence[str]) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="sqlinfer-dbt-")
-        self.parse_log = Path(self._folder.name) / "parse"
+        self._parse_log = Path(self._folder.name) / "parse"
         self._parsed: int | None = None
         reading, writing = os.pipe()
         try:
@@ -60,7 +60,7 @@ class Forks:
             os.close(writing)
         self._answers = os.fdopen(reading)
         self._answer: dict[str, int] | None = None
-        self._begin({"parse": True, "words": list(parse), "output": str(self.parse_log)})
+        self._begin({"parse": True, "words": list(parse), "output": str(self._parse_log)})
 
     def run(self, words: Sequence[str], output: Path | None, cancel: threading.Event | None) -> int:
         """The exit code of one call. A project that dbt cannot parse gives that of the parse, and what it said.
@@ -70,10 +70,10 @@ class Forks:
         """
         if self._parsed is None:
             self._parsed = self._wait(cancel)
-            if self._parsed and b"ModuleNotFoundError" in self._said():
-                raise Unusable(self._said().decode(errors="replace"))
+            if self._parsed and b"ModuleNotFoundError" in self.parse_said():
+                raise Unusable(self.parse_said().decode(errors="replace"))
         if self._parsed:
-            said = self._said()
+            said = self.parse_said()
             if output is None:
                 os.write(1, said)
             else:
@@ -82,9 +82,9 @@ class Forks:
         self._begin({"words": list(words), "output": str(output) if output else None})
         return self._wait(cancel)
 
-    def _said(self) -> bytes:
+    def parse_said(self) -> bytes:
         """What the parse said so far: nothing where it was interrupted before it began."""
-        return self.parse_log.read_bytes() if self.parse_log.exists() else b""
+        return self._parse_log.read_bytes() if self._parse_log.exists() else b""
 
     def _begin(self, request: dict[str, object]) -> None:
         assert self._process.stdin is not None

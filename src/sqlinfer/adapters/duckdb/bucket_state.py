@@ -48,7 +48,6 @@ class BucketState:
     run_id: str
     _local: TargetLock = field(init=False)
     _claim: BucketClaim = field(init=False)
-    _held: bool = False
     _generation: int = 0
     _parts: int = 0
     _left: bool = False
@@ -88,18 +87,13 @@ class BucketState:
         except BaseException:
             self._local.release()
             raise
-        self._held = True
 
     def check(self) -> None:
         self._local.check()
         self._claim.check()
 
     def release(self) -> None:
-        """What is not held is left alone. Raises StoreError: what was scored could not be put back; parts of it are in
-        the bucket."""
-        if not self._held:
-            return
-        self._held = False
+        """Raises StoreError: what was scored could not be put back; parts of it are in the bucket."""
         try:
             if not self._waiting and (self._parts or self._left or is_changed(self.place)):
                 self._put_back()

@@ -72,8 +72,8 @@ def clear(work: SparkWorkspace, owner: Owner) -> None:
     if not work.persistent:
         return
     lead, records = f"{owner.side}__".casefold(), side.relation(work.settings, f"errors__{owner.side}").name
-    found = [replace(work.namespace, name=one) for one in
-             named_like(work.session, work.settings.side_schema, f"{lead}*|{records}")]  # fmt: skip
+    names = named_like(work.session, work.settings.side_schema, f"{lead}*|{records}")
+    found = [replace(work.namespace, name=one) for one in names]
     kinds = {one: kind_of(work.session, work.settings, one) for one in found}
     for one in sorted(found, key=lambda one: kinds[one] != "view"):  # views come before the tables that they read
         drop_any(work.session, work.settings, one)

@@ -72,10 +72,9 @@ class _Tracer:
     _scopes: dict[str, Scope | None] = field(default_factory=dict)
     _selected: dict[int, _Selected] = field(default_factory=dict)
     """By the identity of a scope, all of which are kept in ``_scopes``."""
-    _done: dict[tuple[int, str], _Found] = field(default_factory=dict)
-
     _calls: dict[str, dict[str, list[Call]]] = field(default_factory=dict)
     """Name of a stage → folded name of an output → the calls that it is of."""
+    _done: dict[tuple[int, str], _Found] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.stages = {fold(one.relation.name): one for one in self.plan.stages}
@@ -159,13 +158,13 @@ class _Tracer:
         return ((), tuple(made)) if made else self.trace(inner, name) if inner is not None else _NOTHING
 
     def _made(self, stage: Stage) -> dict[str, list[Call]]:
-        found = self._calls.get(stage.relation.name)
-        if found is None:
-            found = self._calls[stage.relation.name] = {}
+        named = stage.relation.name
+        if named not in self._calls:
+            self._calls[named] = {}
             for call in stage.calls:
                 for output in dict.fromkeys(map(fold, (call.output, *call.columns))):
-                    found.setdefault(output, []).append(call)
-        return found
+                    self._calls[named].setdefault(output, []).append(call)
+        return self._calls[named]
 
 
 def _joined(found: Iterator[_Found]) -> _Found:
