@@ -15,8 +15,8 @@ DBT_WANTED = $(if $(DBT),'dbt-core~=$(DBT).0',-c constraints-dbt.txt)
 DBT_STAMP := $(DBT_VENV)/.installed
 SOURCES_VENV := .venv-sources
 SOURCES_STAMP := $(SOURCES_VENV)/.installed
-# What the tests train and register models with, beyond the extras.
-SOURCES_MORE := pandas sqlalchemy alembic
+# What the tests train and register models with, beyond the extras, and sqlglot's compiled form.
+SOURCES_MORE := pandas sqlalchemy alembic sqlglotc
 # A server of buckets to test against; botocore pins below the sources' libraries.
 MOTO_VENV := .venv-moto
 MOTO_STAMP := $(MOTO_VENV)/.installed

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlinfer.interpreted import prefer_source
 from sqlinfer.version import __version__
+
+prefer_source()
 
 if TYPE_CHECKING:
     from sqlinfer.api import connect as connect

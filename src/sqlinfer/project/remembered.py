@@ -31,7 +31,6 @@ FORMAT = 1
 _LIBRARIES = (
     "duckdb",
     "sqlglot",
-    "sqlglotc",
     "jinja2",
     "ruamel.yaml",
     "ruamel_yaml",

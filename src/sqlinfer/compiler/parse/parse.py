@@ -5,6 +5,7 @@ Nesting is bounded before sqlglot sees the text: its recursive descent would ove
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,7 @@ from sqlglot.errors import SqlglotError, TokenError
 from sqlglot.tokenizer_core import TokenType
 
 from sqlinfer.compiler.calls.canonical import Source
-from sqlinfer.errors import Location, ParseError, UnsupportedQuery
+from sqlinfer.errors import Location, ParseError, UnsupportedQuery, UsageError
 
 MAX_DEPTH = 120
 """Nested parentheses, brackets, CASE … END and prefix operators; recursion takes about eight frames for each."""
@@ -42,6 +43,11 @@ def dialect_of(name: str) -> Dialect:
     """sqlglot's dialect of that name, without its own PREDICT function (at most three arguments, other spelling)."""
     base = Dialect.get_or_raise(name)
     parser = base.parser_class
+    if not inspect.isfunction(parser.parse):
+        raise UsageError(
+            "sqlglot was imported in its compiled form, which sqlinfer cannot extend",
+            hint="import sqlinfer before sqlglot, or uninstall sqlglotc",
+        )
 
     class Parser(parser):  # type: ignore[valid-type, misc]
         FUNCTIONS = {key: value for key, value in parser.FUNCTIONS.items() if key != "PREDICT"}  # noqa: RUF012
