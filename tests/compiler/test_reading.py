@@ -7,6 +7,7 @@ import sqlglot
 
 from sqlinfer.compiler.parse.verbatim import Verbatim
 from sqlinfer.compiler.plan.reading import reads_of, relations_in
+from sqlinfer.compiler.plan.scans import Emitted
 from sqlinfer.relation import Relation
 from sqlinfer.spec.names import NAMESPACE
 from sqlinfer.spec.plan import PlanReads
@@ -28,7 +29,7 @@ STAGED = f"select s.x from {Relation('m__s1', NAMESPACE.schema, NAMESPACE.catalo
 )
 def test_stages_and_the_warehouse_are_told_apart(sql: str, stages: set[str], warehouse: bool) -> None:
     tree = sqlglot.parse_one(sql, dialect="duckdb")
-    assert _told(reads_of(tree, sql, "duckdb", NAMESPACE)) == (stages, warehouse)
+    assert _told(reads_of(Emitted(tree, sql, "duckdb"), NAMESPACE)) == (stages, warehouse)
 
 
 @pytest.mark.parametrize(
@@ -38,13 +39,13 @@ def test_stages_and_the_warehouse_are_told_apart(sql: str, stages: set[str], war
 )  # fmt: skip
 def test_the_users_own_text_in_it_is_read_too(text: str, emitted: str, warehouse: bool) -> None:
     tree = sqlglot.parse_one(STAGED, dialect="duckdb").where(Verbatim(this=text))
-    assert _told(reads_of(tree, emitted, "duckdb", NAMESPACE)) == ({"m__s1"}, warehouse)
+    assert _told(reads_of(Emitted(tree, emitted, "duckdb"), NAMESPACE)) == ({"m__s1"}, warehouse)
 
 
 def test_relations_of_the_warehouse_are_listed_once_in_the_order_of_the_sql() -> None:
     sql = f"with c as ({STAGED}) select * from c join b on true join main.a on true where exists (select 1 from b)"
     tree = sqlglot.parse_one(sql, dialect="duckdb")
-    assert reads_of(tree, sql, "duckdb", NAMESPACE).relations == ("b", "main.a")
+    assert reads_of(Emitted(tree, sql, "duckdb"), NAMESPACE).relations == ("b", "main.a")
     assert relations_in("select * from b join main.a using (x)", "duckdb") == ("b", "main.a")
     assert relations_in("select ((", "duckdb") == ()
 

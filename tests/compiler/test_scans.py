@@ -9,7 +9,7 @@ from test_golden import catalog
 from sqlinfer.compiler.calls.canonical import Source
 from sqlinfer.compiler.compile import compile_query
 from sqlinfer.compiler.parse.verbatim import Verbatim
-from sqlinfer.compiler.plan.scans import scan_of
+from sqlinfer.compiler.plan.scans import Emitted, scan_of
 from sqlinfer.relation import Relation
 from sqlinfer.spec.plan import Plan
 
@@ -51,7 +51,7 @@ def test_rows_that_are_not_those_of_one_table_have_no_id(sql: str) -> None:
 
 def test_text_of_the_users_is_counted_and_never_written_anew() -> None:
     tree = sqlglot.parse_one("select id from customers", dialect="duckdb").where(Verbatim(this="x + y > 1"))
-    scan = scan_of(tree, "select id from customers where x + y > 1", "duckdb", "rowid")
+    scan = scan_of(Emitted(tree, "select id from customers where x + y > 1", "duckdb"), "rowid")
     assert scan is not None
     assert (scan.table, scan.columns, scan.by_row) == (Relation("customers"), 3, "")
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import sqlglot
 
 from sqlinfer.adapters.duckdb.adapter import DuckDBAdapter
-from sqlinfer.compiler.plan.scans import scan_of
+from sqlinfer.compiler.plan.scans import Emitted, scan_of
 from sqlinfer.jobs.tuning import chunk_bounds
 from sqlinfer.project import DataTest, Node, NodeConfig
 from sqlinfer.relation import Relation
@@ -120,7 +120,9 @@ def plan(
 
 def rewritten(stage: Stage, sql: str) -> Stage:
     """The stage with other SQL, and what the compiler would say of that."""
-    return replace(stage, sql=sql, scan=scan_of(sqlglot.parse_one(sql, dialect="duckdb"), sql, "duckdb", "rowid"))
+    return replace(
+        stage, sql=sql, scan=scan_of(Emitted(sqlglot.parse_one(sql, dialect="duckdb"), sql, "duckdb"), "rowid")
+    )
 
 
 def node(

@@ -10,7 +10,7 @@ from kit import DIGEST, Night, node, prepared, side
 
 from sqlinfer.adapters.duckdb.pinned import part_relation
 from sqlinfer.adapters.shared.groups import groups_of, parts_of
-from sqlinfer.compiler.plan.scans import passed_rows
+from sqlinfer.compiler.plan.scans import Emitted, passed_rows
 from sqlinfer.runner.node import run_node
 from sqlinfer.spec.plan import Call, Counts, Plan, Result, Stage
 
@@ -40,7 +40,7 @@ def plan(*strategies: str) -> Plan:
     read = written.sql(dialect="duckdb")
     known = (scored.name,) if set(strategies) == {"store"} else ()
     names = ("id", *(f"p{i}" for i in range(CALLS)))
-    result = Result(read, names, passes_rows_of=passed_rows(written, read, "duckdb", names, known))
+    result = Result(read, names, passes_rows_of=passed_rows(Emitted(written, read, "duckdb"), names, known))
     return Plan("scores", "duckdb", "", (Stage("s1", stage, scored, sql, ("id",), tuple(calls)),), result)
 
 

@@ -32,6 +32,8 @@ def with_predictions(plan: Plan) -> Plan:
 
 
 def _predicted(sql: str, dialect: str, known: _Known) -> tuple[str, ...]:
+    if not any(known.values()):  # the SQL of a first stage is long: its casts and keys are spelled out
+        return ()
     try:
         tree = sqlglot.parse_one(sql, dialect=dialect)
     except SqlglotError:

@@ -9,17 +9,16 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from sqlinfer.compiler.plan.scans import whole_tree
+from sqlinfer.compiler.plan.scans import Emitted
 from sqlinfer.relation import Relation, fold, quote
 from sqlinfer.spec.plan import Plan, PlanReads
 
 
-def reads_of(query: exp.Expr, emitted: str, dialect: str, namespace: Relation) -> PlanReads:
-    """``emitted`` is the text of the query, which alone tells what the user's own text in it reads."""
-    tree = whole_tree(query, emitted, dialect)
-    if tree is None:
-        return PlanReads(frozenset(_in_text(emitted, dialect, namespace)), True)
-    return _in_tree(tree, dialect, namespace)
+def reads_of(emitted: Emitted, namespace: Relation) -> PlanReads:
+    """The text alone tells what the user's own text in the query reads."""
+    if emitted.tree is None:
+        return PlanReads(frozenset(_in_text(emitted.sql, emitted.dialect, namespace)), True)
+    return _in_tree(emitted.tree, emitted.dialect, namespace)
 
 
 def relations_of(plan: Plan) -> tuple[str, ...]:

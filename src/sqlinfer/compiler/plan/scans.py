@@ -6,6 +6,8 @@ In: a query of a plan as a tree, with the text that it is emitted as. Out: what 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import sqlglot
 from sqlglot import exp
@@ -20,22 +22,31 @@ _PLAIN = ("joins", "group", "distinct", "having", "qualify", "limit", "offset", 
 """Clauses that a scan has none of."""
 
 
-def whole_tree(query: exp.Expr, emitted: str, dialect: str) -> exp.Expr | None:
-    """The query with nothing hidden in the user's own text; None where the parser does not know that text."""
-    if query.find(Verbatim) is None:
-        return query
-    try:
-        return sqlglot.parse_one(emitted, dialect=dialect)
-    except SqlglotError:
-        return None
+@dataclass(frozen=True)
+class Emitted:
+    """A query of a plan and the text that it is emitted as."""
+
+    query: exp.Expr
+    sql: str
+    dialect: str
+
+    @cached_property
+    def tree(self) -> exp.Expr | None:
+        """The query with nothing hidden in the user's own text; None where the parser does not know that text."""
+        if self.query.find(Verbatim) is None:
+            return self.query
+        try:
+            return sqlglot.parse_one(self.sql, dialect=self.dialect)
+        except SqlglotError:
+            return None
 
 
-def scan_of(query: exp.Expr, emitted: str, dialect: str, row_id: str) -> Scan | None:
+def scan_of(emitted: Emitted, row_id: str) -> Scan | None:
     """The one table that nested SELECTs with nothing but filters and projections read.
 
     ``row_id``: the hidden column that tells its rows; empty: there is none.
     """
-    tree = whole_tree(query, emitted, dialect)
+    tree = emitted.tree
     found = _levels(tree) if tree is not None else None
     if tree is None or found is None or tree.find(exp.UDTF, exp.Explode):  # with these a row becomes several
         return None
@@ -43,7 +54,8 @@ def scan_of(query: exp.Expr, emitted: str, dialect: str, row_id: str) -> Scan | 
     if not isinstance(table.this, exp.Identifier):
         return None
     relation = Relation(table.name, table.db or None, table.catalog or None)
-    return Scan(relation, _columns(tree), _by_row(query, dialect, row_id) if tree is query and row_id else "")
+    by_row = _by_row(tree, emitted.dialect, row_id) if tree is emitted.query and row_id else ""
+    return Scan(relation, _columns(tree), by_row)
 
 
 def _levels(tree: exp.Expr) -> tuple[list[exp.Select], exp.Table] | None:
@@ -79,15 +91,15 @@ def _by_row(query: exp.Expr, dialect: str, row_id: str) -> str:
     return whole.sql(dialect=dialect, comments=False, identify=True)
 
 
-def passed_rows(
-    query: exp.Expr, emitted: str, dialect: str, columns: Iterable[str], scored: Iterable[str]
-) -> PassedRows | None:
+def passed_rows(emitted: Emitted, columns: Iterable[str], scored: Iterable[str]) -> PassedRows | None:
     """``scored``: names of scored relations that know which run has scored a row. ``columns``: of the query."""
-    tree = whole_tree(query, emitted, dialect)
+    tree, dialect = emitted.tree, emitted.dialect
     if not isinstance(tree, exp.Select):
         return None
-    if tree is not query and tree.sql(dialect=dialect, pretty=True, comments=False, identify=True) != emitted:
-        return None  # the user's text in it would be written otherwise
+    if tree is not emitted.query:
+        written = tree.sql(dialect=dialect, pretty=True, comments=False, identify=True)
+        if written != emitted.sql:
+            return None  # the user's text in it would be written otherwise
     source = tree.args.get("from_")
     if source is None or not isinstance(source.this, exp.Table) or source.this.name not in set(scored):
         return None

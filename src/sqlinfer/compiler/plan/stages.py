@@ -14,7 +14,7 @@ from sqlinfer.compiler.calls.fits import fit, is_certain
 from sqlinfer.compiler.forms import Form, form_of
 from sqlinfer.compiler.forms.base import is_null
 from sqlinfer.compiler.plan.reading import reads_of
-from sqlinfer.compiler.plan.scans import origins_of, others_of, passed_rows, scan_of
+from sqlinfer.compiler.plan.scans import Emitted, origins_of, others_of, passed_rows, scan_of
 from sqlinfer.compiler.plan.sites import Site
 from sqlinfer.compiler.scopes.analyse import can_try, columns_in, is_volatile, replace_top_down, sources, text, varies
 from sqlinfer.errors import CallError, UnsupportedQuery
@@ -123,27 +123,30 @@ class Builder:
             self._table_types[relation] = {one.name.casefold(): told[one.data_type] for one in reversed(columns)}
         return self._table_types[relation]
 
-    def reads(self, query: exp.Expr, emitted: str) -> PlanReads:
-        return reads_of(query, emitted, self.catalog.dialect, self.catalog.namespace)
+    def emitted(self, query: exp.Expr) -> Emitted:
+        return Emitted(query, self.form.sql(query, pretty=True), self.catalog.dialect)
 
-    def scan(self, query: exp.Expr, emitted: str) -> Scan | None:
-        found = scan_of(query, emitted, self.catalog.dialect, self.form.row_id)
+    def reads(self, emitted: Emitted) -> PlanReads:
+        return reads_of(emitted, self.catalog.namespace)
+
+    def scan(self, emitted: Emitted) -> Scan | None:
+        found = scan_of(emitted, self.form.row_id)
         mine = replace(self.catalog.namespace, name=found.table.name) if found is not None else None
         # A stage is read as it is: its rows have no ids that anything else knows.
         return replace(found, by_row="") if found is not None and found.table == mine else found
 
     def result(self, query: exp.Expr, columns: tuple[str, ...]) -> Result:
         """The rest of the query, once all stages are there."""
-        sql, dialect = self.form.sql(query, pretty=True), self.catalog.dialect
+        emitted = self.emitted(query)
         # A stream is scored by this run as a whole: only look-ups know of earlier runs.
         looked_up = [s for s in self.stages if s.scored and all(call.strategy == "store" for call in s.calls)]
         scored = [stage.scored.name for stage in looked_up if stage.scored]
         return Result(
-            sql,
+            emitted.sql,
             columns,
-            self.reads(query, sql),
-            self.scan(query, sql),
-            passed_rows(query, sql, dialect, columns, scored),
+            self.reads(emitted),
+            self.scan(emitted),
+            passed_rows(emitted, columns, scored),
             tuple(origins_of(query).items()),
             sees_others=others_of(query),
         )
@@ -163,19 +166,19 @@ class Builder:
         number = len(self.stages) + 1
         relation = self.relation(stage_name(self.side, number))
         scored = self.relation(scored_name(self.side, number)) if calls else None
-        sql = self.form.sql(select, pretty=True)
+        emitted = self.emitted(select)
         stage = Stage(
             name=f"s{number}",
             relation=relation,
             scored=scored,
-            sql=sql,
+            sql=emitted.sql,
             columns=columns,
             calls=calls,
             pushed=pushed,
             reproducible=self._reproducible(select),
             untyped=self.form.sql(untyped) if untyped else "",
-            reads=self.reads(select, sql),
-            scan=self.scan(select, sql),
+            reads=self.reads(emitted),
+            scan=self.scan(emitted),
         )
         if self.reads_scored(select):
             self.late.add(relation.name)
