@@ -60,7 +60,7 @@ $(DEMO_TEXT_STAMP): $(DEMO_STAMP)
 demo: $(DEMO_STAMP) $(if $(filter documents,$(USE)),$(DEMO_TEXT_STAMP))  ## the churn job of example_project: seed, run, first rows (USE=documents: another mart; NIGHT=2)
 	@SQLINFER=$(abspath $(BIN))/sqlinfer USE=$(or $(USE),churn) NIGHT=$(or $(NIGHT),1) example_project/demo.sh
 
-test: $(STAMP)  ## the whole test suite on all cores (WORKERS=2 PYTEST_ARGS="-k store")
+test: $(STAMP)  ## the test suite on all cores (WORKERS=2 PYTEST_ARGS="-k store"; PYTEST_ARGS=--thorough: all of it)
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 $(DBT_STAMP): pyproject.toml constraints-dbt.txt | $(BIN)/python
@@ -95,14 +95,14 @@ $(SPARK_STAMP): pyproject.toml constraints-spark.txt tests/spark/class_archive.p
 	@touch $(SPARK_STAMP)
 
 test-spark: $(SPARK_STAMP)  ## the tests of Spark, installed into .venv-spark; needs Java 17 and 6 GB of memory
-	SQLINFER_REQUIRE_SPARK=1 $(SPARK_VENV)/bin/python -m pytest tests/spark -m "not chaos" $(SPARK_PARALLEL) $(PYTEST_ARGS)
+	SQLINFER_REQUIRE_SPARK=1 $(SPARK_VENV)/bin/python -m pytest tests/spark -m "not chaos" --thorough $(SPARK_PARALLEL) $(PYTEST_ARGS)
 
 # What .ci/run runs of them: first on executors that are processes of their own, then on threads of the driver.
-test-spark-promises: $(SPARK_STAMP)  ## what Spark promises, without what shows it again at length (-m thorough)
+test-spark-promises: $(SPARK_STAMP)  ## what Spark promises, without what shows it again at length
 	SQLINFER_REQUIRE_SPARK=1 SQLINFER_TEST_SPARK_MASTER='local-cluster[2,1,1024]' \
 		$(SPARK_VENV)/bin/python -m pytest $(SPARK_ON_CLUSTER) $(SPARK_PARALLEL) $(PYTEST_ARGS)
-	SQLINFER_REQUIRE_SPARK=1 SQLINFER_KILLS=$${SQLINFER_KILLS:-2} $(SPARK_VENV)/bin/python -m pytest tests/spark \
-		-m "not chaos and not thorough" $(addprefix --ignore=,$(SPARK_ON_CLUSTER)) $(SPARK_PARALLEL) $(PYTEST_ARGS)
+	SQLINFER_REQUIRE_SPARK=1 SQLINFER_KILLS=$${SQLINFER_KILLS:-1} $(SPARK_VENV)/bin/python -m pytest tests/spark \
+		-m "not chaos" $(addprefix --ignore=,$(SPARK_ON_CLUSTER)) $(SPARK_PARALLEL) $(PYTEST_ARGS)
 
 lint: $(STAMP)  ## ruff, mypy, import-linter
 	$(BIN)/ruff check src tests example_project
@@ -134,7 +134,7 @@ kernel: $(BIN)/python  ## compile the forest kernel again, into src, after a cha
 	$(BIN)/python hatch_build.py
 
 attack: $(STAMP)  ## templates, graphs, yml, rows, names, files and links against docs/security.md (SQLINFER_ATTACKS=2000)
-	SQLINFER_ATTACKS=$${SQLINFER_ATTACKS:-2000} $(BIN)/python -m pytest tests/attack tests/security --timeout 3600 $(PYTEST_ARGS)
+	SQLINFER_ATTACKS=$${SQLINFER_ATTACKS:-2000} $(BIN)/python -m pytest tests/attack tests/security --thorough --timeout 3600 $(PYTEST_ARGS)
 
 clean:  ## remove the virtual environment, caches and what the example wrote
 	rm -rf $(VENV) $(DBT_VENV) $(SOURCES_VENV) $(MOTO_VENV) $(SPARK_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*

@@ -37,13 +37,29 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.timeout = patience(float(config.getini("timeout")))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--thorough", action="store_true", help="run also what shows again at length what other tests show"
+    )
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    named = any("::" in argument for argument in config.args)
+    if not (named or config.getoption("--thorough")):
+        left_out = [item for item in items if _is_thorough(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not _is_thorough(item)]
     for item in items:
         for mark in item.iter_markers("timeout"):
             item.add_marker(pytest.mark.timeout(patience(*mark.args)), append=False)
             break
     if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
         items.sort(key=_rank)
+
+
+def _is_thorough(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("thorough")
+    return mark is not None and (not mark.args or any(word in item.name for word in mark.args))
 
 
 def _rank(item: pytest.Item) -> int:

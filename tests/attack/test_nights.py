@@ -124,6 +124,7 @@ ERRORS = (ValueError("TOPSECRET"), MemoryError("TOPSECRET"))
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(("error", "more"), [*((error, "") for error in ERRORS), (ERRORS[0], ', reuse: "true"')])
+@pytest.mark.thorough("error1--stacking", "error1--assembling", "-stacking pictures", '"true"-assembling')
 def test_one_row_costs_itself_in_every_night(
     place: str, error: BaseException, more: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +196,7 @@ def night(house: House, hooks: Path) -> tuple[int, str]:
     ("place", "deed", "isolation"),
     [("the decoder", SEGV, "auto"), ("the decoder", ABORT, "process"), ("assembling", SEGV, "process")],
 )
+@pytest.mark.thorough("abort")
 def test_one_row_that_crashes_costs_itself(place: str, deed: str, isolation: str, tmp_path: Path) -> None:
     """Without isolation the first night dies, as it does of a kernel; from then on workers score."""
     house = gallery(tmp_path / "shop", f", isolation: {isolation}")

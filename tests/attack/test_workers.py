@@ -41,6 +41,7 @@ def module(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> str:
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.thorough("frame")
 def test_a_row_whose_code_writes_to_the_socket_is_lost_alone(answer: str, tmp_path: Path) -> None:
     shop = houses.build(tmp_path)
     code = (

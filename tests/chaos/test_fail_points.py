@@ -14,6 +14,9 @@ COMMITTED = ("after_publish_commit", "after_compaction")
 
 @pytest.mark.parametrize("action", ["kill", "error", "enospc"])
 @pytest.mark.parametrize("point", POINTS)
+@pytest.mark.thorough(
+    "stage_commit-e", "after_stage-e", "after_append-e", "after_pending-e", "after_publish_commit-e", "compaction-e"
+)
 def test_the_old_table_stands_until_the_commit_and_the_next_run_is_whole(
     settled: House, point: str, action: str
 ) -> None:

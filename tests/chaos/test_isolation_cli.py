@@ -59,6 +59,7 @@ def test_a_row_that_hangs_is_found_after_two_runs_had_to_be_ended(tmp_path: Path
 
 
 @pytest.mark.parametrize(("action", "kind"), [("kill", "crashed"), ("memory", "out_of_memory"), ("hang", "timeout")])
+@pytest.mark.thorough("hang")
 def test_isolation_can_be_asked_for(tmp_path: Path, action: str, kind: str) -> None:
     house = build(tmp_path, more=", isolation: process")
     house.env |= poisoned(house, action)

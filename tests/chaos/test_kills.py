@@ -20,7 +20,7 @@ from chaoskit import CHUNK, MODELS, House
 from sqlinfer.testing.children import start
 from sqlinfer.testing.patience import patience
 
-KILLS = int(os.environ.get("SQLINFER_KILLS", "12"))
+KILLS = int(os.environ.get("SQLINFER_KILLS", "8"))
 SEED = int(os.environ.get("SQLINFER_SEED", "20261124"))
 PER_NIGHT = 12
 READERS = 2

@@ -31,8 +31,8 @@ def peak(house: House, *arguments: str) -> int:
     return megabytes
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("reuse", ["true", "false"])
+@pytest.mark.thorough("false")
 def test_a_run_stays_within_its_memory_limit(tmp_path: Path, reuse: str) -> None:
     sql = "select id, note, predict('deep', a, b, c) as score from {{ source('erp', 'customers') }}"
     house = House.build(tmp_path / "large", {"scores": sql}, layers=1)

@@ -53,6 +53,7 @@ def plant(house: House, count: int, seed: int = 5) -> set[int]:
 
 @pytest.mark.parametrize("reuse", ["true", "false"])
 @pytest.mark.parametrize("count", [1, 10, ROWS // 100, ROWS // 2, ROWS])
+@pytest.mark.thorough("10-", "2000-")
 def test_exactly_the_planted_rows_are_flagged(tmp_path: Path, count: int, reuse: str) -> None:
     house = build(tmp_path, reuse, ", max_error_rate: 1")
     planted = plant(house, count)

@@ -22,7 +22,7 @@ from chaoskit import CHUNK, House, network
 from sqlinfer.testing.patience import patience
 from sqlinfer.testing.postgres_server import Database, NoPostgres, PostgresServer
 
-KILLS = int(os.environ.get("SQLINFER_KILLS", "10"))
+KILLS = int(os.environ.get("SQLINFER_KILLS", "6"))
 SEED = int(os.environ.get("SQLINFER_SEED", "20261126"))
 ROWS = 8_000
 MODELS = {

@@ -41,6 +41,7 @@ def go_on(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("limit", [1 << 18, 1 << 19, 1 << 20])
+@pytest.mark.thorough("262144", "1048576")
 def test_files_that_may_not_grow_are_an_error_of_the_node(settled: House, limit: int) -> None:
     before = settled.tables("scores")
     settled.sql(

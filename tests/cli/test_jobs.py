@@ -282,6 +282,7 @@ def test_a_registered_function_casts_like_a_run(shop: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.thorough("15")
 def test_an_interrupted_run_leaves_quickly_and_says_how_to_go_on(shop: Path, number: signal.Signals) -> None:
     (shop / "models" / "slow.sql").write_text(
         "select sum(predict('churn_score', (i % 70)::int, i * 1.0, 1)) as s from range(80000000) as r(i)"

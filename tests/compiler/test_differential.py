@@ -25,6 +25,7 @@ def test_the_corpus_is_large() -> None:
 
 @pytest.mark.parametrize("strategy", ["store", "stream"])
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: s.name)
+@pytest.mark.thorough("-stream")
 def test_a_plan_gives_what_plain_udfs_give(shape: Shape, strategy: Strategy) -> None:
     outcome = world().run(shape.sql, strategy)
     expected = answer(shape.reference or shape.sql)

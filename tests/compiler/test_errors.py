@@ -93,6 +93,7 @@ DEEP = {
 
 
 @pytest.mark.parametrize("what", DEEP)
+@pytest.mark.thorough("and", "union")
 def test_deep_sql_never_crashes_the_process(what: str) -> None:
     from pathlib import Path
 

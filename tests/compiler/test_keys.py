@@ -41,7 +41,6 @@ def keys_of(kind: str, count: int) -> str:
     return f"(select ({key_sql([data_type])})::uhugeint as k from (select {value} as v0 from range({count}) r(i)))"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_ten_million_near_equal_inputs_have_as_many_keys(kind: str, connection: duckdb.DuckDBPyConnection) -> None:
     assert one(connection, f"select count(distinct k) from {keys_of(kind, 10_000_000)}") == 10_000_000

@@ -1,4 +1,4 @@
-"""Random queries equal ordinary DuckDB. ``SQLINFER_FUZZ_EXAMPLES`` sets how many (default 500, in four parts)."""
+"""Random queries equal ordinary DuckDB. ``SQLINFER_FUZZ_EXAMPLES`` sets how many (default 160, in four parts)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from queries import SETUP, Query, queries
 from sqlinfer.errors import UnsupportedQuery
 from sqlinfer.testing.differential import World, compare
 
-EXAMPLES = int(os.environ.get("SQLINFER_FUZZ_EXAMPLES", "500"))
+EXAMPLES = int(os.environ.get("SQLINFER_FUZZ_EXAMPLES", "160"))
 PARTS = 4
 FIRST_SEED = int(os.environ.get("SQLINFER_FUZZ_SEED", "0"))
 

@@ -20,7 +20,6 @@ SEEDS = range(int(os.environ.get("SQLINFER_TPC_SEEDS", "1")))
 
 
 @pytest.mark.clone
-@pytest.mark.slow
 @pytest.mark.skipif(not CLONE, reason="SQLINFER_SQLGLOT_CLONE is not set")
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("suite", tpc.SUITES)

@@ -118,6 +118,7 @@ def test_a_manifest_without_compiled_sql(shop):
 
 
 @pytest.mark.parametrize("path", ["models/marts/churn_scores.sql", "models/marts/marts.yml", "dbt_project.yml"])
+@pytest.mark.thorough("marts.yml", "dbt_project")
 def test_a_stale_manifest(shop, path):
     assert shop.dbt("compile").code == 0
     file = shop.root / path

@@ -51,6 +51,7 @@ def test_without_predictions_one_call_builds_the_users_own_selection(counted):
 
 
 @pytest.mark.parametrize("words", [("dbt", "build"), ("run", "--dbt")])
+@pytest.mark.thorough("words1")
 def test_a_second_run_leaves_before_dbt_is_started(counted, words):
     shop, starts = counted
     assert shop.sqlinfer("dbt", "build", "--select", "churn_scores").code == 0

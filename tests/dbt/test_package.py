@@ -65,6 +65,7 @@ def test_docs_show_the_node_with_its_columns(shop):
     ("ask", "left"),
     [("{{ only_new() }}", 100), ("where customer_id <= 90 -- {# is_incremental() #} is_incremental()", 90)],
 )
+@pytest.mark.thorough("only_new")
 def test_a_slice_is_known_by_the_macros_that_dbt_saw_called(shop, ask, left):
     shop.write(
         "macros/only_new.sql",

@@ -30,6 +30,7 @@ def server(postgres_database: Database) -> Server:
     return Server(env, at.run)
 
 
+@pytest.mark.thorough
 def test_the_freshness_rule_holds_on_postgres(shop, server):
     def build(*words: str):
         return shop.dbt("build", "--target", "postgres", *words, **server.env)

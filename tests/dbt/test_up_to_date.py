@@ -46,6 +46,7 @@ def _lost_model_file(shop):
         (_new_model_file, "ml/churn.onnx has changed"), (_lost_model_file, "ml/churn.onnx has changed"),
     ],
 )  # fmt: skip
+@pytest.mark.thorough("_edit_yml", "_lost_model")
 def test_what_changed_since_the_scoring_is_named(scored, change, named):
     assert "UP TO DATE" in scored.dbt("run", "--select", "churn_scores").text
     change(scored)
@@ -84,6 +85,7 @@ def test_files_are_found_from_another_folder(scored, tmp_path):
     assert "UP TO DATE" in done.text, done.text
 
 
+@pytest.mark.thorough
 def test_a_record_of_an_older_version_proves_nothing(scored):
     scored.change("alter table sqlinfer_runs drop column provenance")
     done = scored.dbt("run", "--select", "churn_scores")
@@ -117,6 +119,7 @@ sources:
 """
 
 
+@pytest.mark.thorough
 def test_newer_rows_of_a_source_are_seen_in_any_time_zone(shop):
     """Moments without a zone are meant in UTC, as dbt's source freshness reads them."""
     version = json.loads((shop.root / "target/manifest.json").read_text())["metadata"]["dbt_version"]

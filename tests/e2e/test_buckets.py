@@ -424,6 +424,7 @@ def killed(shop: Any, point: str) -> int:
     [("mid_part=kill:2", "before"), ("before_manifest=kill", "before"), ("after_manifest=kill", "after"),
      ("before_publish_commit=kill", "before")],
 )  # fmt: skip
+@pytest.mark.thorough("disk-before_manifest", "disk-after_manifest", "disk-before_publish")
 def test_a_kill_leaves_one_whole_version(point: str, after: str, lake: Any, place: str) -> None:
     scores(lake, place, ", partition_by='day'")
     done(lake, "run")

@@ -88,6 +88,7 @@ def test_seeds_and_models_of_one_build_hold_the_state_together(fleet: Fleet) -> 
     [("preview", "m"), ("compile", "m", "--estimate"), ("freshness",), ("ls",), ("debug",)],
     ids=lambda words: words[0],
 )  # fmt: skip
+@pytest.mark.thorough("compile", "debug", "freshness")
 def test_who_only_reads_changes_nothing_in_the_bucket(fleet: Fleet, words: tuple[str, ...]) -> None:
     fleet.run("one")
     (side,) = (fleet.folder / "one").rglob("*.sqlinfer.duckdb")
@@ -98,6 +99,7 @@ def test_who_only_reads_changes_nothing_in_the_bucket(fleet: Fleet, words: tuple
 
 
 @pytest.mark.parametrize("machine", ["one", "two"])
+@pytest.mark.thorough("two")
 def test_a_kill_costs_no_more_than_the_chunk_at_hand(fleet: Fleet, machine: str) -> None:
     fleet.shop.sql("create or replace table t as select range as id, range::double as x from range(800_000)")
     fleet.run("one", fail="after_append=kill:4", code=None)

@@ -154,6 +154,7 @@ def test_blank_charges_are_error_rows_by_default(tmp_path: Path, rows: Any, onnx
     assert found == (11, "cast_error")
 
 
+@pytest.mark.thorough("large")
 def test_nights_after_the_first_score_what_changed(tmp_path: Path, onnx_bytes: bytes) -> None:
     write_project(tmp_path, onnx_bytes, ", on_cast_error: 'null', on_null: {default: 0}")
     database = str(tmp_path / "telco.duckdb")

@@ -45,6 +45,7 @@ def test_workers_give_what_a_session_gives(function) -> None:
 @pytest.mark.parametrize(
     ("action", "error"), [("segv", "crashed: "), ("kill", "crashed: "), ("hang", "timeout: "), ("memory", "out_of_mem")]
 )
+@pytest.mark.thorough("hang")
 def test_a_poisonous_row_costs_only_itself(function, poison, action: str, error: str) -> None:
     poison(f"301:{action}")
     with open_isolated(function, device="cpu", threads=2) as session:

@@ -115,7 +115,6 @@ def chromium() -> str:
     return found
 
 
-@pytest.mark.slow
 def test_a_browser_shows_it_and_runs_its_own_script_alone(chromium: str, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     page.write_bytes(render(report_of(HOSTILE, HOSTILE)).encode(errors="replace"))

@@ -99,6 +99,7 @@ def changes(rng: random.Random) -> list[str]:
 
 
 @pytest.mark.parametrize(("function", "seed"), [(SCALAR, 0), (SCALAR, 1), (SCALAR, 2), (STRUCT, 3), (STRUCT, 4)])
+@pytest.mark.thorough("function1", "function3")
 def test_nights_end_as_with_a_join(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: list[bool], function: PreparedFunction, seed: int
 ) -> None:

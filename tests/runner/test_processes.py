@@ -47,6 +47,7 @@ def other(night: Night, mode: str, sql: str) -> str:
     return done.stdout.strip() or done.stderr
 
 
+@pytest.mark.thorough("small")
 def test_others_read_and_write_while_a_run_scores(night: Night) -> None:
     assert outcome(job(night, "one"))["status"] == "success"
     night.sql("update customers set raw = (20000 + id)::varchar where id > 500")
@@ -77,6 +78,7 @@ def test_a_retry_waits_as_long_as_the_node_says(night: Night) -> None:
     assert (done.status, done.rows) == ("success", 1000)
 
 
+@pytest.mark.thorough("small")
 def test_a_reader_at_publication_delays_it_and_retry_publishes_without_scoring(night: Night) -> None:
     running = job(night, "one", "wait")
     assert running.stdout is not None
@@ -99,6 +101,7 @@ def test_a_reader_at_publication_delays_it_and_retry_publishes_without_scoring(n
     assert night.sql("select count(*) from scores") == [(1000,)]
 
 
+@pytest.mark.thorough("large")
 def test_a_second_run_leaves_at_once_naming_the_holder(night: Night) -> None:
     running = job(night, "one", "wait")
     assert running.stdout is not None
@@ -117,6 +120,14 @@ def test_a_second_run_leaves_at_once_naming_the_holder(night: Night) -> None:
     ["after_stage", "before_append_commit", "after_append", "after_pending", "before_publish_commit",
      "after_publish_commit", "after_compaction"],
 )  # fmt: skip
+@pytest.mark.thorough(
+    "large-after_stage",
+    "large-before_append",
+    "large-after_pending",
+    "large-after_publish",
+    "large-after_compaction",
+    "small-after_stage",
+)
 def test_after_a_kill_the_next_run_gives_the_table_of_an_undisturbed_one(
     night: Night, point: str, table_size: str
 ) -> None:
@@ -144,6 +155,7 @@ def test_a_commit_that_happened_is_not_repeated_by_retry(night: Night, table_siz
 
 
 @pytest.mark.parametrize("content", [b"x" * 9000, b""])
+@pytest.mark.thorough("large")
 def test_a_damaged_side_file_is_moved_aside_and_rebuilt(night: Night, content: bytes) -> None:
     assert outcome(job(night, "one"))["status"] == "success"
     (night.folder / "wh.sqlinfer.duckdb").write_bytes(content)
@@ -162,6 +174,7 @@ def test_a_store_of_a_newer_version_is_refused(night: Night) -> None:
         pass
 
 
+@pytest.mark.thorough("small")
 def test_a_failing_disk_leaves_the_table_alone(night: Night) -> None:
     outcome(job(night, "one"))
     broken = job(night, "two", SQLINFER_FAIL_POINTS="before_publish_commit=enospc")

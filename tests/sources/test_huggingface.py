@@ -199,6 +199,7 @@ def picture(wide: int, high: int, mode: str = "RGB") -> bytes:
 
 
 @pytest.mark.parametrize("steps", ["exact", "shortest"])
+@pytest.mark.thorough("shortest")
 def test_an_image_classifier_gives_what_the_pipeline_gives_first(space: Path, steps: str) -> None:
     """With the resizing of Pillow, as image processors without torchvision do it."""
     from PIL import Image

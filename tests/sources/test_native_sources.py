@@ -64,6 +64,7 @@ def test_results_are_the_librarys_own_and_there_is_no_graph(shop: Workshop, plan
         (ReturnField("value", None, "probabilities"), lambda model: model.predict_proba(ROWS).tolist()),
     ],
 )
+@pytest.mark.thorough("returns1", "returns3")
 def test_what_returns_selects_is_what_a_graph_would_give(
     shop: Workshop, plan: Any, returns: Any, expected: Any
 ) -> None:

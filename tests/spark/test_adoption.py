@@ -40,7 +40,6 @@ def project(folder: Path, output: dict[str, Any], reuse: str) -> None:
     onnx_builder.linear([2.0], 1.0, element_type="double", path=folder / "functions" / "f.onnx")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("reuse", ["true", "false"])
 def test_rows_with_errors_and_tests_are_written_once(

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import pytest
-
 from sqlinfer.testing.adapter_conformance import AdapterConformance
-
-pytestmark = pytest.mark.slow
 
 
 class TestSpark(AdapterConformance):

@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from class_archive import QUICK
 from kill_house import ASK, answer_of, answers, kill_group
 
-pytestmark = pytest.mark.slow
 ROWS = 20_000
 FUNCTION = """
   - name: {name}

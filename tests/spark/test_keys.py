@@ -55,6 +55,7 @@ def test_near_equal_inputs_have_as_many_keys(kind: str, session: SparkSqlSession
 
 
 @pytest.mark.parametrize("kind", ["integers", "doubles", "strings", "arrays"])
+@pytest.mark.thorough("doubles", "strings")
 def test_the_halves_are_independent(kind: str, session: SparkSqlSession) -> None:
     """A seed that only shifts by a constant leaves one value of xor or of the difference."""
     halves = f"(select conv(left(k, 16), 16, 10) h, conv(right(k, 16), 16, 10) l from {keys_of(kind, 100_000)})"

@@ -110,7 +110,6 @@ def report(kind: str, house: KillHouse, kills: int, nights: int) -> None:
     assert house.counted() <= house.budget
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900 + 300 * KILLS)
 def test_no_kill_of_a_driver_is_seen_by_readers_or_in_the_result(tmp_path: Path, uri: str) -> None:
     house, rng = KillHouse(tmp_path / "house", uri, f"local[{SLOTS}]").build(), random.Random(SEED)
@@ -138,7 +137,6 @@ def test_no_kill_of_a_driver_is_seen_by_readers_or_in_the_result(tmp_path: Path,
     report("drivers", house, kills, nights)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900 + 300 * KILLS)
 def test_no_kill_of_an_executor_is_seen_by_readers_or_in_the_result(tmp_path: Path, uri: str) -> None:
     master = f"local-cluster[{SLOTS},1,1024]"

@@ -68,6 +68,7 @@ def answer(world: PostgresWorld, sql: str) -> Expected | Exception:
 
 @pytest.mark.parametrize("strategy", ["store", "stream"])
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: s.name)
+@pytest.mark.thorough("-stream")
 def test_a_plan_gives_what_sql_functions_give(shape: Shape, strategy: Strategy, world: PostgresWorld) -> None:
     sql, reference = written(shape.sql), written(shape.reference or shape.sql)
     if sql is None or reference is None or shape.name in OTHERWISE:

@@ -34,8 +34,8 @@ def keys_of(kind: str, count: int) -> str:
     return f"(select {key_sql(data_type)} as k from {series}) keys"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.thorough
 def test_ten_million_near_equal_inputs_have_as_many_keys(kind: str, world: PostgresWorld) -> None:
     wanted = min(10_000_000, DISTINCT.get(kind, 10_000_000))
     assert world.rows(f"select count(distinct k) from {keys_of(kind, 10_000_000)}") == [(wanted,)]
@@ -47,6 +47,7 @@ def test_near_equal_inputs_have_as_many_keys(kind: str, world: PostgresWorld) ->
 
 
 @pytest.mark.parametrize("kind", ["integers", "bigints", "doubles", "strings"])
+@pytest.mark.thorough("bigints", "doubles")
 def test_the_halves_are_independent(kind: str, world: PostgresWorld) -> None:
     """A seed that only shifts by a constant leaves one value of xor or of the difference."""
     plain = f"(select replace(k::text, '-', '') as k from {keys_of(kind, 200000)})"

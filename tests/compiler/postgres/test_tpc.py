@@ -41,7 +41,6 @@ def models() -> list[PythonFunction]:
 
 
 @pytest.mark.clone
-@pytest.mark.slow
 @pytest.mark.skipif(not CLONE, reason="SQLINFER_SQLGLOT_CLONE is not set")
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("suite", tpc.SUITES)

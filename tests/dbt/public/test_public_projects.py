@@ -16,7 +16,6 @@ FOLDER = os.environ.get("SQLINFER_PUBLIC_PROJECTS")
 
 
 @pytest.mark.clone
-@pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("known", KNOWN, ids=lambda one: one.name)
 def test_a_public_project_is_scored_by_the_starter(known: Known, dbt: str, tmp_path: Path) -> None:
