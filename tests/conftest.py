@@ -46,8 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     named = any("::" in argument for argument in config.args)
     if not (named or config.getoption("--thorough")):
-        left_out = [item for item in items if _is_thorough(item)]
-        config.hook.pytest_deselected(items=left_out)
+        config.hook.pytest_deselected(items=[item for item in items if _is_thorough(item)])
         items[:] = [item for item in items if not _is_thorough(item)]
     for item in items:
         for mark in item.iter_markers("timeout"):
@@ -57,9 +56,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=_rank)
 
 
-def _is_thorough(item: pytest.Item) -> bool:
+def _is_thorough(item: Any) -> bool:
     mark = item.get_closest_marker("thorough")
-    return mark is not None and (not mark.args or any(word in item.name for word in mark.args))
+    return mark is not None and (not mark.args or any(word in item.callspec.id for word in mark.args))
 
 
 def _rank(item: pytest.Item) -> int:

@@ -12,8 +12,6 @@ from functools import lru_cache
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
 from types import ModuleType
 
-PACKAGE = "sqlglot"
-
 
 class SourceFinder:
     """A meta path finder for the modules of one package that looks at Python source alone."""
@@ -31,5 +29,4 @@ class SourceFinder:
 
 def prefer_source() -> None:
     """Modules that another package has imported before stay as they are."""
-    if not any(isinstance(finder, SourceFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, SourceFinder(PACKAGE))
+    sys.meta_path.insert(0, SourceFinder("sqlglot"))

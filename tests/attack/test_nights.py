@@ -124,7 +124,7 @@ ERRORS = (ValueError("TOPSECRET"), MemoryError("TOPSECRET"))
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(("error", "more"), [*((error, "") for error in ERRORS), (ERRORS[0], ', reuse: "true"')])
-@pytest.mark.thorough("error1--stacking", "error1--assembling", "-stacking pictures", '"true"-assembling')
+@pytest.mark.thorough("error1--stacking", "error1--assembling", '"true"-stacking', '"true"-assembling')
 def test_one_row_costs_itself_in_every_night(
     place: str, error: BaseException, more: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,7 +46,6 @@ def test_the_tokeniser_is_set_against_the_bare_encoder() -> None:
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["tokenizer", "wordlevel", "wordpiece"]
 
 
-@pytest.mark.thorough
 def test_nights_on_postgres_are_set_against_a_loop_by_hand(postgres_server: Database) -> None:
     command = [sys.executable, "-m", "tests.benchmarks.postgres", "--rows", "2000"]
     env = {**os.environ, "SQLINFER_TEST_POSTGRES": postgres_server.uri}
@@ -55,7 +54,6 @@ def test_nights_on_postgres_are_set_against_a_loop_by_hand(postgres_server: Data
     assert "later / first" in done.stdout
 
 
-@pytest.mark.thorough
 def test_tables_of_any_width_and_many_calls_are_set_against_peers() -> None:
     command = [sys.executable, "-m", "tests.benchmarks.shapes", "--rows", "2000", "--columns", "3", "--calls", "2",
                "--repeats", "1"]  # fmt: skip
@@ -173,7 +171,6 @@ def test_large_projects_are_generated_and_timed(tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / "10" / "target" / "run_results.json").read_text())["results"]) == 20
 
 
-@pytest.mark.thorough
 def test_what_batch_costs_is_measured_from_what_the_commands_write() -> None:
     """Nothing is asserted about time."""
     command = [sys.executable, "-m", "tests.benchmarks.economics", "--only", "stale", "--rows", "500",

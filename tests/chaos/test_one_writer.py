@@ -116,7 +116,7 @@ def stopped(process: subprocess.Popen[str]) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.thorough("15")
+@pytest.mark.thorough("2")
 def test_a_signal_ends_a_run_within_ten_seconds_keeping_what_was_scored(tmp_path: Path, number: int) -> None:
     house = slowly(tmp_path)
     running = house.start()

@@ -85,7 +85,6 @@ def test_files_are_found_from_another_folder(scored, tmp_path):
     assert "UP TO DATE" in done.text, done.text
 
 
-@pytest.mark.thorough
 def test_a_record_of_an_older_version_proves_nothing(scored):
     scored.change("alter table sqlinfer_runs drop column provenance")
     done = scored.dbt("run", "--select", "churn_scores")
@@ -119,7 +118,6 @@ sources:
 """
 
 
-@pytest.mark.thorough
 def test_newer_rows_of_a_source_are_seen_in_any_time_zone(shop):
     """Moments without a zone are meant in UTC, as dbt's source freshness reads them."""
     version = json.loads((shop.root / "target/manifest.json").read_text())["metadata"]["dbt_version"]

@@ -54,7 +54,6 @@ def test_seeds_are_what_their_generator_writes(churn: Path, mart: str) -> None:
 
 
 @pytest.mark.parametrize("mart", MARTS)
-@pytest.mark.thorough("segments", "demand")
 def test_the_page_of_a_mart_runs_as_written(churn: Path, mart: str) -> None:
     page = (churn / "models" / mart / "README.md").read_text()
     blocks = re.findall(r"```console\n(.*?)```", page, re.S)

@@ -133,7 +133,7 @@ def test_a_module_that_mixes_rows_is_refused(nets: Workshop) -> None:
         ("nets:Flattened", "the export of its torch model failed"),
     ],
 )
-@pytest.mark.thorough("raises", "missing", "Flattened")
+@pytest.mark.thorough("raises", "missing")
 def test_a_failing_export_shows_its_last_lines(nets: Workshop, entrypoint: str, message: str) -> None:
     error = nets.refused(None, THREE, "REAL[3]", source="torch", entrypoint=entrypoint)
     assert message in error.message

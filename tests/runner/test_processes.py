@@ -126,7 +126,6 @@ def test_a_second_run_leaves_at_once_naming_the_holder(night: Night) -> None:
     "large-after_pending",
     "large-after_publish",
     "large-after_compaction",
-    "small-after_stage",
 )
 def test_after_a_kill_the_next_run_gives_the_table_of_an_undisturbed_one(
     night: Night, point: str, table_size: str

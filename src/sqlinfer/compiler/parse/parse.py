@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import sqlglot
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError as SqlglotParseError
@@ -132,6 +133,14 @@ def parse(source: Source, dialect: str) -> exp.Query:
         raise UnsupportedQuery(f"a model is one SELECT, this is {query.key.upper()}", location=source.place(0, 1))
     _joins_of_the_query(query)
     return query
+
+
+def known_tree(sql: str, dialect: str) -> exp.Expr | None:
+    """SQL that the warehouse takes, to look into: None where sqlglot does not know it."""
+    try:
+        return sqlglot.parse_one(sql, dialect=dialect)
+    except SqlglotError:
+        return None
 
 
 def _selected(values: exp.Values) -> exp.Select:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
+from sqlinfer.compiler.parse.parse import known_tree
 from sqlinfer.spec.plan import Plan
 
 _Known = Mapping[str, frozenset[str]]
@@ -23,7 +22,7 @@ def predicted_columns(plan: Plan) -> tuple[str, ...]:
         known[stage.relation.name.casefold()] = passed
         if stage.scored is not None:
             known[stage.scored.name.casefold()] = passed | {call.output.casefold() for call in stage.calls}
-    return _predicted(plan.result.sql, plan.dialect, known) if plan.stages else ()
+    return _predicted(plan.result.sql, plan.dialect, known)
 
 
 def with_predictions(plan: Plan) -> Plan:
@@ -34,11 +33,9 @@ def with_predictions(plan: Plan) -> Plan:
 def _predicted(sql: str, dialect: str, known: _Known) -> tuple[str, ...]:
     if not any(known.values()):  # the SQL of a first stage is long: its casts and keys are spelled out
         return ()
-    try:
-        tree = sqlglot.parse_one(sql, dialect=dialect)
-    except SqlglotError:
-        return ()
-    return tuple(dict.fromkeys(name for name, holds in _outputs(tree, known) if holds))
+    tree = known_tree(sql, dialect)
+    outputs = _outputs(tree, known) if tree is not None else []
+    return tuple(dict.fromkeys(name for name, holds in outputs if holds))
 
 
 def _outputs(query: exp.Expr, known: _Known) -> list[tuple[str, bool]]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
+from sqlinfer.compiler.parse.parse import known_tree
 from sqlinfer.compiler.plan.scans import Emitted
 from sqlinfer.relation import Relation, fold, quote
 from sqlinfer.spec.plan import Plan, PlanReads
@@ -28,11 +27,9 @@ def relations_of(plan: Plan) -> tuple[str, ...]:
 
 def relations_in(sql: str, dialect: str) -> tuple[str, ...]:
     """Relations that a query of the user's reads, for people; none where the parser does not know the SQL."""
-    try:
-        tree = sqlglot.parse_one(sql, dialect=dialect)
-    except SqlglotError:
-        return ()
-    return tuple(dict.fromkeys(_shown(table, dialect) for table in _tables(tree)))
+    tree = known_tree(sql, dialect)
+    tables = _tables(tree) if tree is not None else ()
+    return tuple(dict.fromkeys(_shown(table, dialect) for table in tables))
 
 
 def _in_tree(query: exp.Expr, dialect: str, namespace: Relation) -> PlanReads:

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
+from sqlinfer.compiler.parse.parse import known_tree
 from sqlinfer.compiler.parse.verbatim import Verbatim
 from sqlinfer.relation import Relation, fold
 from sqlinfer.spec.names import ROW, SCORED_AT, SCORED_BY
@@ -33,12 +32,7 @@ class Emitted:
     @cached_property
     def tree(self) -> exp.Expr | None:
         """The query with nothing hidden in the user's own text; None where the parser does not know that text."""
-        if self.query.find(Verbatim) is None:
-            return self.query
-        try:
-            return sqlglot.parse_one(self.sql, dialect=self.dialect)
-        except SqlglotError:
-            return None
+        return self.query if self.query.find(Verbatim) is None else known_tree(self.sql, self.dialect)
 
 
 def scan_of(emitted: Emitted, row_id: str) -> Scan | None:
@@ -96,10 +90,6 @@ def passed_rows(emitted: Emitted, columns: Iterable[str], scored: Iterable[str])
     tree, dialect = emitted.tree, emitted.dialect
     if not isinstance(tree, exp.Select):
         return None
-    if tree is not emitted.query:
-        written = tree.sql(dialect=dialect, pretty=True, comments=False, identify=True)
-        if written != emitted.sql:
-            return None  # the user's text in it would be written otherwise
     source = tree.args.get("from_")
     if source is None or not isinstance(source.this, exp.Table) or source.this.name not in set(scored):
         return None
@@ -107,6 +97,10 @@ def passed_rows(emitted: Emitted, columns: Iterable[str], scored: Iterable[str])
     sums = any(not item.find_ancestor(exp.Window) for item in tree.find_all(exp.AggFunc))
     if folds or sums or tree.find(exp.Star):
         return None
+    if tree is not emitted.query:
+        written = tree.sql(dialect=dialect, pretty=True, comments=False, identify=True)
+        if written != emitted.sql:
+            return None  # the user's text in it would be written otherwise
     taken = {fold(name) for name in columns}
     by, at = _free(SCORED_BY, taken), _free(SCORED_AT, taken)
     alias = source.this.alias_or_name
