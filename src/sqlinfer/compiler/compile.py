@@ -27,10 +27,10 @@ from sqlinfer.compiler.parse.deep import deep
 from sqlinfer.compiler.parse.parse import PLACED, parse
 from sqlinfer.compiler.parse.said import mentioned
 from sqlinfer.compiler.parse.verbatim import with_pieces
+from sqlinfer.compiler.plan.builder import Builder
 from sqlinfer.compiler.plan.inputs import with_identities
 from sqlinfer.compiler.plan.planner import Planner
 from sqlinfer.compiler.plan.predictions import with_predictions
-from sqlinfer.compiler.plan.stages import Builder
 from sqlinfer.compiler.rules import RULES
 from sqlinfer.compiler.scopes.analyse import text
 from sqlinfer.compiler.scopes.volatile import keywords_as_functions, refuse_sequences

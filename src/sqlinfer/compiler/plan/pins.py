@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from sqlinfer.compiler.plan.stages import Builder, column_type
+from sqlinfer.compiler.plan.builder import Builder, column_type
 from sqlinfer.compiler.scopes.analyse import (
     columns_in,
     has_calls,

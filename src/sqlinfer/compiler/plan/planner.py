@@ -9,9 +9,10 @@ from sqlglot import exp
 
 from sqlinfer.compiler.calls.canonical import PredictCall
 from sqlinfer.compiler.forms import Form
+from sqlinfer.compiler.plan.builder import Builder, column_type
 from sqlinfer.compiler.plan.pins import Pins, column_names, is_recursive
 from sqlinfer.compiler.plan.sites import Site, filters, has_sites, ordered_conjuncts, sites
-from sqlinfer.compiler.plan.stages import Builder, Layer, column_type, is_reserved
+from sqlinfer.compiler.plan.stages import Layer, is_reserved
 from sqlinfer.compiler.scopes import correlated, islands, joins
 from sqlinfer.compiler.scopes.analyse import (
     calls_in,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from sqlinfer.compiler.calls.canonical import PredictCall
-from sqlinfer.compiler.plan.stages import Builder
+from sqlinfer.compiler.plan.builder import Builder
 from sqlinfer.compiler.rules.weaken import factors
 from sqlinfer.compiler.scopes.analyse import (
     and_all,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from sqlinfer.compiler.plan.builder import Builder
 from sqlinfer.compiler.plan.pins import Pins
-from sqlinfer.compiler.plan.stages import Builder
 from sqlinfer.compiler.scopes.analyse import (
     and_all,
     calls_in,

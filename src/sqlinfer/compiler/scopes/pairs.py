@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from sqlinfer.compiler.calls.canonical import PredictCall, calls_in
 from sqlinfer.compiler.forms import Form
-from sqlinfer.compiler.plan.stages import Builder, column_type
+from sqlinfer.compiler.plan.builder import Builder, column_type
 from sqlinfer.compiler.scopes.analyse import (
     and_all,
     can_try,

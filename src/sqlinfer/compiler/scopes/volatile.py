@@ -15,8 +15,8 @@ from sqlglot import exp
 
 from sqlinfer.compiler.calls.canonical import Source
 from sqlinfer.compiler.parse.verbatim import Verbatim
+from sqlinfer.compiler.plan.builder import Builder
 from sqlinfer.compiler.plan.sites import filters
-from sqlinfer.compiler.plan.stages import Builder
 from sqlinfer.compiler.scopes.analyse import (
     columns_in,
     flat_conjuncts,
