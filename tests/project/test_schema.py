@@ -8,7 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from sqlinfer.errors import ProjectError
-from sqlinfer.project.schema import ConfigKeys, FunctionsFile, OnNullDefault, ProjectFile, validate
+from sqlinfer.project.function_schema import FunctionsFile, OnNullDefault
+from sqlinfer.project.schema import ConfigKeys, ProjectFile
+from sqlinfer.project.validation import validate
 from sqlinfer.project.yamlfile import YamlFile
 
 

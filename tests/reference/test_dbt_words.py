@@ -10,6 +10,7 @@ import pytest
 from sqlinfer.dbt import known_flags
 from sqlinfer.dbt.starter import Subject, function_yml, node_sql
 from sqlinfer.project import schema
+from sqlinfer.project.validation import known_keys
 from sqlinfer.spec.catalog import Column
 
 TEXT = (Path(__file__).parents[2] / "docs/dbt.md").read_text(encoding="utf-8")
@@ -23,13 +24,13 @@ def words(table: str) -> set[str]:
 
 
 def test_each_config_that_is_accepted_or_refused_stands_in_the_table() -> None:
-    assert {*schema.known_keys(schema.ConfigKeys), *schema.REFUSED} - words(CONFIG) == set()
-    assert words(CONFIG) - {*schema.known_keys(schema.ConfigKeys), *schema.REFUSED} == set()
+    assert {*known_keys(schema.ConfigKeys), *schema.REFUSED} - words(CONFIG) == set()
+    assert words(CONFIG) - {*known_keys(schema.ConfigKeys), *schema.REFUSED} == set()
 
 
 def test_each_property_stands_in_the_table() -> None:
     known = {key for model in (schema.ModelProps, schema.TableProps, schema.SourceProps, schema.PropertiesFile)
-             for key in schema.known_keys(model)}  # fmt: skip
+             for key in known_keys(model)}  # fmt: skip
     assert known - words(PROPERTY) - {"models", "seeds", "version"} == set()
 
 
@@ -39,7 +40,7 @@ def test_each_flag_of_dbt_build_stands_in_the_table() -> None:
 
 
 def test_each_key_of_the_project_file_stands_in_the_table() -> None:
-    assert set(schema.known_keys(schema.ProjectFile)) - words(KEY) == set()
+    assert set(known_keys(schema.ProjectFile)) - words(KEY) == set()
 
 
 def test_no_cell_is_empty_or_says_that_a_word_does_nothing() -> None:

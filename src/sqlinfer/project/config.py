@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from sqlinfer.errors import Location, ProjectError, did_you_mean
 from sqlinfer.project.hooks import read_hooks
-from sqlinfer.project.schema import EXTRA_KEYS, HOOKS, OF_POSTGRES, REFUSED, ConfigKeys, describe, known_keys
+from sqlinfer.project.schema import EXTRA_KEYS, HOOKS, OF_POSTGRES, REFUSED, ConfigKeys
+from sqlinfer.project.validation import describe, known_keys
 from sqlinfer.project.values import NodeConfig
 from sqlinfer.project.yamlfile import Keys, YamlFile
 from sqlinfer.spec.constraint import Index

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlinfer.audits.registry import Problem, find, kinds, read
 from sqlinfer.errors import ProjectError, RenderError, did_you_mean
-from sqlinfer.project.schema import describe
 from sqlinfer.project.testconfig import KEYS, Fail, checked, stored_at
+from sqlinfer.project.validation import describe
 from sqlinfer.project.values import DataTest
 from sqlinfer.project.yamlfile import Keys, YamlFile
 from sqlinfer.relation import Relation

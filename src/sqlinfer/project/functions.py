@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 from sqlinfer import types
 from sqlinfer.errors import Location, ProjectError, SqlinferError, did_you_mean
-from sqlinfer.project import files, schema
+from sqlinfer.project import files
+from sqlinfer.project import function_schema as schema
 from sqlinfer.project.jinja import Engine
 from sqlinfer.project.strings import render_values
+from sqlinfer.project.validation import validate
 from sqlinfer.project.values import FunctionConfig, ImageConfig, ReturnField, TokenizerConfig
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_yaml
 from sqlinfer.spec.function import Argument, OnNull
@@ -67,7 +69,7 @@ def read_functions(path: Path, engine: Engine, context: Mapping[str, Any], diale
     if file.data is None:
         return []
     data = render_values(file.data, (), file, engine, context)
-    props = schema.validate(schema.FunctionsFile, file, data)
+    props = validate(schema.FunctionsFile, file, data)
     return [
         _function(function, file, ("functions", index), dialect) for index, function in enumerate(props.functions or ())
     ]
@@ -269,7 +271,7 @@ def _on_null(argument: schema.ArgumentProps, data_type: str, file: YamlFile, key
                              value=True)  # fmt: skip
         return "nan", None
     if isinstance(value, dict):
-        default = schema.validate(schema.OnNullDefault, file, value, here).default
+        default = validate(schema.OnNullDefault, file, value, here).default
         if types.is_numeric(data_type) and isinstance(default, str):
             raise file.error(f"the default of '{argument.name}' is text, its type is {data_type}", (*here, "default"),
                              value=True)  # fmt: skip

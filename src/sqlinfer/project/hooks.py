@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlinfer.errors import Location, ProjectError
 from sqlinfer.files import parse_json
-from sqlinfer.project.schema import HOOKS, describe
+from sqlinfer.project.schema import HOOKS
+from sqlinfer.project.validation import describe
 from sqlinfer.project.values import Hook
 
 _CONTROL = re.compile(r"^(begin|start\s+transaction|commit|rollback|abort|end)\b", re.IGNORECASE)

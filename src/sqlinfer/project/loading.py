@@ -19,11 +19,12 @@ from sqlinfer.project.jinja import engine
 from sqlinfer.project.packages import read_packages
 from sqlinfer.project.prices import read_prices
 from sqlinfer.project.profile import load_profile
-from sqlinfer.project.schema import IGNORED_PROJECT_KEYS, ProjectFile, validate
+from sqlinfer.project.schema import IGNORED_PROJECT_KEYS, ProjectFile
 from sqlinfer.project.secret import public
 from sqlinfer.project.selectorfile import read_selectors
 from sqlinfer.project.strings import render_values
 from sqlinfer.project.unbuilt import unbuilt
+from sqlinfer.project.validation import validate
 from sqlinfer.project.values import MacroFile, Profile, Project
 from sqlinfer.project.witness import seen, watching
 from sqlinfer.project.yamlfile import YamlFile, parse_yaml, read_text, read_yaml

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlinfer import numerals
-from sqlinfer.project.schema import PricesProps, validate
+from sqlinfer.project.schema import PricesProps
+from sqlinfer.project.validation import validate
 from sqlinfer.project.yamlfile import YamlFile
 from sqlinfer.spec.prices import Prices
 

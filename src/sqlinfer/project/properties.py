@@ -20,9 +20,9 @@ from sqlinfer.project.schema import (
     SourceConfigProps,
     SourceProps,
     TableProps,
-    validate,
 )
 from sqlinfer.project.strings import LATE, render_values
+from sqlinfer.project.validation import validate
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_yaml
 
 _UNRENDERED = ("description",)

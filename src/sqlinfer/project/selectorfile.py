@@ -9,9 +9,9 @@ from typing import Any
 from sqlinfer.errors import did_you_mean
 from sqlinfer.project.files import inside
 from sqlinfer.project.jinja import Engine
-from sqlinfer.project.schema import describe
 from sqlinfer.project.selections import FILE, AllOf, AnyOf, Expression, Named, Selectors, Without, Words
 from sqlinfer.project.strings import render_values
+from sqlinfer.project.validation import describe
 from sqlinfer.project.witness import seen
 from sqlinfer.project.yamlfile import Keys, YamlFile, read_yaml
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from sqlinfer.project import schema
+from sqlinfer.project.function_schema import FunctionsFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Section:
 
 
 SECTIONS: Mapping[str, Section] = {
-    "functions": Section("Functions", "functions/*.yml", schema.FunctionsFile),
+    "functions": Section("Functions", "functions/*.yml", FunctionsFile),
     "models": Section("Models, seeds and sources", "models/**/*.yml", schema.PropertiesFile),
     "config": Section(
         "Configuration of a model", "config() in SQL, config: in yml, +keys in sqlinfer_project.yml", schema.ConfigKeys
