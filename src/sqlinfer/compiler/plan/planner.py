@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 
 from sqlglot import exp
 
-from sqlinfer.compiler.calls.canonical import PredictCall
 from sqlinfer.compiler.forms import Form
-from sqlinfer.compiler.plan.builder import Builder, column_type
+from sqlinfer.compiler.plan.builder import Builder
 from sqlinfer.compiler.plan.pins import Pins, column_names, is_recursive
 from sqlinfer.compiler.plan.sites import Site, filters, has_sites, ordered_conjuncts, sites
-from sqlinfer.compiler.plan.stages import Layer, is_reserved
+from sqlinfer.compiler.plan.stage_names import StageNames
+from sqlinfer.compiler.plan.stages import Layer
 from sqlinfer.compiler.scopes import correlated, islands, joins
 from sqlinfer.compiler.scopes.analyse import (
     calls_in,
@@ -29,7 +28,7 @@ from sqlinfer.compiler.scopes.analyse import (
     walk_own,
 )
 from sqlinfer.compiler.scopes.layers import GROUPS, WINDOWS, levels_of, lift_aggregates, lift_windows
-from sqlinfer.compiler.scopes.volatile import hoist, pinned_by_row, pinned_over_groups
+from sqlinfer.compiler.scopes.volatile import hoist, pinned_over_groups
 from sqlinfer.errors import UnsupportedQuery
 from sqlinfer.spec.function import FunctionContract
 
@@ -179,7 +178,7 @@ class Planner:
         # The rows of a stream carry a value of the clock along; a stage by key is made of native columns alone.
         carried = is_aggregated(select) or any(s.contract.strategy == "stream" for s in found)
         constant = None if carried else self.pins.constant
-        names = _Names(self.builder, select, alias, {s.identity: s for s in found}, constant)
+        names = StageNames(self.builder, select, alias, {s.identity: s for s in found}, constant)
         below, above = filters(select)
         waiting = [(c, names.over(c)) for c in ordered_conjuncts(select, self.functions)]
         ordered = {id(c) for c, _ in waiting}
@@ -248,112 +247,6 @@ class Planner:
         return pinned  # type: ignore[return-value]
 
 
-class _Names:
-    """What the columns of a SELECT's sources are called in its stages, and how expressions read over them."""
-
-    def __init__(
-        self,
-        builder: Builder,
-        select: exp.Select,
-        alias: str,
-        outputs: dict[str, Site],
-        constant: Callable[[exp.Expr], exp.Expr] | None,
-    ) -> None:
-        self.builder = builder
-        self.constant = constant
-        self.alias = alias
-        self.outputs = outputs
-        self.sources = sources(select)
-        self.columns: dict[str, exp.Expr] = {}
-        self._taken: dict[tuple[str, str], str] = {}
-        self._folded: set[str] = set()
-        self._moved: dict[str, Site] = {}
-        self._reads: dict[int, tuple[exp.Expr, tuple[str, ...]]] = {}
-
-    def over(self, node: exp.Expr) -> exp.Expr:
-        """The expression over the scored relation: calls and source columns become its columns."""
-        return replace_top_down(node, self._column)
-
-    def _column(self, node: exp.Expr) -> exp.Expr | None:
-        if isinstance(node, exp.Dot) and isinstance(node.this.unnest(), PredictCall):
-            site = self.outputs.get(text(node.this.unnest()))
-            if site is not None and self.builder.columns_of(site):
-                return self._flat(site)[node.expression.name.casefold()]
-        if isinstance(node, PredictCall) and text(node) in self.outputs:
-            site = self.outputs[text(node)]
-            if self.builder.columns_of(site):
-                columns = self._flat(site).values()
-                names = (output.name for output in site.contract.outputs)
-                return self.builder.form.struct(dict(zip(names, columns, strict=True)))
-            return exp.column(site.output, table=self.alias, quoted=True)
-        if isinstance(node, exp.Column) and node.table in self.sources:
-            return exp.column(self._name(node, node.table, node.name), table=self.alias, quoted=True)
-        if pinned_by_row(node):
-            captured = node.find_ancestor(exp.Lambda, exp.Comprehension) is not None  # which take no subquery
-            if self.constant is not None and not captured:
-                return self.constant(node)
-            return exp.column(self._name(node, "", text(node), "now"), table=self.alias, quoted=True)
-        return None
-
-    def _flat(self, site: Site) -> dict[str, exp.Column]:
-        """Folded name of a field → its column."""
-        pairs = zip(site.contract.outputs, self.builder.columns_of(site), strict=True)
-        return {o.name.casefold(): exp.column(name, table=self.alias, quoted=True) for o, name in pairs}
-
-    def _name(self, node: exp.Expr, table: str, identity: str, wanted: str = "") -> str:
-        if (table, identity) not in self._taken:
-            wanted = wanted or identity
-            name, number = wanted, 2
-            while name.casefold() in self._folded or is_reserved(name):
-                name, number = f"{table}_{wanted}_{number}".lstrip("_"), number + 1
-            self._folded.add(name.casefold())
-            self._taken[table, identity] = name
-            self.columns[name] = node.copy()
-        return self._taken[table, identity]
-
-    def site(self, site: Site) -> Site:
-        """A later wave's call, its arguments and guard over the wave before."""
-        if site.identity not in self._moved:
-            self._moved[site.identity] = self._site(site)
-        return self._moved[site.identity]
-
-    def _site(self, site: Site) -> Site:
-        call = PredictCall(this=site.call.this, expressions=[self.over(e) for e in site.call.expressions])
-        call.meta.update(site.call.meta)
-        guard = self.over(site.guard) if site.guard is not None else None
-        return replace(site, call=call, guard=guard)
-
-    def needed(self, places: list[exp.Expr], later: list[Site]) -> tuple[str, ...]:
-        """Names that the rest of the query and later waves read, in order of first use."""
-        for site in later:
-            moved = self.site(site)
-            places += [*moved.call.expressions, *([moved.guard] if moved.guard is not None else [])]
-        return tuple(dict.fromkeys(name for place in places for name in self._read(place)))
-
-    def _read(self, place: exp.Expr) -> tuple[str, ...]:
-        if id(place) not in self._reads:
-            found = tuple(c.name for c in columns_in(place) if c.table == self.alias)
-            self._reads[id(place)] = (place, found)  # kept, so that no other node gets its id
-        return self._reads[id(place)][1]
-
-    def projections(self, needed: tuple[str, ...], scored: exp.Table | None) -> dict[str, exp.Expr]:
-        """What a wave takes from the rows, or from the wave before."""
-        if scored is None:
-            return {n: self.columns[n] for n in needed if n in self.columns}
-        known = self.builder.column_types[scored.name]
-        mine = {name for site in self.outputs.values() for name in self.builder.columns_of(site) or (site.output,)}
-        done = {n for n in needed if n in self.columns} | (set(known) & mine)
-        return {n: exp.column(n, table=self.alias, quoted=True) for n in needed if n in done}
-
-    def types(self, needed: tuple[str, ...]) -> dict[str, str | None]:
-        found: dict[str, str | None] = {}
-        for name in needed:
-            column = self.columns.get(name)
-            if isinstance(column, exp.Column):
-                found[name] = column_type(self.builder, self.sources.get(column.table), column.name)
-        return found
-
-
 def _reads_parameters(call: exp.Expr) -> bool:
     """Whether a call depends on the elements of the list around it; else it has one value for the row."""
     names: set[str] = set()
@@ -371,7 +264,7 @@ def _reads_parameters(call: exp.Expr) -> bool:
     )
 
 
-def _rest(select: exp.Select, names: _Names) -> exp.Select:
+def _rest(select: exp.Select, names: StageNames) -> exp.Select:
     rest = exp.Select()
     rest.set("expressions", [_kept_name(e, names.over(e)) for e in select.expressions])
     for key in ("distinct", "group", "having", "windows", "qualify", "order", "limit", "offset"):

@@ -7,19 +7,16 @@ No more inputs are scored than before: every row of an island occurs in some pai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
 from sqlinfer.compiler.calls.canonical import PredictCall
 from sqlinfer.compiler.plan.builder import Builder
-from sqlinfer.compiler.rules.weaken import factors
 from sqlinfer.compiler.scopes.analyse import (
     and_all,
     calls_in,
     columns_in,
-    flat_conjuncts,
     has_calls,
     inner_aliases,
     is_aggregated,
@@ -28,20 +25,18 @@ from sqlinfer.compiler.scopes.analyse import (
     sources,
     tables_of,
     text,
-    without_parentheses,
 )
-from sqlinfer.compiler.scopes.guards import chained, guards_of
+from sqlinfer.compiler.scopes.sea import SEALING, Sea, parts_of
 from sqlinfer.spec.function import FunctionContract
 
 BELOW = "below_join"
 """Metadata of a SELECT: its calls that were taken out of the condition of a join."""
-_SEALING = ("RIGHT", "FULL")
 
 
 def separate(select: exp.Select, functions: Mapping[str, FunctionContract], builder: Builder) -> None:
     """Turn islands with calls in join conditions into derived tables that have the calls as columns, the cheapest
     condition first: it connects islands, and the next one sees survivors only."""
-    while (sea := _Sea.of(select)) is not None and len(sea.islands()) > 1:
+    while (sea := Sea.of(select)) is not None and len(sea.islands()) > 1:
         if not any(sea.links(c) for c in sea.pool):
             sea.connect_all()
         condition = _first_ready(sea, functions) if len(sea.islands()) > 1 else None
@@ -67,7 +62,7 @@ def _unlink(select: exp.Select, functions: Mapping[str, FunctionContract], build
     """``a.k = b.k and f(a.x) = b.y``: the rows that agree in k may be many more than the join has. ``a`` is scored
     where ``b`` has a row of that k: its inputs are those of the joined rows, its rows are no more than it has."""
     matches: dict[frozenset[str], list[exp.Expr]] = {}
-    while (sea := _Sea.of(select)) is not None and (found := _first_link(sea, functions)) is not None:
+    while (sea := Sea.of(select)) is not None and (found := _first_link(sea, functions)) is not None:
         condition, unit = found
         if not matches:
             for call in sea.movable_calls(condition):
@@ -85,7 +80,7 @@ def _unlink(select: exp.Select, functions: Mapping[str, FunctionContract], build
         _enclose(select, sea, unit, local, builder, condition, calls, matches=matches.pop(sea.named(unit), ()))
 
 
-def _first_link(sea: _Sea, functions: Mapping[str, FunctionContract]) -> tuple[exp.Expr, list[int]] | None:
+def _first_link(sea: Sea, functions: Mapping[str, FunctionContract]) -> tuple[exp.Expr, list[int]] | None:
     """The cheapest equality of a call over one source with another source."""
     for condition in sorted(sea.pool, key=lambda c: _cost(c, functions)):
         if not isinstance(condition, (exp.EQ, exp.NullSafeEQ)):
@@ -94,7 +89,7 @@ def _first_link(sea: _Sea, functions: Mapping[str, FunctionContract]) -> tuple[e
             unit = sea.unit(call, condition)
             side = condition.this if _within(call, condition.this) else condition.expression
             other = condition.expression if side is condition.this else condition.this
-            if unit and sea._items(side) <= set(unit) and sea._items(other) - set(unit):
+            if unit and sea.items_of(side) <= set(unit) and sea.items_of(other) - set(unit):
                 return condition, unit
     return None
 
@@ -111,11 +106,11 @@ def sides(select: exp.Select, builder: Builder) -> None:
     index = next((i for i, j in enumerate(select.args.get("joins") or [], 1) if _is_loose(select, i, j)), None)
     while index is not None:
         join = select.args["joins"][index - 1]
-        sea = _Sea.at(select)
+        sea = Sea.at(select)
         left, right = list(range(index)), [index]
         sea.root = [0] * index + [index] + [-1 - i for i in range(index + 1, len(sea.items))]
         later = select.args["joins"][index:]
-        kept = join.side not in _SEALING and not any(j.side in _SEALING or j.method for j in later)
+        kept = join.side not in SEALING and not any(j.side in SEALING or j.method for j in later)
         if sea.computes(join.args["on"], right):
             _wrap(select, sea, join, builder)
         elif sea.computes(join.args["on"], left):
@@ -131,26 +126,26 @@ def _is_loose(select: exp.Select, index: int, join: exp.Join) -> bool:
     """Whether the join needs a call to find its pairs, and that call stands over one side."""
     on = join.args.get("on")
     joins = select.args["joins"]
-    sealed = any(j.side in _SEALING for j in joins[index:])
+    sealed = any(j.side in SEALING for j in joins[index:])
     plain = not join.side and join.kind in ("", "INNER", "CROSS")
     if on is None or not has_calls(on) or join.method or (plain and not sealed) or select.args.get("laterals"):
         return False
     if any(tables_of(j.this) - inner_aliases(j.this) - {j.this.alias_or_name} for j in joins[:index]):
         return False
-    sea = _Sea.at(select)
+    sea = Sea.at(select)
     sea.root = [0] * index + [index] + [-1 - i for i in range(index + 1, len(sea.items))]
     if not (sea.computes(on, [index]) or sea.computes(on, [0])):
         return False
-    conditions = _parts(on)
+    conditions = parts_of(on)
     if not any(sea.links(c) for c in conditions):
         loose = [c for c in conditions if not has_calls(c)]
-        return not any(index in sea._items(c) and len(sea._items(c)) > 1 for c in loose)
+        return not any(index in sea.items_of(c) and len(sea.items_of(c)) > 1 for c in loose)
     for condition in conditions:
-        sea._connect(condition)
+        sea.connect(condition)
     return sea.root[index] != sea.root[0]
 
 
-def _first_ready(sea: _Sea, functions: Mapping[str, FunctionContract]) -> exp.Expr | None:
+def _first_ready(sea: Sea, functions: Mapping[str, FunctionContract]) -> exp.Expr | None:
     """The cheapest condition whose calls each stand over one island; else over as few as possible, which become one."""
     waiting = sorted((c for c in sea.pool if any(sea.movable_calls(c))), key=lambda c: _cost(c, functions))
     for condition in waiting:
@@ -164,11 +159,6 @@ def _first_ready(sea: _Sea, functions: Mapping[str, FunctionContract]) -> exp.Ex
     return None
 
 
-def _parts(node: exp.Expr | None) -> list[exp.Expr]:
-    """Conjuncts without the parentheses around them."""
-    return [without_parentheses(part) for part in flat_conjuncts(node)]
-
-
 def _shown(calls: Sequence[PredictCall], builder: Builder) -> str:
     """As they read in the query."""
     return ", ".join(dict.fromkeys(builder.source.quote(call, builder.catalog.dialect) for call in calls))
@@ -178,191 +168,9 @@ def _cost(condition: exp.Expr, functions: Mapping[str, FunctionContract]) -> flo
     return max((functions[c.function].cost_per_row for c in calls_in(condition)), default=0.0)
 
 
-@dataclass(slots=True)
-class _Sea:
-    """The items of a FROM, the conditions of its inner joins and WHERE, and which items belong together."""
-
-    select: exp.Select
-    items: list[exp.Expr]
-    """FROM's first source, then the joins."""
-    names: dict[str, int]
-    """Alias → item."""
-    pool: list[exp.Expr]
-    root: list[int] = field(default_factory=list)
-    bound: list[int] = field(default_factory=list)
-    """Like ``root``, before any condition connected them."""
-
-    @classmethod
-    def of(cls, select: exp.Select) -> _Sea | None:
-        """None where the sources cannot be taken apart."""
-        joins = list(select.args.get("joins") or [])
-        if not joins or any(select.args.get(k) for k in ("laterals", "sample")) or select.find(exp.TableColumn):
-            return None
-        sea = cls.at(select)
-        if not sea._bind(joins):
-            return None
-        sea.bound = list(sea.root)
-        for condition in sea.pool:
-            sea._connect(condition)
-        return sea
-
-    @classmethod
-    def at(cls, select: exp.Select) -> _Sea:
-        """Every item by itself, the conditions of WHERE."""
-        items = [select.args["from_"].this, *(select.args.get("joins") or [])]
-        names: dict[str, int] = {}
-        for index, item in enumerate(items):
-            source = item.this if isinstance(item, exp.Join) else item
-            names[source.alias_or_name] = index
-            names |= {p.alias: index for p in source.args.get("pivots") or [] if p.alias}
-        return cls(select, items, names, _parts(select.args.get("where")), list(range(len(items))))
-
-    def _bind(self, joins: list[exp.Join]) -> bool:
-        """Items that only mean something together; the conditions of inner joins go to the pool."""
-        sealed = max((i for i, j in enumerate(joins, 1) if j.side in _SEALING or j.method), default=0)
-        self._union(range(sealed + 1))
-        for index, join in enumerate(joins, 1):
-            inside = tables_of(join.this) - inner_aliases(join.this) - {join.this.alias_or_name}
-            if not inside <= set(self.names):
-                return False
-            self._union([index, *(self.names[t] for t in inside)])
-            plain = not join.side and join.kind in ("", "INNER", "CROSS")
-            if index <= sealed:
-                continue
-            if plain and not join.args.get("using"):
-                self.pool += _parts(join.args.get("on"))
-                continue
-            others = {self.names[t] for t in tables_of(join.args.get("on")) if t in self.names} - {index}
-            self._union([index, *(others if others and not join.args.get("using") else range(index))])
-        return True
-
-    def _union(self, indexes: object) -> None:
-        roots = {self.root[i] for i in indexes}  # type: ignore[attr-defined]
-        if roots:
-            self.root = [min(roots) if r in roots else r for r in self.root]
-
-    def _connect(self, condition: exp.Expr) -> None:
-        for part in factors(condition) if isinstance(condition.unnest(), exp.Or) else [condition]:
-            if isinstance(part, (exp.EQ, exp.NullSafeEQ)) and not has_calls(part) and not is_volatile(part):
-                left, right = self._items(part.this), self._items(part.expression)
-                if left and right and not left & right and part.find(exp.Query) is None:
-                    self._union(left | right)
-
-    def links(self, condition: exp.Expr) -> bool:
-        """Whether it is an equality of two islands that holds a call."""
-        if not isinstance(condition, (exp.EQ, exp.NullSafeEQ)) or not has_calls(condition):
-            return False
-        left, right = ({self.root[i] for i in self._items(s)} for s in (condition.this, condition.expression))
-        return bool(left and right and not left & right)
-
-    def connect_all(self) -> None:
-        """Any condition without calls connects: its pairs are what the call is to be scored over."""
-        for condition in self.pool:
-            if not has_calls(condition) and not is_volatile(condition):
-                self._union(self._items(condition))
-
-    def unit(self, call: PredictCall, condition: exp.Expr) -> list[int]:
-        """The items that the call needs, where they are one source (or an outer join, which is one)."""
-        items = self._items(call).union(*(self._items(g) for g in self._strict(call, condition)))
-        roots = {self.bound[i] for i in items}
-        return [i for i, r in enumerate(self.bound) if r in roots] if len(roots) == 1 else []
-
-    def named(self, items: list[int]) -> frozenset[str]:
-        return frozenset(name for name, index in self.names.items() if index in items)
-
-    def without(self, unit: list[int]) -> list[list[int]]:
-        """The other items, those that equalities connect together."""
-        other = _Sea(self.select, self.items, self.names, self.pool, list(self.bound))
-        for condition in self.pool:
-            if not self._items(condition) & set(unit):
-                other._connect(condition)
-        return [part for part in other.islands() if not set(part) & set(unit)]
-
-    def exists(self, part: list[int], unit: list[int], builder: Builder) -> exp.Expr | None:
-        """Whether a row of the unit finds rows in the part, or None where that is not said or not simple."""
-        mine = [c for c in self.pool if not has_calls(c) and not is_volatile(c) and self.is_own(c)]
-        links = [c for c in mine if self._items(c) <= {*part, *unit} and self._items(c) & set(part)]
-        tables = [self.items[i].this if isinstance(self.items[i], exp.Join) else self.items[i] for i in part]
-        joined = any(self.items[i].args.get("side") or self.items[i].args.get("kind") in ("SEMI", "ANTI") for i in part)
-        simple = all(isinstance(t, exp.Table) and not any(t.args.get(k) for k in ("pivots", "sample")) for t in tables)
-        if joined or not simple or not any(self._items(c) & set(unit) for c in links):
-            return None
-        if any(c.find(exp.Query) is not None for c in links):
-            return None
-        fresh = {t.alias_or_name: builder.alias("e") for t in tables}
-        query = exp.select(exp.alias_(exp.Literal.number(1), "_", quoted=True), copy=False)
-        for table in tables:
-            copied = table.copy()
-            copied.set("joins", None)
-            columns = copied.args["alias"].args.get("columns") if copied.args.get("alias") else None
-            name = exp.to_identifier(fresh[table.alias_or_name], quoted=True)
-            copied.set("alias", exp.TableAlias(this=name, columns=columns))
-            if query.args.get("from_"):
-                query.append("joins", exp.Join(this=copied, kind="CROSS"))
-            else:
-                query.set("from_", exp.From(this=copied))
-        for link in links:
-            condition = link.copy()
-            for column in columns_in(condition):
-                if column.table in fresh:
-                    column.set("table", exp.to_identifier(fresh[column.table], quoted=True))
-            query.where(condition, copy=False)
-        return exp.Exists(this=query)
-
-    def _items(self, node: exp.Expr) -> set[int]:
-        return {self.names[t] for t in tables_of(node) if t in self.names}
-
-    def islands(self) -> list[list[int]]:
-        return [[i for i, r in enumerate(self.root) if r == root] for root in dict.fromkeys(self.root)]
-
-    def is_own(self, node: exp.Expr) -> bool:
-        """Whether an expression holds no column of an outer query."""
-        return tables_of(node) <= set(self.names) | inner_aliases(node)
-
-    def local(self, island: list[int]) -> list[exp.Expr]:
-        """Conditions over one island."""
-        return [
-            c for c in self.pool
-            if self._items(c) and self._items(c) <= set(island) and self.is_own(c) and not is_volatile(c)
-        ]  # fmt: skip
-
-    def movable_calls(self, condition: exp.Expr) -> Iterator[PredictCall]:
-        """Outermost calls over rows of FROM; where one is guarded by what cannot move, none."""
-        for call in own_calls(condition):
-            if call.find_ancestor(PredictCall) is None and self._items(call) and self.is_own(call):
-                strict = self._strict(call, condition)
-                if not is_volatile(call) and all(self.is_own(g) and not is_volatile(g) for g in strict):
-                    yield call
-
-    def reach(self, call: PredictCall, condition: exp.Expr) -> set[int]:
-        """The islands whose columns a call and the conditions that it must not be evaluated without need."""
-        items = self._items(call).union(*(self._items(g) for g in self._strict(call, condition)))
-        return {self.root[i] for i in items}
-
-    def merge(self, call: PredictCall, condition: exp.Expr) -> None:
-        self._union(self.reach(call, condition))
-
-    def computes(self, condition: exp.Expr, island: list[int]) -> list[PredictCall]:
-        return [c for c in self.movable_calls(condition) if self.reach(c, condition) == {self.root[island[0]]}]
-
-    def own_calls(self, condition: exp.Expr, unit: list[int]) -> list[PredictCall]:
-        return [c for c in self.movable_calls(condition) if self.unit(c, condition) == unit]
-
-    def guard(self, call: PredictCall, condition: exp.Expr, island: list[int]) -> exp.Expr | None:
-        """Of the conditions around a call in ``condition`` those that the island knows."""
-        found = guards_of(call, condition, lambda operand: not has_calls(operand) and self._knows(operand, island))
-        return chained(found) if found else None
-
-    def _knows(self, node: exp.Expr, island: list[int]) -> bool:
-        return self._items(node) <= set(island) and self.is_own(node) and not is_volatile(node)
-
-    def _strict(self, call: PredictCall, condition: exp.Expr) -> list[exp.Expr]:
-        return [g.condition for g in guards_of(call, condition, lambda _: False) if g.strict]
-
-
 def _enclose(
     select: exp.Select,
-    sea: _Sea,
+    sea: Sea,
     island: list[int],
     local: list[exp.Expr],
     builder: Builder,
@@ -425,7 +233,7 @@ def _compute(
             place.replace(column.copy())
 
 
-def _equal(select: exp.Select, sea: _Sea, call: PredictCall) -> list[PredictCall]:
+def _equal(select: exp.Select, sea: Sea, call: PredictCall) -> list[PredictCall]:
     """Over groups a column is not what an expression over the group's key is."""
     identity = text(call)
     group = select.args.get("group")
@@ -434,7 +242,7 @@ def _equal(select: exp.Select, sea: _Sea, call: PredictCall) -> list[PredictCall
     return [c for place in places for c in list(own_calls(place)) if text(c) == identity]
 
 
-def _wrap(select: exp.Select, sea: _Sea, join: exp.Join, builder: Builder) -> None:
+def _wrap(select: exp.Select, sea: Sea, join: exp.Join, builder: Builder) -> None:
     """Let the right side of an outer join compute its calls; what it says of itself in ON filters it first."""
     alias, on, index = builder.alias("q"), join.args["on"], sea.items.index(join)
     computed: dict[str, exp.Expr] = {}
@@ -444,8 +252,8 @@ def _wrap(select: exp.Select, sea: _Sea, join: exp.Join, builder: Builder) -> No
     inner = exp.Select()
     inner.meta[BELOW] = shown
     inner.set("from_", exp.From(this=join.this.copy()))
-    if join.side not in _SEALING:
-        mine = [c for c in _parts(join.args["on"]) if sea._items(c) == {index} and sea.is_own(c)]
+    if join.side not in SEALING:
+        mine = [c for c in parts_of(join.args["on"]) if sea.items_of(c) == {index} and sea.is_own(c)]
         inner.where(*[c.copy() for c in mine if not has_calls(c) and not is_volatile(c)], copy=False)
     join.set("this", exp.Subquery(this=inner, alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True))))
     visible = {name for name, place in sea.names.items() if place == index}
@@ -453,18 +261,18 @@ def _wrap(select: exp.Select, sea: _Sea, join: exp.Join, builder: Builder) -> No
 
 
 def _take(
-    select: exp.Select, sea: _Sea, island: list[int], inner: exp.Select, alias: str, remaining: list[exp.Expr]
+    select: exp.Select, sea: Sea, island: list[int], inner: exp.Select, alias: str, remaining: list[exp.Expr]
 ) -> None:
     """Move the island's items into the inner SELECT; a stand-in of its alias takes the place of the first."""
     stand_in = exp.Subquery(this=exp.Select(), alias=exp.TableAlias(this=exp.to_identifier(alias, quoted=True)))
     pooled = {id(c) for c in sea.pool}
     keep = {id(c) for c in remaining}
-    above = [c for c in _parts(select.args.get("where")) if id(c) in keep]
+    above = [c for c in parts_of(select.args.get("where")) if id(c) in keep]
     outside: list[exp.Join] = []
     for index, item in enumerate(sea.items):
         inside = index in island
         if isinstance(item, exp.Join):
-            on = _parts(item.args.get("on"))
+            on = parts_of(item.args.get("on"))
             if on and all(id(c) in pooled for c in on):
                 rest = [c for c in on if id(c) in keep]
                 if inside:
